@@ -1,0 +1,89 @@
+//! What can go wrong in a graph, a plan or a walk. Every variant names the node and the way out.
+
+use thiserror::Error;
+
+/// Why an operator cannot be built from these shapes and parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct OperatorError(pub String);
+
+impl OperatorError {
+    /// An error from anything that can be written down.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// Why a rule cannot be prepared for an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct RuleError(pub String);
+
+impl RuleError {
+    /// An error from anything that can be written down.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// Errors of models, plans and explanations.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    /// A node's operator and its inputs do not fit together.
+    #[error("node '{node}': {reason}")]
+    Node {
+        /// The node's name.
+        node: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The graph as a whole is not usable.
+    #[error("the model {reason}")]
+    Model {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An affine operator was given no rule.
+    #[error("no rule for {}: {}; every affine operator needs one, so assign a rule to {}",
+        if nodes.len() == 1 { "this layer" } else { "these layers" }, nodes.join(", "),
+        if nodes.len() == 1 { "it" } else { "each" })]
+    Unassigned {
+        /// The nodes without a rule, in topological order.
+        nodes: Vec<String>,
+    },
+    /// A rule cannot be used on the operator it was assigned to.
+    #[error("rule '{rule}' on node '{node}': {reason}")]
+    Rule {
+        /// The node's name.
+        node: String,
+        /// The rule as it was assigned.
+        rule: String,
+        /// Why they do not go together.
+        reason: String,
+    },
+    /// The input has the wrong shape.
+    #[error("the model expects input of shape [N, {}], got {got:?}",
+        expected.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))]
+    InputShape {
+        /// The sample shape that the model expects.
+        expected: Vec<usize>,
+        /// The shape that arrived.
+        got: Vec<usize>,
+    },
+    /// A value that is not a number arrived, or came out of the forward pass.
+    #[error("{place} has a value that is not finite (NaN or infinite) in sample {sample}")]
+    NotFinite {
+        /// Where the value stands.
+        place: String,
+        /// Index of the sample within the batch.
+        sample: usize,
+    },
+    /// The target does not exist.
+    #[error("target {target} does not exist: the model has {classes} outputs (0 to {})", classes.saturating_sub(1))]
+    Target {
+        /// The class that was asked for.
+        target: usize,
+        /// How many outputs there are.
+        classes: usize,
+    },
+}

@@ -1,0 +1,146 @@
+//! The books: where relevance went, layer by layer and in total.
+//!
+//! Relevance is money. For every node, `received = handed_on + bias + stabilizer + rule`; for the whole walk,
+//! `start = input + bias + stabilizer + rule`. All terms are computed where they arise, none is inferred from the others,
+//! so that a balance says something.
+
+use crate::graph::NodeId;
+
+/// The accounts of one node, one number per sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The node.
+    pub node: NodeId,
+    /// Relevance that arrived at its output.
+    pub received: Vec<f64>,
+    /// Relevance handed on to its inputs.
+    pub handed_on: Vec<f64>,
+    /// What the bias (or another constant) took.
+    pub bias: Vec<f64>,
+    /// What the stabilizer took.
+    pub stabilizer: Vec<f64>,
+    /// What the rule lost (positive) or created (negative).
+    pub rule: Vec<f64>,
+    /// `Σ |R|` of what arrived.
+    pub received_abs: Vec<f64>,
+    /// `Σ |R|` of what was handed on.
+    pub handed_on_abs: Vec<f64>,
+}
+
+impl Entry {
+    /// `received − handed_on − bias − stabilizer − rule`: zero but for rounding.
+    pub fn imbalance(&self, sample: usize) -> f64 {
+        self.received[sample] - self.handed_on[sample] - self.bias[sample] - self.stabilizer[sample] - self.rule[sample]
+    }
+
+    /// The imbalance in proportion to the relevance that was moved.
+    pub fn relative_imbalance(&self, sample: usize) -> f64 {
+        let moved = [&self.received_abs, &self.handed_on_abs, &self.bias, &self.stabilizer, &self.rule];
+        ratio(self.imbalance(sample), moved.iter().map(|a| a[sample].abs()).fold(0.0, f64::max))
+    }
+
+    /// `Σ|R| handed on / Σ|R| received`: above one where positive and negative relevance is created in pairs.
+    pub fn amplification(&self, sample: usize) -> f64 {
+        ratio(self.handed_on_abs[sample], self.received_abs[sample])
+    }
+}
+
+/// The books of a whole walk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ledger {
+    /// Relevance put on the target, per sample.
+    pub start: Vec<f64>,
+    /// Relevance that arrived at the model's inputs, per sample.
+    pub input: Vec<f64>,
+    /// One entry per node that relevance passed, from the output to the input.
+    pub entries: Vec<Entry>,
+}
+
+/// Sums over all entries for one sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Totals {
+    /// Relevance put on the target.
+    pub start: f64,
+    /// Relevance that arrived at the inputs.
+    pub input: f64,
+    /// What biases and other constants took.
+    pub bias: f64,
+    /// What stabilizers took.
+    pub stabilizer: f64,
+    /// What rules lost (positive) or created (negative).
+    pub rule: f64,
+}
+
+impl Totals {
+    /// `start − input − bias − stabilizer − rule`: zero but for rounding.
+    pub fn imbalance(&self) -> f64 {
+        self.start - self.input - self.bias - self.stabilizer - self.rule
+    }
+
+    /// The imbalance in proportion to the largest account.
+    pub fn relative_imbalance(&self) -> f64 {
+        let accounts = [self.start, self.input, self.bias, self.stabilizer, self.rule];
+        ratio(self.imbalance(), accounts.iter().fold(0.0, |m, a| a.abs().max(m)))
+    }
+}
+
+impl Ledger {
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        self.start.len()
+    }
+
+    /// The totals of one sample.
+    pub fn totals(&self, sample: usize) -> Totals {
+        let sum = |f: fn(&Entry) -> &Vec<f64>| self.entries.iter().map(|e| f(e)[sample]).sum();
+        Totals {
+            start: self.start[sample],
+            input: self.input[sample],
+            bias: sum(|e| &e.bias),
+            stabilizer: sum(|e| &e.stabilizer),
+            rule: sum(|e| &e.rule),
+        }
+    }
+
+    /// The largest relative imbalance over entries, samples and totals.
+    pub fn worst_imbalance(&self) -> f64 {
+        let worst = (0..self.samples()).flat_map(|s| {
+            let entries = self.entries.iter().map(move |e| e.relative_imbalance(s));
+            entries.chain([self.totals(s).relative_imbalance()])
+        });
+        // A NaN must not hide behind a comparison.
+        worst.fold(0.0, |m: f64, v| if v.is_nan() { f64::INFINITY } else { m.max(v.abs()) })
+    }
+}
+
+/// `a / b`, with 0 / 0 = 0.
+fn ratio(a: f64, b: f64) -> f64 {
+    if a == 0.0 { 0.0 } else { a / b }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_coin_is_noticed() {
+        let entry = Entry {
+            node: NodeId(0),
+            received: vec![10.0],
+            handed_on: vec![7.0],
+            bias: vec![2.0],
+            stabilizer: vec![0.5],
+            rule: vec![0.25],
+            received_abs: vec![10.0],
+            handed_on_abs: vec![15.0],
+        };
+        assert_eq!(entry.imbalance(0), 0.25);
+        assert_eq!(entry.relative_imbalance(0), 0.25 / 15.0);
+        assert_eq!(entry.amplification(0), 1.5);
+        let mut ledger = Ledger { start: vec![10.0], input: vec![7.0], entries: vec![entry] };
+        assert_eq!(ledger.totals(0).imbalance(), 0.25);
+        assert_eq!(ledger.worst_imbalance(), 0.025);
+        ledger.input = vec![f64::NAN];
+        assert_eq!(ledger.worst_imbalance(), f64::INFINITY);
+    }
+}

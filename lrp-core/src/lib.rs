@@ -1,0 +1,33 @@
+//! Layer-wise relevance propagation: tensors, operators, graphs, the recorded forward pass, the relevance walk and
+//! its ledger.
+//!
+//! This crate knows no rule by name (they are in `lrp-rules`), no file format (`lrp-onnx`, `lrp-config`) and no screen
+//! (`lrp-cli`). The flow is `Model -> Plan -> explain(batch) -> Explanation`.
+//!
+//! Method: Bach et al. 2015, "On pixel-wise explanations for non-linear classifier decisions by layer-wise relevance
+//! propagation", PLoS ONE 10(7); Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview".
+
+pub mod error;
+pub mod graph;
+pub mod kernels;
+pub mod ledger;
+pub mod operator;
+pub mod ops;
+mod plan;
+mod record;
+pub mod rule;
+pub mod scalar;
+pub mod target;
+pub mod tensor;
+mod walk;
+
+pub use error::{Error, OperatorError, RuleError};
+pub use graph::{Builder, Model, NodeId};
+pub use ledger::Ledger;
+pub use plan::{Assignment, Plan};
+pub use record::Record;
+pub use rule::{PreparedRule, Rule};
+pub use scalar::Scalar;
+pub use target::{Start, Target};
+pub use tensor::Tensor;
+pub use walk::Explanation;

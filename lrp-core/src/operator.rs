@@ -1,0 +1,245 @@
+//! What an operator is: the contract between the graph, the rules and the kernels.
+//!
+//! Operators are bound to their shapes when they are made (`Conv::new` and friends check everything
+//! once), so that running them cannot fail. Shapes are *sample shapes*: the batch axis is not part of them.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::scalar::Scalar;
+use crate::tensor::{Tensor, samples};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $group:ident;)*) => {
+        /// The kind of an operator, as recipes select it (`ops = "conv"`) and `lrp layers` prints it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kind { $($(#[$doc])* $variant,)* }
+
+        impl Kind {
+            /// Every kind there is.
+            pub const ALL: &'static [Kind] = &[$(Kind::$variant,)*];
+
+            /// The name used in recipes and listings.
+            pub fn name(self) -> &'static str {
+                match self { $(Kind::$variant => $name,)* }
+            }
+
+            /// What kind of relevance behaviour operators of this kind have.
+            pub fn group(self) -> Group {
+                match self { $(Kind::$variant => Group::$group,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Fully connected layer (Gemm, MatMul with a constant).
+    Dense = "dense", Weighted;
+    /// Convolution in one, two or three dimensions.
+    Conv = "conv", Weighted;
+    /// Transposed convolution.
+    ConvTranspose = "conv-transpose", Weighted;
+    /// Batch normalisation that could not be folded.
+    BatchNorm = "batch-norm", Weighted;
+    /// Product with a constant, sum with a constant, or both.
+    Scale = "scale", Weightless;
+    /// Sum or difference of activations (residual connection).
+    Add = "add", Weightless;
+    /// Average pooling over windows.
+    AvgPool = "avg-pool", Weightless;
+    /// Mean over whole axes (global average pooling).
+    Mean = "mean", Weightless;
+    /// Max pooling.
+    MaxPool = "max-pool", Winner;
+    /// `max(x, 0)`.
+    Relu = "relu", Activation;
+    /// `x` for `x ≥ 0`, `αx` below.
+    LeakyRelu = "leaky-relu", Activation;
+    /// Logistic function.
+    Sigmoid = "sigmoid", Activation;
+    /// Hyperbolic tangent.
+    Tanh = "tanh", Activation;
+    /// Limit to an interval (ReLU6 among them).
+    Clip = "clip", Activation;
+    /// Concatenation.
+    Concat = "concat", Structural;
+    /// Flatten, reshape, squeeze and unsqueeze.
+    Reshape = "reshape", Structural;
+    /// Permutation of axes.
+    Transpose = "transpose", Structural;
+    /// Padding by a constant, by reflection or by the edge.
+    Pad = "pad", Structural;
+    /// Repetition along axes of length one.
+    Broadcast = "broadcast", Structural;
+    /// Dropout and identity, which do nothing when a model is explained.
+    Identity = "identity", Structural;
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Kinds by their relevance behaviour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Affine with weights of its own: counts as a layer, needs a rule.
+    Weighted,
+    /// Affine without weights of its own: gets `norm` unless a recipe says otherwise.
+    Weightless,
+    /// Elementwise: passes relevance unchanged.
+    Activation,
+    /// Routes relevance to the element that won.
+    Winner,
+    /// Moves elements around: routes relevance exactly.
+    Structural,
+}
+
+impl Group {
+    /// The name used in recipes, and the fixed behaviour it stands for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Weighted => "weighted",
+            Group::Weightless => "weightless",
+            Group::Activation => "activation",
+            Group::Winner => "winner",
+            Group::Structural => "structural",
+        }
+    }
+
+    /// What happens to relevance at such an operator when no rule was assigned, in a word.
+    pub fn default_behaviour(self) -> &'static str {
+        match self {
+            Group::Weighted | Group::Weightless => "(rule needed)",
+            Group::Activation => "pass",
+            Group::Winner => "winner takes all",
+            Group::Structural => "route",
+        }
+    }
+}
+
+/// What went into an operator and what came out, as the forward pass recorded it.
+///
+/// Activations that the rule did not ask for (see [`Needs`](crate::rule::Needs)) are empty tensors.
+#[derive(Debug, Clone, Copy)]
+pub struct Io<'a, T: Scalar> {
+    /// The operator's inputs, each `[N, …]`.
+    pub inputs: &'a [&'a Tensor<T>],
+    /// Its output, `[N, …]`, bias included.
+    pub output: &'a Tensor<T>,
+}
+
+/// One operator of the graph, bound to its shapes.
+pub trait Operator<T: Scalar>: Debug + Send + Sync {
+    /// What it is called in recipes and listings.
+    fn kind(&self) -> Kind;
+
+    /// Sample shapes of its inputs.
+    fn input_shapes(&self) -> &[Vec<usize>];
+
+    /// Sample shape of its output.
+    fn output_shape(&self) -> &[usize];
+
+    /// The output for these inputs, `[N, …]` each, bias included.
+    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T>;
+
+    /// Vector-Jacobian product: for a cotangent `g` at the output, the gradient at every input.
+    ///
+    /// For structural operators and max pooling this is also how relevance is routed.
+    fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>>;
+
+    /// Whether [`vjp`](Operator::vjp) reads the recorded inputs.
+    fn vjp_needs_inputs(&self) -> bool {
+        false
+    }
+
+    /// This operator as an affine one, if it is.
+    fn as_affine(&self) -> Option<&dyn Affine<T>> {
+        None
+    }
+
+    /// The part of relevance `r` at the output that rests on constants inside this operator rather than on its inputs
+    /// (padding, say), one number per sample. Affine operators leave this to their rule.
+    fn constant_share(&self, r: &Tensor<T>) -> Vec<f64> {
+        vec![0.0; samples(r)]
+    }
+
+    /// Whether the output is known to have no negative element, given what is known of the inputs.
+    fn nonnegative(&self, inputs: &[bool]) -> bool {
+        let _ = inputs;
+        false
+    }
+
+    /// Number of trained parameters, bias included.
+    fn parameters(&self) -> usize {
+        0
+    }
+
+    /// Hyperparameters in a few words (`"3×3, stride 2, pad 1"`), for listings.
+    fn detail(&self) -> String {
+        String::new()
+    }
+}
+
+/// An affine operator `z = A x + b`. Every classical rule is written with the four methods below.
+pub trait Affine<T: Scalar>: Operator<T> {
+    /// `A x`: the linear part, without the bias. Inputs and result are `[N, …]`.
+    fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T>;
+
+    /// `A x` where `wanted` is not zero; elsewhere the result is unspecified (but finite).
+    ///
+    /// Lets a rule skip outputs at which no relevance arrives. What is computed for a sample depends on
+    /// that sample alone.
+    fn apply_where(&self, xs: &[&Tensor<T>], wanted: &Tensor<T>) -> Tensor<T> {
+        let _ = wanted;
+        self.apply(xs)
+    }
+
+    /// `Aᵀ s` for each input: `⟨A x, s⟩ = Σ_i ⟨x_i, (Aᵀ s)_i⟩`.
+    fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>>;
+
+    /// `b`, in a shape that broadcasts to the output's sample shape (`[C, 1, 1]` for a convolution).
+    fn bias(&self) -> Option<&Tensor<T>>;
+
+    /// A copy of this operator without bias whose weights went through `f`.
+    ///
+    /// Connections stay as they are: `f = 1` gives the operator that sums the inputs each output sees.
+    fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>>;
+
+    /// A copy whose output channels (axis 1 of `[N, C, …]`, or the last one of a dense layer) are scaled and
+    /// shifted, `y_c ↦ scale_c·y_c + shift_c`, or `None` where that cannot be expressed. For canonization.
+    fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
+        let _ = (scale, shift);
+        None
+    }
+
+    /// A copy that does what this operator does to an input whose channels were scaled and shifted
+    /// first, or `None` where that is not exact (a shift under zero padding). For canonization.
+    fn rescale_input(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
+        let _ = (scale, shift);
+        None
+    }
+}
+
+/// The output `A x + b` of an affine operator.
+pub(crate) fn affine_forward<T: Scalar>(op: &dyn Affine<T>, xs: &[&Tensor<T>]) -> Tensor<T> {
+    let mut z = op.apply(xs);
+    if let Some(bias) = op.bias() {
+        z += bias;
+    }
+    z
+}
+
+/// `A` applied to inputs of all ones: with weights mapped to one, the number of inputs each output sees.
+/// Shape `[1, …]`.
+pub fn apply_to_ones<T: Scalar>(op: &dyn Affine<T>) -> Tensor<T> {
+    let ones: Vec<Tensor<T>> =
+        op.input_shapes().iter().map(|shape| Tensor::ones(crate::tensor::batch_shape(1, shape))).collect();
+    op.apply(&ones.iter().collect::<Vec<_>>())
+}
+
+/// Number of samples that a set of inputs carries.
+pub(crate) fn batch_of<T: Scalar>(xs: &[&Tensor<T>]) -> usize {
+    xs.first().map_or(0, |x| samples(x))
+}

@@ -1,0 +1,230 @@
+//! Convolution in one, two or three dimensions.
+
+use std::sync::Arc;
+
+use super::{channels_and_space, check_shape, one};
+use crate::error::OperatorError;
+use crate::kernels::conv::ConvKernel;
+use crate::kernels::window::{Window, WindowSpec};
+use crate::operator::{Affine, Io, Kind, Operator, affine_forward, batch_of};
+use crate::scalar::Scalar;
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
+
+/// A convolution `[N, C, spatial…] → [N, O, spatial…]` with stride, padding, dilation and groups.
+#[derive(Debug, Clone)]
+pub struct Conv<T> {
+    kernel: ConvKernel<T>,
+    bias: Option<Tensor<T>>,
+    input_shape: [Vec<usize>; 1],
+    output_shape: Vec<usize>,
+}
+
+/// Checks what convolutions and transposed convolutions have in common and brings the bias into `[O, 1, …]`.
+pub(super) fn checked_bias<T: Scalar>(
+    bias: Option<Vec<T>>,
+    outputs: usize,
+    rank: usize,
+) -> Result<Option<Tensor<T>>, OperatorError> {
+    let Some(bias) = bias else { return Ok(None) };
+    if bias.len() != outputs {
+        return Err(OperatorError::new(format!("bias has {} elements for {outputs} output channels", bias.len())));
+    }
+    let mut shape = vec![1; rank + 1];
+    shape[0] = outputs;
+    Ok(Some(from_elements(&shape, bias)))
+}
+
+/// `scale_c·b_c + shift_c`, with a missing bias as zero.
+pub(super) fn rescaled_bias<T: Scalar>(bias: Option<&Tensor<T>>, scale: &[T], shift: &[T]) -> Vec<T> {
+    let own: Vec<T> = bias.map_or_else(|| vec![T::zero(); scale.len()], |b| elements(b).into_owned());
+    own.iter().zip(scale).zip(shift).map(|((&b, &s), &t)| s * b + t).collect()
+}
+
+impl<T: Scalar> Conv<T> {
+    /// `weights` is `[O, C / groups, taps…]`, `bias` has `O` elements, `input` is the sample shape `[C, spatial…]`.
+    ///
+    /// # Errors
+    /// When the sizes disagree or the window does not fit.
+    pub fn new(
+        weights: Tensor<T>,
+        bias: Option<Vec<T>>,
+        spec: &WindowSpec,
+        groups: usize,
+        input: &[usize],
+    ) -> Result<Self, OperatorError> {
+        check_shape(input)?;
+        check_shape(weights.shape())?;
+        let (inputs, space) = channels_and_space(input)?;
+        let (outputs, per_group) = match weights.shape() {
+            [o, c, taps @ ..] if taps == spec.kernel.as_slice() => (*o, *c),
+            shape => {
+                return Err(OperatorError::new(format!("weights {shape:?} do not fit a kernel of {:?}", spec.kernel)));
+            }
+        };
+        if groups == 0 || inputs % groups != 0 || outputs % groups != 0 || per_group != inputs / groups {
+            return Err(OperatorError::new(format!(
+                "weights {:?} in {groups} group(s) do not fit an input of {inputs} channels",
+                weights.shape()
+            )));
+        }
+        let window = Window::new(spec, space)?;
+        let mut output_shape = vec![outputs];
+        output_shape.extend(window.output());
+        check_shape(&output_shape)?;
+        let weights = Arc::new(elements(&weights).into_owned());
+        Ok(Self {
+            bias: checked_bias(bias, outputs, space.len())?,
+            kernel: ConvKernel { weights, inputs, outputs, groups, window },
+            input_shape: one(input),
+            output_shape,
+        })
+    }
+
+    fn with(&self, kernel: ConvKernel<T>, bias: Option<Tensor<T>>) -> Self {
+        Self { kernel, bias, input_shape: self.input_shape.clone(), output_shape: self.output_shape.clone() }
+    }
+
+    fn bias_tensor(&self, bias: Vec<T>) -> Tensor<T> {
+        let mut shape = vec![1; self.output_shape.len()];
+        shape[0] = self.kernel.outputs;
+        from_elements(&shape, bias)
+    }
+}
+
+/// `16→32, 3×3, stride 2, pad 1, groups 4`.
+pub(super) fn describe(inputs: usize, outputs: usize, window: &Window, groups: usize) -> String {
+    let groups = if groups > 1 { format!(", groups {groups}") } else { String::new() };
+    format!("{inputs}→{outputs}, {}{groups}", window.describe())
+}
+
+impl<T: Scalar> Operator<T> for Conv<T> {
+    fn kind(&self) -> Kind {
+        Kind::Conv
+    }
+
+    fn input_shapes(&self) -> &[Vec<usize>] {
+        &self.input_shape
+    }
+
+    fn output_shape(&self) -> &[usize] {
+        &self.output_shape
+    }
+
+    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
+        affine_forward(self, xs)
+    }
+
+    fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
+        self.adjoint(g)
+    }
+
+    fn as_affine(&self) -> Option<&dyn Affine<T>> {
+        Some(self)
+    }
+
+    fn parameters(&self) -> usize {
+        self.kernel.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
+    }
+
+    fn detail(&self) -> String {
+        describe(self.kernel.inputs, self.kernel.outputs, &self.kernel.window, self.kernel.groups)
+    }
+}
+
+impl<T: Scalar> Affine<T> for Conv<T> {
+    fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
+        let y = xs.first().map_or_else(Vec::new, |x| self.kernel.forward(&elements(x)));
+        from_elements(&batch_shape(batch_of(xs), &self.output_shape), y)
+    }
+
+    fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
+        vec![from_elements(&batch_shape(samples(s), &self.input_shape[0]), self.kernel.adjoint(&elements(s)))]
+    }
+
+    fn bias(&self) -> Option<&Tensor<T>> {
+        self.bias.as_ref()
+    }
+
+    fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>> {
+        Arc::new(self.with(self.kernel.map(f), None))
+    }
+
+    fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
+        if scale.len() != self.kernel.outputs || shift.len() != self.kernel.outputs {
+            return None;
+        }
+        let bias = rescaled_bias(self.bias.as_ref(), scale, shift);
+        let kernel = self.kernel.map_by_channel(|o, _, w| scale[o] * w);
+        Some(Arc::new(self.with(kernel, Some(self.bias_tensor(bias)))))
+    }
+
+    fn rescale_input(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
+        let k = &self.kernel;
+        if scale.len() != k.inputs || shift.len() != k.inputs {
+            return None;
+        }
+        // Padding inserts zeros after the shift: folding it into the bias would shift those too.
+        if k.window.is_padded() && shift.iter().any(|t| !t.is_zero()) {
+            return None;
+        }
+        let per_group = k.inputs / k.groups;
+        let channel = |o: usize, i: usize| o / (k.outputs / k.groups) * per_group + i;
+        let mut bias: Vec<T> =
+            self.bias.as_ref().map_or_else(|| vec![T::zero(); k.outputs], |b| elements(b).into_owned());
+        for (index, &w) in k.weights.iter().enumerate() {
+            let (o, i) = (index / (k.window.taps() * per_group), index / k.window.taps() % per_group);
+            bias[o] += w * shift[channel(o, i)];
+        }
+        let kernel = k.map_by_channel(|o, i, w| scale[channel(o, i)] * w);
+        Some(Arc::new(self.with(kernel, Some(self.bias_tensor(bias)))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn by_hand() {
+        let w = array![[[1.0, 2.0]], [[0.0, -1.0]]].into_dyn();
+        let conv = Conv::new(w, Some(vec![0.0, 10.0]), &WindowSpec::new(&[2]), 1, &[1, 3]).unwrap();
+        let x = array![[[1.0, 2.0, 3.0]]].into_dyn();
+        assert_eq!(conv.forward(&[&x]), array![[[5.0, 8.0], [8.0, 7.0]]].into_dyn());
+        let s = array![[[1.0, 0.0], [0.0, 1.0]]].into_dyn();
+        assert_eq!(conv.adjoint(&s), vec![array![[[1.0, 2.0, -1.0]]].into_dyn()]);
+    }
+
+    #[test]
+    fn a_shift_is_not_folded_under_padding() {
+        let w = array![[[1.0, 2.0]]].into_dyn();
+        let padded = Conv::new(w, None, &WindowSpec::new(&[2]).pad(1), 1, &[1, 3]).unwrap();
+        assert!(padded.rescale_input(&[2.0], &[1.0]).is_none());
+        assert!(padded.rescale_input(&[2.0], &[0.0]).is_some());
+    }
+
+    #[test]
+    fn rescaling_the_input_is_exact_without_padding_and_with_groups() {
+        let w = Tensor::from_shape_fn(vec![4, 2, 2], |i| (i[0] * 4 + i[1] * 2 + i[2]) as f64 - 6.5);
+        let conv = Conv::new(w, Some(vec![1.0, 2.0, 3.0, 4.0]), &WindowSpec::new(&[2]), 2, &[4, 3]).unwrap();
+        let (scale, shift) = ([2.0, -1.0, 0.5, 3.0], [1.0, 2.0, 3.0, -4.0]);
+        let x = Tensor::from_shape_fn(vec![2, 4, 3], |i| (i[0] + 2 * i[1]) as f64 - i[2] as f64);
+        let mut y = x.clone();
+        for (i, v) in y.indexed_iter_mut() {
+            *v = *v * scale[i[1]] + shift[i[1]];
+        }
+        assert_eq!(conv.rescale_input(&scale, &shift).unwrap().forward(&[&x]), conv.forward(&[&y]));
+    }
+
+    #[test]
+    fn sizes_that_disagree_are_refused() {
+        let w = Tensor::<f64>::zeros(vec![4, 3, 3, 3]);
+        let spec = WindowSpec::new(&[3, 3]);
+        assert!(Conv::new(w.clone(), None, &spec, 1, &[3, 8, 8]).is_ok());
+        assert!(Conv::new(w.clone(), None, &spec, 1, &[2, 8, 8]).is_err());
+        assert!(Conv::new(w.clone(), None, &spec, 3, &[3, 8, 8]).is_err());
+        assert!(Conv::new(w.clone(), None, &spec, 0, &[3, 8, 8]).is_err());
+        assert!(Conv::new(w.clone(), Some(vec![0.0]), &spec, 1, &[3, 8, 8]).is_err());
+        assert!(Conv::new(w, None, &spec, 1, &[3, 2, 8]).is_err());
+    }
+}

@@ -1,0 +1,268 @@
+//! Fully connected layers: `z = W x + b` over the last axis.
+
+use std::sync::Arc;
+
+use super::{check_shape, one};
+use crate::error::OperatorError;
+use crate::kernels::matmul::{Mat, matmul};
+use crate::operator::{Affine, Io, Kind, Operator, affine_forward, batch_of};
+use crate::scalar::Scalar;
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples, volume};
+
+/// A fully connected layer over the last axis: `[N, …, K] → [N, …, O]`.
+#[derive(Debug, Clone)]
+pub struct Dense<T> {
+    /// `[O, K]`, row-major.
+    weights: Arc<Vec<T>>,
+    inputs: usize,
+    outputs: usize,
+    bias: Option<Tensor<T>>,
+    input_shape: [Vec<usize>; 1],
+    output_shape: Vec<usize>,
+}
+
+/// A row of relevance with at most one non-zero in this many outputs is treated output by output.
+const SPARSE: usize = 4;
+
+impl<T: Scalar> Dense<T> {
+    /// `weights` is `[O, K]`, `bias` has `O` elements, the input's sample shape ends in `K`.
+    ///
+    /// # Errors
+    /// When the sizes disagree.
+    pub fn new(weights: Tensor<T>, bias: Option<Vec<T>>, input: &[usize]) -> Result<Self, OperatorError> {
+        check_shape(input)?;
+        let &[outputs, inputs] = weights.shape() else {
+            return Err(OperatorError::new(format!("weights must be [outputs, inputs], got {:?}", weights.shape())));
+        };
+        check_shape(weights.shape())?;
+        if input.last() != Some(&inputs) {
+            return Err(OperatorError::new(format!(
+                "weights take {inputs} inputs, the input's last axis of {input:?} differs"
+            )));
+        }
+        if let Some(b) = bias.as_ref().filter(|b| b.len() != outputs) {
+            return Err(OperatorError::new(format!("bias has {} elements for {outputs} outputs", b.len())));
+        }
+        let mut output_shape = input.to_vec();
+        if let Some(last) = output_shape.last_mut() {
+            *last = outputs;
+        }
+        Ok(Self {
+            weights: Arc::new(elements(&weights).into_owned()),
+            inputs,
+            outputs,
+            bias: bias.map(|b| from_elements(&[outputs], b)),
+            input_shape: one(input),
+            output_shape,
+        })
+    }
+
+    fn with(&self, weights: Vec<T>, bias: Option<Vec<T>>) -> Self {
+        Self {
+            weights: Arc::new(weights),
+            bias: bias.map(|b| from_elements(&[self.outputs], b)),
+            input_shape: self.input_shape.clone(),
+            output_shape: self.output_shape.clone(),
+            ..*self
+        }
+    }
+
+    /// Rows of `s` in which few outputs carry something are given to `sparse(row, s, target)`; the others are
+    /// collected for one matrix product. The decision looks at one row alone, so a batch cannot change a bit.
+    fn by_sparsity(
+        s: &[T],
+        width: usize,
+        out: &mut [T],
+        out_width: usize,
+        sparse: impl Fn(usize, &[T], &mut [T]),
+        dense: impl FnOnce(&[usize], &mut [T]),
+    ) {
+        let mut full = Vec::new();
+        for (row, (s, out)) in s.chunks(width).zip(out.chunks_mut(out_width)).enumerate() {
+            if s.iter().filter(|v| !v.is_zero()).count() * SPARSE <= width {
+                sparse(row, s, out);
+            } else {
+                full.push(row);
+            }
+        }
+        if !full.is_empty() {
+            dense(&full, out);
+        }
+    }
+}
+
+/// Copies the rows with these indices into one block.
+fn pick<T: Scalar>(rows: &[usize], data: &[T], width: usize) -> Vec<T> {
+    rows.iter().flat_map(|&r| &data[r * width..(r + 1) * width]).copied().collect()
+}
+
+/// Writes a block of rows back to where [`pick`] would take them from.
+fn put<T: Scalar>(rows: &[usize], block: &[T], data: &mut [T], width: usize) {
+    for (&r, row) in rows.iter().zip(block.chunks(width)) {
+        data[r * width..(r + 1) * width].copy_from_slice(row);
+    }
+}
+
+impl<T: Scalar> Operator<T> for Dense<T> {
+    fn kind(&self) -> Kind {
+        Kind::Dense
+    }
+
+    fn input_shapes(&self) -> &[Vec<usize>] {
+        &self.input_shape
+    }
+
+    fn output_shape(&self) -> &[usize] {
+        &self.output_shape
+    }
+
+    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
+        affine_forward(self, xs)
+    }
+
+    fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
+        self.adjoint(g)
+    }
+
+    fn as_affine(&self) -> Option<&dyn Affine<T>> {
+        Some(self)
+    }
+
+    fn parameters(&self) -> usize {
+        self.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
+    }
+
+    fn detail(&self) -> String {
+        format!("{}→{}", self.inputs, self.outputs)
+    }
+}
+
+impl<T: Scalar> Affine<T> for Dense<T> {
+    fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
+        let n = batch_of(xs);
+        let rows = n * volume(&self.output_shape) / self.outputs;
+        let mut y = vec![T::zero(); rows * self.outputs];
+        if let Some(x) = xs.first() {
+            let w = Mat::new(&self.weights, self.outputs, self.inputs).t();
+            matmul(Mat::new(&elements(x), rows, self.inputs), w, &mut y);
+        }
+        from_elements(&batch_shape(n, &self.output_shape), y)
+    }
+
+    fn apply_where(&self, xs: &[&Tensor<T>], wanted: &Tensor<T>) -> Tensor<T> {
+        let Some(x) = xs.first() else { return self.apply(xs) };
+        let (x, n) = (elements(x), samples(wanted));
+        let mut y = vec![T::zero(); wanted.len()];
+        Self::by_sparsity(
+            &elements(wanted),
+            self.outputs,
+            &mut y,
+            self.outputs,
+            |row, wanted, y| {
+                let x = &x[row * self.inputs..(row + 1) * self.inputs];
+                for (k, y) in y.iter_mut().enumerate().filter(|(k, _)| !wanted[*k].is_zero()) {
+                    let w = &self.weights[k * self.inputs..(k + 1) * self.inputs];
+                    *y = w.iter().zip(x).fold(T::zero(), |sum, (&w, &x)| sum + w * x);
+                }
+            },
+            |rows, y| {
+                let mut block = vec![T::zero(); rows.len() * self.outputs];
+                let x = pick(rows, &x, self.inputs);
+                let w = Mat::new(&self.weights, self.outputs, self.inputs).t();
+                matmul(Mat::new(&x, rows.len(), self.inputs), w, &mut block);
+                put(rows, &block, y, self.outputs);
+            },
+        );
+        from_elements(&batch_shape(n, &self.output_shape), y)
+    }
+
+    fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
+        let n = samples(s);
+        let s = elements(s);
+        let mut g = vec![T::zero(); s.len() / self.outputs * self.inputs];
+        Self::by_sparsity(
+            &s,
+            self.outputs,
+            &mut g,
+            self.inputs,
+            |_, s, g| {
+                for (w, &s) in self.weights.chunks(self.inputs).zip(s).filter(|(_, s)| !s.is_zero()) {
+                    for (g, &w) in g.iter_mut().zip(w) {
+                        *g += w * s;
+                    }
+                }
+            },
+            |rows, g| {
+                let mut block = vec![T::zero(); rows.len() * self.inputs];
+                let s = pick(rows, &s, self.outputs);
+                let w = Mat::new(&self.weights, self.outputs, self.inputs);
+                matmul(Mat::new(&s, rows.len(), self.outputs), w, &mut block);
+                put(rows, &block, g, self.inputs);
+            },
+        );
+        vec![from_elements(&batch_shape(n, &self.input_shape[0]), g)]
+    }
+
+    fn bias(&self) -> Option<&Tensor<T>> {
+        self.bias.as_ref()
+    }
+
+    fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>> {
+        Arc::new(self.with(self.weights.iter().map(|&w| f(w)).collect(), None))
+    }
+
+    fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
+        // Channels are axis 1: the last axis only where there is no other.
+        if self.output_shape.len() != 1 || scale.len() != self.outputs || shift.len() != self.outputs {
+            return None;
+        }
+        let weights = self.weights.chunks(self.inputs).zip(scale).flat_map(|(row, &s)| row.iter().map(move |&w| s * w));
+        let bias = (0..self.outputs).map(|k| {
+            scale[k] * self.bias.as_ref().and_then(|b| b.get([k]).copied()).unwrap_or_else(T::zero) + shift[k]
+        });
+        Some(Arc::new(self.with(weights.collect(), Some(bias.collect()))))
+    }
+
+    fn rescale_input(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
+        if self.output_shape.len() != 1 || scale.len() != self.inputs || shift.len() != self.inputs {
+            return None;
+        }
+        let weights = self.weights.chunks(self.inputs).flat_map(|row| row.iter().zip(scale).map(|(&w, &s)| s * w));
+        let bias = self.weights.chunks(self.inputs).enumerate().map(|(k, row)| {
+            let own = self.bias.as_ref().and_then(|b| b.get([k]).copied()).unwrap_or_else(T::zero);
+            row.iter().zip(shift).fold(own, |sum, (&w, &t)| sum + w * t)
+        });
+        Some(Arc::new(self.with(weights.collect(), Some(bias.collect()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn by_hand() {
+        let dense =
+            Dense::new(array![[1.0, 2.0], [3.0, -4.0], [0.0, 1.0]].into_dyn(), Some(vec![0.5, 0.0, -1.0]), &[2])
+                .unwrap();
+        let x = array![[1.0, 1.0], [2.0, -1.0]].into_dyn();
+        assert_eq!(dense.forward(&[&x]), array![[3.5, -1.0, 0.0], [0.5, 10.0, -2.0]].into_dyn());
+        let s = array![[1.0, 1.0, 2.0], [0.0, 0.0, 1.0]].into_dyn();
+        assert_eq!(dense.adjoint(&s), vec![array![[4.0, 0.0], [0.0, 1.0]].into_dyn()]);
+    }
+
+    #[test]
+    fn wanted_outputs_are_the_same_as_all() {
+        let w = Tensor::from_shape_fn(vec![9, 3], |i| (i[0] * 3 + i[1]) as f64 - 7.0);
+        let dense = Dense::new(w, None, &[3]).unwrap();
+        let x = array![[1.0, -2.0, 0.5], [3.0, 1.0, 2.0]].into_dyn();
+        let mut wanted = Tensor::zeros(vec![2, 9]);
+        wanted[[0, 4]] = 1.0;
+        wanted.index_axis_mut(ndarray::Axis(0), 1).fill(1.0);
+        let (some, all) = (dense.apply_where(&[&x], &wanted), dense.apply(&[&x]));
+        for (i, w) in wanted.indexed_iter().filter(|(_, w)| **w != 0.0) {
+            assert!((some[&i] - all[&i]).abs() < 1e-12, "{i:?} {w}");
+        }
+    }
+}

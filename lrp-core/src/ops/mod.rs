@@ -1,0 +1,62 @@
+//! The operators. Each is checked and bound to its shapes when it is made.
+
+mod activation;
+mod add;
+mod avg_pool;
+mod broadcast;
+mod concat;
+mod conv;
+mod conv_transpose;
+mod dense;
+mod identity;
+mod max_pool;
+mod mean;
+mod pad;
+mod reshape;
+mod scale;
+mod transpose;
+
+pub use activation::{Activation, Function};
+pub use add::Add;
+pub use avg_pool::AvgPool;
+pub use broadcast::Broadcast;
+pub use concat::Concat;
+pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
+pub use dense::Dense;
+pub use identity::Identity;
+pub use max_pool::MaxPool;
+pub use mean::Mean;
+pub use pad::{Pad, PadMode};
+pub use reshape::Reshape;
+pub use scale::Scale;
+pub use transpose::Transpose;
+
+use crate::error::OperatorError;
+use crate::kernels::window::MAX_VOLUME;
+
+/// Checks that a sample shape has no zero and is not absurdly large.
+fn check_shape(shape: &[usize]) -> Result<(), OperatorError> {
+    let volume = shape.iter().try_fold(1usize, |v, &d| v.checked_mul(d));
+    match volume {
+        Some(0) => Err(OperatorError::new(format!("the shape {shape:?} has a dimension of length 0"))),
+        Some(v) if v <= MAX_VOLUME => Ok(()),
+        _ => Err(OperatorError::new(format!("the shape {shape:?} has more than {MAX_VOLUME} elements"))),
+    }
+}
+
+/// Splits a sample shape `[C, spatial…]` into channels and spatial sizes.
+fn channels_and_space(shape: &[usize]) -> Result<(usize, &[usize]), OperatorError> {
+    match shape {
+        [channels, space @ ..] if !space.is_empty() => Ok((*channels, space)),
+        _ => Err(OperatorError::new(format!(
+            "needs input [N, C, spatial…], got [N{}]",
+            shape.iter().map(|d| format!(", {d}")).collect::<String>()
+        ))),
+    }
+}
+
+/// A single input's sample shape as the list that [`Operator::input_shapes`](crate::operator::Operator) returns.
+fn one(shape: &[usize]) -> [Vec<usize>; 1] {
+    [shape.to_vec()]
+}

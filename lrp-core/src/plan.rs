@@ -1,0 +1,218 @@
+//! A model compiled against an assignment of rules, ready to explain any number of batches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::graph::{Body, Model, NodeId};
+use crate::operator::{Io, batch_of};
+use crate::record::Record;
+use crate::rule::{Layer, Needs, PreparedRule, Propagated, Rule};
+use crate::scalar::Scalar;
+use crate::target::{Start, Target};
+use crate::tensor::{Tensor, sums};
+use crate::walk::Explanation;
+
+/// Which rule each node gets. Nodes without an entry keep their fixed behaviour.
+pub type Assignment<T> = BTreeMap<NodeId, Arc<dyn Rule<T>>>;
+
+/// A model with a prepared rule for every layer: immutable, shareable, made once.
+///
+/// The same plan gives the same bits for any batch size and any number of threads.
+pub struct Plan<T: Scalar> {
+    model: Arc<Model<T>>,
+    steps: Vec<Step<T>>,
+    /// For each node, whether some rule reads its value in the walk.
+    kept: Vec<bool>,
+    times_input: bool,
+}
+
+/// How relevance passes one node.
+pub(crate) enum Step<T: Scalar> {
+    /// Inputs and constants: relevance ends here.
+    End,
+    /// The fixed behaviour of activations: relevance is passed on unchanged.
+    Pass,
+    /// The fixed behaviour of structural operators and max pooling: relevance follows the elements.
+    Route,
+    /// A rule.
+    Rule { name: String, prepared: Box<dyn PreparedRule<T>> },
+}
+
+impl<T: Scalar> Plan<T> {
+    /// Prepares every rule for its node.
+    ///
+    /// # Errors
+    /// When an affine operator has no rule (all of them are named), or a rule does not go with its operator.
+    pub fn new(model: Arc<Model<T>>, rules: &Assignment<T>) -> Result<Self, Error> {
+        let mut steps = Vec::new();
+        let mut unassigned = Vec::new();
+        for (id, node) in model.nodes() {
+            let step = match (&node.body, rules.get(&id)) {
+                (Body::Input | Body::Constant(_), _) => Step::End,
+                (Body::Operator(op), Some(rule)) => {
+                    let layer = Layer {
+                        name: &node.name,
+                        op,
+                        nonnegative_inputs: node.inputs.iter().all(|&i| model.is_nonnegative(i)),
+                        skip_input: model.skip_input(id),
+                    };
+                    let prepared = rule.prepare(&layer).map_err(|error| Error::Rule {
+                        node: node.name.clone(),
+                        rule: rule.to_string(),
+                        reason: error.0,
+                    })?;
+                    Step::Rule { name: rule.to_string(), prepared }
+                }
+                (Body::Operator(op), None) if op.as_affine().is_some() => {
+                    unassigned.push(format!("'{}' ({})", node.name, op.kind()));
+                    Step::End
+                }
+                (Body::Operator(op), None) => match op.kind().group() {
+                    crate::operator::Group::Activation => Step::Pass,
+                    _ => Step::Route,
+                },
+            };
+            steps.push(step);
+        }
+        if !unassigned.is_empty() {
+            return Err(Error::Unassigned { nodes: unassigned });
+        }
+        let kept = kept_values(&model, &steps, false);
+        Ok(Self { model, steps, kept, times_input: false })
+    }
+
+    /// Multiplies the relevance at the inputs with the inputs, as gradient × input does. What the product changes is booked
+    /// under the input's own entry.
+    #[must_use]
+    pub fn times_input(mut self, yes: bool) -> Self {
+        self.times_input = yes;
+        self.kept = kept_values(&self.model, &self.steps, yes);
+        self
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model<T>> {
+        &self.model
+    }
+
+    /// What relevance meets at a node, in words: the rule, or the fixed behaviour.
+    pub fn behaviour(&self, id: NodeId) -> String {
+        match &self.steps[id.index()] {
+            Step::End => "–".to_owned(),
+            Step::Pass | Step::Route => {
+                self.model.node(id).kind().map_or("–", |k| k.group().default_behaviour()).to_owned()
+            }
+            Step::Rule { name, .. } => name.clone(),
+        }
+    }
+
+    /// Runs the forward pass on `x` (`[N, …]`) and records what the walk will need.
+    ///
+    /// # Errors
+    /// When the shape is wrong, or a value is or becomes NaN or infinite.
+    pub fn record(&self, x: &Tensor<T>) -> Result<Record<'_, T>, Error> {
+        Record::new(self, std::slice::from_ref(x))
+    }
+
+    /// As [`record`](Plan::record), for models with several inputs.
+    ///
+    /// # Errors
+    /// As [`record`](Plan::record), and when the number of inputs or their batch sizes differ.
+    pub fn record_all(&self, xs: &[Tensor<T>]) -> Result<Record<'_, T>, Error> {
+        Record::new(self, xs)
+    }
+
+    /// Explains `target` for every sample of `x` (`[N, …]`).
+    ///
+    /// # Errors
+    /// As [`record`](Plan::record), and when the target does not exist.
+    pub fn explain(&self, x: &Tensor<T>, target: &Target, start: Start) -> Result<Explanation<T>, Error> {
+        self.record(x)?.explain(target, start)
+    }
+
+    pub(crate) fn keeps(&self, id: NodeId) -> bool {
+        self.kept[id.index()]
+    }
+
+    pub(crate) fn needs(&self, id: NodeId) -> Needs {
+        needs(&self.model, &self.steps, id)
+    }
+
+    /// Passes the relevance `r` through one node.
+    pub(crate) fn propagate(&self, id: NodeId, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        match &self.steps[id.index()] {
+            Step::End => {
+                let node = self.model.node(id);
+                let mut end = Propagated::lossless(vec![r.clone()]);
+                match (&node.body, io.inputs.first()) {
+                    (Body::Constant(_), _) => {
+                        end.bias = sums(r);
+                        end.relevance.clear();
+                    }
+                    (Body::Input, Some(x)) if self.times_input => {
+                        let product = crate::tensor::times(x, r);
+                        // Σ r − Σ r·x, element by element.
+                        end.rule = sums(&ndarray::Zip::from(*x).and(r).map_collect(|&x, &r| r - r * x));
+                        end.relevance = vec![product];
+                    }
+                    _ => {}
+                }
+                end
+            }
+            Step::Pass => Propagated::lossless(vec![r.clone()]),
+            Step::Route => {
+                let op = self.model.node(id).op();
+                let routed = op.map_or_else(Vec::new, |op| op.vjp(io, r));
+                let mut routed = Propagated::lossless(routed);
+                routed.bias = op.map_or_else(Vec::new, |op| op.constant_share(r));
+                routed
+            }
+            Step::Rule { prepared, .. } => prepared.propagate(io, r),
+        }
+    }
+
+    /// Runs one node forward.
+    pub(crate) fn forward(&self, id: NodeId, xs: &[&Tensor<T>], n: usize) -> Tensor<T> {
+        match &self.model.node(id).body {
+            Body::Operator(op) => {
+                debug_assert_eq!(batch_of(xs), n);
+                op.forward(xs)
+            }
+            Body::Constant(value) => {
+                let shape = crate::tensor::batch_shape(n, value.shape());
+                value.broadcast(shape.as_slice()).map_or_else(|| Tensor::zeros(shape.as_slice()), |v| v.to_owned())
+            }
+            Body::Input => crate::tensor::empty(),
+        }
+    }
+}
+
+impl<T: Scalar> std::fmt::Debug for Plan<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rules = self.model.nodes().map(|(id, node)| (&node.name, self.behaviour(id)));
+        f.debug_map().entries(rules).finish()
+    }
+}
+
+fn needs<T: Scalar>(model: &Model<T>, steps: &[Step<T>], id: NodeId) -> Needs {
+    match &steps[id.index()] {
+        Step::End | Step::Pass => Needs::NOTHING,
+        Step::Route => Needs { inputs: model.node(id).op().is_some_and(|op| op.vjp_needs_inputs()), output: false },
+        Step::Rule { prepared, .. } => prepared.needs(),
+    }
+}
+
+/// Which values the walk will read: the model's output always, and what rules ask for.
+fn kept_values<T: Scalar>(model: &Model<T>, steps: &[Step<T>], times_input: bool) -> Vec<bool> {
+    let mut kept = vec![false; steps.len()];
+    kept[model.output().index()] = true;
+    for (id, node) in model.nodes() {
+        let needs = needs(model, steps, id);
+        kept[id.index()] |= needs.output || (times_input && matches!(node.body, Body::Input));
+        if needs.inputs {
+            node.inputs.iter().for_each(|i| kept[i.index()] = true);
+        }
+    }
+    kept
+}

@@ -1,0 +1,116 @@
+//! The forward pass, with the activations that the walk will read.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::graph::{Body, NodeId};
+use crate::plan::Plan;
+use crate::scalar::Scalar;
+use crate::target::{Start, Target};
+use crate::tensor::{Tensor, samples};
+use crate::walk::{Explanation, walk};
+
+/// A recorded forward pass. Several targets can be explained from one record.
+pub struct Record<'p, T: Scalar> {
+    plan: &'p Plan<T>,
+    values: Vec<Option<Arc<Tensor<T>>>>,
+    output: Arc<Tensor<T>>,
+    empty: Tensor<T>,
+}
+
+impl<'p, T: Scalar> Record<'p, T> {
+    pub(crate) fn new(plan: &'p Plan<T>, xs: &[Tensor<T>]) -> Result<Self, Error> {
+        let model = plan.model();
+        if xs.len() != model.inputs().len() {
+            let reason = format!("has {} inputs, got {}", model.inputs().len(), xs.len());
+            return Err(Error::Model { reason });
+        }
+        let n = xs.first().map_or(0, samples);
+        for (x, &id) in xs.iter().zip(model.inputs()) {
+            let node = model.node(id);
+            if x.ndim() != node.shape.len() + 1 || x.shape()[1..] != node.shape || samples(x) != n {
+                return Err(Error::InputShape { expected: node.shape.clone(), got: x.shape().to_vec() });
+            }
+            check_finite(x, || format!("input '{}'", node.name))?;
+        }
+
+        let mut inputs = xs.iter();
+        let mut values: Vec<Option<Arc<Tensor<T>>>> = Vec::new();
+        // A value that no rule reads is dropped when its last consumer has run.
+        let mut pending: Vec<usize> = model.nodes().map(|(id, _)| model.consumers(id).len()).collect();
+        let mut output = Arc::new(crate::tensor::empty());
+        for (id, node) in model.nodes() {
+            let value = match &node.body {
+                Body::Input => inputs.next().map_or_else(crate::tensor::empty, |x| x.as_standard_layout().into_owned()),
+                _ => {
+                    let taken: Vec<Arc<Tensor<T>>> =
+                        node.inputs.iter().filter_map(|i| values[i.index()].clone()).collect();
+                    plan.forward(id, &taken.iter().map(Arc::as_ref).collect::<Vec<_>>(), n)
+                }
+            };
+            let value = Arc::new(value);
+            if id == model.output() {
+                output = Arc::clone(&value);
+            }
+            values.push(Some(value));
+            for i in &node.inputs {
+                pending[i.index()] -= 1;
+                if pending[i.index()] == 0 && !plan.keeps(*i) {
+                    values[i.index()] = None;
+                }
+            }
+        }
+        check_finite(&output, || format!("the model's output ('{}')", model.node(model.output()).name))?;
+        Ok(Self { plan, values, output, empty: crate::tensor::empty() })
+    }
+
+    /// The model's output for every sample, `[N, …]`: the logits.
+    pub fn output(&self) -> &Tensor<T> {
+        &self.output
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        samples(&self.output)
+    }
+
+    /// Explains one target of every sample.
+    ///
+    /// # Errors
+    /// When the target does not exist.
+    pub fn explain(&self, target: &Target, start: Start) -> Result<Explanation<T>, Error> {
+        let seed = target.seed(&self.output, start)?;
+        Ok(self.propagate(seed))
+    }
+
+    /// Propagates any relevance `start` of the output's shape back to the inputs.
+    pub fn propagate(&self, start: Tensor<T>) -> Explanation<T> {
+        walk(self.plan, self, start)
+    }
+
+    /// A kept value, or an empty tensor.
+    pub(crate) fn value(&self, id: NodeId) -> &Tensor<T> {
+        self.values[id.index()].as_deref().unwrap_or(&self.empty)
+    }
+
+    /// An empty tensor, for activations that are not read.
+    pub(crate) fn nothing(&self) -> &Tensor<T> {
+        &self.empty
+    }
+}
+
+impl<T: Scalar> std::fmt::Debug for Record<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("output", &self.output).finish_non_exhaustive()
+    }
+}
+
+/// Names the first sample with a value that is NaN or infinite.
+fn check_finite<T: Scalar>(x: &Tensor<T>, place: impl Fn() -> String) -> Result<(), Error> {
+    for (sample, values) in x.axis_iter(ndarray::Axis(0)).enumerate() {
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(Error::NotFinite { place: place(), sample });
+        }
+    }
+    Ok(())
+}

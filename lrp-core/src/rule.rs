@@ -1,0 +1,98 @@
+//! What a rule is. The rules themselves live in `lrp-rules`, and in anybody's own crate.
+
+use std::fmt::{Debug, Display};
+use std::sync::Arc;
+
+use crate::error::RuleError;
+use crate::operator::{Affine, Io, Operator};
+use crate::scalar::Scalar;
+use crate::tensor::{Tensor, samples};
+
+/// A propagation rule: a small value that holds its checked parameters.
+///
+/// `Display` prints it the way a recipe writes it, for plans and manifests.
+pub trait Rule<T: Scalar>: Debug + Display + Send + Sync {
+    /// Makes the rule ready for one operator: modified weights are made here, once.
+    ///
+    /// # Errors
+    /// When the rule and the operator do not go together (`norm` on a layer with weights, say).
+    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError>;
+}
+
+/// The layer that a rule is prepared for.
+#[derive(Debug)]
+pub struct Layer<'a, T: Scalar> {
+    /// The node's name.
+    pub name: &'a str,
+    /// Its operator.
+    pub op: &'a Arc<dyn Operator<T>>,
+    /// Whether the graph guarantees that no input is negative (it comes from a ReLU, say).
+    pub nonnegative_inputs: bool,
+    /// For a sum: which input is the skip connection, where the graph tells.
+    pub skip_input: Option<usize>,
+}
+
+impl<'a, T: Scalar> Layer<'a, T> {
+    /// The operator as an affine one.
+    ///
+    /// # Errors
+    /// When it is not affine, naming its kind.
+    pub fn affine(&self) -> Result<&'a dyn Affine<T>, RuleError> {
+        self.op.as_affine().ok_or_else(|| {
+            RuleError::new(format!(
+                "the rule is for affine operators (dense, conv, avg-pool, add, …), and this is '{}'",
+                self.op.kind()
+            ))
+        })
+    }
+}
+
+/// Which recorded activations a prepared rule reads; the others are dropped during the forward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// The operator's inputs.
+    pub inputs: bool,
+    /// The operator's output.
+    pub output: bool,
+}
+
+impl Needs {
+    /// Neither inputs nor output.
+    pub const NOTHING: Needs = Needs { inputs: false, output: false };
+    /// The inputs only.
+    pub const INPUTS: Needs = Needs { inputs: true, output: false };
+    /// Inputs and output.
+    pub const BOTH: Needs = Needs { inputs: true, output: true };
+}
+
+/// A rule prepared for one operator, ready to propagate any number of batches from any thread.
+pub trait PreparedRule<T: Scalar>: Send + Sync {
+    /// Which recorded activations [`propagate`](PreparedRule::propagate) reads.
+    fn needs(&self) -> Needs;
+
+    /// Redistributes the relevance `r` at the output (`[N, …]`) over the inputs and books what did not arrive.
+    fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T>;
+}
+
+/// Relevance handed on to the inputs, and where the rest went: one number per sample and account.
+///
+/// The books of a layer: `Σ r = Σ relevance + bias + stabilizer + rule`, per sample.
+#[derive(Debug, Clone)]
+pub struct Propagated<T: Scalar> {
+    /// Relevance of every input, `[N, …]` each.
+    pub relevance: Vec<Tensor<T>>,
+    /// What the bias (or another constant) took.
+    pub bias: Vec<f64>,
+    /// What the stabilizer took.
+    pub stabilizer: Vec<f64>,
+    /// What the rule itself lost (positive) or created (negative): dead denominators, gradients, masks.
+    pub rule: Vec<f64>,
+}
+
+impl<T: Scalar> Propagated<T> {
+    /// Relevance that arrived in full: nothing was taken.
+    pub fn lossless(relevance: Vec<Tensor<T>>) -> Self {
+        let n = relevance.first().map_or(0, |r| samples(r));
+        Self { relevance, bias: vec![0.0; n], stabilizer: vec![0.0; n], rule: vec![0.0; n] }
+    }
+}
