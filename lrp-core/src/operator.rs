@@ -159,6 +159,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
+    /// A shared handle of this operator as an affine one, if it is; what prepared rules hold on to.
+    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
+        None
+    }
+
     /// The part of relevance `r` at the output that rests on constants inside this operator rather than on its inputs
     /// (padding, say), one number per sample. Affine operators leave this to their rule.
     fn constant_share(&self, r: &Tensor<T>) -> Vec<f64> {

@@ -32,13 +32,13 @@ pub struct Layer<'a, T: Scalar> {
     pub skip_input: Option<usize>,
 }
 
-impl<'a, T: Scalar> Layer<'a, T> {
+impl<T: Scalar> Layer<'_, T> {
     /// The operator as an affine one.
     ///
     /// # Errors
     /// When it is not affine, naming its kind.
-    pub fn affine(&self) -> Result<&'a dyn Affine<T>, RuleError> {
-        self.op.as_affine().ok_or_else(|| {
+    pub fn affine(&self) -> Result<Arc<dyn Affine<T>>, RuleError> {
+        Arc::clone(self.op).into_affine().ok_or_else(|| {
             RuleError::new(format!(
                 "the rule is for affine operators (dense, conv, avg-pool, add, …), and this is '{}'",
                 self.op.kind()

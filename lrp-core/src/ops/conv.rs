@@ -122,6 +122,10 @@ impl<T: Scalar> Operator<T> for Conv<T> {
         Some(self)
     }
 
+    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
+        Some(self)
+    }
+
     fn parameters(&self) -> usize {
         self.kernel.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
     }

@@ -128,6 +128,10 @@ impl<T: Scalar> Operator<T> for Dense<T> {
         Some(self)
     }
 
+    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
+        Some(self)
+    }
+
     fn parameters(&self) -> usize {
         self.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
     }

@@ -75,6 +75,10 @@ impl<T: Scalar> Operator<T> for Mean<T> {
         Some(self)
     }
 
+    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
+        Some(self)
+    }
+
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         inputs.iter().all(|&i| i)
     }

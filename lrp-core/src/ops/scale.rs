@@ -127,6 +127,10 @@ impl<T: Scalar> Operator<T> for Scale<T> {
         Some(self)
     }
 
+    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
+        Some(self)
+    }
+
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         let none = |t: &Tensor<T>, f: fn(T) -> T| t.iter().all(|&v| f(v).is_zero());
         inputs.iter().all(|&i| i) && none(&self.weight, neg) && self.bias.as_ref().is_none_or(|b| none(b, neg))

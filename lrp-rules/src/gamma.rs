@@ -1,0 +1,116 @@
+//! LRP-γ: positive contributions favoured by a factor 1 + γ.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use lrp_core::operator::{Affine, Io};
+use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
+use lrp_core::tensor::{is_zero, neg, pos};
+use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use ndarray::Zip;
+
+use crate::bias::{Bias, BiasMode};
+use crate::parameter::{ParameterError, nonnegative, number, write_rule};
+use crate::signs::{SignedInputs, SignedPair, add_shares, no_relevance};
+
+/// LRP-γ (Montavon et al. 2019), generalized to inputs and outputs of either sign (Andéol et al. 2021).
+///
+/// Where `z ≥ 0`, contributions are `x⁺(w + γw⁺) + x⁻(w + γw⁻)` and the bias `b + γb⁺`; where `z < 0`, they are
+/// `x⁺(w + γw⁻) + x⁻(w + γw⁺)` and `b + γb⁻`. Each input gets its contribution over the stabilized sum. For `x ≥ 0` and `z ≥ 0` this is the
+/// paper's `x(w + γw⁺) / Σ x(w + γw⁺)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gamma {
+    gamma: f64,
+    stabilizer: f64,
+    bias: BiasMode,
+}
+
+impl Gamma {
+    /// The rule with this γ.
+    ///
+    /// # Errors
+    /// When γ or the stabilizer is negative or not finite.
+    pub fn new(gamma: f64, stabilizer: f64, bias: BiasMode) -> Result<Self, ParameterError> {
+        nonnegative("gamma", gamma)?;
+        nonnegative("stabilizer", stabilizer)?;
+        Ok(Self { gamma, stabilizer, bias })
+    }
+}
+
+impl fmt::Display for Gamma {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parameters = vec![("gamma", number(self.gamma)), ("stabilizer", number(self.stabilizer))];
+        parameters.extend(self.bias.parameter(BiasMode::Absorb));
+        write_rule(f, "gamma", &parameters)
+    }
+}
+
+impl<T: Scalar> Rule<T> for Gamma {
+    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
+        let op = layer.affine()?;
+        let prepared = Prepared {
+            favour_positive: SignedPair::new(&op, favour_positive, favour_negative, T::of(self.gamma)),
+            favour_negative: OnceLock::new(),
+            bias: Bias::new(op.as_ref(), self.bias),
+            nonnegative: layer.nonnegative_inputs,
+            op,
+            rule: *self,
+        };
+        Ok(Box::new(prepared))
+    }
+}
+
+/// `w + γw⁺`.
+fn favour_positive<T: Scalar>(w: T, gamma: T) -> T {
+    w + gamma * pos(w)
+}
+
+/// `w + γw⁻`.
+fn favour_negative<T: Scalar>(w: T, gamma: T) -> T {
+    w + gamma * neg(w)
+}
+
+struct Prepared<T: Scalar> {
+    rule: Gamma,
+    op: Arc<dyn Affine<T>>,
+    /// Contributions where `z ≥ 0`.
+    favour_positive: SignedPair<T>,
+    /// Contributions where `z < 0`; relevance rarely reaches such outputs in a ReLU network.
+    favour_negative: OnceLock<SignedPair<T>>,
+    bias: Bias<T>,
+    nonnegative: bool,
+}
+
+impl<T: Scalar> PreparedRule<T> for Prepared<T> {
+    fn needs(&self) -> Needs {
+        Needs::BOTH
+    }
+
+    fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        let x = SignedInputs::new(io.inputs, self.nonnegative);
+        let gamma = T::of(self.rule.gamma);
+        let z = self.bias.denominator(self.op.as_ref(), io.output);
+        let (up, down) = split_by_sign(r, &z);
+        let mut result = Propagated::lossless(no_relevance(io.inputs));
+        let stabilizer = self.rule.stabilizer;
+        // A side to which no relevance belongs is not computed.
+        if !is_zero(&up) {
+            let bias = (&self.bias, self.bias.map(|b| favour_positive(b, gamma)));
+            add_shares(&self.favour_positive, bias, stabilizer, &x, &up, &mut result);
+        }
+        if !is_zero(&down) {
+            let contributions = || SignedPair::new(&self.op, favour_negative, favour_positive, gamma);
+            let bias = (&self.bias, self.bias.map(|b| favour_negative(b, gamma)));
+            add_shares(self.favour_negative.get_or_init(contributions), bias, stabilizer, &x, &down, &mut result);
+        }
+        result
+    }
+}
+
+/// `r` where `z ≥ 0` and zero elsewhere, and the other way round.
+fn split_by_sign<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>) -> (Tensor<T>, Tensor<T>) {
+    let select = |negative: bool| {
+        Zip::from(r).and(z).map_collect(|&r, &z| if (z < T::zero()) == negative { r } else { T::zero() })
+    };
+    (select(false), select(true))
+}

@@ -1,0 +1,55 @@
+//! The propagation rules. One file per rule; every rule stands alone on the four methods of an affine operator:
+//! `apply`, `adjoint`, `bias` and `map_weights`.
+//!
+//! | rule | file | source |
+//! |---|---|---|
+//! | `zero` | [`Zero`] | Bach et al. 2015, eq. 56; Montavon et al. 2019, Table 10.1 |
+//! | `epsilon` | [`Epsilon`] | Bach et al. 2015, eq. 58 |
+//! | `gamma` | [`Gamma`] | Montavon et al. 2019; generalized by Andéol et al. 2021 |
+//! | `alpha-beta` | [`AlphaBeta`] | Bach et al. 2015, eq. 60 |
+//! | `z-plus` | [`ZPlus`] | Montavon et al. 2017, eq. 15 |
+//! | `w-square` | [`WSquare`] | Montavon et al. 2017, eq. 12 |
+//! | `flat` | [`Flat`] | Lapuschkin et al. 2019 |
+//! | `z-box` | [`ZBox`] | Montavon et al. 2017, eq. 20 |
+//! | `pass` | [`Pass`] | – |
+//! | `norm` | [`Norm`] | `epsilon` without weights |
+//! | `gradient` | [`Gradient`] | – |
+//! | `guided-backprop` | [`GuidedBackprop`] | Springenberg et al. 2015 |
+//! | `deconvnet` | [`Deconvnet`] | Zeiler and Fergus 2014 |
+//!
+//! Notation in the code is that of the papers: `x` inputs, `w` weights, `b` bias, `z` output, `r` relevance at the output,
+//! `s = R / z` (a quotient for each output) and `c = Aᵀ s` (a coefficient for each input).
+
+mod alpha_beta;
+mod bias;
+mod deconvnet;
+mod epsilon;
+mod flat;
+mod gamma;
+mod gradient;
+mod guided_backprop;
+mod norm;
+mod parameter;
+mod pass;
+mod quotient;
+mod signs;
+mod w_square;
+mod z_box;
+mod z_plus;
+mod zero;
+
+pub use alpha_beta::AlphaBeta;
+pub use bias::BiasMode;
+pub use deconvnet::Deconvnet;
+pub use epsilon::{Epsilon, EpsilonValue};
+pub use flat::Flat;
+pub use gamma::Gamma;
+pub use gradient::Gradient;
+pub use guided_backprop::GuidedBackprop;
+pub use norm::{Norm, Residual};
+pub use parameter::ParameterError;
+pub use pass::Pass;
+pub use w_square::WSquare;
+pub use z_box::ZBox;
+pub use z_plus::ZPlus;
+pub use zero::Zero;
