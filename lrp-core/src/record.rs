@@ -79,8 +79,15 @@ impl<'p, T: Scalar> Record<'p, T> {
     /// # Errors
     /// When the target does not exist.
     pub fn explain(&self, target: &Target, start: Start) -> Result<Explanation<T>, Error> {
-        let seed = target.seed(&self.output, start)?;
-        Ok(self.propagate(seed))
+        Ok(self.propagate(self.seed(target, start)?))
+    }
+
+    /// The starting relevance of a target, of the output's shape.
+    ///
+    /// # Errors
+    /// When the target does not exist.
+    pub fn seed(&self, target: &Target, start: Start) -> Result<Tensor<T>, Error> {
+        target.seed(&self.output, start)
     }
 
     /// Propagates any relevance `start` of the output's shape back to the inputs.
