@@ -89,8 +89,8 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let x = SignedInputs::new(io.inputs, self.nonnegative);
         let gamma = T::of(self.rule.gamma);
-        let z = self.bias.denominator(self.op.as_ref(), io.output);
-        let (up, down) = split_by_sign(r, &z);
+        // The sign is that of the output itself, bias included, whatever the bias does in the denominator (as in zennit).
+        let (up, down) = split_by_sign(r, io.output);
         let mut result = Propagated::lossless(no_relevance(io.inputs));
         let stabilizer = self.rule.stabilizer;
         // A side to which no relevance belongs is not computed.

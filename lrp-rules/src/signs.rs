@@ -43,14 +43,22 @@ impl<T: Scalar> Variant<T> {
 /// Inputs split by sign; the negative parts only where there are any.
 pub(crate) struct SignedInputs<'a, T: Scalar> {
     inputs: &'a [&'a Tensor<T>],
-    split: Option<(Vec<Tensor<T>>, Vec<Tensor<T>>)>,
+    split: Option<Parts<T>>,
+}
+
+/// `x⁺` and `x⁻` of every input.
+struct Parts<T: Scalar> {
+    positive: Vec<Tensor<T>>,
+    negative: Vec<Tensor<T>>,
 }
 
 impl<'a, T: Scalar> SignedInputs<'a, T> {
     /// Splits the inputs, unless they are known (`nonnegative`) or seen to have no negative element.
     pub(crate) fn new(inputs: &'a [&'a Tensor<T>], nonnegative: bool) -> Self {
-        let split = (!nonnegative && !inputs.iter().all(|x| is_nonnegative(x)))
-            .then(|| (inputs.iter().map(|x| positive(x)).collect(), inputs.iter().map(|x| negative(x)).collect()));
+        let split = (!nonnegative && !inputs.iter().all(|x| is_nonnegative(x))).then(|| Parts {
+            positive: inputs.iter().map(|x| positive(x)).collect(),
+            negative: inputs.iter().map(|x| negative(x)).collect(),
+        });
         Self { inputs, split }
     }
 }
@@ -77,7 +85,9 @@ impl<T: Scalar> SignedPair<T> {
         let apply = |op: &Variant<T>, x: &[Tensor<T>]| op.get().apply_where(&x.iter().collect::<Vec<_>>(), wanted);
         match &x.split {
             None => self.for_positive.get().apply_where(x.inputs, wanted),
-            Some((positive, negative)) => apply(&self.for_positive, positive) + apply(&self.for_negative, negative),
+            Some(Parts { positive, negative }) => {
+                apply(&self.for_positive, positive) + apply(&self.for_negative, negative)
+            }
         }
     }
 
@@ -90,7 +100,7 @@ impl<T: Scalar> SignedPair<T> {
         };
         match &x.split {
             None => add(&self.for_positive, x.inputs),
-            Some((positive, negative)) => {
+            Some(Parts { positive, negative }) => {
                 add(&self.for_positive, &positive.iter().collect::<Vec<_>>());
                 add(&self.for_negative, &negative.iter().collect::<Vec<_>>());
             }

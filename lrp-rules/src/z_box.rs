@@ -68,12 +68,13 @@ impl<T: Scalar> Rule<T> for ZBox {
         };
         let side = |bounds: Vec<Tensor<T>>, weights: fn(T) -> T| {
             // A bound of zero contributes nothing: its side is not computed at all.
-            (!bounds.iter().all(is_zero)).then(|| (bounds, op.map_weights(&weights)))
+            (!bounds.iter().all(is_zero)).then(|| Side { op: op.map_weights(&weights), bounds })
         };
         let sides: Vec<_> =
             [side(bounds(&self.low)?, pos), side(bounds(&self.high)?, neg)].into_iter().flatten().collect();
         // l w⁺ + h w⁻, summed over the inputs.
-        let offset = sides.iter().map(|(bounds, op)| op.apply(&bounds.iter().collect::<Vec<_>>())).reduce(|a, b| a + b);
+        let offset =
+            sides.iter().map(|Side { bounds, op }| op.apply(&bounds.iter().collect::<Vec<_>>())).reduce(|a, b| a + b);
         let bias = Bias::new(op.as_ref(), BiasMode::Ignore);
         Ok(Box::new(Prepared { op, sides, offset, bias, stabilizer: self.stabilizer }))
     }
@@ -90,10 +91,17 @@ fn filled<T: Scalar>(values: &[f64], shape: &[usize]) -> Result<Tensor<T>, RuleE
     Ok(Tensor::from_shape_fn(batch_shape(1, shape), |index| T::of(value(index))))
 }
 
+/// One bound with the weights it meets: `l` with `W⁺`, or `h` with `W⁻`.
+struct Side<T: Scalar> {
+    /// One tensor for each input, `[1, …]`.
+    bounds: Vec<Tensor<T>>,
+    op: Arc<dyn Affine<T>>,
+}
+
 struct Prepared<T: Scalar> {
     op: Arc<dyn Affine<T>>,
-    /// The bounds that are not zero, each with its weights: `(l, W⁺)` and `(h, W⁻)`.
-    sides: Vec<(Vec<Tensor<T>>, Arc<dyn Affine<T>>)>,
+    /// The bounds that are not zero everywhere.
+    sides: Vec<Side<T>>,
     /// `Σ_j l_j w⁺_jk + h_j w⁻_jk`, `[1, …]`.
     offset: Option<Tensor<T>>,
     bias: Bias<T>,
@@ -113,7 +121,7 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(self.stabilizer));
         let mut relevance: Vec<Tensor<T>> =
             io.inputs.iter().zip(self.op.adjoint(&s)).map(|(x, c)| lrp_core::tensor::times(x, &c)).collect();
-        for (bounds, op) in &self.sides {
+        for Side { bounds, op } in &self.sides {
             for ((r, bound), c) in relevance.iter_mut().zip(bounds).zip(op.adjoint(&s)) {
                 if let Some(bound) = bound.broadcast(c.raw_dim()) {
                     Zip::from(r).and(&bound).and(&c).for_each(|r, &bound, &c| *r -= bound * c);

@@ -1,0 +1,217 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use lrp_config::{Precision, Resize, Save, Start, Target};
+
+/// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 a check did not hold, 2 the input was wrong, 3 an internal error.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an experiment: everything is in the file
+    Run(RunArgs),
+    /// Explain inputs: relevance, heatmaps and a manifest
+    Explain(ExplainArgs),
+    /// Show the model as imported: index, name, operator, shapes, parameters
+    Layers(LayersArgs),
+    /// Show the rule of every layer and the recipe entry that chose it, without running anything
+    Plan(PlanArgs),
+    /// Show the books layer by layer, and test the invariants that should hold; exit 1 where they do not
+    Check(CheckArgs),
+    /// Draw one figure: inputs down, recipes across
+    Compare(CompareArgs),
+    /// List the rules and their parameters
+    Rules(Listing),
+    /// List the presets, or print one
+    Presets(PresetsArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The experiment: a recipe with [model], [explain] and [output]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub how: HowArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A recipe file, or the name of a preset
+    #[arg(short, long)]
+    pub recipe: String,
+    /// Images, .npy or .npz files, folders or globs
+    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
+    pub input: Vec<PathBuf>,
+    #[command(flatten)]
+    pub how: HowArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct LayersArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Show what canonization did to the graph
+    #[arg(long)]
+    pub passes: bool,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A recipe file, or the name of a preset
+    #[arg(short, long)]
+    pub recipe: String,
+    /// Show every node, not only those that a rule was chosen for
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A recipe file, or the name of a preset
+    #[arg(short, long)]
+    pub recipe: String,
+    /// Images, .npy or .npz files, folders or globs
+    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
+    pub input: Vec<PathBuf>,
+    #[command(flatten)]
+    pub how: HowArgs,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Recipe files or names of presets, one -r for each
+    #[arg(short, long, required = true)]
+    pub recipe: Vec<String>,
+    /// Images, .npy or .npz files, folders or globs
+    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
+    pub input: Vec<PathBuf>,
+    /// The figure, a PNG file
+    #[arg(short, long)]
+    pub out: PathBuf,
+    /// A title for each recipe, in their order
+    #[arg(long, value_name = "TITLE")]
+    pub title: Vec<String>,
+    /// Colours of the heatmaps
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(lrp_config::COLORMAPS))]
+    pub colormap: Option<String>,
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+/// Which model.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// The model, an ONNX file (or the recipe's [model] path)
+    #[arg(short, long)]
+    pub model: Option<PathBuf>,
+    /// The input's shape without the batch axis, where the model leaves axes open
+    #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
+    pub input_shape: Vec<usize>,
+    /// A text file with a label for each class, one on a line
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+}
+
+/// What is explained, and how.
+#[derive(Debug, Args, Default)]
+pub struct HowArgs {
+    /// argmax, a class (index or label), all, "{ top = 3 }" or "{ contrast = [0, 9] }" [default: argmax]
+    #[arg(long)]
+    pub target: Option<Target>,
+    /// Relevance put on the target: its logit, or one [default: logit]
+    #[arg(long, value_parser = start)]
+    pub start: Option<Start>,
+    /// Numbers to calculate with: f32 or f64 [default: f32]
+    #[arg(long, value_parser = precision)]
+    pub precision: Option<Precision>,
+    /// Number of threads [default: all cores]; results do not depend on it
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Samples explained at once [default: 32]; results do not depend on it
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// What to do with images of another size than the model's: crop or stretch
+    #[arg(long, value_parser = resize)]
+    pub resize: Option<Resize>,
+}
+
+/// Where results go.
+#[derive(Debug, Args, Default)]
+pub struct OutputArgs {
+    /// The folder that results are written to
+    #[arg(short = 'o', long = "out", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// What to write: npy, png, json [default: all]
+    #[arg(long, value_delimiter = ',', value_parser = save)]
+    pub save: Option<Vec<Save>>,
+    /// Colours of the heatmaps [default: bwr]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(lrp_config::COLORMAPS))]
+    pub colormap: Option<String>,
+}
+
+/// How to print a listing.
+#[derive(Debug, Args, Clone, Copy)]
+pub struct Listing {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PresetsArgs {
+    /// Print this preset's recipe
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+fn choose<V: Copy>(text: &str, choices: &[(&str, V)]) -> Result<V, String> {
+    choices
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| format!("expected {}", choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ")))
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    choose(text, &[("logit", Start::Logit), ("one", Start::One)])
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    choose(text, &[("f32", Precision::F32), ("f64", Precision::F64)])
+}
+
+fn resize(text: &str) -> Result<Resize, String> {
+    choose(text, &[("crop", Resize::Crop), ("stretch", Resize::Stretch)])
+}
+
+fn save(text: &str) -> Result<Save, String> {
+    choose(text, &[("npy", Save::Npy), ("png", Save::Png), ("json", Save::Json)])
+}

@@ -1,0 +1,104 @@
+//! How the program fails: what went wrong, where, and the way out, on one screen.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The user's input was wrong: exit code 2.
+    User(Complaint),
+    /// A recipe was wrong, with places in its text: exit code 2.
+    Recipe(lrp_config::RecipeError),
+    /// A check did not hold; the report has been printed: exit code 1.
+    Check,
+    /// A mistake of this program: exit code 3.
+    Internal(String),
+}
+
+/// A sentence that names the place, and one that names the way out.
+#[derive(Debug)]
+pub struct Complaint {
+    message: String,
+    help: Option<String>,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Complaint {}
+
+impl Diagnostic for Complaint {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|h| Box::new(h) as Box<dyn fmt::Display>)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::User(complaint) => complaint.fmt(f),
+            Failure::Recipe(error) => error.fmt(f),
+            Failure::Check => f.write_str("a check did not hold"),
+            Failure::Internal(message) => f.write_str(message),
+        }
+    }
+}
+
+impl Failure {
+    /// Wrong input, with a way out.
+    pub fn user(message: impl fmt::Display, help: impl fmt::Display) -> Self {
+        Failure::User(Complaint { message: message.to_string(), help: Some(help.to_string()) })
+    }
+
+    /// Wrong input whose message says all there is to say.
+    pub fn plain(message: impl fmt::Display) -> Self {
+        Failure::User(Complaint { message: message.to_string(), help: None })
+    }
+
+    /// Prints the failure to standard error and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        let print = |diagnostic: &dyn Diagnostic| {
+            let mut text = String::new();
+            match handler().render_report(&mut text, diagnostic) {
+                Ok(()) => eprint!("{text}"),
+                Err(_) => eprintln!("error: {diagnostic}"),
+            }
+            ExitCode::from(2)
+        };
+        match self {
+            Failure::User(complaint) => print(complaint),
+            Failure::Recipe(error) => print(error),
+            Failure::Check => ExitCode::from(1),
+            Failure::Internal(message) => {
+                eprintln!(
+                    "internal error: {message}\nThis is a mistake in lrp itself. Please report it with the command that shows it."
+                );
+                ExitCode::from(3)
+            }
+        }
+    }
+}
+
+/// Colours and box-drawing on a terminal, plain ASCII elsewhere.
+fn handler() -> GraphicalReportHandler {
+    let terminal = std::io::stderr().is_terminal();
+    let theme = match terminal {
+        true if std::env::var_os("NO_COLOR").is_some() => GraphicalTheme::unicode_nocolor(),
+        true => GraphicalTheme::unicode(),
+        false => GraphicalTheme::none(),
+    };
+    GraphicalReportHandler::new_themed(theme).with_width(if terminal { 100 } else { 120 })
+}
+
+impl From<lrp_config::RecipeError> for Failure {
+    fn from(error: lrp_config::RecipeError) -> Self {
+        Failure::Recipe(error)
+    }
+}

@@ -1,0 +1,139 @@
+//! What to do, decided: the command line and the recipe merged into one value that the program runs on.
+//!
+//! Flags override what the recipe says.
+
+use std::path::PathBuf;
+
+use lrp_config::{Input, Precision, Recipe, Save, Start, Target};
+
+use crate::args::{HowArgs, ModelArgs, OutputArgs};
+use crate::colormap::{COLORMAPS, Colormap};
+use crate::failure::Failure;
+use crate::input;
+
+/// Samples explained at once unless the user says otherwise.
+const BATCH: usize = 32;
+
+/// Which model, and what is known of it.
+#[derive(Debug, Clone)]
+pub struct ModelJob {
+    /// The ONNX file.
+    pub path: PathBuf,
+    /// The shape of a sample, where the user states it.
+    pub sample_shape: Option<Vec<usize>>,
+    /// A file with a label for each class.
+    pub labels: Option<PathBuf>,
+}
+
+/// What is explained, and how.
+#[derive(Debug, Clone)]
+pub struct HowJob {
+    /// The outputs.
+    pub target: Target,
+    /// Relevance put on them.
+    pub start: Start,
+    /// Numbers to calculate with.
+    pub precision: Precision,
+    /// Samples at once.
+    pub batch: usize,
+    /// How images become input.
+    pub input: Input,
+}
+
+/// Where results go.
+#[derive(Debug, Clone)]
+pub struct OutputJob {
+    /// The folder.
+    pub dir: PathBuf,
+    /// What is written.
+    pub save: Vec<Save>,
+    /// Colours of heatmaps.
+    pub colormap: Colormap,
+}
+
+impl ModelJob {
+    /// The model that the flags or the recipe name.
+    pub fn new(args: Option<&ModelArgs>, recipe: Option<&Recipe>) -> Result<Self, Failure> {
+        let files = recipe.map(Recipe::model);
+        let path = args.and_then(|a| a.model.clone()).or_else(|| files.and_then(|f| f.path.clone()));
+        let path = path.ok_or_else(|| {
+            Failure::user(
+                "no model is given",
+                "pass -m MODEL.onnx, or let the recipe name it: path = \"…\" under [model]",
+            )
+        })?;
+        Ok(Self {
+            path,
+            sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
+            labels: args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone())),
+        })
+    }
+
+    /// As [`new`](Self::new); a shape that the user does not state is taken from the first input that is an array.
+    pub fn for_inputs(args: Option<&ModelArgs>, recipe: &Recipe, inputs: &[PathBuf]) -> Result<Self, Failure> {
+        let job = Self::new(args, Some(recipe))?;
+        let from_array = || inputs.iter().find(|path| input::is_array(path)).and_then(|path| input::sample_shape(path));
+        Ok(Self { sample_shape: job.sample_shape.clone().or_else(from_array), ..job })
+    }
+}
+
+/// The input files that the flags or the recipe name.
+pub fn inputs(flags: &[PathBuf], recipe: &Recipe) -> Result<Vec<PathBuf>, Failure> {
+    let listed = recipe.explain().inputs.as_deref().unwrap_or_default();
+    let patterns = if flags.is_empty() { listed } else { flags };
+    if patterns.is_empty() {
+        let help = "pass -i INPUT…, or let the recipe name it: inputs = [\"…\"] under [explain]";
+        return Err(Failure::user("no input is given", help));
+    }
+    input::expand(patterns)
+}
+
+impl HowJob {
+    /// Flags over recipe over defaults.
+    pub fn new(args: &HowArgs, recipe: &Recipe) -> Self {
+        let explain = recipe.explain();
+        let mut input = recipe.input().clone();
+        input.resize = args.resize.or(input.resize);
+        Self {
+            target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
+            start: args.start.or(explain.start).unwrap_or_default(),
+            precision: args.precision.or(explain.precision).unwrap_or_default(),
+            batch: args.batch.map(|n| n as usize).or(explain.batch).unwrap_or(BATCH),
+            input,
+        }
+    }
+}
+
+impl OutputJob {
+    /// Flags over recipe over defaults.
+    pub fn new(args: &OutputArgs, recipe: &Recipe) -> Result<Self, Failure> {
+        let output = recipe.output();
+        let dir = args.dir.clone().or_else(|| output.dir.clone()).ok_or_else(|| {
+            Failure::user(
+                "no output folder is given",
+                "pass -o DIR, or let the recipe name it: dir = \"…\" under [output]",
+            )
+        })?;
+        let save = args.save.clone().or_else(|| output.save.clone());
+        Ok(Self {
+            dir,
+            save: save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]),
+            colormap: colormap(args.colormap.as_deref(), recipe),
+        })
+    }
+}
+
+/// The colours that the flags or the recipe name.
+pub fn colormap(flag: Option<&str>, recipe: &Recipe) -> Colormap {
+    // Names are checked where they are read.
+    flag.or(recipe.output().colormap.as_deref()).and_then(Colormap::find).unwrap_or(COLORMAPS[0])
+}
+
+/// Limits the number of threads of everything that follows.
+pub fn limit_threads(threads: Option<u16>) -> Result<(), Failure> {
+    let Some(threads) = threads else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(usize::from(threads))
+        .build_global()
+        .map_err(|e| Failure::Internal(format!("thread pool: {e}")))
+}

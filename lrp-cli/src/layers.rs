@@ -1,0 +1,113 @@
+//! `lrp layers`: the model as imported.
+
+use lrp_core::graph::{Model, Node};
+use lrp_core::{NodeId, Scalar};
+use serde::Serialize;
+
+use crate::args::LayersArgs;
+use crate::failure::Failure;
+use crate::job::ModelJob;
+use crate::session::Loaded;
+use crate::table;
+
+#[derive(Serialize)]
+struct ModelReport {
+    path: String,
+    producer: String,
+    opset: i64,
+    parameters: usize,
+    output: String,
+    nodes: Vec<NodeReport>,
+    passes: Vec<PassReport>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct NodeReport {
+    index: Option<usize>,
+    name: String,
+    op: &'static str,
+    detail: String,
+    inputs: Vec<String>,
+    /// Without the batch axis.
+    shape: Vec<usize>,
+    parameters: usize,
+}
+
+#[derive(Serialize)]
+struct PassReport {
+    name: &'static str,
+    /// Each change in words.
+    changes: Vec<String>,
+}
+
+impl NodeReport {
+    fn new<T: Scalar>(model: &Model<T>, id: NodeId, node: &Node<T>) -> Self {
+        Self {
+            index: model.layer_index(id),
+            name: node.name.clone(),
+            op: node.kind_name(),
+            detail: node.op().map(|op| op.detail()).unwrap_or_default(),
+            inputs: node.inputs.iter().map(|&i| model.node(i).name.clone()).collect(),
+            shape: node.shape.clone(),
+            parameters: node.op().map_or(0, |op| op.parameters()),
+        }
+    }
+}
+
+/// Prints the nodes of a model.
+pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
+    let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), None)?)?;
+    let (import, model) = (&loaded.import, &loaded.model);
+    let report = ModelReport {
+        path: loaded.path.display().to_string(),
+        producer: import.producer.clone(),
+        opset: import.opset,
+        parameters: model.parameters(),
+        output: model.node(model.output()).name.clone(),
+        nodes: model.nodes().map(|(id, node)| NodeReport::new(model, id, node)).collect(),
+        passes: import.passes.iter().map(|p| PassReport { name: p.name, changes: p.what.clone() }).collect(),
+        notes: import.notes.clone(),
+    };
+    if args.listing.json {
+        return print_json(&report);
+    }
+    let mut listing =
+        table::table(&["index", "name", "operator", "", "output", "parameters"], &["index", "parameters"]);
+    for node in &report.nodes {
+        listing.add_row([
+            node.index.map(|i| i.to_string()).unwrap_or_default(),
+            node.name.clone(),
+            node.op.to_owned(),
+            node.detail.clone(),
+            table::shape(&node.shape),
+            if node.parameters > 0 { node.parameters.to_string() } else { String::new() },
+        ]);
+    }
+    table::print(&listing);
+    println!();
+    println!(
+        "{}: {} weighted layers, {} parameters, opset {}, written by {}",
+        report.path,
+        model.layers().len(),
+        report.parameters,
+        report.opset,
+        if report.producer.is_empty() { "an unnamed program" } else { &report.producer }
+    );
+    if args.passes {
+        println!();
+        for pass in &report.passes {
+            println!("{}: {}", pass.name, if pass.changes.is_empty() { "nothing to do" } else { "" });
+            pass.changes.iter().for_each(|change| println!("  {change}"));
+        }
+    }
+    loaded.print_notes();
+    Ok(())
+}
+
+/// Prints a value as JSON.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Internal(e.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! `lrp`: layer-wise relevance propagation from the command line.
+//!
+//! A command's arguments and its recipe are merged into a job (`job`), which then runs in the wanted number type. Nothing
+//! but this crate prints; diagnostics go to standard error, results to standard output or files.
+
+mod args;
+mod check;
+mod colormap;
+mod compare;
+mod explain;
+mod failure;
+mod figure;
+mod heatmap;
+mod input;
+mod job;
+mod layers;
+mod layout;
+mod listing;
+mod manifest;
+mod plan;
+mod run;
+mod session;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // A panic is a mistake of ours: it has been printed, and the exit code says so.
+    let outcome = std::panic::catch_unwind(|| dispatch(cli.command));
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure.report(),
+        Err(_) => Failure::Internal("a panic, see above".to_owned()).report(),
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Explain(args) => run::explain(args),
+        Command::Compare(args) => run::compare(args),
+        Command::Check(args) => check::check(args),
+        Command::Layers(args) => layers::layers(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Rules(listing) => listing::rules(listing),
+        Command::Presets(args) => listing::presets(&args),
+    }
+}

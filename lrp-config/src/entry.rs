@@ -1,0 +1,192 @@
+//! An `[[assign]]` entry at work: which nodes of a model it means, and what to say when it means none.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use lrp_core::graph::Node;
+use lrp_core::operator::{Group, Kind};
+use lrp_core::{Model, NodeId, Scalar};
+
+use crate::diagnostic::Diagnostic;
+use crate::format::Assign;
+use crate::names::NameGlob;
+use crate::origin::Place;
+use crate::reader::KeySpans;
+use crate::rule_spec::Unbuildable;
+use crate::source::Source;
+use crate::suggest::closest;
+use crate::values::OneOrMany;
+
+/// An entry, and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub place: Place,
+    pub assign: Assign,
+    /// Where the values of the rule's keys stand.
+    pub rule_keys: KeySpans,
+}
+
+impl Entry {
+    /// The nodes that this entry gives its rule to, in topological order.
+    ///
+    /// # Errors
+    /// When a layer is beyond the model, nothing matches, or the rule has no meaning for what matches.
+    pub fn select<T: Scalar>(&self, model: &Model<T>) -> Result<Vec<NodeId>, Diagnostic> {
+        let layers = self.assign.layers.as_ref().map(|layers| layers.get_ref().select(model));
+        let named =
+            |node: &Node<T>| globs(&self.assign).is_none_or(|globs| globs.iter().any(|g| g.matches(&node.name)));
+        let selected: Vec<(NodeId, &Node<T>, Kind)> = model
+            .nodes()
+            .filter_map(|(id, node)| Some((id, node, node.kind()?)))
+            .filter(|(id, node, kind)| {
+                layers.as_ref().is_none_or(|layers| layers.contains(id)) && self.takes(*kind) && named(node)
+            })
+            .collect();
+        if !self.assign.optional {
+            self.check_layers(model)?;
+            if selected.is_empty() {
+                return Err(self.no_match(model));
+            }
+        }
+        if !self.assign.rule.get_ref().goes_beyond_affine() {
+            let misfits: Vec<_> = selected.iter().filter(|(_, _, kind)| !is_affine(*kind)).collect();
+            if !misfits.is_empty() {
+                return Err(self.misfit(misfits.iter().map(|(_, node, kind)| described(node, *kind))));
+            }
+        }
+        Ok(selected.into_iter().map(|(id, _, _)| id).collect())
+    }
+
+    /// Says why the entry's rule cannot be made.
+    pub fn unbuildable(&self, problem: Unbuildable) -> Diagnostic {
+        let rule = self.assign.rule.span();
+        match problem {
+            Unbuildable::NoBounds => self
+                .at(rule, "z-box needs to know the lowest and highest values of the model's input")
+                .label("no bounds are known")
+                .help(self.give_bounds()),
+            Unbuildable::Parameter(error) => {
+                let spot = self.rule_keys.get(error.parameter).cloned().unwrap_or(rule);
+                self.at(spot, error.to_string()).label(format!("not a possible {}", error.parameter))
+            }
+        }
+    }
+
+    fn give_bounds(&self) -> String {
+        let bounds = "range = [0.0, 1.0] under [input], with the model's mean and std if it has any";
+        let source = &self.place.source;
+        if source.is_preset() {
+            let preset = source.name().trim_start_matches("preset ");
+            format!("write a recipe with `extends = \"{preset}\"` and {bounds}")
+        } else {
+            format!("give {bounds}; or low and high on the rule")
+        }
+    }
+
+    /// Whether operators of this kind are meant.
+    fn takes(&self, kind: Kind) -> bool {
+        match (&self.assign.ops, &self.assign.names) {
+            (Some(ops), _) => ops.get_ref().0.iter().any(|ops| ops.contains(kind)),
+            // `classifier.*` has activations among its nodes: a rule for affine operators does not mean those.
+            (None, Some(_)) => self.assign.rule.get_ref().goes_beyond_affine() || is_affine(kind),
+            (None, None) => kind.group() == Group::Weighted,
+        }
+    }
+
+    fn check_layers<T: Scalar>(&self, model: &Model<T>) -> Result<(), Diagnostic> {
+        let Some(layers) = &self.assign.layers else { return Ok(()) };
+        let count = model.layers().len();
+        let Some(index) = layers.get_ref().beyond(count) else { return Ok(()) };
+        let has = match count {
+            0 => "no weighted layers".to_owned(),
+            1 => "1 weighted layer (0)".to_owned(),
+            n => format!("{n} weighted layers (0 to {})", n - 1),
+        };
+        let problem = self.at(layers.span(), format!("layer {index} is beyond the model, which has {has}"));
+        Err(problem
+            .label("beyond the model")
+            .help("`lrp layers` lists them; `optional = true` allows models without them"))
+    }
+
+    /// Says which selector is to blame that nothing matches.
+    fn no_match<T: Scalar>(&self, model: &Model<T>) -> Diagnostic {
+        let message = format!("entry {} matches nothing in this model", self.place.number);
+        let kinds: Vec<Kind> = model.nodes().filter_map(|(_, node)| node.kind()).collect();
+        if let (Some(names), Some(globs)) = (&self.assign.names, globs(&self.assign)) {
+            let nodes: Vec<&str> =
+                model.nodes().filter(|(_, n)| n.kind().is_some()).map(|(_, n)| n.name.as_str()).collect();
+            if !nodes.iter().any(|name| globs.iter().any(|glob| glob.matches(name))) {
+                let problem = self.at(names.span(), message).label("no node has such a name");
+                return problem.help(hint(globs, &nodes));
+            }
+            // There are nodes of this name, but the rule means none of them.
+            let misfits = model.nodes().filter_map(|(_, node)| Some((node, node.kind()?)));
+            let mut misfits = misfits
+                .filter(|(node, kind)| !is_affine(*kind) && globs.iter().any(|glob| glob.matches(&node.name)))
+                .map(|(node, kind)| described(node, kind))
+                .peekable();
+            if self.assign.ops.is_none() && self.assign.layers.is_none() && misfits.peek().is_some() {
+                return self.misfit(misfits);
+            }
+        }
+        if let Some(ops) = &self.assign.ops
+            && !kinds.iter().any(|kind| self.takes(*kind))
+        {
+            let mut there: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+            there.sort_unstable();
+            there.dedup();
+            let problem = self.at(ops.span(), message).label("no such operator in this model");
+            return problem
+                .help(format!("the model has: {}; `optional = true` allows models without it", there.join(", ")));
+        }
+        let (label, help) = if self.assign.layers.is_some() && self.assign.ops.is_some() {
+            ("nothing matches all selectors", "`layers` counts weighted layers only, and selectors must all match")
+        } else {
+            ("nothing matches", "selectors must all match; `optional = true` allows that nothing does")
+        };
+        self.at(self.place.span.clone(), message).label(label).help(help)
+    }
+
+    fn misfit(&self, nodes: impl Iterator<Item = String>) -> Diagnostic {
+        let nodes: Vec<String> = nodes.collect();
+        let rule = self.assign.rule.get_ref().name();
+        let message =
+            format!("the rule '{rule}' is for affine operators, and the entry addresses {}", nodes.join(", "));
+        let help = "activations, pooling and structural operators take pass, gradient, guided-backprop or deconvnet";
+        self.at(self.assign.rule.span(), message).label("not for these").help(help)
+    }
+
+    fn at(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        let source: &Arc<Source> = &self.place.source;
+        Diagnostic::at(source, span, message)
+    }
+}
+
+fn globs(assign: &Assign) -> Option<&[NameGlob]> {
+    assign.names.as_ref().map(|names| {
+        let OneOrMany(globs) = names.get_ref();
+        globs.as_slice()
+    })
+}
+
+fn described<T: Scalar>(node: &Node<T>, kind: Kind) -> String {
+    format!("'{}' ({kind})", node.name)
+}
+
+fn is_affine(kind: Kind) -> bool {
+    matches!(kind.group(), Group::Weighted | Group::Weightless)
+}
+
+/// What may have been meant by globs that match none of these names.
+fn hint(globs: &[NameGlob], nodes: &[&str]) -> String {
+    for glob in globs {
+        let text = glob.text();
+        if let Some(node) = nodes.iter().find(|node| !text.is_empty() && node.contains(text)) {
+            return format!("names are matched whole: '*{text}*' would match '{node}'");
+        }
+        if let Some(node) = closest(text, nodes.iter().copied()) {
+            return format!("did you mean '{node}'? `lrp layers` lists the names");
+        }
+    }
+    "`lrp layers` lists the names; `optional = true` allows models without them".to_owned()
+}

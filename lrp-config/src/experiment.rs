@@ -1,0 +1,189 @@
+//! `[model]`, `[explain]`, `[output]` and `[compare]`: the parts that make a recipe an experiment.
+//!
+//! The types are what the TOML is read into, and their docs are the keys' docs. Paths are relative to the recipe's folder in
+//! the file, and joined to it here.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use crate::reference::Reference;
+use crate::target::Target;
+use crate::values::{one_or_many, positive_count};
+
+/// Names that `colormap` takes. In each of them zero is white, black or grey, and in the middle.
+pub const COLORMAPS: &[&str] = &["bwr", "seismic", "coldnhot", "gray"];
+
+/// `[model]`: the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFiles {
+    /// The ONNX file. No default. Example: `"../examples/mnist/cnn.onnx"`.
+    pub path: Option<PathBuf>,
+    /// A text file with the label of each class on a line of its own. No default. Example: `"labels.txt"`.
+    pub labels: Option<PathBuf>,
+}
+
+/// `[explain]`: which inputs, which outputs, and how.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explain {
+    /// Files, folders or globs; images, `.npy`, `.npz`. No default. Example: `["digits/*.png"]`.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub inputs: Option<Vec<PathBuf>>,
+    /// `"argmax"`, a class by index or label, `"all"`, `{ top = 3 }` or `{ contrast = [0, 9] }`. Default: `"argmax"`.
+    pub target: Option<Target>,
+    /// The relevance put on the target: its `"logit"`, or `"one"`. Default: `"logit"`.
+    pub start: Option<Start>,
+    /// The numbers to calculate with: `"f32"` or `"f64"`. Default: `"f32"`.
+    pub precision: Option<Precision>,
+    /// How many inputs are explained at once, at least 1. Default: the program's choice. Example: `16`.
+    #[serde(default, deserialize_with = "positive_count")]
+    pub batch: Option<usize>,
+}
+
+/// `start = …`: the relevance put on the target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// The target's own value.
+    #[default]
+    Logit,
+    /// One.
+    One,
+}
+
+impl From<Start> for lrp_core::Start {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Logit => lrp_core::Start::Logit,
+            Start::One => lrp_core::Start::One,
+        }
+    }
+}
+
+/// `precision = …`: the numbers to calculate with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision, for speed.
+    #[default]
+    F32,
+    /// Double precision, the reference.
+    F64,
+}
+
+/// `[output]`: where results go and what they look like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The folder that results are written to. No default. Example: `"out"`.
+    pub dir: Option<PathBuf>,
+    /// What is written there: relevance as `"npy"`, heatmaps as `"png"`, the manifest as `"json"`. Default: all of them.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub save: Option<Vec<Save>>,
+    /// The colours of heatmaps, one of [`COLORMAPS`]. Default: `"bwr"`.
+    #[serde(default, deserialize_with = "colormap")]
+    pub colormap: Option<String>,
+    /// A PNG file that shows every input and heatmap in one figure. No default. Example: `"figure.png"`.
+    #[serde(default, deserialize_with = "png_path")]
+    pub figure: Option<PathBuf>,
+}
+
+/// An item of `save = […]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Save {
+    /// Relevance, as numbers.
+    Npy,
+    /// Heatmaps.
+    Png,
+    /// The manifest.
+    Json,
+}
+
+/// `[compare]`: several recipes side by side, on the model and inputs of this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// Presets or recipe files. No default. Example: `["lrp-0", "composite.toml"]`.
+    pub recipes: Option<Vec<Reference>>,
+    /// A title for each of them. Default: each recipe's name. Example: `["LRP-0", "Composite"]`.
+    pub titles: Option<Vec<String>>,
+}
+
+fn colormap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if COLORMAPS.contains(&name.as_str()) { Ok(Some(name)) } else { Err(Error::unknown_variant(&name, COLORMAPS)) }
+}
+
+fn png_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        Ok(Some(path))
+    } else {
+        Err(Error::custom("a figure is a PNG file\nlet its name end in .png"))
+    }
+}
+
+impl ModelFiles {
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        inherit!(self, parent, path, labels);
+    }
+
+    pub(crate) fn join(&mut self, folder: &Path) {
+        for path in self.path.iter_mut().chain(&mut self.labels) {
+            *path = folder.join(&path);
+        }
+    }
+}
+
+impl Explain {
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        inherit!(self, parent, inputs, target, start, precision, batch);
+    }
+
+    pub(crate) fn join(&mut self, folder: &Path) {
+        for path in self.inputs.iter_mut().flatten() {
+            *path = folder.join(&path);
+        }
+    }
+}
+
+impl Output {
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        inherit!(self, parent, dir, save, colormap, figure);
+    }
+
+    pub(crate) fn join(&mut self, folder: &Path) {
+        for path in self.dir.iter_mut().chain(&mut self.figure) {
+            *path = folder.join(&path);
+        }
+    }
+}
+
+impl Compare {
+    /// Titles belong to the recipes they were written for: they come along only where the recipes do.
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        if self.recipes.is_none() {
+            inherit!(self, parent, recipes, titles);
+        }
+    }
+
+    pub(crate) fn join(&mut self, folder: &Path) {
+        self.recipes.iter_mut().flatten().for_each(|recipe| recipe.join(folder));
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let count = |length: usize, what: &str| format!("{length} {what}{}", if length == 1 { "" } else { "s" });
+        match (&self.recipes, &self.titles) {
+            (Some(recipes), _) if recipes.is_empty() => Err("no recipes to compare".to_owned()),
+            (Some(recipes), Some(titles)) if recipes.len() != titles.len() => {
+                Err(format!("{} for {}", count(titles.len(), "title"), count(recipes.len(), "recipe")))
+            }
+            (None, Some(_)) => Err("titles for no recipes".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}

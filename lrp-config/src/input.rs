@@ -1,0 +1,113 @@
+//! `[input]`: what the model expects of its input, and the bounds that follow for z-box.
+
+use serde::Deserialize;
+
+use crate::values::{intervals, per_channel, positive_per_channel};
+
+/// `[input]`: how pixels become the model's input, `(pixel − mean) / std` with pixels scaled to 0..1.
+///
+/// `range`, `mean` and `std` take one value for all channels, or a list with one for each.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Valid values before `mean` and `std`, lowest and highest: gives z-box its bounds. No default. Example: `[0.0, 1.0]`, or
+    /// `[[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]`.
+    #[serde(default, deserialize_with = "intervals")]
+    pub range: Option<Vec<[f64; 2]>>,
+    /// What is subtracted. Default: 0. Example: `[0.485, 0.456, 0.406]`.
+    #[serde(default, deserialize_with = "per_channel")]
+    pub mean: Option<Vec<f64>>,
+    /// What the difference is divided by, greater than 0. Default: 1. Example: `[0.229, 0.224, 0.225]`.
+    #[serde(default, deserialize_with = "positive_per_channel")]
+    pub std: Option<Vec<f64>>,
+    /// What is done with an image of another size than the model's input: `"crop"` or `"stretch"`. Default: such an image is an
+    /// error.
+    pub resize: Option<Resize>,
+}
+
+/// `resize = …`: how an image gets the size of the model's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// Scaled until the shorter side fits, then cropped around the middle: proportions stay.
+    Crop,
+    /// Scaled in each direction by itself.
+    Stretch,
+}
+
+/// Lowest and highest values of the model's input, one number for all channels or one for each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounds {
+    /// The lowest values.
+    pub low: Vec<f64>,
+    /// The highest values.
+    pub high: Vec<f64>,
+}
+
+impl Input {
+    /// The bounds of the model's input, `(range − mean) / std`, if `range` is given.
+    pub fn bounds(&self) -> Option<Bounds> {
+        let range = self.range.as_deref()?;
+        let mean = self.mean.as_deref().unwrap_or(&[0.0]);
+        let std = self.std.as_deref().unwrap_or(&[1.0]);
+        let channels = range.len().max(mean.len()).max(std.len());
+        let bound = |side: fn(&[f64; 2]) -> f64| -> Option<Vec<f64>> {
+            (0..channels).map(|c| Some((side(of(range, c)?) - of(mean, c)?) / of(std, c)?)).collect()
+        };
+        Some(Bounds { low: bound(|[low, _]| *low)?, high: bound(|[_, high]| *high)? })
+    }
+
+    /// Checks that keys with a value for each channel agree on the number of channels.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let lengths = [
+            ("range", self.range.as_ref().map(Vec::len)),
+            ("mean", self.mean.as_ref().map(Vec::len)),
+            ("std", self.std.as_ref().map(Vec::len)),
+        ];
+        let mut lists = lengths.iter().filter_map(|(key, length)| Some((key, length.filter(|n| *n > 1)?)));
+        let Some((first, length)) = lists.next() else { return Ok(()) };
+        match lists.find(|(_, other)| *other != length) {
+            Some((key, other)) => Err(format!("`{first}` is for {length} channels and `{key}` for {other}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes what is not given here from `parent`.
+    pub(crate) fn inherit(&mut self, parent: &Input) {
+        inherit!(self, parent, range, mean, std, resize);
+    }
+}
+
+/// The value for channel `c`: a single one is for all.
+fn of<V>(values: &[V], c: usize) -> Option<&V> {
+    match values {
+        [one] => Some(one),
+        many => many.get(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_what_the_range_becomes() {
+        let mut input = Input { range: Some(vec![[0.0, 1.0]]), ..Input::default() };
+        assert_eq!(input.bounds(), Some(Bounds { low: vec![0.0], high: vec![1.0] }));
+        input.mean = Some(vec![0.5, 0.25]);
+        input.std = Some(vec![0.5]);
+        assert_eq!(input.bounds(), Some(Bounds { low: vec![-1.0, -0.5], high: vec![1.0, 1.5] }));
+        input.range = None;
+        assert_eq!(input.bounds(), None);
+    }
+
+    #[test]
+    fn numbers_of_channels_must_agree() {
+        let mut input =
+            Input { mean: Some(vec![0.5; 3]), std: Some(vec![0.5]), range: Some(vec![[0.0, 1.0]]), ..Input::default() };
+        assert_eq!(input.check(), Ok(()));
+        input.std = Some(vec![0.5; 2]);
+        assert_eq!(input.check(), Err("`mean` is for 3 channels and `std` for 2".to_owned()));
+        assert_eq!(input.bounds(), None);
+    }
+}

@@ -1,0 +1,75 @@
+//! Recipes: TOML that says which rule each layer of a model gets, and why; with a model and inputs, a whole experiment.
+//!
+//! ```
+//! use lrp_config::Recipe;
+//! # use lrp_core::{graph::Builder, ops::Dense, tensor::Tensor};
+//! # let mut net = Builder::<f64>::new();
+//! # let x = net.input("x", &[2]);
+//! # let z = net.add("fc", Dense::new(Tensor::ones(vec![1, 2]), None, &[2])?, &[x])?;
+//! # let model = net.finish(z)?;
+//!
+//! let recipe = Recipe::parse(
+//!     r#"
+//!     schema  = 1
+//!     extends = "epsilon-plus"
+//!
+//!     [[assign]]
+//!     layers = "last"
+//!     rule   = "zero"
+//!     "#,
+//!     "my.toml",
+//!     "",
+//! )?;
+//! let resolved = recipe.resolve(&model)?;
+//! for choice in resolved.choices.values() {
+//!     assert_eq!(choice.rule.to_string(), "zero");
+//!     assert_eq!(choice.origin.to_string(), "my.toml:5 (entry 1)");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The way of a recipe: text → `reader` (a spanned tree, then the types of `format`) → [`Recipe`] (parents merged, parameters
+//! checked) → [`Recipe::resolve`] with a model → [`Resolved`], whose assignment makes an [`lrp_core::Plan`]. Mistakes come out
+//! as [`RecipeError`], all at once, each with its place in the text and the way out.
+
+/// For sections of a recipe: takes the named keys from the parent's section where they are not given.
+macro_rules! inherit {
+    ($this:ident, $parent:ident, $($key:ident),+) => {
+        $(if $this.$key.is_none() {
+            $this.$key.clone_from(&$parent.$key);
+        })+
+    };
+}
+
+mod diagnostic;
+mod entry;
+mod experiment;
+mod format;
+mod input;
+mod layers;
+mod names;
+mod ops;
+mod origin;
+mod preset;
+mod reader;
+mod recipe;
+mod reference;
+mod resolve;
+mod rule_info;
+mod rule_spec;
+mod source;
+mod suggest;
+mod target;
+mod values;
+
+pub use diagnostic::{Diagnostic, RecipeError};
+pub use experiment::{COLORMAPS, Compare, Explain, ModelFiles, Output, Precision, Save, Start};
+pub use input::{Bounds, Input, Resize};
+pub use origin::{Origin, Place};
+pub use preset::{Preset, presets};
+pub use recipe::{Compared, Recipe};
+pub use reference::Reference;
+pub use resolve::{Choice, Resolved};
+pub use rule_info::{Parameter, RuleInfo, rules};
+pub use source::Source;
+pub use target::{Class, Target};

@@ -1,0 +1,67 @@
+//! `ops = …`: nodes by what they are, a kind of operator (`"conv"`) or a group of kinds (`"activation"`).
+
+use std::sync::LazyLock;
+
+use lrp_core::operator::{Group, Kind};
+use serde::de::{Deserialize, Deserializer, Error};
+
+use crate::suggest::choices;
+
+const GROUPS: [Group; 5] = [Group::Weighted, Group::Weightless, Group::Activation, Group::Winner, Group::Structural];
+
+/// Every name that `ops` takes, kinds first.
+static NAMES: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| Kind::ALL.iter().map(|kind| kind.name()).chain(GROUPS.map(Group::name)).collect());
+
+/// One name to the right of `ops =`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ops {
+    /// One kind of operator.
+    Kind(Kind),
+    /// Every kind with this relevance behaviour.
+    Group(Group),
+}
+
+impl Ops {
+    /// Whether operators of this kind are meant.
+    pub fn contains(self, kind: Kind) -> bool {
+        match self {
+            Ops::Kind(this) => this == kind,
+            Ops::Group(group) => group == kind.group(),
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let kind = Kind::ALL.iter().find(|kind| kind.name() == name).map(|kind| Ops::Kind(*kind));
+        kind.or_else(|| GROUPS.into_iter().find(|group| group.name() == name).map(Ops::Group))
+    }
+}
+
+impl<'de> Deserialize<'de> for Ops {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ops::parse(&name).ok_or_else(|| {
+            Error::custom(format!("there is no kind of operator '{name}'\n{}", choices(&name, NAMES.as_slice())))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_and_groups_by_name() {
+        assert_eq!(Ops::parse("conv"), Some(Ops::Kind(Kind::Conv)));
+        assert_eq!(Ops::parse("weightless"), Some(Ops::Group(Group::Weightless)));
+        assert_eq!(Ops::parse("con"), None);
+        assert!(Ops::Group(Group::Activation).contains(Kind::Relu));
+        assert!(!Ops::Kind(Kind::Conv).contains(Kind::ConvTranspose));
+    }
+
+    /// A group that is new in `lrp-core` must be listed here.
+    #[test]
+    fn every_kind_is_in_a_group_that_has_a_name_here() {
+        assert!(Kind::ALL.iter().all(|kind| GROUPS.contains(&kind.group())));
+    }
+}

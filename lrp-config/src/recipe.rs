@@ -1,0 +1,337 @@
+//! A recipe, loaded and checked as far as that goes without a model.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use crate::diagnostic::{Diagnostic, RecipeError};
+use crate::entry::Entry;
+use crate::experiment::{Compare, Explain, ModelFiles, Output};
+use crate::format::{Assign, RecipeFile};
+use crate::input::Input;
+use crate::origin::Place;
+use crate::preset::{self, Preset};
+use crate::reader::{self, KeySpans, Reading};
+use crate::reference::Reference;
+use crate::rule_spec::Unbuildable;
+use crate::source::Source;
+
+/// Which rule each layer gets; with a model and inputs, a whole experiment.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    source: Arc<Source>,
+    /// What is extended, from the nearest to the farthest.
+    ancestors: Vec<Arc<Source>>,
+    name: Option<String>,
+    description: Option<String>,
+    times_input: Option<bool>,
+    entries: Vec<Entry>,
+    input: Input,
+    model: ModelFiles,
+    explain: Explain,
+    output: Output,
+    compare: Compare,
+}
+
+/// One of the recipes of a comparison.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    /// What stands above its heatmaps.
+    pub title: String,
+    /// The recipe.
+    pub recipe: Recipe,
+}
+
+impl Recipe {
+    /// Loads a recipe file, and what it extends.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or has mistakes: all of them are listed.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, RecipeError> {
+        let path = path.as_ref();
+        let source = read_source(path).map_err(|message| {
+            let nothing = Arc::new(Source::new(path.display().to_string(), ""));
+            Diagnostic::about(&nothing, message)
+        })?;
+        Self::from_source(Arc::new(source), folder_of(path), &[path.to_owned()])
+    }
+
+    /// Reads a recipe's text. `file_name` is what errors call it, and `folder` what paths in it are relative to.
+    ///
+    /// # Errors
+    /// As [`load`](Recipe::load).
+    pub fn parse(text: &str, file_name: &str, folder: impl AsRef<Path>) -> Result<Self, RecipeError> {
+        Self::from_source(Arc::new(Source::new(file_name, text)), folder.as_ref(), &[])
+    }
+
+    /// One of [`presets`](crate::presets). Underscores are as good as hyphens.
+    ///
+    /// # Errors
+    /// When there is no preset of this name.
+    pub fn preset(name: &str) -> Result<Self, RecipeError> {
+        match preset::find(name) {
+            Some(preset) => Self::from_preset(preset),
+            None => {
+                let nothing = Arc::new(Source::new(name, ""));
+                Err(Diagnostic::about(&nothing, format!("there is no preset '{name}'"))
+                    .help(preset::choices(name))
+                    .into())
+            }
+        }
+    }
+
+    /// What a person means by `-r`: a preset's name, or a file.
+    ///
+    /// # Errors
+    /// As [`load`](Recipe::load), and when it is neither.
+    pub fn find(name_or_path: &str) -> Result<Self, RecipeError> {
+        match Reference::parse(name_or_path) {
+            Some(reference) => reference.load(),
+            None if Path::new(name_or_path).is_file() => Self::load(name_or_path),
+            None => {
+                let nothing = Arc::new(Source::new(name_or_path, ""));
+                let problem = Diagnostic::about(&nothing, format!("there is no preset and no file '{name_or_path}'"));
+                Err(problem.help(preset::choices(name_or_path)).into())
+            }
+        }
+    }
+
+    /// The recipe's name, if it says one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What the recipe says about itself.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The recipe's own text (not that of the recipe it extends), and its name.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// All texts that the recipe is made of: its own, then those of the recipes that it extends.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.source).chain(&self.ancestors).map(Arc::as_ref)
+    }
+
+    /// Whether the relevance at the input is multiplied with the input.
+    pub fn times_input(&self) -> bool {
+        self.times_input.unwrap_or(false)
+    }
+
+    /// `[input]`: what the model expects.
+    pub fn input(&self) -> &Input {
+        &self.input
+    }
+
+    /// `[model]`: the network.
+    pub fn model(&self) -> &ModelFiles {
+        &self.model
+    }
+
+    /// `[explain]`: which inputs, which outputs, and how.
+    pub fn explain(&self) -> &Explain {
+        &self.explain
+    }
+
+    /// `[output]`: where results go.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// `[compare]`: the recipes to show side by side, as they are named.
+    pub fn compare(&self) -> &Compare {
+        &self.compare
+    }
+
+    /// Loads the recipes of `[compare]`, with their titles. What this recipe says under `[input]` holds for all of them.
+    ///
+    /// # Errors
+    /// As [`load`](Recipe::load), for the first of them that has mistakes.
+    pub fn compared(&self) -> Result<Vec<Compared>, RecipeError> {
+        let mut compared = Vec::new();
+        for (i, reference) in self.compare.recipes.iter().flatten().enumerate() {
+            let recipe = reference.load()?.with_input(&self.input);
+            let title = self.compare.titles.as_ref().and_then(|titles| titles.get(i)).cloned();
+            let title = title.or_else(|| recipe.name.clone()).unwrap_or_else(|| reference.short_name());
+            compared.push(Compared { title, recipe });
+        }
+        Ok(compared)
+    }
+
+    /// This recipe for a model whose input is known: the keys of `input` override the recipe's own.
+    #[must_use]
+    pub fn with_input(mut self, input: &Input) -> Self {
+        let own = std::mem::replace(&mut self.input, input.clone());
+        self.input.inherit(&own);
+        self
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn from_preset(preset: &Preset) -> Result<Self, RecipeError> {
+        Self::from_source(Arc::new(Source::preset(preset.name, preset.source)), Path::new(""), &[])
+    }
+
+    /// `chain` has the files on the way here, each of which extends the next; the last one is this.
+    fn from_source(source: Arc<Source>, folder: &Path, chain: &[PathBuf]) -> Result<Self, RecipeError> {
+        let Reading { file, mut problems, rule_keys } = reader::read(&source);
+        let Some(file) = file else {
+            RecipeError::check(in_order(&source, problems))?;
+            return Err(Diagnostic::about(&source, format!("{} cannot be read", source.name())).into());
+        };
+        if problems.is_empty() {
+            problems.extend(no_rules(&source, &file));
+        }
+        problems.extend(checks(&source, &file));
+        let entries = entries(&source, file.assign, rule_keys);
+        problems.extend(entries.iter().filter_map(parameter_problem));
+        let mut recipe = Self {
+            source,
+            ancestors: Vec::new(),
+            name: file.name,
+            description: file.description,
+            times_input: file.times_input,
+            entries,
+            input: file.input.map(Spanned::into_inner).unwrap_or_default(),
+            model: file.model,
+            explain: file.explain,
+            output: file.output,
+            compare: file.compare.map(Spanned::into_inner).unwrap_or_default(),
+        };
+        recipe.join(folder);
+        if let Some(extends) = file.extends {
+            match recipe.parent(extends.get_ref(), extends.span(), folder, chain) {
+                Ok(parent) => problems.extend(recipe.inherit(parent, extends.span())),
+                Err(error) => problems.extend(error.into_diagnostics()),
+            }
+        }
+        RecipeError::check(in_order(&recipe.source, problems))?;
+        Ok(recipe)
+    }
+
+    /// Loads what this recipe extends.
+    fn parent(
+        &self,
+        extends: &Reference,
+        span: Range<usize>,
+        folder: &Path,
+        chain: &[PathBuf],
+    ) -> Result<Recipe, RecipeError> {
+        let path = match extends {
+            Reference::Preset(preset) => return Self::from_preset(preset),
+            Reference::File(path) => folder.join(path),
+        };
+        let problem = |message: String| Diagnostic::at(&self.source, span, message);
+        if let Some(start) = chain.iter().position(|seen| same_file(seen, &path)) {
+            let mut round: Vec<String> = chain.iter().skip(start).map(|path| path.display().to_string()).collect();
+            round.push(path.display().to_string());
+            let message = format!("the recipe extends itself: {}", round.join(" -> "));
+            return Err(problem(message).label("closes the circle").into());
+        }
+        let parent = read_source(&path).map_err(|message| problem(message).label("extended here"))?;
+        Self::from_source(Arc::new(parent), folder_of(&path), &[chain, std::slice::from_ref(&path)].concat())
+    }
+
+    /// Puts the parent's entries before the own ones, and takes from its sections what is not given here.
+    fn inherit(&mut self, parent: Recipe, extends: Range<usize>) -> Option<Diagnostic> {
+        let own = std::mem::replace(&mut self.entries, parent.entries);
+        self.entries.extend(own);
+        self.ancestors = [vec![parent.source], parent.ancestors].concat();
+        self.times_input = self.times_input.or(parent.times_input);
+        self.input.inherit(&parent.input);
+        self.model.inherit(&parent.model);
+        self.explain.inherit(&parent.explain);
+        self.output.inherit(&parent.output);
+        self.compare.inherit(&parent.compare);
+        let problem = self.input.check().err()?;
+        Some(
+            Diagnostic::at(&self.source, extends, format!("with what is extended here, {problem}"))
+                .label("extended here"),
+        )
+    }
+
+    fn join(&mut self, folder: &Path) {
+        self.model.join(folder);
+        self.explain.join(folder);
+        self.output.join(folder);
+        self.compare.join(folder);
+    }
+}
+
+/// Mistakes in this text by their place, then those in what it extends.
+fn in_order(source: &Source, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    problems.sort_by_key(|problem| match problem.span() {
+        Some(span) if problem.source_file() == source => span.start,
+        _ => usize::MAX,
+    });
+    problems
+}
+
+/// What is wrong with sections as a whole.
+fn checks(source: &Arc<Source>, file: &RecipeFile) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    if let Some(input) = &file.input
+        && let Err(problem) = input.get_ref().check()
+    {
+        let problem = Diagnostic::at(source, input.span(), problem).label("these do not agree");
+        problems.push(problem.help("give one value for all channels, or one for each"));
+    }
+    if let Some(compare) = &file.compare
+        && let Err(problem) = compare.get_ref().check()
+    {
+        problems.push(Diagnostic::at(source, compare.span(), problem).label("recipes and titles belong together"));
+    }
+    problems
+}
+
+/// What is wrong with a recipe that does nothing.
+fn no_rules(source: &Arc<Source>, file: &RecipeFile) -> Option<Diagnostic> {
+    let help = "add an entry ([[assign]] and below it, say, rule = \"epsilon\"), or extend a preset (extends = \"epsilon-plus\")";
+    let nothing = file.assign.is_empty() && file.extends.is_none() && file.compare.is_none();
+    let problem = Diagnostic::at(source, 0..0, "the recipe gives no rule to any layer");
+    nothing.then(|| problem.label("an [[assign]] entry is missing").help(help))
+}
+
+fn entries(source: &Arc<Source>, assign: Vec<Spanned<Assign>>, mut rule_keys: BTreeMap<usize, KeySpans>) -> Vec<Entry> {
+    let entry = |(i, assign): (usize, Spanned<Assign>)| {
+        let span = assign.span();
+        let assign = assign.into_inner();
+        let rule = assign.rule.span();
+        let rule_keys = rule_keys.remove(&rule.start).unwrap_or_default();
+        Entry { place: Place { source: Arc::clone(source), number: i + 1, span, rule }, assign, rule_keys }
+    };
+    assign.into_iter().enumerate().map(entry).collect()
+}
+
+/// What is wrong with the parameters of an entry's rule. Bounds may still come from a recipe that extends this one.
+fn parameter_problem(entry: &Entry) -> Option<Diagnostic> {
+    match entry.assign.rule.get_ref().build::<f64>(&Input::default()).err()? {
+        Unbuildable::NoBounds => None,
+        problem @ Unbuildable::Parameter(_) => Some(entry.unbuildable(problem)),
+    }
+}
+
+fn read_source(path: &Path) -> Result<Source, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("'{}' cannot be read: {error}", path.display()))?;
+    Ok(Source::new(path.display().to_string(), text))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    match (fs::canonicalize(a), fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}

@@ -1,0 +1,76 @@
+//! A recipe named by another one, or on the command line: a preset, or a file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::{Deserialize, Deserializer, Error};
+
+use crate::diagnostic::RecipeError;
+use crate::preset::{self, Preset};
+use crate::recipe::Recipe;
+
+/// A preset, or the path of a recipe file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// One of [`presets`](crate::presets).
+    Preset(&'static Preset),
+    /// A file.
+    File(PathBuf),
+}
+
+impl Reference {
+    /// Reads what a person wrote: a preset's name (underscores accepted), or else a path, which shows by its `.toml` or by
+    /// a folder in it (`./recipe`).
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if let Some(preset) = preset::find(text) {
+            return Some(Reference::Preset(preset));
+        }
+        let is_path = text.contains(['/', '\\']) || Path::new(text).extension().is_some_and(|e| e == "toml");
+        is_path.then(|| Reference::File(PathBuf::from(text)))
+    }
+
+    /// Loads the recipe.
+    ///
+    /// # Errors
+    /// As [`Recipe::load`].
+    pub fn load(&self) -> Result<Recipe, RecipeError> {
+        match self {
+            Reference::Preset(preset) => Recipe::preset(preset.name),
+            Reference::File(path) => Recipe::load(path),
+        }
+    }
+
+    /// Makes a relative path one below `folder`.
+    pub(crate) fn join(&mut self, folder: &Path) {
+        if let Reference::File(path) = self {
+            *path = folder.join(&path);
+        }
+    }
+
+    /// A short name to show: the preset's, or the file's without folder and extension.
+    pub fn short_name(&self) -> String {
+        match self {
+            Reference::Preset(preset) => preset.name.to_owned(),
+            Reference::File(path) => {
+                path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reference::Preset(preset) => f.pad(preset.name),
+            Reference::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Reference::parse(&text)
+            .ok_or_else(|| Error::custom(format!("there is no preset '{text}'\n{}", preset::choices(&text))))
+    }
+}

@@ -1,0 +1,359 @@
+//! `rule = …`: the rules' keys, with their docs and defaults, and how a rule is made from them.
+//!
+//! What parameters are allowed is known by the rules themselves (`lrp-rules`); here they only get their names.
+
+use std::sync::Arc;
+
+use lrp_core::{Rule, Scalar};
+use lrp_rules::{BiasMode, EpsilonValue, ParameterError};
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+
+use crate::input::Input;
+use crate::values::{Number, number, per_channel};
+
+/// A rule as a recipe writes it: `{ type = "gamma", gamma = 0.25 }`, or the bare name, `"gamma"`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RuleSpec {
+    /// LRP-0: relevance in proportion to the contributions.
+    Zero(ZeroKeys),
+    /// LRP-ε: a stabilizer that absorbs weak and contradictory contributions.
+    Epsilon(EpsilonKeys),
+    /// LRP-γ: favours positive contributions.
+    Gamma(GammaKeys),
+    /// LRP-αβ: positive and negative contributions apart.
+    AlphaBeta(AlphaBetaKeys),
+    /// z⁺: positive contributions only.
+    ZPlus(ZPlusKeys),
+    /// w²: by squared weights, whatever the input.
+    WSquare(WSquareKeys),
+    /// Flat: evenly over the connected inputs.
+    Flat(FlatKeys),
+    /// z^B: for inputs that are bounded, such as pixels.
+    ZBox(ZBoxKeys),
+    /// Relevance unchanged.
+    Pass(NoKeys),
+    /// LRP-ε for operators without weights of their own, residual sums among them.
+    Norm(NormKeys),
+    /// The plain gradient.
+    Gradient(NoKeys),
+    /// At activations: the gradient where input and gradient are positive.
+    GuidedBackprop(NoKeys),
+    /// At activations: the gradient where it is positive.
+    Deconvnet(NoKeys),
+}
+
+/// Keys of `zero`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ZeroKeys {
+    /// What becomes of the bias's share. Default: `"absorb"`.
+    #[serde(default)]
+    bias: Bias,
+}
+
+/// Keys of `epsilon`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EpsilonKeys {
+    /// The size of ε, or its ratio to the root mean square of the layer's output. Default: `1e-6`. Examples: `0.1`,
+    /// `{ relative = 0.25 }`.
+    #[serde(default)]
+    epsilon: EpsilonSize,
+    /// What becomes of the bias's share. Default: `"absorb"`.
+    #[serde(default)]
+    bias: Bias,
+}
+
+/// Keys of `gamma`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GammaKeys {
+    /// How much positive contributions are favoured, from 0. Default: `0.25`.
+    #[serde(default = "gamma", deserialize_with = "number")]
+    gamma: f64,
+    /// Added to denominators, with their sign. Default: `1e-6`.
+    #[serde(default = "stabilizer", deserialize_with = "number")]
+    stabilizer: f64,
+    /// What becomes of the bias's share. Default: `"absorb"`.
+    #[serde(default)]
+    bias: Bias,
+}
+
+/// Keys of `alpha-beta`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AlphaBetaKeys {
+    /// Weight of the positive contributions, from 1, and `beta` + 1. Default: `2`.
+    #[serde(default = "alpha", deserialize_with = "number")]
+    alpha: f64,
+    /// Weight of the negative contributions, from 0. Default: `1`.
+    #[serde(default = "beta", deserialize_with = "number")]
+    beta: f64,
+    /// Added to denominators, with their sign. Default: `1e-6`.
+    #[serde(default = "stabilizer", deserialize_with = "number")]
+    stabilizer: f64,
+    /// What becomes of the bias's share. Default: `"absorb"`.
+    #[serde(default)]
+    bias: Bias,
+}
+
+/// Keys of `z-plus`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ZPlusKeys {
+    /// Added to denominators, with their sign. Default: `1e-6`.
+    #[serde(default = "stabilizer", deserialize_with = "number")]
+    stabilizer: f64,
+    /// What becomes of the bias's share. Default: `"absorb"`.
+    #[serde(default)]
+    bias: Bias,
+}
+
+/// Keys of `w-square`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WSquareKeys {
+    /// Added to denominators, with their sign. Default: `1e-6`.
+    #[serde(default = "stabilizer", deserialize_with = "number")]
+    stabilizer: f64,
+    /// What becomes of the bias's share. Default: `"ignore"`.
+    #[serde(default = "ignored")]
+    bias: Bias,
+}
+
+/// Keys of `flat`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FlatKeys {
+    /// Added to denominators, with their sign. Default: `1e-6`.
+    #[serde(default = "stabilizer", deserialize_with = "number")]
+    stabilizer: f64,
+}
+
+/// Keys of `z-box`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ZBoxKeys {
+    /// The lowest value of the model's input, one number or one for each channel. Default: from `[input]`. Example: `-1.0`.
+    #[serde(default, deserialize_with = "per_channel")]
+    low: Option<Vec<f64>>,
+    /// The highest value, likewise. Default: from `[input]`. Example: `[1.0, 1.0, 1.0]`.
+    #[serde(default, deserialize_with = "per_channel")]
+    high: Option<Vec<f64>>,
+    /// Added to denominators, with their sign. Default: `1e-6`.
+    #[serde(default = "stabilizer", deserialize_with = "number")]
+    stabilizer: f64,
+}
+
+/// Keys of `norm`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NormKeys {
+    /// Added to denominators, with their sign. Default: `1e-6`.
+    #[serde(default = "stabilizer", deserialize_with = "number")]
+    stabilizer: f64,
+    /// How a residual sum divides relevance among its summands. Default: `"signed"`.
+    #[serde(default)]
+    residual: Residual,
+}
+
+/// For rules without parameters.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoKeys {}
+
+/// `bias = …`: what becomes of the bias's share of the relevance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Bias {
+    /// It takes part in the denominator, and its share is booked as absorbed.
+    #[default]
+    Absorb,
+    /// It is left out of the denominator.
+    Ignore,
+    /// Its share is spread over the inputs, so that the layer conserves relevance.
+    Distribute,
+}
+
+impl From<Bias> for BiasMode {
+    fn from(bias: Bias) -> Self {
+        match bias {
+            Bias::Absorb => BiasMode::Absorb,
+            Bias::Ignore => BiasMode::Ignore,
+            Bias::Distribute => BiasMode::Distribute,
+        }
+    }
+}
+
+/// `residual = …`: how a residual sum divides relevance among its summands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Residual {
+    /// In proportion to the summands.
+    #[default]
+    Signed,
+    /// In proportion to their absolute values.
+    Absolute,
+    /// The same to each.
+    Equal,
+    /// All of it to the skip connection.
+    SkipOnly,
+    /// All of it to the branch.
+    BranchOnly,
+}
+
+impl From<Residual> for lrp_rules::Residual {
+    fn from(residual: Residual) -> Self {
+        match residual {
+            Residual::Signed => lrp_rules::Residual::Signed,
+            Residual::Absolute => lrp_rules::Residual::Absolute,
+            Residual::Equal => lrp_rules::Residual::Equal,
+            Residual::SkipOnly => lrp_rules::Residual::SkipOnly,
+            Residual::BranchOnly => lrp_rules::Residual::BranchOnly,
+        }
+    }
+}
+
+/// `epsilon = …`: a number, or `{ relative = … }`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct EpsilonSize(EpsilonValue);
+
+impl Default for EpsilonSize {
+    fn default() -> Self {
+        EpsilonSize(EpsilonValue::Absolute(1e-6))
+    }
+}
+
+/// The form of `epsilon` that is a table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RelativeEpsilon {
+    /// The ratio of ε to the root mean square of the layer's output, for each sample. Example: `0.25`.
+    #[serde(deserialize_with = "number")]
+    relative: f64,
+}
+
+impl<'de> Deserialize<'de> for EpsilonSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sizes;
+
+        impl<'de> Visitor<'de> for Sizes {
+            type Value = EpsilonValue;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a finite number or { relative = 0.25 }")
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<EpsilonValue, E> {
+                Ok(EpsilonValue::Absolute(value as f64))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<EpsilonValue, E> {
+                Number::deserialize(value.into_deserializer()).map(|Number(value)| EpsilonValue::Absolute(value))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EpsilonValue, A::Error> {
+                let RelativeEpsilon { relative } = RelativeEpsilon::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(EpsilonValue::Relative(relative))
+            }
+        }
+
+        deserializer.deserialize_any(Sizes).map(EpsilonSize)
+    }
+}
+
+fn stabilizer() -> f64 {
+    1e-6
+}
+
+fn gamma() -> f64 {
+    0.25
+}
+
+fn alpha() -> f64 {
+    2.0
+}
+
+fn beta() -> f64 {
+    1.0
+}
+
+fn ignored() -> Bias {
+    Bias::Ignore
+}
+
+/// Why no rule can be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unbuildable {
+    /// z-box knows no bounds, neither its own nor `[input]`'s.
+    NoBounds,
+    /// A parameter is out of range.
+    Parameter(ParameterError),
+}
+
+impl From<ParameterError> for Unbuildable {
+    fn from(error: ParameterError) -> Self {
+        Unbuildable::Parameter(error)
+    }
+}
+
+impl RuleSpec {
+    /// Makes the rule, with bounds from `input` where it needs some and has none of its own.
+    pub fn build<T: Scalar>(&self, input: &Input) -> Result<Arc<dyn Rule<T>>, Unbuildable> {
+        Ok(match self {
+            RuleSpec::Zero(keys) => Arc::new(lrp_rules::Zero::new(keys.bias.into())),
+            RuleSpec::Epsilon(keys) => Arc::new(lrp_rules::Epsilon::new(keys.epsilon.0, keys.bias.into())?),
+            RuleSpec::Gamma(keys) => Arc::new(lrp_rules::Gamma::new(keys.gamma, keys.stabilizer, keys.bias.into())?),
+            RuleSpec::AlphaBeta(keys) => {
+                Arc::new(lrp_rules::AlphaBeta::new(keys.alpha, keys.beta, keys.stabilizer, keys.bias.into())?)
+            }
+            RuleSpec::ZPlus(keys) => Arc::new(lrp_rules::ZPlus::new(keys.stabilizer, keys.bias.into())?),
+            RuleSpec::WSquare(keys) => Arc::new(lrp_rules::WSquare::new(keys.stabilizer, keys.bias.into())?),
+            RuleSpec::Flat(keys) => Arc::new(lrp_rules::Flat::new(keys.stabilizer)?),
+            RuleSpec::ZBox(keys) => {
+                let bounds = input.bounds();
+                let low = keys.low.clone().or_else(|| bounds.as_ref().map(|bounds| bounds.low.clone()));
+                let high = keys.high.clone().or_else(|| bounds.as_ref().map(|bounds| bounds.high.clone()));
+                let (Some(low), Some(high)) = (low, high) else { return Err(Unbuildable::NoBounds) };
+                Arc::new(lrp_rules::ZBox::new(low, high, keys.stabilizer)?)
+            }
+            RuleSpec::Pass(_) => Arc::new(lrp_rules::Pass),
+            RuleSpec::Norm(keys) => Arc::new(lrp_rules::Norm::new(keys.stabilizer, keys.residual.into())?),
+            RuleSpec::Gradient(_) => Arc::new(lrp_rules::Gradient),
+            RuleSpec::GuidedBackprop(_) => Arc::new(lrp_rules::GuidedBackprop),
+            RuleSpec::Deconvnet(_) => Arc::new(lrp_rules::Deconvnet),
+        })
+    }
+
+    /// The rule's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RuleSpec::Zero(_) => "zero",
+            RuleSpec::Epsilon(_) => "epsilon",
+            RuleSpec::Gamma(_) => "gamma",
+            RuleSpec::AlphaBeta(_) => "alpha-beta",
+            RuleSpec::ZPlus(_) => "z-plus",
+            RuleSpec::WSquare(_) => "w-square",
+            RuleSpec::Flat(_) => "flat",
+            RuleSpec::ZBox(_) => "z-box",
+            RuleSpec::Pass(_) => "pass",
+            RuleSpec::Norm(_) => "norm",
+            RuleSpec::Gradient(_) => "gradient",
+            RuleSpec::GuidedBackprop(_) => "guided-backprop",
+            RuleSpec::Deconvnet(_) => "deconvnet",
+        }
+    }
+
+    /// Whether the rule has a meaning at operators that are not affine.
+    pub fn goes_beyond_affine(&self) -> bool {
+        matches!(self, RuleSpec::Pass(_) | RuleSpec::Gradient(_) | RuleSpec::GuidedBackprop(_) | RuleSpec::Deconvnet(_))
+    }
+}
+
+/// The default for operators without weights of their own.
+pub(crate) fn default_norm<T: Scalar>() -> Result<Arc<dyn Rule<T>>, ParameterError> {
+    Ok(Arc::new(lrp_rules::Norm::new(stabilizer(), lrp_rules::Residual::default())?))
+}

@@ -1,0 +1,181 @@
+//! Small values that several keys of a recipe share, read with checks and without losing their place in the text.
+//!
+//! Serde's `untagged` enums buffer their input and forget where it stood, so "one or many" and its like are visitors. An error
+//! message may have a second line: [`reader`](crate::reader) shows it as help.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+
+/// A finite number; integers count as numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Number(pub f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Numbers;
+
+        impl Visitor<'_> for Numbers {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a finite number")
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Number, E> {
+                if value.is_finite() {
+                    Ok(Number(value))
+                } else {
+                    Err(E::invalid_value(Unexpected::Float(value), &self))
+                }
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+        }
+
+        deserializer.deserialize_any(Numbers)
+    }
+}
+
+/// For `deserialize_with`: a finite number.
+pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Number::deserialize(deserializer).map(|number| number.0)
+}
+
+/// For `deserialize_with`: one number, or a list with one for each channel.
+pub(crate) fn per_channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<f64>>, D::Error> {
+    let OneOrMany(numbers) = OneOrMany::<Number>::deserialize(deserializer)?;
+    Ok(Some(numbers.into_iter().map(|number| number.0).collect()))
+}
+
+/// For `deserialize_with`: as [`per_channel`], every number above zero.
+pub(crate) fn positive_per_channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<f64>>, D::Error> {
+    let numbers = per_channel(deserializer)?;
+    match numbers.iter().flatten().find(|number| **number <= 0.0) {
+        Some(number) => Err(Error::custom(format!("must be greater than 0, got {number}"))),
+        None => Ok(numbers),
+    }
+}
+
+/// For `deserialize_with`: `[low, high]`, or a list with such a pair for each channel.
+pub(crate) fn intervals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<[f64; 2]>>, D::Error> {
+    let rows = Vec::<OneOrMany<Number>>::deserialize(deserializer)?;
+    let rows: Vec<Vec<f64>> = rows.into_iter().map(|OneOrMany(row)| row.iter().map(|n| n.0).collect()).collect();
+    let pairs: Option<Vec<[f64; 2]>> = match rows.as_slice() {
+        [low, high] if low.len() == 1 && high.len() == 1 => Some(low.iter().zip(high).map(|(l, h)| [*l, *h]).collect()),
+        rows => rows.iter().map(|row| <[f64; 2]>::try_from(row.as_slice()).ok()).collect(),
+    };
+    match pairs {
+        Some(pairs) if pairs.is_empty() => Err(Error::custom("the list is empty")),
+        Some(pairs) => match pairs.iter().find(|[low, high]| low >= high) {
+            Some([low, high]) => Err(Error::custom(format!("must go from low to high, got {low} to {high}"))),
+            None => Ok(Some(pairs)),
+        },
+        None => Err(Error::custom("expected [low, high], or a list with such a pair for each channel")),
+    }
+}
+
+/// For `deserialize_with`: an integer of at least 1.
+pub(crate) fn positive_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    match Count::deserialize(deserializer)? {
+        Count(0) => Err(Error::custom("must be at least 1, got 0")),
+        Count(count) => Ok(Some(count)),
+    }
+}
+
+/// For `deserialize_with`: a value on its own, or a list of values with at least one.
+pub(crate) fn one_or_many<'de, D, V>(deserializer: D) -> Result<Option<Vec<V>>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    OneOrMany::deserialize(deserializer).map(|OneOrMany(values)| Some(values))
+}
+
+/// An integer from 0 up: a class, a layer, a number of things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count(pub usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counts;
+
+        impl Visitor<'_> for Counts {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer from 0 up")
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Count, E> {
+                usize::try_from(value).map(Count).map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Count, E> {
+                usize::try_from(value).map(Count).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+            }
+        }
+
+        deserializer.deserialize_any(Counts)
+    }
+}
+
+/// A value on its own, or a list of values with at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OneOrMany<V>(pub Vec<V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for OneOrMany<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrManyVisitor(PhantomData)).map(OneOrMany)
+    }
+}
+
+struct OneOrManyVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<V> {
+    type Value = Vec<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or a list of values")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Vec<V>, E> {
+        V::deserialize(value.into_deserializer()).map(|value| vec![value])
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Vec<V>, E> {
+        V::deserialize(value.into_deserializer()).map(|value| vec![value])
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Vec<V>, E> {
+        V::deserialize(value.into_deserializer()).map(|value| vec![value])
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Vec<V>, E> {
+        V::deserialize(value.into_deserializer()).map(|value| vec![value])
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Vec<V>, E> {
+        V::deserialize(value.into_deserializer()).map(|value| vec![value])
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<V>, A::Error> {
+        V::deserialize(MapAccessDeserializer::new(map)).map(|value| vec![value])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<V>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element()? {
+            values.push(value);
+        }
+        if values.is_empty() { Err(Error::custom("the list is empty")) } else { Ok(values) }
+    }
+}

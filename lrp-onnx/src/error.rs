@@ -1,0 +1,173 @@
+//! Why a model cannot be imported. Every message names the file, the place in it, and the way out, on one screen.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use lrp_core::OperatorError;
+use thiserror::Error;
+
+/// A model file that cannot be imported.
+#[derive(Debug, Error)]
+#[error("{file}: {kind}")]
+pub struct Error {
+    /// The file, as it was given.
+    pub file: String,
+    /// What is wrong with it.
+    pub kind: ErrorKind,
+}
+
+/// What can be wrong with a model file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Io(std::io::Error),
+    /// The file holds something else.
+    #[error("is not an ONNX model: {0}")]
+    NotOnnx(String),
+    /// The file ends too early.
+    #[error("is truncated: {0}; copy or download it again")]
+    Truncated(String),
+    /// The graph as a whole cannot be used.
+    #[error("{0}")]
+    Graph(String),
+    /// An input of the model cannot be used.
+    #[error("input '{input}' {reason}")]
+    Input {
+        /// The input's name.
+        input: String,
+        /// What is wrong, and the way out.
+        reason: String,
+    },
+    /// A stored tensor cannot be used.
+    #[error("tensor '{tensor}' {reason}")]
+    Tensor {
+        /// The tensor's name.
+        tensor: String,
+        /// What is wrong, and the way out.
+        reason: String,
+    },
+    /// A node is wrong, or does what cannot be explained.
+    #[error("node '{node}' ({op_type}): {reason}")]
+    Node {
+        /// The node's name.
+        node: String,
+        /// Its ONNX operator.
+        op_type: String,
+        /// What is wrong, and the way out.
+        reason: String,
+    },
+    /// Operators that are not known, all of them.
+    #[error("{}", unsupported(nodes))]
+    Unsupported {
+        /// Every node that is not supported, in topological order.
+        nodes: Vec<UnsupportedNode>,
+    },
+    /// The imported graph is not a model.
+    #[error("{0}")]
+    Model(lrp_core::Error),
+}
+
+/// A node whose operator is not supported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsupportedNode {
+    /// The node's name.
+    pub node: String,
+    /// Its ONNX operator, with the domain if it is not ONNX's own.
+    pub op_type: String,
+    /// What about it is not supported, and the way out if there is one; empty if it is the operator as such.
+    pub reason: String,
+}
+
+/// How many groups of nodes, and how many names in each, a message lists.
+const LISTED: (usize, usize) = (8, 3);
+
+/// The message for [`ErrorKind::Unsupported`]: nodes with the same operator and reason share a line.
+fn unsupported(nodes: &[UnsupportedNode]) -> String {
+    let mut groups: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for node in nodes {
+        groups.entry((&node.op_type, &node.reason)).or_default().push(&node.node);
+    }
+    let mut text = format!("{} of its nodes cannot be explained (yet):\n", nodes.len());
+    for ((op_type, reason), names) in groups.iter().take(LISTED.0) {
+        let listed: Vec<String> = names.iter().take(LISTED.1).map(|n| format!("'{n}'")).collect();
+        let more = names.len().saturating_sub(LISTED.1);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        text += &format!("  {op_type} ({}{more}){reason}\n", listed.join(", "));
+    }
+    if groups.len() > LISTED.0 {
+        text += &format!("  … and {} more kinds of node\n", groups.len() - LISTED.0);
+    }
+    text + "  supported operators: " + &crate::ops::SUPPORTED.join(", ")
+}
+
+/// What an operator's translator finds wrong; the importer adds the node.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// The node is broken, or breaks an assumption such as the batch being axis 0.
+    Invalid(String),
+    /// The node is right but there is no operator for it: reported together with all others.
+    Unsupported(String),
+}
+
+impl Problem {
+    pub fn invalid(reason: impl Into<String>) -> Self {
+        Problem::Invalid(reason.into())
+    }
+
+    pub fn unsupported(reason: impl Into<String>) -> Self {
+        Problem::Unsupported(reason.into())
+    }
+}
+
+impl From<OperatorError> for Problem {
+    fn from(error: OperatorError) -> Self {
+        Problem::Invalid(error.0)
+    }
+}
+
+/// A name from a file as a message shows it: at most 80 characters, nothing that a terminal would act on.
+pub(crate) fn shown(name: &str) -> String {
+    const LIMIT: usize = 80;
+    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let mut text: String = name.chars().take(LIMIT).map(clean).collect();
+    if name.chars().nth(LIMIT).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+/// A shape with the batch axis written as `N`.
+pub(crate) struct Shape<'a>(pub &'a [usize]);
+
+impl fmt::Display for Shape<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[N")?;
+        self.0.iter().try_for_each(|d| write!(f, ", {d}"))?;
+        f.write_str("]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_unsupported_nodes_fit_on_a_screen() {
+        let nodes: Vec<UnsupportedNode> = (0..1000)
+            .map(|i| UnsupportedNode { node: format!("n{i}"), op_type: format!("Op{}", i % 20), reason: String::new() })
+            .collect();
+        let text = unsupported(&nodes);
+        assert!(text.lines().count() <= 12, "{text}");
+        assert!(text.contains("1000 of its nodes") && text.contains("Op0 ('n0', 'n20', 'n40' and 47 more)"), "{text}");
+    }
+
+    #[test]
+    fn names_are_shortened_and_cleaned() {
+        assert_eq!(shown("conv1"), "conv1");
+        assert_eq!(shown("a\u{1b}[31m"), "a\u{fffd}[31m");
+        assert_eq!(shown(&"x".repeat(500)).chars().count(), 81);
+    }
+}

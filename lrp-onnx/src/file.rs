@@ -1,0 +1,282 @@
+//! Reading files: the model through a memory map, weights that are stored beside it, and a diagnosis of whatever turns
+//! out not to be an ONNX model.
+//!
+//! Memory: `raw_data` stays in the map. What is decoded takes a few times its size in the file. The worst is a file of
+//! nothing but empty tensors: each takes two bytes there and some 230 here, before a growing list's slack.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+use memmap2::Mmap;
+use prost::Message;
+
+use crate::error::{ErrorKind, shown};
+use crate::proto::{ModelProto, StringStringEntryProto};
+
+/// Maps a file into memory.
+pub(crate) fn map(path: &Path) -> std::io::Result<Bytes> {
+    let file = File::open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_dir() {
+        return Err(std::io::Error::other("it is a folder"));
+    }
+    if meta.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the map is read-only and private to this process. A writer that truncates the file while it is mapped
+    // could still raise SIGBUS; every memory-mapping reader has that, and model files are not written while in use.
+    #[allow(unsafe_code)]
+    let map = unsafe { Mmap::map(&file)? };
+    Ok(Bytes::from_owner(map))
+}
+
+/// Decodes a model, or says what the bytes are instead.
+pub(crate) fn decode(bytes: &Bytes) -> Result<ModelProto, ErrorKind> {
+    if bytes.is_empty() {
+        return Err(ErrorKind::NotOnnx("the file is empty".into()));
+    }
+    if let Some(what) = recognise(bytes) {
+        return Err(ErrorKind::NotOnnx(what.into()));
+    }
+    if let Some(reason) = truncated(bytes) {
+        return Err(ErrorKind::Truncated(reason));
+    }
+    let model = ModelProto::decode(bytes.clone()).map_err(|error| {
+        let advice = "export it again with the framework's own ONNX exporter";
+        ErrorKind::NotOnnx(format!("it does not decode ({}); {advice}", shown(&error.to_string())))
+    })?;
+    if model.graph.is_none() {
+        return Err(ErrorKind::NotOnnx("it has no graph; is it another kind of protobuf file?".into()));
+    }
+    Ok(model)
+}
+
+/// What the bytes are, if their beginning gives them away.
+fn recognise(bytes: &[u8]) -> Option<&'static str> {
+    const EXPORT: &str = "it looks like a zip archive, such as PyTorch's .pt and Keras's .keras files; export the model to \
+                          ONNX first (torch.onnx.export, tf2onnx)";
+    let starts = |magic: &[u8]| bytes.starts_with(magic);
+    let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|b| b.starts_with(magic));
+    if starts(b"PK\x03\x04") {
+        Some(EXPORT)
+    } else if starts(b"\x89HDF\r\n\x1a\n") {
+        Some("it looks like HDF5, as Keras's .h5 files are; export the model to ONNX first (tf2onnx)")
+    } else if at(4, b"TFL3") {
+        Some("it looks like TensorFlow Lite; export the original model to ONNX, or convert it with tf2onnx --tflite")
+    } else if starts(b"\x80\x02") || starts(b"\x80\x03") || starts(b"\x80\x04") || starts(b"\x80\x05") {
+        Some("it looks like a Python pickle, such as PyTorch's old .pt files; export the model with torch.onnx.export")
+    } else if starts(b"\x89PNG\r\n\x1a\n") {
+        Some("it looks like a PNG image; were the model and the input swapped?")
+    } else if starts(b"\xff\xd8\xff") {
+        Some("it looks like a JPEG image; were the model and the input swapped?")
+    } else if starts(b"\x93NUMPY") {
+        Some("it looks like a NumPy array (.npy); were the model and the input swapped?")
+    } else if starts(b"version https://git-lfs") {
+        Some("it is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
+    } else if starts(b"GGUF") {
+        Some("it looks like GGUF; only ONNX models can be read")
+    } else if at(8, b"{\"") {
+        Some("it looks like safetensors, which holds weights but no network; export the model to ONNX")
+    } else {
+        let text = bytes.iter().position(|b| !b.is_ascii_whitespace()).and_then(|i| bytes.get(i..))?;
+        if text.starts_with(b"{") || text.starts_with(b"[{") {
+            Some("it looks like JSON; export the model to ONNX")
+        } else if text.starts_with(b"<") {
+            Some("it looks like HTML or XML; was a web page downloaded in place of the model?")
+        } else {
+            None
+        }
+    }
+}
+
+/// Walks the fields of the outermost message: one that runs past the end tells of a truncated file.
+fn truncated(bytes: &[u8]) -> Option<String> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (key, after) = varint(rest)?;
+        let field = key >> 3;
+        rest = match key & 7 {
+            0 => varint(after)?.1,
+            1 => after.get(8..)?,
+            5 => after.get(4..)?,
+            2 => {
+                let (length, body) = varint(after)?;
+                let fits = usize::try_from(length).ok().and_then(|n| body.get(n..));
+                // A file that starts with nonsense is not truncated, it is something else.
+                let known = matches!(field, 2..=4 | 6..=8 | 14 | 20 | 25);
+                match fits {
+                    Some(next) => next,
+                    None if known && length < 1 << 40 => {
+                        return Some(format!(
+                            "its {} should have {length} bytes, and {} of {} are there",
+                            if field == 7 { "graph" } else { "header" },
+                            body.len(),
+                            bytes.len()
+                        ));
+                    }
+                    None => return None,
+                }
+            }
+            _ => return None,
+        };
+    }
+    None
+}
+
+/// Splits a variable-length integer off the front.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0u64;
+    for (i, &byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * i).min(63);
+        if byte & 0x80 == 0 {
+            return Some((value, bytes.get(i + 1..)?));
+        }
+    }
+    None
+}
+
+/// Tensors that are stored in files of their own, next to the model.
+#[derive(Debug, Default)]
+pub(crate) struct External {
+    folder: Option<PathBuf>,
+    files: HashMap<PathBuf, Bytes>,
+}
+
+impl External {
+    /// For a model at `path`; without a path there is no folder to look in.
+    pub fn beside(path: Option<&Path>) -> Self {
+        let folder = path.map(|p| match p.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        });
+        Self { folder, files: HashMap::new() }
+    }
+
+    /// The bytes that a tensor's `external_data` entries name. They are mapped, not copied.
+    ///
+    /// The path must stay inside the model's folder: no absolute path, no `..`, no symbolic link that leads out.
+    pub fn read(&mut self, entries: &[StringStringEntryProto]) -> Result<Bytes, String> {
+        let entry = |key: &str| entries.iter().find(|e| e.key == key).map(|e| e.value.as_str());
+        let number = |key: &str| {
+            entry(key).map(|v| v.parse::<usize>().map_err(|_| format!("has an external {key} of '{}'", shown(v))))
+        };
+        let location = entry("location").ok_or("is stored in another file, but does not say which")?;
+        let offset = number("offset").transpose()?.unwrap_or(0);
+        let length = number("length").transpose()?;
+        let bytes = self.file(location)?;
+        let end = length.map_or(Some(bytes.len()), |n| offset.checked_add(n));
+        match end {
+            Some(end) if offset <= end && end <= bytes.len() => Ok(bytes.slice(offset..end)),
+            _ => Err(format!(
+                "is said to stand at byte {offset} of '{}', which has {} bytes; is the file complete?",
+                shown(location),
+                bytes.len()
+            )),
+        }
+    }
+
+    fn file(&mut self, location: &str) -> Result<Bytes, String> {
+        let outside = || format!("lies in '{}', outside the model's folder, where nothing is read", shown(location));
+        let folder = self.folder.as_ref().ok_or("is stored in another file; load the model from its path instead")?;
+        let relative = Path::new(location);
+        if location.is_empty() || relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir))
+        {
+            return Err(outside());
+        }
+        let missing = |error: std::io::Error| {
+            format!("is stored in '{}' beside the model, which cannot be read: {error}", shown(location))
+        };
+        // Both resolved, so that a symbolic link cannot lead out.
+        let root = folder.canonicalize().map_err(missing)?;
+        let path = root.join(relative).canonicalize().map_err(missing)?;
+        if !path.starts_with(&root) {
+            return Err(outside());
+        }
+        if let Some(bytes) = self.files.get(&path) {
+            return Ok(bytes.clone());
+        }
+        let bytes = map(&path).map_err(missing)?;
+        self.files.insert(path, bytes.clone());
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        decode(&Bytes::copy_from_slice(bytes)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn other_formats_are_recognised() {
+        for (bytes, what) in [
+            (&b""[..], "empty"),
+            (b"PK\x03\x04....", "PyTorch"),
+            (b"\x89HDF\r\n\x1a\n....", "Keras"),
+            (b"\x1c\0\0\0TFL3", "TensorFlow Lite"),
+            (b"\x89PNG\r\n\x1a\n....", "PNG"),
+            (b"  {\"a\": 1}", "JSON"),
+            (b"<!DOCTYPE html>", "web page"),
+            (b"\x80\x02}q", "pickle"),
+            (b"\x93NUMPY\x01\0", "NumPy"),
+            (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "does not decode"),
+            (b"\x08\x08", "no graph"),
+        ] {
+            let text = refusal(bytes);
+            assert!(text.contains("is not an ONNX model") && text.contains(what), "{bytes:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_file_says_what_is_missing() {
+        // ir_version = 8, then a graph of 100 bytes of which 3 are there.
+        let text = refusal(b"\x08\x08\x3a\x64abc");
+        assert_eq!(
+            text,
+            "is truncated: its graph should have 100 bytes, and 3 of 7 are there; copy or download it again"
+        );
+    }
+
+    fn entries(list: &[(&str, &str)]) -> Vec<StringStringEntryProto> {
+        list.iter().map(|(k, v)| StringStringEntryProto { key: (*k).into(), value: (*v).into() }).collect()
+    }
+
+    #[test]
+    fn external_data_stays_in_the_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("model");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("weights.bin"), b"0123456789").unwrap();
+        std::fs::write(root.path().join("secret"), b"secret").unwrap();
+        let mut external = External::beside(Some(&folder.join("m.onnx")));
+        let mut read = |list: &[(&str, &str)]| external.read(&entries(list));
+        assert_eq!(read(&[("location", "weights.bin"), ("offset", "2"), ("length", "3")]).unwrap(), "234");
+        assert_eq!(read(&[("location", "./weights.bin")]).unwrap(), "0123456789");
+        for (list, reason) in [
+            (&[("location", "../secret")][..], "outside"),
+            (&[("location", "/etc/passwd")], "outside"),
+            (&[("location", "a/../../secret")], "outside"),
+            (&[("location", "")], "outside"),
+            (&[("location", "missing.bin")], "cannot be read"),
+            (&[], "does not say which"),
+            (&[("location", "weights.bin"), ("offset", "8"), ("length", "3")], "10 bytes"),
+            (&[("location", "weights.bin"), ("offset", "11")], "10 bytes"),
+            (&[("location", "weights.bin"), ("length", "18446744073709551615"), ("offset", "1")], "10 bytes"),
+            (&[("location", "weights.bin"), ("offset", "-1")], "external offset"),
+        ] {
+            let text = read(list).unwrap_err();
+            assert!(text.contains(reason), "{list:?}: {text}");
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(root.path().join("secret"), folder.join("link")).unwrap();
+            assert!(external.read(&entries(&[("location", "link")])).unwrap_err().contains("outside"));
+        }
+        assert!(External::beside(None).read(&entries(&[("location", "weights.bin")])).is_err());
+    }
+}

@@ -1,0 +1,278 @@
+//! The graph while it is being imported: what the passes rewrite before it becomes a [`Model`].
+//!
+//! It differs from the model in three ways: its node ids are plain indices, a final softmax may still be in it, and a
+//! node can remember what it was made from ([`Origin`]) so that a pass can make it anew with other parameters.
+
+use std::sync::Arc;
+
+use lrp_core::graph::Builder;
+use lrp_core::kernels::window::WindowSpec;
+use lrp_core::operator::{Kind, Operator};
+use lrp_core::ops::{Conv, Dense, Pad, Scale};
+use lrp_core::{Model, NodeId, OperatorError, Scalar, Tensor};
+
+use crate::error::{ErrorKind, UnsupportedNode};
+use crate::tensor::Constant;
+
+/// A graph in topological order: every node's inputs come before it.
+#[derive(Debug, Clone)]
+pub(crate) struct Graph<T: Scalar> {
+    pub nodes: Vec<Node<T>>,
+    /// Index of the node that is explained.
+    pub output: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Node<T: Scalar> {
+    pub name: String,
+    pub body: Body<T>,
+    pub inputs: Vec<usize>,
+    /// Sample shape of the output.
+    pub shape: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Body<T: Scalar> {
+    Input,
+    Constant(Tensor<T>),
+    Operator(Arc<dyn Operator<T>>, Origin<T>),
+    /// Softmax or LogSoftmax at the end of the model; only [`cut_softmax`](crate::passes) can take it away.
+    Softmax(&'static str),
+}
+
+/// What an operator was made from, where a pass needs more of it than the trait `Operator` offers.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin<T: Scalar> {
+    /// Nothing that a pass wants to know.
+    Other,
+    Dense(Linear),
+    Conv(Convolution),
+    Pad(Arc<Pad>),
+    BatchNorm(Arc<Scale<T>>),
+    /// A sum with a constant: the operator's bias, and a weight of one.
+    Shift,
+    Transpose(Vec<usize>),
+}
+
+/// A dense layer as the file states it. Its weights still lie in the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Linear {
+    /// `[O, K]`, or `[K, O]` where `transposed`.
+    pub weights: Constant,
+    pub transposed: bool,
+    /// Factor on all weights (Gemm's alpha).
+    pub alpha: f64,
+    /// One number per output.
+    pub bias: Option<Vec<f64>>,
+}
+
+impl Linear {
+    /// The layer on inputs of this sample shape.
+    ///
+    /// # Errors
+    /// When sizes disagree or a value is not finite.
+    pub fn build<T: Scalar>(&self, input: &[usize]) -> Result<Dense<T>, OperatorError> {
+        let mut weights = self.weights.tensor::<T>().map_err(|e| OperatorError::new(format!("its weight {e}")))?;
+        if self.transposed {
+            weights = weights.reversed_axes().as_standard_layout().into_owned();
+        }
+        if self.alpha != 1.0 {
+            weights *= T::of(self.alpha);
+        }
+        let bias = self.bias.as_ref().map(|b| b.iter().map(|&v| T::of(v)).collect());
+        Dense::new(weights, bias, input)
+    }
+}
+
+/// A convolution as the file states it. Its weights still lie in the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Convolution {
+    /// `[O, C / groups, taps…]`
+    pub weights: Constant,
+    pub bias: Option<Constant>,
+    pub spec: WindowSpec,
+    pub groups: usize,
+}
+
+impl Convolution {
+    /// The convolution on inputs of this sample shape.
+    ///
+    /// # Errors
+    /// When sizes disagree or a value is not finite.
+    pub fn build<T: Scalar>(&self, input: &[usize]) -> Result<Conv<T>, OperatorError> {
+        let (weights, bias) = parameters(&self.weights, self.bias.as_ref())?;
+        Conv::new(weights, bias, &self.spec, self.groups, input)
+    }
+}
+
+/// Weights and bias in the model's precision.
+pub(crate) fn parameters<T: Scalar>(
+    weights: &Constant,
+    bias: Option<&Constant>,
+) -> Result<(Tensor<T>, Option<Vec<T>>), OperatorError> {
+    let weights = weights.tensor::<T>().map_err(|e| OperatorError::new(format!("its weight {e}")))?;
+    let bias = bias.map(Constant::tensor::<T>).transpose();
+    let bias = bias.map_err(|e| OperatorError::new(format!("its bias {e}")))?;
+    Ok((weights, bias.map(|b| b.iter().copied().collect())))
+}
+
+impl<T: Scalar> Node<T> {
+    pub fn op(&self) -> Option<&Arc<dyn Operator<T>>> {
+        match &self.body {
+            Body::Operator(op, _) => Some(op),
+            _ => None,
+        }
+    }
+
+    pub fn origin(&self) -> Option<&Origin<T>> {
+        match &self.body {
+            Body::Operator(_, origin) => Some(origin),
+            _ => None,
+        }
+    }
+
+    pub fn kind(&self) -> Option<Kind> {
+        self.op().map(|op| op.kind())
+    }
+
+    /// The same node with another operator (of the same output shape) on other inputs.
+    pub fn with(&self, op: Arc<dyn Operator<T>>, origin: Origin<T>, inputs: Vec<usize>) -> Self {
+        let shape = op.output_shape().to_vec();
+        Self { name: self.name.clone(), body: Body::Operator(op, origin), inputs, shape }
+    }
+}
+
+impl<T: Scalar> Default for Graph<T> {
+    fn default() -> Self {
+        Self { nodes: Vec::new(), output: 0 }
+    }
+}
+
+impl<T: Scalar> Graph<T> {
+    pub fn push(&mut self, node: Node<T>) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// How often each node's value is used; being the output counts as a use.
+    pub fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0usize; self.nodes.len()];
+        for &id in self.nodes.iter().flat_map(|n| &n.inputs).chain([&self.output]) {
+            if let Some(count) = uses.get_mut(id) {
+                *count += 1;
+            }
+        }
+        uses
+    }
+
+    /// Without the nodes that the output does not depend on; inputs stay.
+    fn compact(self) -> Self {
+        let mut live = vec![false; self.nodes.len()];
+        if let Some(slot) = live.get_mut(self.output) {
+            *slot = true;
+        }
+        for (id, node) in self.nodes.iter().enumerate().rev() {
+            if live.get(id) == Some(&true) {
+                for &input in &node.inputs {
+                    if let Some(slot) = live.get_mut(input) {
+                        *slot = true;
+                    }
+                }
+            }
+        }
+        let mut compact = Rewrite::default();
+        for (id, node) in self.nodes.into_iter().enumerate() {
+            if live.get(id) == Some(&true) || matches!(node.body, Body::Input) {
+                compact.keep(node);
+            } else {
+                compact.map.push(usize::MAX);
+            }
+        }
+        let output = compact.id(self.output);
+        Graph { nodes: compact.graph.nodes, output }
+    }
+
+    /// The finished model.
+    ///
+    /// # Errors
+    /// When a softmax is left, or the model does not depend on its inputs.
+    pub fn into_model(self) -> Result<Model<T>, ErrorKind> {
+        let mut softmax = Vec::new();
+        let mut builder = Builder::new();
+        let mut ids: Vec<NodeId> = Vec::new();
+        let mut output = None;
+        for (index, node) in self.nodes.into_iter().enumerate() {
+            let inputs: Vec<NodeId> = node.inputs.iter().filter_map(|&i| ids.get(i).copied()).collect();
+            let id = match node.body {
+                Body::Input => builder.input(node.name, &node.shape),
+                Body::Constant(value) => builder.constant(node.name, value),
+                Body::Operator(op, _) => builder.add_shared(node.name, op, &inputs).map_err(ErrorKind::Model)?,
+                Body::Softmax(op_type) => {
+                    let reason = "only at the end of a model".to_owned();
+                    softmax.push(UnsupportedNode { node: node.name.clone(), op_type: op_type.to_owned(), reason });
+                    builder.input(node.name, &node.shape)
+                }
+            };
+            ids.push(id);
+            if index == self.output {
+                output = Some(id);
+            }
+        }
+        if !softmax.is_empty() {
+            return Err(ErrorKind::Unsupported { nodes: softmax });
+        }
+        let output = output.ok_or_else(|| ErrorKind::Graph("the graph has no output".into()))?;
+        builder.finish(output).map_err(ErrorKind::Model)
+    }
+}
+
+/// A pass over a graph: nodes are taken from the old graph one by one, in order, and put into a new one, changed or not.
+#[derive(Debug)]
+pub(crate) struct Rewrite<T: Scalar> {
+    pub graph: Graph<T>,
+    /// For each old node the new one that has its value.
+    map: Vec<usize>,
+    /// What was changed, in words.
+    pub changes: Vec<String>,
+}
+
+impl<T: Scalar> Default for Rewrite<T> {
+    fn default() -> Self {
+        Self { graph: Graph::default(), map: Vec::new(), changes: Vec::new() }
+    }
+}
+
+impl<T: Scalar> Rewrite<T> {
+    /// Where the value of an old node is now.
+    pub fn id(&self, old: usize) -> usize {
+        self.map.get(old).copied().unwrap_or(usize::MAX)
+    }
+
+    /// The new node that has the value of an old one.
+    pub fn node(&self, old: usize) -> Option<&Node<T>> {
+        self.graph.nodes.get(self.id(old))
+    }
+
+    /// Puts the next old node into the new graph as it is.
+    pub fn keep(&mut self, mut node: Node<T>) {
+        node.inputs.iter_mut().for_each(|i| *i = self.id(*i));
+        self.replace(node);
+    }
+
+    /// Puts a node whose inputs are ids of the new graph in the place of the next old one.
+    pub fn replace(&mut self, node: Node<T>) {
+        let id = self.graph.push(node);
+        self.map.push(id);
+    }
+
+    /// Lets an earlier old node's value stand for the next old node.
+    pub fn alias(&mut self, old: usize) {
+        self.map.push(self.id(old));
+    }
+
+    /// The new graph, and what was changed.
+    pub fn finish(mut self, old_output: usize) -> (Graph<T>, Vec<String>) {
+        self.graph.output = self.id(old_output);
+        (self.graph.compact(), self.changes)
+    }
+}

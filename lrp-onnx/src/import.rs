@@ -1,0 +1,748 @@
+//! From the decoded file to a model: sorts the graph, binds the inputs, and walks the nodes, computing what is constant
+//! and translating the rest.
+//!
+//! Nothing recurses, and every step is linear in the size of the file, so that no graph can make it hang.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use lrp_core::Scalar;
+use lrp_core::kernels::window::MAX_VOLUME;
+
+use crate::consteval::{Budget, evaluate, shape_of};
+use crate::error::{ErrorKind, Problem, UnsupportedNode, shown};
+use crate::file::External;
+use crate::graph::{Body, Graph, Node};
+use crate::names::Names;
+use crate::ops::{Context, Value, translator};
+use crate::passes;
+use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::tensor::{Constant, DType, MAX_RANK, volume};
+use crate::{Import, Options};
+
+/// The newest operator set that the importer was written for.
+const NEWEST_OPSET: i64 = 21;
+
+/// The operator set that gave these operators the meaning that is read here (among others, today's broadcasting).
+const CHANGED: (i64, [&str; 7]) = (7, ["Add", "BatchNormalization", "Div", "Dropout", "Gemm", "Mul", "Sub"]);
+
+/// What a symbolic batch axis is bound to while shapes are computed: a number that few networks have elsewhere.
+const SYMBOLIC_BATCH: usize = 13;
+
+/// A graph as the file has it, before any pass.
+pub(crate) struct Raw<T: Scalar> {
+    pub graph: Graph<T>,
+    opset: i64,
+    input_names: Vec<String>,
+    output_name: String,
+    notes: Vec<String>,
+}
+
+/// Imports a decoded model whose file has `file_size` bytes.
+pub(crate) fn import<T: Scalar>(
+    model: &ModelProto,
+    file_size: usize,
+    external: &mut External,
+    options: &Options,
+) -> Result<Import<T>, ErrorKind> {
+    let Raw { graph, opset, input_names, output_name, mut notes } = read(model, file_size, external, options)?;
+    let (graph, passes) = passes::run(graph);
+    for cut in passes.iter().filter(|p| p.name == passes::CUT_SOFTMAX).flat_map(|p| &p.what) {
+        notes.push(format!("the model ends in {cut}; the logits before it are explained"));
+    }
+    let producer = format!("{} {}", shown(&model.producer_name), shown(&model.producer_version)).trim().to_owned();
+    Ok(Import { model: graph.into_model()?, opset, producer, input_names, output_name, passes, notes })
+}
+
+/// Turns the messages into a graph.
+pub(crate) fn read<T: Scalar>(
+    model: &ModelProto,
+    file_size: usize,
+    external: &mut External,
+    options: &Options,
+) -> Result<Raw<T>, ErrorKind> {
+    let mut notes = Vec::new();
+    let opset = opset(model, &mut notes)?;
+    let proto = model.graph.as_ref().ok_or_else(|| ErrorKind::Graph("the file has no graph".into()))?;
+    let sources = Sources::of(proto)?;
+    let output = output(proto, &mut notes)?;
+    let order = Order::of(proto, &sources, output)?;
+    let (inputs, batch) = bind_inputs(proto, &sources, &order, options, &mut notes)?;
+
+    let mut walk = Walk {
+        proto,
+        order: &order,
+        output,
+        graph: Graph::default(),
+        names: Names::of(&proto.node),
+        values: HashMap::new(),
+        unsupported: Vec::new(),
+        budget: Budget::for_file(file_size),
+        opset,
+        batch,
+    };
+    walk.add_inputs(&inputs);
+    walk.add_initializers(external)?;
+    walk.add_nodes()?;
+    let graph = walk.finish()?;
+    let input_names = inputs.iter().map(|i| i.proto.name.clone()).collect();
+    Ok(Raw { graph, opset, input_names, output_name: output.to_owned(), notes })
+}
+
+fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> {
+    let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+    let opset = model.opset_import.iter().filter(|o| own(&o.domain)).map(|o| o.version).max();
+    let opset = opset.ok_or_else(|| ErrorKind::Graph("it does not say which operator set it is written in".into()))?;
+    if opset > NEWEST_OPSET {
+        notes.push(format!(
+            "the model is written in operator set {opset}, newer than {NEWEST_OPSET}, up to which imports are tested"
+        ));
+    }
+    Ok(opset)
+}
+
+/// The name of the output that is explained: the first.
+fn output<'a>(proto: &'a GraphProto, notes: &mut Vec<String>) -> Result<&'a str, ErrorKind> {
+    let mut names = proto.output.iter().map(|o| o.name.as_str());
+    let first = names.next().ok_or_else(|| ErrorKind::Graph("the graph has no output".into()))?;
+    let others: Vec<String> = names.map(|n| format!("'{}'", shown(n))).collect();
+    if !others.is_empty() {
+        notes.push(format!(
+            "the model has {} outputs; '{}' is explained, {} {} left out",
+            others.len() + 1,
+            shown(first),
+            list(&others),
+            if others.len() == 1 { "is" } else { "are" }
+        ));
+    }
+    Ok(first)
+}
+
+/// A list of names of which a message shows only the first few.
+fn list(names: &[String]) -> String {
+    let first: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+    let more = names.len().saturating_sub(5);
+    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
+}
+
+/// Where each tensor comes from.
+struct Sources<'a> {
+    /// Position of the node that computes it.
+    nodes: HashMap<&'a str, usize>,
+    initializers: HashMap<&'a str, &'a TensorProto>,
+    inputs: HashMap<&'a str, &'a ValueInfoProto>,
+}
+
+impl<'a> Sources<'a> {
+    fn of(proto: &'a GraphProto) -> Result<Self, ErrorKind> {
+        let twice = |name: &str| ErrorKind::Graph(format!("the tensor '{}' has more than one origin", shown(name)));
+        let mut initializers = HashMap::new();
+        for tensor in &proto.initializer {
+            if initializers.insert(tensor.name.as_str(), tensor).is_some() {
+                return Err(twice(&tensor.name));
+            }
+        }
+        let mut inputs = HashMap::new();
+        // Old operator sets list initializers as inputs, too.
+        for input in proto.input.iter().filter(|i| !initializers.contains_key(i.name.as_str())) {
+            if inputs.insert(input.name.as_str(), input).is_some() {
+                return Err(twice(&input.name));
+            }
+        }
+        let mut nodes = HashMap::new();
+        for (position, node) in proto.node.iter().enumerate() {
+            for name in node.output.iter().map(String::as_str).filter(|n| !n.is_empty()) {
+                let before = nodes.insert(name, position);
+                if before.is_some() || initializers.contains_key(name) || inputs.contains_key(name) {
+                    return Err(twice(name));
+                }
+            }
+        }
+        Ok(Self { nodes, initializers, inputs })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.nodes.contains_key(name) || self.initializers.contains_key(name) || self.inputs.contains_key(name)
+    }
+}
+
+/// The nodes that the output depends on, sorted so that a node's inputs come before it. The file's own order is kept
+/// where it allows that.
+struct Order<'a> {
+    nodes: Vec<usize>,
+    /// For each tensor the nodes that read it, once per use.
+    readers: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Order<'a> {
+    fn of(proto: &'a GraphProto, sources: &Sources<'_>, output: &'a str) -> Result<Self, ErrorKind> {
+        if !sources.has(output) {
+            return Err(ErrorKind::Graph(format!("no node computes the output '{}'", shown(output))));
+        }
+        let used = |position: usize| {
+            proto.node.get(position).into_iter().flat_map(|n| &n.input).map(String::as_str).filter(|n| !n.is_empty())
+        };
+        let mut reached = vec![false; proto.node.len()];
+        let mut open = vec![output];
+        let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
+        // How many inputs of a node are still to be computed.
+        let mut missing = vec![0usize; proto.node.len()];
+        while let Some(tensor) = open.pop() {
+            let Some(&position) = sources.nodes.get(tensor) else { continue };
+            if reached.get(position) != Some(&false) {
+                continue;
+            }
+            if let Some(slot) = reached.get_mut(position) {
+                *slot = true;
+            }
+            for name in used(position) {
+                if !sources.has(name) {
+                    let node = proto.node.get(position);
+                    return Err(ErrorKind::Node {
+                        node: node.map(|n| shown(&n.name)).unwrap_or_default(),
+                        op_type: node.map(|n| shown(&n.op_type)).unwrap_or_default(),
+                        reason: format!(
+                            "its input '{}' is computed by no node, and no initializer or input of the model",
+                            shown(name)
+                        ),
+                    });
+                }
+                readers.entry(name).or_default().push(position);
+                if let (true, Some(count)) = (sources.nodes.contains_key(name), missing.get_mut(position)) {
+                    *count += 1;
+                }
+                open.push(name);
+            }
+        }
+        let total = reached.iter().filter(|r| **r).count();
+        let ready = |p: &usize| reached.get(*p) == Some(&true) && missing.get(*p) == Some(&0);
+        let mut queue: BinaryHeap<_> = (0..proto.node.len()).filter(ready).map(Reverse).collect();
+        let mut nodes = Vec::with_capacity(total);
+        while let Some(Reverse(position)) = queue.pop() {
+            nodes.push(position);
+            let outputs = proto.node.get(position).into_iter().flat_map(|n| &n.output);
+            for &reader in outputs.filter_map(|o| readers.get(o.as_str())).flatten() {
+                if let Some(count) = missing.get_mut(reader) {
+                    *count -= 1;
+                    if *count == 0 {
+                        queue.push(Reverse(reader));
+                    }
+                }
+            }
+        }
+        if nodes.len() < total {
+            let stuck = (0..proto.node.len()).filter(|&p| reached.get(p) == Some(&true) && missing.get(p) != Some(&0));
+            let names = stuck
+                .filter_map(|p| proto.node.get(p))
+                .map(|n| format!("'{}' ({})", shown(&n.name), shown(&n.op_type)));
+            let names = list(&names.collect::<Vec<_>>());
+            return Err(ErrorKind::Graph(format!("the graph runs in a circle, through or before {names}")));
+        }
+        Ok(Self { nodes, readers })
+    }
+
+    fn is_used(&self, tensor: &str) -> bool {
+        self.readers.contains_key(tensor)
+    }
+}
+
+/// An input of the model with its sample shape.
+struct Input<'a> {
+    proto: &'a ValueInfoProto,
+    shape: Vec<usize>,
+}
+
+/// Binds the shapes of the inputs that are used; also returns what the batch axis is bound to.
+fn bind_inputs<'a>(
+    proto: &'a GraphProto,
+    sources: &Sources<'_>,
+    order: &Order<'_>,
+    options: &Options,
+    notes: &mut Vec<String>,
+) -> Result<(Vec<Input<'a>>, usize), ErrorKind> {
+    let (used, unused): (Vec<&'a ValueInfoProto>, Vec<_>) = proto
+        .input
+        .iter()
+        .filter(|i| sources.inputs.contains_key(i.name.as_str()))
+        .partition(|i| order.is_used(&i.name));
+    if used.is_empty() {
+        return Err(ErrorKind::Graph("the output depends on no input".into()));
+    }
+    if !unused.is_empty() {
+        let names: Vec<String> = unused.iter().map(|i| format!("'{}'", shown(&i.name))).collect();
+        notes.push(format!("the output does not depend on the input {}, which is left out", list(&names)));
+    }
+    let mut batch = None;
+    let mut inputs = Vec::new();
+    for &input in &used {
+        let fail = |reason: String| ErrorKind::Input { input: shown(&input.name), reason };
+        let (own_batch, shape) = bind_input(input, used.len() == 1, options).map_err(fail)?;
+        if let (Some(own), Some(other)) = (own_batch, batch)
+            && own != other
+        {
+            return Err(fail(format!(
+                "has a batch of {own}, another one a batch of {other}; axis 0 has to be the batch"
+            )));
+        }
+        batch = batch.or(own_batch);
+        inputs.push(Input { proto: input, shape });
+    }
+    Ok((inputs, batch.unwrap_or(SYMBOLIC_BATCH)))
+}
+
+/// The batch size that an input fixes, if it does, and its sample shape.
+fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(Option<usize>, Vec<usize>), String> {
+    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("is not a tensor")?;
+    match DType::from_code(tensor.elem_type) {
+        Some(dtype) if dtype.is_float() => {}
+        _ => return Err("does not hold floating-point numbers; only those can be explained".into()),
+    }
+    let given = options.sample_shape.as_deref();
+    let Some(dims) = tensor.shape.as_ref().map(|s| s.dim.as_slice()) else {
+        let shape = given.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
+        return Ok((None, checked(shape.to_vec())?));
+    };
+    let (first, rest) = dims.split_first().ok_or("is a single number; axis 0 has to be the batch")?;
+    if rest.len() > MAX_RANK {
+        return Err(format!("has {} axes; at most {MAX_RANK} are supported", dims.len()));
+    }
+    let lengths: Vec<Option<usize>> = rest.iter().map(length).collect::<Result<_, _>>()?;
+    let symbolic = lengths.iter().any(Option::is_none);
+    let written = || rest.iter().map(written).collect::<Vec<_>>().join(", ");
+    let shape = match given {
+        // With several inputs, the given shape is for those that need one.
+        Some(given) if only || symbolic => {
+            let fits =
+                given.len() == lengths.len() && given.iter().zip(&lengths).all(|(g, l)| l.is_none_or(|l| l == *g));
+            if !fits {
+                return Err(format!(
+                    "has the shape [batch, {}], which --input-shape {given:?} does not fit",
+                    written()
+                ));
+            }
+            given.to_vec()
+        }
+        _ if symbolic => {
+            let axis = lengths.iter().position(Option::is_none).unwrap_or(0);
+            return Err(format!(
+                "has the shape [batch, {}], whose axis {} has no fixed length; give one without the batch, such as \
+                 --input-shape 3,224,224",
+                written(),
+                axis + 1
+            ));
+        }
+        _ => lengths.into_iter().flatten().collect(),
+    };
+    Ok((length(first)?, checked(shape)?))
+}
+
+/// A sample shape of a size that can be computed with.
+fn checked(shape: Vec<usize>) -> Result<Vec<usize>, String> {
+    match volume(&shape) {
+        Some(n) if (1..=MAX_VOLUME).contains(&n) && shape.len() <= MAX_RANK => Ok(shape),
+        _ => Err(format!("has samples of shape {shape:?}, which is empty or absurdly large")),
+    }
+}
+
+/// The length of an axis, or none where it is symbolic (some exporters write that as −1 or 0).
+fn length(dim: &DimensionProto) -> Result<Option<usize>, String> {
+    match dim.dim_value {
+        None | Some(-1 | 0) => Ok(None),
+        Some(d) => usize::try_from(d).map(Some).map_err(|_| format!("has an axis of length {d}")),
+    }
+}
+
+/// An axis as a message shows it.
+fn written(dim: &DimensionProto) -> String {
+    match (dim.dim_value, &dim.dim_param) {
+        (Some(d), _) => d.to_string(),
+        (None, Some(symbol)) if !symbol.is_empty() => format!("'{}'", shown(symbol)),
+        _ => "?".into(),
+    }
+}
+
+/// The state of the walk over the nodes.
+struct Walk<'a, T: Scalar> {
+    proto: &'a GraphProto,
+    order: &'a Order<'a>,
+    output: &'a str,
+    graph: Graph<T>,
+    names: Names,
+    /// What each tensor name stands for so far.
+    values: HashMap<&'a str, Value>,
+    unsupported: Vec<UnsupportedNode>,
+    budget: Budget,
+    opset: i64,
+    batch: usize,
+}
+
+impl<'a, T: Scalar> Walk<'a, T> {
+    fn add_inputs(&mut self, inputs: &[Input<'a>]) {
+        for input in inputs {
+            let name = self.names.unique(&input.proto.name);
+            let node = Node { name, body: Body::Input, inputs: Vec::new(), shape: input.shape.clone() };
+            let id = self.graph.push(node);
+            self.values.insert(&input.proto.name, Value::Data(id));
+        }
+    }
+
+    /// Checks the stored tensors that are used. Their values stay in the file.
+    fn add_initializers(&mut self, external: &mut External) -> Result<(), ErrorKind> {
+        for tensor in &self.proto.initializer {
+            if self.order.is_used(&tensor.name) {
+                let constant = Constant::from_proto(tensor, external)
+                    .map_err(|reason| ErrorKind::Tensor { tensor: shown(&tensor.name), reason })?;
+                self.values.insert(&tensor.name, Value::Constant(constant));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_nodes(&mut self) -> Result<(), ErrorKind> {
+        for &position in &self.order.nodes {
+            let Some(node) = self.proto.node.get(position) else { continue };
+            let name = self.names.of_node(node, position);
+            let value = match self.value(node, &name) {
+                Ok(value) => value,
+                Err(Problem::Unsupported(reason)) => {
+                    let domain = if node.domain.is_empty() { String::new() } else { format!("{}:", node.domain) };
+                    let op_type = shown(&format!("{domain}{}", node.op_type));
+                    self.unsupported.push(UnsupportedNode { node: shown(&name), op_type, reason });
+                    Value::Unknown
+                }
+                Err(Problem::Invalid(reason)) => {
+                    return Err(ErrorKind::Node { node: shown(&name), op_type: shown(&node.op_type), reason });
+                }
+            };
+            let (first, others) = match node.output.split_first() {
+                Some((first, others)) => (first, others),
+                None => continue,
+            };
+            self.values.insert(first, value);
+            // Further outputs are used only where they were refused already.
+            others.iter().for_each(|o| drop(self.values.insert(o, Value::Unknown)));
+        }
+        Ok(())
+    }
+
+    /// What a node's first output is.
+    fn value(&mut self, node: &'a NodeProto, name: &str) -> Result<Value, Problem> {
+        let inputs: Vec<Option<Value>> = node
+            .input
+            .iter()
+            .map(|i| (!i.is_empty()).then(|| self.values.get(i.as_str()).cloned()).flatten())
+            .collect();
+        let unknown = inputs.iter().flatten().any(|v| matches!(v, Value::Unknown | Value::UnknownConstant));
+        let constant = !inputs.iter().flatten().any(|v| matches!(v, Value::Data(_) | Value::Unknown));
+        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+            return Err(Problem::unsupported("an operator that is not part of ONNX"));
+        }
+        if self.opset < CHANGED.0 && CHANGED.1.contains(&node.op_type.as_str()) {
+            return Err(Problem::unsupported(format!(
+                "in operator set {} it means something else than since {}; export the model again, or convert it with \
+                 onnx.version_converter",
+                self.opset, CHANGED.0
+            )));
+        }
+        if let Some(used) = node.output.iter().skip(1).find(|o| self.order.is_used(o) || o.as_str() == self.output) {
+            return Err(Problem::unsupported(format!("its further output '{}' is used", shown(used))));
+        }
+        if constant {
+            if unknown {
+                return Ok(Value::UnknownConstant);
+            }
+            let constants = inputs.into_iter().map(|v| if let Some(Value::Constant(c)) = v { Some(c) } else { None });
+            return evaluate(node, &constants.collect::<Vec<_>>(), &mut self.budget).map(Value::Constant);
+        }
+        if node.op_type == "Shape" {
+            let Some(Some(Value::Data(id))) = inputs.first() else { return Ok(Value::UnknownConstant) };
+            let sample = self.graph.nodes.get(*id).map(|n| n.shape.as_slice()).unwrap_or_default();
+            return shape_of(node, &lrp_core::tensor::batch_shape(self.batch, sample)).map(Value::Constant);
+        }
+        let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(""))?;
+        if node.op_type.ends_with("Softmax") && !self.is_last(node) {
+            return Err(Problem::unsupported("only at the end of a model"));
+        }
+        if unknown {
+            return Ok(Value::Unknown);
+        }
+        let name = self.names.unique(name);
+        let (opset, batch) = (self.opset, self.batch);
+        translate(&mut Context { graph: &mut self.graph, names: &mut self.names, node, name, inputs, opset, batch })
+    }
+
+    /// Whether nothing but changes of shape stands between a node and the model's output.
+    fn is_last(&self, node: &NodeProto) -> bool {
+        const PASSING: [&str; 7] = ["Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"];
+        let mut tensor = node.output.first().map(String::as_str);
+        // The graph is acyclic, so that this ends.
+        while let Some(name) = tensor {
+            if name == self.output {
+                return true;
+            }
+            let Some(&[reader]) = self.order.readers.get(name).map(Vec::as_slice) else { return false };
+            let reader = self.proto.node.get(reader).filter(|r| PASSING.contains(&r.op_type.as_str()));
+            tensor = reader.and_then(|r| r.output.first()).map(String::as_str);
+        }
+        false
+    }
+
+    fn finish(mut self) -> Result<Graph<T>, ErrorKind> {
+        if !self.unsupported.is_empty() {
+            return Err(ErrorKind::Unsupported { nodes: self.unsupported });
+        }
+        match self.values.get(self.output) {
+            Some(Value::Data(id)) => {
+                self.graph.output = *id;
+                Ok(self.graph)
+            }
+            _ => Err(ErrorKind::Graph("the output depends on no input".into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::OperatorSetIdProto;
+    use crate::testing::{Attr, Net, forward, input, varied};
+
+    fn mlp() -> Net {
+        let mut net = Net::new(&[4]);
+        let (w, b, v) = (net.weight(&[4, 3]), net.weight(&[3]), net.weight(&[2, 3]));
+        let z = net.op("Gemm", &["x", &w, &b], &[]);
+        let a = net.op("Relu", &[&z], &[]);
+        net.op("Gemm", &[&a, &v], &[("transB", Attr::Int(1))]);
+        net
+    }
+
+    fn with_shape(net: &Net, shape: &[usize]) -> Result<Import<f64>, crate::Error> {
+        crate::from_bytes("test.onnx", net.bytes(), &Options { sample_shape: Some(shape.to_vec()) })
+    }
+
+    #[test]
+    fn what_an_import_tells() {
+        let mut net = mlp();
+        net.proto.producer_name = "pytorch".into();
+        net.proto.producer_version = "2.9".into();
+        let import = net.import().unwrap();
+        assert_eq!((import.opset, import.producer.as_str()), (17, "pytorch 2.9"));
+        assert_eq!((import.input_names, import.output_name.as_str()), (vec!["x".to_owned()], "t2"));
+        assert_eq!(import.passes.len(), 5);
+        assert!(import.notes.is_empty());
+        assert_eq!(import.model.layers().len(), 2);
+    }
+
+    #[test]
+    fn the_order_in_the_file_does_not_matter() {
+        let net = mlp();
+        let mut reversed = mlp();
+        reversed.graph().node.reverse();
+        let x = varied(&[5, 4]);
+        assert_eq!(net.run(&x), reversed.run(&x));
+    }
+
+    #[test]
+    fn a_fixed_batch_does_not_bind_the_model() {
+        let mut net = Net::with_batch(1, &[2, 3]);
+        let target = net.ints(&[1, 6]);
+        net.op("Reshape", &["x", &target], &[]);
+        assert_eq!(net.run(&varied(&[4, 2, 3])).shape(), [4, 6]);
+    }
+
+    #[test]
+    fn open_axes_need_a_shape() {
+        let mut net = Net::new(&[3, -1]);
+        net.op("Relu", &["x"], &[]);
+        let text = net.error();
+        assert!(text.contains("input 'x' has the shape [batch, 3, 'N'], whose axis 2 has no fixed length"), "{text}");
+        assert!(text.contains("--input-shape 3,224,224"), "{text}");
+        let import = with_shape(&net, &[3, 7]).unwrap();
+        assert_eq!(import.model.node(import.model.inputs()[0]).shape, [3, 7]);
+        for shape in [&[4, 7][..], &[3], &[3, 0], &[3, 1 << 40]] {
+            assert!(with_shape(&net, shape).is_err(), "{shape:?}");
+        }
+        net.graph().input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().shape = None;
+        assert!(net.error().contains("has no shape in the file"), "{}", net.error());
+        assert!(with_shape(&net, &[3, 7]).is_ok());
+    }
+
+    #[test]
+    fn inputs_that_cannot_be_explained() {
+        let retyped = |code: i32| {
+            let mut net = mlp();
+            net.graph().input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = code;
+            net.error()
+        };
+        assert!(retyped(7).contains("input 'x' does not hold floating-point numbers"));
+        let mut net = Net::new(&[-7]);
+        net.op("Relu", &["x"], &[]);
+        net.graph().input[0] = input("x", &[]);
+        assert!(net.error().contains("axis 0 has to be the batch"), "{}", net.error());
+        net.graph().input.clear();
+        assert!(net.error().contains("is computed by no node"), "{}", net.error());
+        let mut net = Net::new(&[2]);
+        let c = net.weight(&[2]);
+        net.op("Neg", &[&c], &[]);
+        assert!(net.error().contains("depends on no input"), "{}", net.error());
+    }
+
+    #[test]
+    fn several_inputs_and_outputs() {
+        let mut net = Net::new(&[2]);
+        net.graph().input.extend([input("y", &[-1, 2]), input("unused", &[-1, 5])]);
+        let sum = net.op("Add", &["x", "y"], &[]);
+        net.op("Relu", &[&sum], &[]);
+        let relu = net.graph().output.remove(0);
+        net.graph().output = vec![ValueInfoProto { name: sum, r#type: None }, relu];
+        let import = net.import().unwrap();
+        assert_eq!(import.input_names, ["x", "y"]);
+        assert_eq!(import.notes.len(), 2);
+        assert!(import.notes[0].contains("2 outputs; 't0' is explained, 't1' is left out"), "{:?}", import.notes);
+        assert!(import.notes[1].contains("'unused', which is left out"), "{:?}", import.notes);
+        assert_eq!(import.model.inputs().len(), 2);
+    }
+
+    #[test]
+    fn broken_graphs_are_refused() {
+        type Breaking = fn(&mut Net);
+        let cases: [(Breaking, &str); 12] = [
+            (|n| n.graph().node[0].input[0] = "t1".into(), "runs in a circle, through or before 'gemm0' (Gemm)"),
+            (|n| n.graph().node[1].input[0] = "t1".into(), "runs in a circle"),
+            (|n| n.graph().node[1].input[0] = "gone".into(), "node 'relu1' (Relu): its input 'gone' is computed by no"),
+            (|n| n.graph().output.clear(), "has no output"),
+            (|n| n.graph().output[0].name = "gone".into(), "no node computes the output 'gone'"),
+            (|n| n.graph().node[1].output[0] = "t0".into(), "the tensor 't0' has more than one origin"),
+            (|n| n.graph().node[1].output[0] = "x".into(), "the tensor 'x' has more than one origin"),
+            (|n| n.graph().initializer[0].dims[0] = -4, "tensor 'c0' has a dimension of -4"),
+            (|n| n.graph().initializer[0].dims[0] = 5, "tensor 'c0' has 48 bytes of data, its shape [5, 3] needs 60"),
+            (|n| n.graph().initializer[0].data_location = 1, "does not say which"),
+            (|n| n.proto.opset_import.clear(), "does not say which operator set"),
+            (|n| n.graph().node[0].input.truncate(1), "it has no input number 2"),
+        ];
+        for (breaking, reason) in cases {
+            let mut net = mlp();
+            breaking(&mut net);
+            assert!(net.error().contains(reason), "{reason}: {}", net.error());
+            assert!(net.error().starts_with("test.onnx: "), "{}", net.error());
+        }
+    }
+
+    #[test]
+    fn all_unsupported_nodes_are_reported_at_once() {
+        let mut net = Net::new(&[4]);
+        let a = net.op("Erf", &["x"], &[]);
+        let b = net.op("Relu", &[&a], &[]);
+        let shape = net.op("Shape", &[&b], &[]);
+        let size = net.op("Neg", &[&shape], &[]);
+        let c = net.op("Reshape", &[&b, &size], &[]);
+        let d = net.op("Mul", &["x", "x"], &[]);
+        let e = net.op("Add", &[&c, &d], &[]);
+        net.op("Custom", &[&e], &[]);
+        net.graph().node[7].domain = "com.example".into();
+        let Err(crate::Error { kind: ErrorKind::Unsupported { nodes }, .. }) = net.import() else {
+            panic!("must fail")
+        };
+        let found: Vec<_> = nodes.iter().map(|n| (n.node.as_str(), n.op_type.as_str())).collect();
+        assert_eq!(found, [("erf0", "Erf"), ("mul5", "Mul"), ("custom7", "com.example:Custom")]);
+    }
+
+    #[test]
+    fn a_second_output_that_is_used_is_refused() {
+        let mut net = Net::new(&[1, 4]);
+        let y = net.op("MaxPool", &["x"], &[("kernel_shape", Attr::Ints(&[2]))]);
+        net.graph().node[0].output.push("indices".into());
+        net.op("Relu", &[&y], &[]);
+        assert!(net.import().is_ok());
+        net.op("Add", &[&y, "indices"], &[]);
+        assert!(net.error().contains("MaxPool ('maxpool0'): its further output 'indices' is used"), "{}", net.error());
+    }
+
+    #[test]
+    fn old_and_new_operator_sets() {
+        let text = mlp().opset(6).error();
+        assert!(
+            text.contains("in operator set 6 it means something else") && text.contains("version_converter"),
+            "{text}"
+        );
+        let notes = mlp().opset(99).import().unwrap().notes;
+        assert!(notes[0].contains("operator set 99, newer than 21"), "{notes:?}");
+        let mut net = mlp();
+        net.proto.opset_import.push(OperatorSetIdProto { domain: "ai.onnx.ml".into(), version: 3 });
+        assert_eq!(net.import().unwrap().opset, 17);
+    }
+
+    #[test]
+    fn long_chains_do_not_recurse() {
+        let mut net = Net::new(&[2]);
+        let mut x = "x".to_owned();
+        for _ in 0..50_000 {
+            x = net.op("Relu", &[&x], &[]);
+        }
+        assert_eq!(net.import().unwrap().model.nodes().len(), 50_001);
+    }
+
+    /// A model with a bit of everything, small enough that a mutation hits something that matters.
+    fn varied_net() -> Net {
+        let mut net = Net::new(&[2, 6, 6]);
+        let (w, b, v) = (net.weight(&[2, 2, 3, 3]), net.weight(&[2]), net.weight(&[18, 3]));
+        let pads = net.ints(&[0, 0, 1, 1, 0, 0, 1, 1]);
+        let x = net.op("Pad", &["x", &pads], &[]);
+        let y = net.op("Conv", &[&x, &w, &b], &[("pads", Attr::Ints(&[0; 4])), ("strides", Attr::Ints(&[1, 1]))]);
+        let y = net.batch_norm(&y, 2);
+        let y = net.op("Add", &[&y, "x"], &[]);
+        let y = net.op("MaxPool", &[&y], &[("kernel_shape", Attr::Ints(&[2, 2])), ("strides", Attr::Ints(&[2, 2]))]);
+        let shape = net.op("Shape", &[&y], &[]);
+        let (zero, rest) = (net.ints(&[0]), net.ints(&[-1]));
+        let n = net.op("Gather", &[&shape, &zero], &[]);
+        let target = net.op("Concat", &[&n, &rest], &[("axis", Attr::Int(0))]);
+        let y = net.op("Reshape", &[&y, &target], &[]);
+        let y = net.op("MatMul", &[&y, &v], &[]);
+        net.op("Softmax", &[&y], &[]);
+        net
+    }
+
+    /// Damaged files give an error or a model, quickly, but never a panic.
+    #[test]
+    fn mutations_of_a_file_do_no_harm() {
+        let bytes = varied_net().bytes();
+        assert!(crate::from_bytes::<f32>("whole", bytes.clone(), &Options::default()).is_ok());
+        let mut state = 7u64;
+        let mut random = |n: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % n.max(1)
+        };
+        let (mut loaded, mut refused) = (0, 0);
+        for round in 0..6000 {
+            let mut mutant = bytes.clone();
+            for _ in 0..=random(3) {
+                let at = random(mutant.len());
+                match round % 4 {
+                    0 => mutant[at] ^= 1 << random(8),
+                    1 => mutant[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)],
+                    2 => mutant.truncate(at.max(1)),
+                    _ => {
+                        let from = random(bytes.len());
+                        let part = bytes[from..(from + random(24)).min(bytes.len())].to_vec();
+                        mutant.splice(at..(at + part.len()).min(mutant.len()), part);
+                    }
+                }
+            }
+            match crate::from_bytes::<f32>("mutant", mutant, &Options::default()) {
+                Ok(import) => {
+                    loaded += 1;
+                    let x = varied(&[1, 2, 6, 6]).mapv(|v| v as f32);
+                    let input = import.model.node(import.model.inputs()[0]);
+                    if import.model.inputs().len() == 1 && input.shape == [2, 6, 6] {
+                        forward(&import.model, &x);
+                    }
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(error.to_string().lines().count() <= 24, "{error}");
+                }
+            }
+        }
+        assert!(loaded > 100 && refused > 100, "{loaded} loaded, {refused} refused");
+    }
+}

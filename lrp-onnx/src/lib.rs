@@ -1,0 +1,150 @@
+//! Reads ONNX files into [`lrp_core::Model`]s.
+//!
+//! [`load`] maps the file into memory, decodes the messages (`proto`), sorts the graph and walks it (`import`): what is
+//! constant is computed (`consteval`), every other node is translated into an operator of `lrp-core` (`ops`). Then small
+//! passes bring the graph into the form that relevance rules expect (`passes`).
+//!
+//! The batch is axis 0 of every activation, whatever batch size the file was exported with; a node that mixes it with
+//! another axis is an error. Files are not trusted: whatever is wrong with one ends in an [`Error`] that names the place.
+//!
+//! ```no_run
+//! let import = lrp_onnx::load::<f32>("model.onnx".as_ref(), &lrp_onnx::Options::default())?;
+//! println!("{} layers", import.model.layers().len());
+//! # Ok::<(), lrp_onnx::Error>(())
+//! ```
+
+mod consteval;
+mod error;
+mod file;
+mod graph;
+mod import;
+mod names;
+mod ops;
+mod passes;
+mod proto;
+mod tensor;
+#[cfg(test)]
+mod testing;
+
+use std::path::Path;
+
+use bytes::Bytes;
+use lrp_core::{Model, Scalar};
+
+pub use error::{Error, ErrorKind, UnsupportedNode};
+use file::External;
+
+/// How to import a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Shape of one sample (`[3, 224, 224]`), for models that leave it open. Where the file fixes an axis, they must agree.
+    pub sample_shape: Option<Vec<usize>>,
+}
+
+/// An imported model, and what is known about where it comes from.
+#[derive(Debug, Clone)]
+pub struct Import<T: Scalar> {
+    /// The model, for batches of any size.
+    pub model: Model<T>,
+    /// The ONNX operator set that the file is written in.
+    pub opset: i64,
+    /// The program that wrote the file, with its version.
+    pub producer: String,
+    /// The names of the inputs, in the order of [`Model::inputs`].
+    pub input_names: Vec<String>,
+    /// The name of the file's output that is explained.
+    pub output_name: String,
+    /// What each canonization pass did, in the order in which they ran.
+    pub passes: Vec<PassReport>,
+    /// What the user should know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What one canonization pass did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassReport {
+    /// The name of the pass.
+    pub name: &'static str,
+    /// How many changes it made.
+    pub changes: usize,
+    /// Each change in words: `'bn1' into 'conv1' before it`.
+    pub what: Vec<String>,
+}
+
+/// Imports the model in a file. Weights of any floating-point type are read as `T`.
+///
+/// # Errors
+/// When the file cannot be read, is not ONNX, is damaged, or contains what cannot be explained; see [`ErrorKind`].
+pub fn load<T: Scalar>(path: &Path, options: &Options) -> Result<Import<T>, Error> {
+    let name = path.display().to_string();
+    match file::map(path) {
+        Ok(bytes) => from(&name, bytes, External::beside(Some(path)), options),
+        Err(error) => Err(Error { file: name, kind: ErrorKind::Io(error) }),
+    }
+}
+
+/// Imports a model from memory; `name` stands for it in messages. Weights in other files cannot be read.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes<T: Scalar>(name: &str, bytes: impl Into<Bytes>, options: &Options) -> Result<Import<T>, Error> {
+    from(name, bytes.into(), External::beside(None), options)
+}
+
+fn from<T: Scalar>(name: &str, bytes: Bytes, mut external: External, options: &Options) -> Result<Import<T>, Error> {
+    file::decode(&bytes)
+        .and_then(|model| import::import(&model, bytes.len(), &mut external, options))
+        .map_err(|kind| Error { file: name.to_owned(), kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::StringStringEntryProto;
+    use crate::testing::{Net, forward, varied};
+
+    fn dense() -> Net {
+        let mut net = Net::new(&[4]);
+        let w = net.weight(&[4, 3]);
+        net.op("MatMul", &["x", &w], &[]);
+        net
+    }
+
+    #[test]
+    fn a_file_with_its_weights_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.onnx");
+        let mut net = dense();
+        let x = varied(&[2, 4]);
+        let expected = net.run(&x);
+        let weights = net.graph().initializer[0].raw_data.take().unwrap();
+        std::fs::write(folder.path().join("net.weights"), [b"odd".as_slice(), &weights].concat()).unwrap();
+        let entry = |k: &str, v: &str| StringStringEntryProto { key: k.into(), value: v.into() };
+        net.graph().initializer[0].data_location = 1;
+        net.graph().initializer[0].external_data = vec![entry("location", "net.weights"), entry("offset", "3")];
+        std::fs::write(&path, net.bytes()).unwrap();
+        let import = load::<f64>(&path, &Options::default()).unwrap();
+        assert_eq!(forward(&import.model, &x), expected);
+        // From memory, there is no folder to look in.
+        assert!(net.error().contains("tensor 'c0' is stored in another file"), "{}", net.error());
+        net.graph().initializer[0].external_data[0].value = "../net.weights".into();
+        std::fs::write(&path, net.bytes()).unwrap();
+        let text = load::<f64>(&path, &Options::default()).unwrap_err().to_string();
+        assert!(text.contains("outside the model's folder"), "{text}");
+    }
+
+    #[test]
+    fn files_that_are_missing_or_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path().join("none.onnx"), folder.path().to_owned()] {
+            let text = load::<f32>(&path, &Options::default()).unwrap_err().to_string();
+            assert!(text.starts_with(&path.display().to_string()) && text.contains("cannot be read"), "{text}");
+        }
+        let bytes = dense().bytes();
+        for cut in 0..bytes.len() {
+            let error = from_bytes::<f32>("cut.onnx", bytes[..cut].to_vec(), &Options::default()).unwrap_err();
+            let within_graph = (8..bytes.len() - 10).contains(&cut);
+            assert!(!within_graph || matches!(error.kind, ErrorKind::Truncated(_)), "{cut}: {error}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Sums, differences, products and quotients: of activations with constants, and of activations with each other.
+
+use std::sync::Arc;
+
+use lrp_core::ops::{Add, Broadcast, Scale};
+use lrp_core::{Scalar, Tensor};
+
+use super::{Context, Translated, Value};
+use crate::consteval::joint_shape;
+use crate::error::{Problem, Shape};
+use crate::graph::Origin;
+
+const PRODUCT: &str = "a product of two activations (a gate, say) has no relevance rule here yet";
+const QUOTIENT: &str = "something divided by an activation has no relevance rule";
+
+/// The two sides of a binary operator.
+enum Sides<T> {
+    /// Two activations.
+    Both(usize, usize),
+    /// An activation, and a constant as every sample sees it.
+    Right(usize, Tensor<T>),
+    /// The same with the constant on the left.
+    Left(usize, Tensor<T>),
+}
+
+fn sides<T: Scalar>(cx: &Context<'_, T>) -> Result<Sides<T>, Problem> {
+    if cx.inputs.len() != 2 {
+        return Err(Problem::invalid(format!("it has {} inputs in place of two", cx.inputs.len())));
+    }
+    let constant = |index: usize, other: usize| cx.per_sample(cx.constant(index)?, cx.shape(other).len() + 1);
+    match (cx.inputs.first(), cx.inputs.get(1)) {
+        (Some(Some(Value::Data(a))), Some(Some(Value::Data(b)))) => Ok(Sides::Both(*a, *b)),
+        (Some(Some(Value::Data(a))), _) => Ok(Sides::Right(*a, constant(1, *a)?)),
+        (_, Some(Some(Value::Data(b)))) => Ok(Sides::Left(*b, constant(0, *b)?)),
+        _ => Err(Problem::invalid("it has no activation as input")),
+    }
+}
+
+pub(super) fn add<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    match sides(cx)? {
+        Sides::Both(a, b) => sum_of(cx, &[a, b]),
+        Sides::Right(x, c) | Sides::Left(x, c) => scale(cx, x, None, Some(c)),
+    }
+}
+
+pub(super) fn sub<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    match sides(cx)? {
+        Sides::Both(a, b) => {
+            let (inputs, shape) = aligned(cx, &[a, b])?;
+            cx.push(Add::difference(&shape)?, &inputs)
+        }
+        Sides::Right(x, c) => scale(cx, x, None, Some(c.mapv(|v| -v))),
+        Sides::Left(x, c) => scale(cx, x, Some(minus_one()), Some(c)),
+    }
+}
+
+pub(super) fn mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    match sides(cx)? {
+        Sides::Both(..) => Err(Problem::unsupported(PRODUCT)),
+        Sides::Right(x, c) | Sides::Left(x, c) => scale(cx, x, Some(c), None),
+    }
+}
+
+pub(super) fn div<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    match sides(cx)? {
+        Sides::Both(..) | Sides::Left(..) => Err(Problem::unsupported(QUOTIENT)),
+        Sides::Right(_, c) if c.iter().any(|v| v.is_zero()) => Err(Problem::invalid("it divides by a zero")),
+        Sides::Right(x, c) => scale(cx, x, Some(c.mapv(|v| v.recip())), None),
+    }
+}
+
+pub(super) fn neg<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    scale(cx, x, Some(minus_one()), None)
+}
+
+/// The sum of any number of activations and constants.
+pub(super) fn sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let inputs: Vec<Value> = cx.inputs.iter().flatten().cloned().collect();
+    let data: Vec<usize> =
+        inputs.iter().filter_map(|v| if let Value::Data(id) = v { Some(*id) } else { None }).collect();
+    let rank = data.first().map_or(0, |&id| cx.shape(id).len() + 1);
+    // Constants go onto the first activation.
+    let mut with_constants = data.clone();
+    for value in &inputs {
+        let (Value::Constant(constant), Some(first)) = (value, with_constants.first_mut()) else { continue };
+        let constant = cx.per_sample(constant, rank)?;
+        let (x, shape) = widened(cx, *first, constant.shape())?;
+        *first = cx.push_extra("constant", Scale::new(None, Some(constant), &shape)?, &[x]);
+    }
+    sum_of(cx, &with_constants)
+}
+
+fn sum_of<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Translated {
+    let (inputs, shape) = aligned(cx, inputs)?;
+    cx.push(Add::new(inputs.len(), &shape)?, &inputs)
+}
+
+/// `weight ⊙ x + bias`.
+fn scale<T: Scalar>(
+    cx: &mut Context<'_, T>,
+    x: usize,
+    weight: Option<Tensor<T>>,
+    bias: Option<Tensor<T>>,
+) -> Translated {
+    let mut shape = cx.shape(x);
+    for constant in weight.iter().chain(&bias) {
+        shape = joint_shape(&shape, constant.shape())?;
+    }
+    let (x, shape) = widened(cx, x, &shape)?;
+    let origin = if weight.is_none() { Origin::Shift } else { Origin::Other };
+    let op = Scale::new(weight, bias, &shape)?;
+    cx.push_made_from(Arc::new(op), origin, &[x])
+}
+
+fn minus_one<T: Scalar>() -> Tensor<T> {
+    ndarray::arr0(-T::one()).into_dyn()
+}
+
+/// Activations brought to the shape that they broadcast to.
+fn aligned<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Result<(Vec<usize>, Vec<usize>), Problem> {
+    let mut shape = inputs.first().map(|&id| cx.shape(id)).unwrap_or_default();
+    for &id in inputs {
+        let other = cx.shape(id);
+        if other.len() != shape.len() {
+            return Err(Problem::invalid(format!(
+                "its inputs {} and {} have different numbers of axes, so the batch would meet another axis",
+                Shape(&shape),
+                Shape(&other)
+            )));
+        }
+        shape = joint_shape(&shape, &other)?;
+    }
+    let inputs = inputs.iter().map(|&id| widened(cx, id, &shape).map(|w| w.0)).collect::<Result<_, _>>()?;
+    Ok((inputs, shape))
+}
+
+/// An activation repeated to the shape that it and `other` broadcast to, and that shape.
+fn widened<T: Scalar>(cx: &mut Context<'_, T>, x: usize, other: &[usize]) -> Result<(usize, Vec<usize>), Problem> {
+    let own = cx.shape(x);
+    let shape = joint_shape(&own, other)?;
+    if shape == own {
+        return Ok((x, shape));
+    }
+    let op = Broadcast::new(&own, &shape)?;
+    Ok((cx.push_extra("broadcast", op, &[x]), shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Net, input, kinds, varied};
+    use ndarray::array;
+
+    fn with_constant(op: &str, constant_left: bool) -> Vec<f64> {
+        let mut net = Net::new(&[2]);
+        let c = net.floats(&[2], &[4.0, 0.5]);
+        net.op(op, &if constant_left { [&c, "x"] } else { ["x", &c] }, &[]);
+        net.run(&array![[1.0, 2.0]].into_dyn()).iter().copied().collect()
+    }
+
+    #[test]
+    fn constants_on_either_side() {
+        assert_eq!(with_constant("Add", true), [5.0, 2.5]);
+        assert_eq!(with_constant("Sub", true), [3.0, -1.5]);
+        assert_eq!(with_constant("Sub", false), [-3.0, 1.5]);
+        assert_eq!(with_constant("Mul", true), [4.0, 1.0]);
+        assert_eq!(with_constant("Div", false), [0.25, 4.0]);
+        let mut net = Net::new(&[2]);
+        let c = net.floats(&[2], &[1.0, 1.0]);
+        net.op("Div", &[&c, "x"], &[]);
+        assert!(net.error().contains("divided by an activation"), "{}", net.error());
+        let mut net = Net::new(&[2]);
+        let c = net.floats(&[2], &[1.0, 0.0]);
+        net.op("Div", &["x", &c], &[]);
+        assert!(net.error().contains("divides by a zero"), "{}", net.error());
+    }
+
+    #[test]
+    fn activations_are_broadcast() {
+        let mut net = Net::new(&[2, 3]);
+        let mean = net.op("ReduceMean", &["x"], &[("axes", crate::testing::Attr::Ints(&[2]))]);
+        net.op("Sub", &["x", &mean], &[]);
+        assert_eq!(kinds(&net.raw()), ["mean", "broadcast", "add"]);
+        let y = net.run(&varied(&[4, 2, 3]));
+        assert!(y.sum_axis(ndarray::Axis(2)).iter().all(|v| v.abs() < 1e-12));
+    }
+
+    #[test]
+    fn sums_of_many_and_constants_that_widen() {
+        let mut net = Net::new(&[1]);
+        let c = net.floats(&[3], &[1.0, 2.0, 3.0]);
+        net.op("Sum", &["x", &c, "x"], &[]);
+        assert_eq!(net.run(&array![[10.0]].into_dyn()), array![[21.0, 22.0, 23.0]].into_dyn());
+    }
+
+    #[test]
+    fn a_constant_with_a_batch_axis_must_be_the_same_for_all() {
+        let net = |values: [f32; 4]| {
+            let mut net = Net::with_batch(2, &[2]);
+            let c = net.floats(&[2, 2], &values);
+            net.op("Add", &["x", &c], &[]);
+            net
+        };
+        let y = net([1.0, 2.0, 1.0, 2.0]).run(&array![[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]].into_dyn());
+        assert_eq!(y, array![[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]].into_dyn());
+        assert!(net([1.0, 2.0, 3.0, 4.0]).error().contains("differs between the samples"));
+    }
+
+    #[test]
+    fn the_batch_must_meet_the_batch() {
+        let mut net = Net::new(&[2, 3]);
+        net.graph().input.push(input("y", &[-1, 3]));
+        net.op("Add", &["x", "y"], &[]);
+        assert!(net.error().contains("the batch would meet another axis"), "{}", net.error());
+    }
+}

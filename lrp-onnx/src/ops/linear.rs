@@ -1,0 +1,160 @@
+//! Fully connected layers: Gemm, and MatMul with a constant.
+
+use std::sync::Arc;
+
+use lrp_core::Scalar;
+use lrp_core::ops::{Reshape, Transpose};
+
+use super::{Context, Translated, Value};
+use crate::error::{Problem, Shape};
+use crate::graph::{Linear, Origin};
+use crate::tensor::Constant;
+
+/// What to do about a product that is no layer.
+const PRODUCT: &str = "a product of two activations (as in attention) has no relevance rule here yet";
+
+/// `alpha · A B + beta · C`, with a constant `B` and `C`.
+pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    refuse_other_products(cx)?;
+    let x = cx.data(0)?;
+    if cx.node.int("transA").unwrap_or(0) != 0 {
+        return Err(Problem::invalid("its transA = 1 makes the batch a feature axis; axis 0 must stay the batch"));
+    }
+    let beta = cx.node.float("beta").unwrap_or(1.0);
+    let input = cx.shape(x);
+    let linear = Linear {
+        weights: cx.constant(1)?.clone(),
+        transposed: cx.node.int("transB").unwrap_or(0) == 0,
+        alpha: cx.node.float("alpha").unwrap_or(1.0),
+        bias: None,
+    };
+    let outputs = match linear.weights.shape() {
+        shape if shape.contains(&0) => return Err(Problem::invalid("its weight is empty")),
+        &[_, outputs] if linear.transposed => outputs,
+        &[outputs, _] => outputs,
+        shape => return Err(Problem::invalid(format!("its weight is no matrix but has the shape {shape:?}"))),
+    };
+    let bias = match cx.optional(2)? {
+        None => None,
+        Some(c) => {
+            let c = cx.per_sample(c, input.len() + 1)?;
+            let c = c.broadcast([outputs]).ok_or_else(|| {
+                Problem::invalid(format!("its bias of shape {:?} does not fit {outputs} outputs", c.shape()))
+            })?;
+            Some(c.iter().map(|v| beta * v.wide()).collect())
+        }
+    };
+    push(cx, Linear { bias, ..linear }, x)
+}
+
+/// `x W` over the last axis, with a constant matrix (or vector) `W`; or `W x` over the last but one.
+pub(super) fn mat_mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    refuse_other_products(cx)?;
+    if let Some(Some(Value::Constant(weights))) = cx.inputs.first() {
+        let weights = weights.clone();
+        return from_the_left(cx, weights);
+    }
+    let x = cx.data(0)?;
+    let weights = cx.constant(1)?;
+    let rank = cx.shape(x).len() + 1;
+    match weights.shape() {
+        &[inputs] => {
+            // A vector: one output, whose axis is then dropped.
+            let weights = weights.reshaped(vec![1, inputs]).ok_or_else(|| Problem::invalid("its weight is empty"))?;
+            let dense = Linear { weights, transposed: false, alpha: 1.0, bias: None }.build::<T>(&cx.shape(x))?;
+            let z = cx.push_extra("dense", dense, &[x]);
+            let shape = cx.shape(z);
+            let dropped = shape.split_last().map(|(_, rest)| rest.to_vec()).unwrap_or_default();
+            cx.push(Reshape::new(&shape, &dropped)?, &[z])
+        }
+        [ones @ .., inputs, outputs] if ones.iter().all(|&d| d == 1) && ones.len() + 2 <= rank.max(2) => {
+            let weights = weights.reshaped(vec![*inputs, *outputs]);
+            let weights = weights.ok_or_else(|| Problem::invalid("its weight is empty"))?;
+            push(cx, Linear { weights, transposed: true, alpha: 1.0, bias: None }, x)
+        }
+        shape => Err(Problem::unsupported(format!("with a stack of matrices {shape:?} as its constant"))),
+    }
+}
+
+/// `W x = (xᵀ Wᵀ)ᵀ`: a dense layer between two transpositions of the last two axes.
+fn from_the_left<T: Scalar>(cx: &mut Context<'_, T>, weights: Constant) -> Translated {
+    let x = cx.data(1)?;
+    let input = cx.shape(x);
+    if input.len() < 2 || weights.shape().len() != 2 {
+        return Err(Problem::unsupported(format!(
+            "a constant {:?} times {}: the constant has to be a matrix and the product must keep the batch apart",
+            weights.shape(),
+            Shape(&input)
+        )));
+    }
+    let mut swap: Vec<usize> = (0..=input.len()).collect();
+    swap.swap(input.len() - 1, input.len());
+    let turned = cx.push_extra("transpose", Transpose::new(&swap, &input)?, &[x]);
+    let dense = Linear { weights, transposed: false, alpha: 1.0, bias: None }.build::<T>(&cx.shape(turned))?;
+    let z = cx.push_extra("dense", dense, &[turned]);
+    cx.push(Transpose::new(&swap, &cx.shape(z))?, &[z])
+}
+
+fn push<T: Scalar>(cx: &mut Context<'_, T>, linear: Linear, x: usize) -> Translated {
+    let dense = linear.build::<T>(&cx.shape(x))?;
+    cx.push_made_from(Arc::new(dense), Origin::Dense(linear), &[x])
+}
+
+fn refuse_other_products<T: Scalar>(cx: &Context<'_, T>) -> Result<(), Problem> {
+    match (cx.inputs.first(), cx.inputs.get(1)) {
+        (Some(Some(Value::Data(_))), Some(Some(Value::Data(_)))) => Err(Problem::unsupported(PRODUCT)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Attr, Net, input};
+    use ndarray::array;
+
+    #[test]
+    fn gemm_by_hand() {
+        let mut net = Net::new(&[2]);
+        let (w, b) = (net.floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), net.floats(&[1, 3], &[1.0, 0.0, -1.0]));
+        net.op("Gemm", &["x", &w, &b], &[("alpha", Attr::Float(2.0)), ("beta", Attr::Float(10.0))]);
+        let x = array![[1.0, 0.0], [0.0, 1.0]].into_dyn();
+        assert_eq!(net.run(&x), array![[12.0, 4.0, -4.0], [18.0, 10.0, 2.0]].into_dyn());
+    }
+
+    #[test]
+    fn products_from_both_sides() {
+        let x = array![[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]].into_dyn();
+        let mut net = Net::new(&[3, 2]);
+        let w = net.floats(&[1, 2, 1], &[1.0, 10.0]);
+        net.op("MatMul", &["x", &w], &[]);
+        assert_eq!(net.run(&x), array![[[21.0], [43.0], [65.0]]].into_dyn());
+        let mut net = Net::new(&[3, 2]);
+        let w = net.floats(&[2], &[1.0, 10.0]);
+        net.op("MatMul", &["x", &w], &[]);
+        assert_eq!(net.run(&x), array![[21.0, 43.0, 65.0]].into_dyn());
+        let mut net = Net::new(&[3, 2]);
+        let w = net.floats(&[1, 3], &[1.0, 0.0, 100.0]);
+        net.op("MatMul", &[&w, "x"], &[]);
+        assert_eq!(net.run(&x), array![[[501.0, 602.0]]].into_dyn());
+    }
+
+    #[test]
+    fn what_is_no_layer_is_refused() {
+        let mut net = Net::new(&[2]);
+        let w = net.weight(&[2, 2]);
+        net.op("Gemm", &["x", &w], &[("transA", Attr::Int(1))]);
+        assert!(net.error().contains("node 'gemm0' (Gemm): its transA = 1"), "{}", net.error());
+        let mut net = Net::new(&[2]);
+        let w = net.weight(&[2, 2]);
+        net.op("MatMul", &[&w, "x"], &[]);
+        assert!(net.error().contains("must keep the batch apart"), "{}", net.error());
+        let mut net = Net::new(&[2, 2]);
+        net.graph().input.push(input("y", &[-1, 2, 2]));
+        net.op("MatMul", &["x", "y"], &[]);
+        assert!(net.error().contains("product of two activations"), "{}", net.error());
+        let mut net = Net::new(&[2]);
+        let (w, b) = (net.floats(&[0, 1 << 40], &[]), net.weight(&[1]));
+        net.op("Gemm", &["x", &w, &b], &[]);
+        assert!(net.error().contains("weight is empty"), "{}", net.error());
+    }
+}

@@ -1,0 +1,238 @@
+//! Translates ONNX operators on activations into operators of `lrp-core`: one small function each, by family.
+//!
+//! To add an operator: write its function in the file of its family (or a new one) and give it a line in the table below.
+
+mod activation;
+mod arithmetic;
+mod conv;
+mod linear;
+mod norm;
+mod pool;
+mod structure;
+mod window;
+
+use std::sync::Arc;
+
+use lrp_core::operator::Operator;
+use lrp_core::{Scalar, Tensor};
+
+use crate::consteval::axis;
+use crate::error::{Problem, Shape};
+use crate::graph::{Body, Graph, Node, Origin};
+use crate::names::Names;
+use crate::proto::NodeProto;
+use crate::tensor::Constant;
+
+type Translated = Result<Value, Problem>;
+
+macro_rules! operators {
+    ($($name:literal => $function:path,)*) => {
+        /// The ONNX operators that are supported on activations.
+        pub(crate) const SUPPORTED: &[&str] = &[$($name,)*];
+
+        /// The function that translates an operator, if there is one.
+        pub(crate) fn translator<T: Scalar>(op_type: &str) -> Option<fn(&mut Context<'_, T>) -> Translated> {
+            match op_type {
+                $($name => Some($function),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+operators! {
+    "Add" => arithmetic::add,
+    "AveragePool" => pool::average_pool,
+    "BatchNormalization" => norm::batch_norm,
+    "Cast" => structure::cast,
+    "Clip" => activation::clip,
+    "Concat" => structure::concat,
+    "Conv" => conv::conv,
+    "ConvTranspose" => conv::conv_transpose,
+    "Div" => arithmetic::div,
+    "Dropout" => structure::dropout,
+    "Flatten" => structure::flatten,
+    "Gemm" => linear::gemm,
+    "GlobalAveragePool" => pool::global_average_pool,
+    "GlobalMaxPool" => pool::global_max_pool,
+    "Identity" => structure::identity,
+    "LeakyRelu" => activation::leaky_relu,
+    "LogSoftmax" => structure::softmax,
+    "MatMul" => linear::mat_mul,
+    "MaxPool" => pool::max_pool,
+    "Mul" => arithmetic::mul,
+    "Neg" => arithmetic::neg,
+    "Pad" => structure::pad,
+    "ReduceMean" => pool::reduce_mean,
+    "Relu" => activation::relu,
+    "Reshape" => structure::reshape,
+    "Sigmoid" => activation::sigmoid,
+    "Softmax" => structure::softmax,
+    "Squeeze" => structure::squeeze,
+    "Sub" => arithmetic::sub,
+    "Sum" => arithmetic::sum,
+    "Tanh" => activation::tanh,
+    "Transpose" => structure::transpose,
+    "Unsqueeze" => structure::unsqueeze,
+}
+
+/// What stands behind a tensor's name.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    /// The output of a node of the graph: depends on the model's input.
+    Data(usize),
+    /// Known while importing.
+    Constant(Constant),
+    /// An activation that depends on a node that is not supported.
+    Unknown,
+    /// Something computed from the shape of such an activation.
+    UnknownConstant,
+}
+
+/// One node on its way into the graph.
+pub(crate) struct Context<'a, T: Scalar> {
+    pub graph: &'a mut Graph<T>,
+    pub names: &'a mut Names,
+    pub node: &'a NodeProto,
+    /// Unique.
+    pub name: String,
+    /// As many as the node lists; `None` where one is left out.
+    pub inputs: Vec<Option<Value>>,
+    pub opset: i64,
+    /// What the batch axis is bound to in shapes.
+    pub batch: usize,
+}
+
+impl<T: Scalar> Context<'_, T> {
+    /// The activation that is input `index`.
+    fn data(&self, index: usize) -> Result<usize, Problem> {
+        match self.inputs.get(index) {
+            Some(Some(Value::Data(id))) => Ok(*id),
+            Some(Some(_)) => Err(Problem::unsupported(format!("with a constant as input number {}", index + 1))),
+            _ => Err(Problem::invalid(format!("it has no input number {}", index + 1))),
+        }
+    }
+
+    /// The constant that is input `index`, if the input is there.
+    fn optional(&self, index: usize) -> Result<Option<&Constant>, Problem> {
+        match self.inputs.get(index) {
+            Some(Some(Value::Constant(constant))) => Ok(Some(constant)),
+            Some(Some(_)) => Err(Problem::unsupported(format!(
+                "with an activation as input number {}, which has to be a constant",
+                index + 1
+            ))),
+            _ => Ok(None),
+        }
+    }
+
+    fn constant(&self, index: usize) -> Result<&Constant, Problem> {
+        self.optional(index)?.ok_or_else(|| Problem::invalid(format!("it has no input number {}", index + 1)))
+    }
+
+    /// A list that is an attribute in old operator sets and a constant input in new ones.
+    fn list(&self, index: usize, attribute: &str) -> Result<Option<Vec<i64>>, Problem> {
+        if let Some(values) = self.node.ints(attribute) {
+            return Ok(Some(values.to_vec()));
+        }
+        let ints = |c: &Constant| c.ints().map_err(|e| Problem::invalid(format!("its {attribute} {e}")));
+        self.optional(index)?.map(ints).transpose()
+    }
+
+    /// A number that is an attribute in old operator sets and a constant input in new ones.
+    fn number(&self, index: usize, attribute: &str) -> Result<Option<f64>, Problem> {
+        if let Some(value) = self.node.float(attribute) {
+            return Ok(Some(value));
+        }
+        let Some(constant) = self.optional(index)? else { return Ok(None) };
+        match constant.floats::<f64>().as_slice() {
+            [value] => Ok(Some(*value)),
+            values => Err(Problem::invalid(format!("its {attribute} has {} elements in place of one", values.len()))),
+        }
+    }
+
+    /// Sample shape of a node of the graph.
+    fn shape(&self, id: usize) -> Vec<usize> {
+        self.graph.nodes.get(id).map(|n| n.shape.clone()).unwrap_or_default()
+    }
+
+    /// Its shape as ONNX sees it, batch included.
+    fn full_shape(&self, id: usize) -> Vec<usize> {
+        lrp_core::tensor::batch_shape(self.batch, &self.shape(id))
+    }
+
+    /// An axis of a node's output, counted from the batch, which it must not be.
+    fn sample_axis(&self, a: i64, id: usize) -> Result<usize, Problem> {
+        let shape = self.shape(id);
+        match axis(a, shape.len() + 1)? {
+            0 => Err(Problem::invalid(format!(
+                "it works along axis {a} of {}, which is the batch; samples must stay independent of each other",
+                Shape(&shape)
+            ))),
+            a => Ok(a),
+        }
+    }
+
+    /// Adds this node's operator to the graph.
+    fn push(&mut self, op: impl Operator<T> + 'static, inputs: &[usize]) -> Translated {
+        self.push_made_from(Arc::new(op), Origin::Other, inputs)
+    }
+
+    fn push_made_from(&mut self, op: Arc<dyn Operator<T>>, origin: Origin<T>, inputs: &[usize]) -> Translated {
+        Ok(Value::Data(self.add(self.name.clone(), op, origin, inputs)))
+    }
+
+    /// Adds an operator that this node needs besides its own.
+    fn push_extra(&mut self, suffix: &str, op: impl Operator<T> + 'static, inputs: &[usize]) -> usize {
+        let name = self.names.unique(&format!("{}/{suffix}", self.name));
+        self.add(name, Arc::new(op), Origin::Other, inputs)
+    }
+
+    fn add(&mut self, name: String, op: Arc<dyn Operator<T>>, origin: Origin<T>, inputs: &[usize]) -> usize {
+        let shape = op.output_shape().to_vec();
+        self.graph.push(Node { name, body: Body::Operator(op, origin), inputs: inputs.to_vec(), shape })
+    }
+
+    /// Adds a constant of a sample shape to the graph.
+    fn push_constant(&mut self, name: &str, value: Tensor<T>) -> usize {
+        let shape = value.shape().to_vec();
+        let name = self.names.unique(name);
+        self.graph.push(Node { name, body: Body::Constant(value), inputs: Vec::new(), shape })
+    }
+
+    /// A constant as every sample sees it, next to an activation of `rank` axes (batch included).
+    ///
+    /// A constant with as many axes has the batch axis too: it must be of length one, or the same for every sample.
+    fn per_sample(&self, constant: &Constant, rank: usize) -> Result<Tensor<T>, Problem> {
+        let value = constant.tensor::<T>().map_err(|e| Problem::invalid(format!("its constant {e}")))?;
+        let differs = || {
+            Problem::invalid(format!(
+                "its constant of shape {:?} differs between the samples of a batch; axis 0 must be the batch",
+                constant.shape()
+            ))
+        };
+        if constant.shape().len() < rank {
+            return Ok(value);
+        }
+        if constant.shape().len() > rank || value.is_empty() {
+            return Err(differs());
+        }
+        let samples = value.shape().first().copied().unwrap_or(0);
+        let first = value.index_axis(ndarray::Axis(0), 0);
+        if samples != 1 && (samples != self.batch || value.outer_iter().any(|sample| sample != first)) {
+            return Err(differs());
+        }
+        Ok(first.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(SUPPORTED.is_sorted());
+        assert!(SUPPORTED.iter().all(|op| translator::<f32>(op).is_some()));
+        assert!(translator::<f32>("Einsum").is_none());
+    }
+}

@@ -1,0 +1,121 @@
+//! Pooling over windows and over whole axes.
+
+use lrp_core::Scalar;
+use lrp_core::kernels::window::WindowSpec;
+use lrp_core::ops::{AvgPool, Identity, MaxPool, Mean};
+
+use super::window::{check_pooling, lengths, spec};
+use super::{Context, Translated};
+use crate::error::{Problem, Shape};
+
+pub(super) fn max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let spec = pooling(cx, &input)?;
+    cx.push(MaxPool::new(&spec, &input)?, &[x])
+}
+
+pub(super) fn average_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let spec = pooling(cx, &input)?;
+    let count_include_pad = cx.node.int("count_include_pad").unwrap_or(0) != 0;
+    cx.push(AvgPool::new(&spec, count_include_pad, &input)?, &[x])
+}
+
+pub(super) fn global_average_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let axes: Vec<usize> = (2..=space(&input)?.len() + 1).collect();
+    cx.push(Mean::new(&axes, true, &input)?, &[x])
+}
+
+/// Max pooling with a single window over everything.
+pub(super) fn global_max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let space = space(&input)?;
+    let spec = WindowSpec::new(space);
+    check_pooling(&spec, space)?;
+    cx.push(MaxPool::new(&spec, &input)?, &[x])
+}
+
+/// Axes are an attribute up to operator set 17 and an input later.
+pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let axes = cx.list(1, "axes")?.unwrap_or_default();
+    if axes.is_empty() {
+        if cx.node.int("noop_with_empty_axes").unwrap_or(0) != 0 {
+            return cx.push(Identity::new(&input)?, &[x]);
+        }
+        return Err(Problem::invalid("it takes the mean over all axes, the batch included; give it axes without 0"));
+    }
+    let axes: Vec<usize> = axes.iter().map(|&a| cx.sample_axis(a, x)).collect::<Result<_, _>>()?;
+    let keep = cx.node.int("keepdims").unwrap_or(1) != 0;
+    cx.push(Mean::new(&axes, keep, &input)?, &[x])
+}
+
+fn space(input: &[usize]) -> Result<&[usize], Problem> {
+    match input {
+        [_, space @ ..] if !space.is_empty() => Ok(space),
+        _ => Err(Problem::invalid(format!("it needs an input of [N, C, spatial…], and gets {}", Shape(input)))),
+    }
+}
+
+fn pooling<T: Scalar>(cx: &Context<'_, T>, input: &[usize]) -> Result<WindowSpec, Problem> {
+    let space = space(input)?;
+    if cx.node.ints("kernel_shape").is_none() {
+        return Err(Problem::invalid("it has no kernel_shape"));
+    }
+    let spec = spec(cx, lengths(cx, "kernel_shape", space.len(), 1)?, space)?;
+    check_pooling(&spec, space)?;
+    Ok(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Attr, Net};
+    use ndarray::array;
+
+    fn run(op: &str, attributes: &[(&str, Attr<'_>)]) -> Vec<f64> {
+        let mut net = Net::new(&[1, 5]);
+        net.op(op, &["x"], attributes);
+        net.run(&array![[[1.0, 5.0, 2.0, 4.0, 3.0]]].into_dyn()).iter().copied().collect()
+    }
+
+    #[test]
+    fn by_hand() {
+        let (kernel, strides) = (("kernel_shape", Attr::Ints(&[2])), ("strides", Attr::Ints(&[2])));
+        assert_eq!(run("MaxPool", &[kernel, strides]), [5.0, 4.0]);
+        assert_eq!(run("MaxPool", &[kernel, strides, ("ceil_mode", Attr::Int(1))]), [5.0, 4.0, 3.0]);
+        let pads = ("pads", Attr::Ints(&[1, 0]));
+        assert_eq!(run("AveragePool", &[kernel, strides, pads]), [1.0, 3.5, 3.5]);
+        let included = ("count_include_pad", Attr::Int(1));
+        assert_eq!(run("AveragePool", &[kernel, strides, pads, included]), [0.5, 3.5, 3.5]);
+        assert_eq!(run("GlobalAveragePool", &[]), [3.0]);
+        assert_eq!(run("GlobalMaxPool", &[]), [5.0]);
+        assert_eq!(run("ReduceMean", &[("axes", Attr::Ints(&[-1])), ("keepdims", Attr::Int(0))]), [3.0]);
+        assert_eq!(run("ReduceMean", &[("noop_with_empty_axes", Attr::Int(1))]), [1.0, 5.0, 2.0, 4.0, 3.0]);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (op, attributes, reason) in [
+            ("MaxPool", &[][..], "no kernel_shape"),
+            ("MaxPool", &[("kernel_shape", Attr::Ints(&[6]))], "does not fit"),
+            (
+                "AveragePool",
+                &[("kernel_shape", Attr::Ints(&[1 << 28])), ("pads", Attr::Ints(&[1 << 30, 0]))],
+                "absurdly large",
+            ),
+            ("ReduceMean", &[], "the batch included"),
+            ("ReduceMean", &[("axes", Attr::Ints(&[0, 2]))], "which is the batch"),
+            ("ReduceMean", &[("axes", Attr::Ints(&[3]))], "axis 3 does not exist"),
+        ] {
+            let mut net = Net::new(&[1, 5]);
+            net.op(op, &["x"], attributes);
+            assert!(net.error().contains(reason), "{}", net.error());
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What moves elements around or does nothing: reshape and its relatives, transpose, concat, pad, dropout, cast; and the
+//! softmax at the end, which is cut later.
+
+use std::sync::Arc;
+
+use lrp_core::Scalar;
+use lrp_core::ops::{Concat, Identity, Pad, PadMode, Reshape, Transpose};
+
+use super::{Context, Translated, Value};
+use crate::consteval::{axis, flattened, reshaped, squeezed, unsqueezed};
+use crate::error::{Problem, Shape};
+use crate::graph::{Body, Node, Origin};
+use crate::tensor::{DType, volume};
+
+pub(super) fn identity<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    cx.push(Identity::new(&cx.shape(x))?, &[x])
+}
+
+/// Does nothing when a model is used; in training mode it would be random.
+pub(super) fn dropout<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let training = cx.optional(2)?.map(|c| c.ints()).transpose().map_err(Problem::Invalid)?;
+    if training.is_some_and(|t| t.contains(&1)) {
+        return Err(Problem::invalid("it is in training mode; call model.eval() before exporting"));
+    }
+    identity(cx)
+}
+
+/// Between floating-point types: everything is computed in one precision here.
+pub(super) fn cast<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let code = cx.node.int("to").unwrap_or(0);
+    match i32::try_from(code).ok().and_then(DType::from_code) {
+        Some(dtype) if dtype.is_float() => identity(cx),
+        Some(dtype) => Err(Problem::unsupported(format!("a cast of activations to {dtype:?} has no relevance rule"))),
+        None => Err(Problem::unsupported(format!("a cast of activations to type {code}"))),
+    }
+}
+
+pub(super) fn reshape<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let target = cx.list(1, "shape")?.ok_or_else(|| Problem::invalid("it has no target shape"))?;
+    let allow_zero = cx.node.int("allowzero") == Some(1);
+    let shape = reshaped(&cx.full_shape(x), &target, allow_zero).map_err(|_| mixes_batch(cx, x, &target))?;
+    reshape_to(cx, x, shape)
+}
+
+pub(super) fn flatten<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let shape = flattened(&cx.full_shape(x), cx.node.int("axis").unwrap_or(1))?;
+    reshape_to(cx, x, shape)
+}
+
+pub(super) fn squeeze<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let axes = cx.list(1, "axes")?;
+    let rank = cx.full_shape(x).len();
+    // A batch of one that was fixed at export is still the batch.
+    if axes.iter().flatten().any(|&a| axis(a, rank).is_ok_and(|a| a == 0)) {
+        return Err(Problem::invalid("it squeezes the batch axis away; axis 0 must stay the batch"));
+    }
+    let shape = squeezed(&cx.full_shape(x), axes.as_deref())?;
+    reshape_to(cx, x, shape)
+}
+
+pub(super) fn unsqueeze<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let axes = cx.list(1, "axes")?.ok_or_else(|| Problem::invalid("it has no axes"))?;
+    let shape = unsqueezed(&cx.full_shape(x), &axes)?;
+    reshape_to(cx, x, shape)
+}
+
+/// Reshapes to a full shape that must still begin with the batch.
+fn reshape_to<T: Scalar>(cx: &mut Context<'_, T>, x: usize, full: Vec<usize>) -> Translated {
+    let input = cx.shape(x);
+    match full.split_first() {
+        Some((&batch, sample)) if batch == cx.batch && volume(sample) == volume(&input) => {
+            cx.push(Reshape::new(&input, sample)?, &[x])
+        }
+        _ => {
+            let target: Vec<i64> = full.iter().map(|&d| i64::try_from(d).unwrap_or(i64::MAX)).collect();
+            Err(mixes_batch(cx, x, &target))
+        }
+    }
+}
+
+fn mixes_batch<T: Scalar>(cx: &Context<'_, T>, x: usize, target: &[i64]) -> Problem {
+    Problem::invalid(format!(
+        "it reshapes {} (with N = {}) to {target:?}, which does not keep the batch as axis 0; samples must stay \
+         independent of each other",
+        Shape(&cx.shape(x)),
+        cx.batch
+    ))
+}
+
+pub(super) fn transpose<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let rank = input.len() + 1;
+    let permutation: Vec<usize> = match cx.node.ints("perm") {
+        Some(axes) => axes.iter().map(|&a| axis(a, rank)).collect::<Result<_, _>>()?,
+        None => (0..rank).rev().collect(),
+    };
+    let op = Transpose::new(&permutation, &input)?;
+    cx.push_made_from(Arc::new(op), Origin::Transpose(permutation), &[x])
+}
+
+/// Constants among the inputs become nodes of their own.
+pub(super) fn concat<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let inputs: Vec<(String, Value)> = cx.node.input.iter().cloned().zip(cx.inputs.iter().flatten().cloned()).collect();
+    let first = inputs.iter().find_map(|(_, v)| if let Value::Data(id) = v { Some(*id) } else { None });
+    let first = first.ok_or_else(|| Problem::invalid("it has no activation as input"))?;
+    let rank = cx.shape(first).len() + 1;
+    let axis = cx.node.int("axis").ok_or_else(|| Problem::invalid("it has no axis"))?;
+    let axis = cx.sample_axis(axis, first)?;
+    let mut ids = Vec::new();
+    for (name, value) in inputs {
+        ids.push(match value {
+            Value::Constant(constant) => {
+                if constant.shape().len() != rank {
+                    let reason = format!("its constant of shape {:?} has not {rank} axes", constant.shape());
+                    return Err(Problem::invalid(reason));
+                }
+                let value = cx.per_sample(&constant, rank)?;
+                cx.push_constant(&name, value)
+            }
+            Value::Data(id) => id,
+            Value::Unknown | Value::UnknownConstant => return Ok(Value::Unknown),
+        });
+    }
+    let shapes: Vec<Vec<usize>> = ids.iter().map(|&id| cx.shape(id)).collect();
+    let op = Concat::new(axis, &shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+    cx.push(op, &ids)
+}
+
+/// The most elements that one padded sample may have: each is looked up in a table that is made while importing.
+const MAX_PADDED: usize = 1 << 24;
+
+/// Pads are an attribute up to operator set 10 and an input later; from 18 on they can be for some axes only.
+pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let rank = input.len() + 1;
+    let value = cx.number(2, "value")?.unwrap_or(0.0);
+    let mode = match cx.node.text("mode").as_deref() {
+        None | Some("constant") => PadMode::Constant(value),
+        Some("reflect") => PadMode::Reflect,
+        Some("edge") => PadMode::Edge,
+        Some(other) => return Err(Problem::unsupported(format!("with mode '{other}'"))),
+    };
+    let pads = cx.list(1, "pads")?.ok_or_else(|| Problem::invalid("it has no pads"))?;
+    let axes: Vec<usize> = match cx.list(3, "axes")? {
+        Some(axes) => axes.iter().map(|&a| axis(a, rank)).collect::<Result<_, _>>()?,
+        None => (0..rank).collect(),
+    };
+    if pads.len() != 2 * axes.len() {
+        return Err(Problem::invalid(format!("it has {} pads for {} axes", pads.len(), axes.len())));
+    }
+    let (mut begin, mut end) = (vec![0; rank], vec![0; rank]);
+    let (first, last) = pads.split_at(axes.len());
+    for ((&axis, &b), &e) in axes.iter().zip(first).zip(last) {
+        if let (Some(begin), Some(end)) = (begin.get_mut(axis), end.get_mut(axis)) {
+            (*begin, *end) = (b, e);
+        }
+    }
+    let (Some((0, begin)), Some((0, end))) = (begin.split_first(), end.split_first()) else {
+        return Err(Problem::invalid("it pads the batch axis; axis 0 must stay the batch"));
+    };
+    let padded = input.iter().zip(begin.iter().zip(end)).try_fold(1usize, |n, (&d, (&b, &e))| {
+        if b.unsigned_abs().max(e.unsigned_abs()) > 1 << 31 {
+            return None;
+        }
+        let d = i64::try_from(d).ok()?.checked_add(b)?.checked_add(e)?;
+        n.checked_mul(usize::try_from(d).ok()?)
+    });
+    if padded.is_none_or(|n| n > MAX_PADDED) {
+        return Err(Problem::invalid(format!(
+            "it pads {} by {begin:?} before and {end:?} after: less than nothing, or absurdly much",
+            Shape(&input)
+        )));
+    }
+    let op = Arc::new(Pad::new(mode, begin, end, &input)?);
+    cx.push_made_from(op.clone(), Origin::Pad(op), &[x])
+}
+
+/// Only at the end of the model, where the pass `cut-softmax` takes it away; the importer has checked that.
+pub(super) fn softmax<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    // Before operator set 13 the default was axis 1.
+    cx.sample_axis(cx.node.int("axis").unwrap_or(if cx.opset < 13 { 1 } else { -1 }), x)?;
+    let op_type = if cx.node.op_type == "LogSoftmax" { "LogSoftmax" } else { "Softmax" };
+    let node = Node { name: cx.name.clone(), body: Body::Softmax(op_type), inputs: vec![x], shape: cx.shape(x) };
+    Ok(Value::Data(cx.graph.push(node)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Attr, Net, varied};
+    use ndarray::array;
+
+    /// The sample shape that a node makes of `[2, 1, 3]`.
+    fn shape(batch: i64, op: &str, list: &[i64], attributes: &[(&str, Attr<'_>)]) -> Result<Vec<usize>, String> {
+        let mut net = Net::with_batch(batch, &[2, 1, 3]);
+        let list = net.ints(list);
+        net.op(op, &["x", &list], attributes);
+        let model = net.import().map_err(|e| e.to_string())?.model;
+        Ok(model.node(model.output()).shape.clone())
+    }
+
+    #[test]
+    fn shapes_that_keep_the_batch() {
+        for batch in [-1, 1, 6] {
+            assert_eq!(shape(batch, "Reshape", &[0, -1], &[]).unwrap(), [6]);
+            assert_eq!(shape(batch, "Reshape", &[-1, 6], &[]).unwrap(), [6]);
+            assert_eq!(shape(batch, "Reshape", &[0, 0, 3], &[]).unwrap(), [2, 3]);
+            assert_eq!(shape(batch, "Squeeze", &[2], &[]).unwrap(), [2, 3]);
+            assert_eq!(shape(batch, "Unsqueeze", &[1, -1], &[]).unwrap(), [1, 2, 1, 3, 1]);
+            let transposed = shape(batch, "Transpose", &[], &[("perm", Attr::Ints(&[0, 3, 1, 2]))]);
+            assert_eq!(transposed.unwrap(), [3, 2, 1]);
+        }
+        assert_eq!(shape(1, "Reshape", &[1, 6], &[]).unwrap(), [6]);
+        assert_eq!(shape(6, "Reshape", &[6, 3, 2], &[]).unwrap(), [3, 2]);
+    }
+
+    #[test]
+    fn shapes_that_mix_the_batch_are_refused() {
+        for (op, list, attributes, reason) in [
+            ("Reshape", &[1, -1][..], &[][..], "does not keep the batch as axis 0"),
+            ("Reshape", &[-1, 3], &[], "does not keep the batch as axis 0"),
+            ("Reshape", &[-1], &[], "does not keep the batch as axis 0"),
+            ("Reshape", &[0, 5], &[], "does not keep the batch as axis 0"),
+            ("Flatten", &[], &[("axis", Attr::Int(2))], "does not keep the batch as axis 0"),
+            ("Unsqueeze", &[0], &[], "does not keep the batch as axis 0"),
+            ("Squeeze", &[0], &[], "squeezes the batch axis"),
+            ("Transpose", &[], &[("perm", Attr::Ints(&[1, 0, 2, 3]))], "moves the batch axis"),
+            ("Concat", &[], &[("axis", Attr::Int(0))], "which is the batch"),
+            ("Pad", &[1, 0, 0, 0, 0, 0, 0, 0], &[], "pads the batch axis"),
+            ("Pad", &[0, 0, 0, i64::MIN, 0, 0, 0, i64::MAX], &[], "absurdly much"),
+            ("Pad", &[0, 0, 0, 1 << 40, 0, 0, 0, 0], &[], "absurdly much"),
+            ("Pad", &[0, 0, 0], &[], "3 pads for 4 axes"),
+        ] {
+            let text = shape(-1, op, list, attributes).unwrap_err();
+            assert!(text.contains(reason), "{op}: {text}");
+        }
+    }
+
+    #[test]
+    fn flattening_by_the_size_of_the_batch() {
+        // x.view(x.size(0), -1), as TorchScript exports it.
+        let mut net = Net::new(&[2, 3]);
+        let (zero, axis, rest) = (net.ints(&[0]), net.ints(&[0]), net.ints(&[-1]));
+        let scalar = net.op("Squeeze", &[&zero, &axis], &[]);
+        let shape = net.op("Shape", &["x"], &[]);
+        let size = net.op("Gather", &[&shape, &scalar], &[]);
+        let size = net.op("Unsqueeze", &[&size, &axis], &[]);
+        let target = net.op("Concat", &[&size, &rest], &[("axis", Attr::Int(0))]);
+        net.op("Reshape", &["x", &target], &[]);
+        let x = varied(&[4, 2, 3]);
+        assert_eq!(net.run(&x), x.into_shape_with_order(vec![4, 6]).unwrap());
+    }
+
+    #[test]
+    fn concat_and_pad_by_hand() {
+        let mut net = Net::new(&[2]);
+        // Built in the file from the size of the batch: a constant for each sample.
+        let (shape, two) = (net.op("Shape", &["x"], &[]), net.ints(&[13, 1]));
+        let same = net.op("Equal", &[&shape, &two], &[]);
+        let target = net.op("Where", &[&same, &shape, &two], &[]);
+        let c = net.op("ConstantOfShape", &[&target], &[]);
+        let y = net.op("Concat", &[&c, "x"], &[("axis", Attr::Int(1))]);
+        net.op("Pad", &[&y], &[("pads", Attr::Ints(&[0, 0, 0, 2])), ("mode", Attr::Text("edge"))]);
+        let x = array![[1.0, 2.0], [3.0, 4.0]].into_dyn();
+        let expected = array![[0.0, 1.0, 2.0, 2.0, 2.0], [0.0, 3.0, 4.0, 4.0, 4.0]].into_dyn();
+        assert_eq!(net.run(&x), expected);
+    }
+
+    #[test]
+    fn casts_to_integers_and_training_are_refused() {
+        let mut net = Net::new(&[2]);
+        net.op("Cast", &["x"], &[("to", Attr::Int(7))]);
+        assert!(net.error().contains("cast of activations to I64"), "{}", net.error());
+        let mut net = Net::new(&[2]);
+        let yes = net.ints(&[1]);
+        net.op("Dropout", &["x", "", &yes], &[]);
+        assert!(net.error().contains("training mode"), "{}", net.error());
+    }
+}

@@ -1,0 +1,58 @@
+//! Cuts a softmax off the end of the model: what is explained is the logit. (The probability of a class also depends on
+//! what speaks for all other classes, and its relevance mixes both up.)
+
+use lrp_core::Scalar;
+use lrp_core::operator::Kind;
+
+use super::Passed;
+use crate::graph::{Body, Graph, Rewrite};
+
+pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
+    // The softmax may be followed by reshapes.
+    let mut last = graph.output;
+    while let Some(node) = graph.nodes.get(last)
+        && matches!(node.kind(), Some(Kind::Reshape | Kind::Identity))
+        && let Some(&input) = node.inputs.first()
+    {
+        last = input;
+    }
+    let mut new = Rewrite::default();
+    for (id, node) in graph.nodes.into_iter().enumerate() {
+        match (&node.body, node.inputs.first()) {
+            (Body::Softmax(op_type), Some(&input)) if id == last => {
+                new.changes.push(format!("{op_type} ('{}')", node.name));
+                new.alias(input);
+            }
+            _ => new.keep(node),
+        }
+    }
+    new.finish(graph.output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Attr, Net, kinds};
+
+    #[test]
+    fn a_softmax_goes_and_what_stood_behind_it_stays() {
+        let mut net = Net::new(&[2, 3]);
+        let x = net.op("Softmax", &["x"], &[("axis", Attr::Int(1))]);
+        net.op("Flatten", &[&x], &[]);
+        let (graph, what) = run(net.raw());
+        assert_eq!(what, ["Softmax ('softmax0')"]);
+        assert_eq!(kinds(&graph), ["reshape"]);
+        assert_eq!(
+            net.import().unwrap().notes,
+            ["the model ends in Softmax ('softmax0'); the logits before it are explained"]
+        );
+    }
+
+    #[test]
+    fn a_softmax_in_the_middle_is_reported() {
+        let mut net = Net::new(&[3]);
+        let x = net.op("LogSoftmax", &["x"], &[]);
+        net.op("Relu", &[&x], &[]);
+        assert!(net.error().contains("LogSoftmax ('logsoftmax0'): only at the end of a model"), "{}", net.error());
+    }
+}

@@ -1,0 +1,128 @@
+//! Folds batch normalisation into the weighted layer before or after it, wherever that computes the same.
+//!
+//! Before: always, since outputs are scaled and shifted channel by channel. After: a shift cannot pass a padded
+//! convolution (the padding stays zero), and the layer says so itself. BN → ReLU → Conv (DenseNet) stays as it is.
+
+use lrp_core::Scalar;
+use lrp_core::operator::Group;
+
+use super::Passed;
+use crate::graph::{Graph, Node, Origin, Rewrite};
+
+pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
+    let uses = graph.uses();
+    let mut new = Rewrite::default();
+    for node in graph.nodes {
+        if let Some((input, folded)) = into_previous(&new, &node, &uses) {
+            new.changes.push(format!("'{}' into '{}' before it", node.name, folded.name));
+            let id = new.id(input);
+            if let Some(slot) = new.graph.nodes.get_mut(id) {
+                *slot = folded;
+            }
+            new.alias(input);
+        } else if let Some((batch_norm, folded)) = into_next(&new, &node, &uses) {
+            new.changes.push(format!("'{batch_norm}' into '{}' after it", node.name));
+            new.replace(folded);
+        } else {
+            new.keep(node);
+        }
+    }
+    new.finish(graph.output)
+}
+
+/// Factor and summand per channel, of a node that is a batch norm.
+fn channels<T: Scalar>(node: &Node<T>) -> Option<(Vec<T>, Vec<T>)> {
+    match node.origin() {
+        Some(Origin::BatchNorm(scale)) => scale.per_channel(),
+        _ => None,
+    }
+}
+
+/// For a batch norm: its input, and what the layer there becomes with the batch norm folded in.
+fn into_previous<T: Scalar>(new: &Rewrite<T>, node: &Node<T>, uses: &[usize]) -> Option<(usize, Node<T>)> {
+    let (scale, shift) = channels(node)?;
+    let &[input] = node.inputs.as_slice() else { return None };
+    let before = new.node(input).filter(|_| uses.get(input) == Some(&1))?;
+    let op = before.op().filter(|op| op.kind().group() == Group::Weighted)?;
+    let folded = op.as_affine()?.rescale_output(&scale, &shift)?;
+    Some((input, before.with(folded, Origin::Other, before.inputs.clone())))
+}
+
+/// For a layer: the name of the batch norm before it, and what the layer becomes with that folded in.
+fn into_next<T: Scalar>(new: &Rewrite<T>, node: &Node<T>, uses: &[usize]) -> Option<(String, Node<T>)> {
+    let &[input] = node.inputs.as_slice() else { return None };
+    let before = new.node(input).filter(|_| uses.get(input) == Some(&1))?;
+    let (scale, shift) = channels(before)?;
+    let folded = node.op()?.as_affine()?.rescale_input(&scale, &shift)?;
+    Some((before.name.clone(), node.with(folded, Origin::Other, before.inputs.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Attr, Net, check_pass, kinds};
+
+    #[test]
+    fn into_the_layer_before() {
+        for (op, weight, out, group) in
+            [("Conv", [3, 2, 3, 3], 3, 1), ("ConvTranspose", [2, 3, 3, 3], 3, 1), ("Conv", [4, 1, 3, 3], 4, 2)]
+        {
+            let mut net = Net::new(&[2, 5, 6]);
+            let (w, b) = (net.weight(&weight), net.weight(&[out]));
+            let attributes = [("pads", Attr::Ints(&[1, 1, 1, 1])), ("group", Attr::Int(group))];
+            let z = net.op(op, &["x", &w, &b], &attributes);
+            net.batch_norm(&z, out);
+            assert_eq!(kinds(&check_pass(run, &net, &[2, 5, 6], 1)).len(), 1);
+        }
+        let mut net = Net::new(&[4]);
+        let w = net.weight(&[4, 3]);
+        let z = net.op("Gemm", &["x", &w], &[]);
+        let z = net.batch_norm(&z, 3);
+        net.batch_norm(&z, 3);
+        assert_eq!(kinds(&check_pass(run, &net, &[4], 2)), ["dense"]);
+    }
+
+    fn before_conv(pads: &[i64], between: Option<&str>) -> Net {
+        let mut net = Net::new(&[2, 5, 6]);
+        let w = net.weight(&[3, 2, 3, 3]);
+        let mut x = net.batch_norm("x", 2);
+        if let Some(op) = between {
+            x = net.op(op, &[&x], &[]);
+        }
+        net.op("Conv", &[&x, &w], &[("pads", Attr::Ints(pads))]);
+        net
+    }
+
+    #[test]
+    fn into_the_layer_after_where_that_is_exact() {
+        assert_eq!(kinds(&check_pass(run, &before_conv(&[0; 4], None), &[2, 5, 6], 1)), ["conv"]);
+        assert_eq!(kinds(&check_pass(run, &before_conv(&[0, 1, 0, 0], None), &[2, 5, 6], 0)), ["batch-norm", "conv"]);
+        let mut net = Net::new(&[4]);
+        let (w, b) = (net.weight(&[4, 3]), net.weight(&[3]));
+        let x = net.batch_norm("x", 4);
+        net.op("Gemm", &[&x, &w, &b], &[]);
+        assert_eq!(kinds(&check_pass(run, &net, &[4], 1)), ["dense"]);
+    }
+
+    #[test]
+    fn the_order_of_densenet_stays() {
+        let kept = check_pass(run, &before_conv(&[0; 4], Some("Relu")), &[2, 5, 6], 0);
+        assert_eq!(kinds(&kept), ["batch-norm", "relu", "conv"]);
+    }
+
+    #[test]
+    fn values_that_are_used_elsewhere_are_left_alone() {
+        let mut net = Net::new(&[2, 5, 6]);
+        let w = net.weight(&[2, 2, 1, 1]);
+        let z = net.op("Conv", &["x", &w], &[]);
+        let y = net.batch_norm(&z, 2);
+        net.op("Add", &[&y, &z], &[]);
+        check_pass(run, &net, &[2, 5, 6], 0);
+        let mut net = Net::new(&[2, 5, 6]);
+        let w = net.weight(&[2, 2, 1, 1]);
+        let y = net.batch_norm("x", 2);
+        let z = net.op("Conv", &[&y, &w], &[]);
+        net.op("Add", &[&y, &z], &[]);
+        check_pass(run, &net, &[2, 5, 6], 0);
+    }
+}

@@ -1,0 +1,50 @@
+//! Canonization: small rewrites after which rules see the network as its author meant it.
+//!
+//! Each pass does one thing, stands in its own file, and leaves the function that the graph computes as it is. A pass
+//! takes a graph and returns the new one with a phrase for every change. To add one: write its file, list it in
+//! [`all`].
+
+mod cut_softmax;
+mod drop_identity;
+mod fold_batch_norm;
+mod fuse_matmul_add;
+mod merge_pad;
+
+use lrp_core::Scalar;
+
+use crate::PassReport;
+use crate::graph::Graph;
+
+/// The new graph, and what was changed.
+pub(crate) type Passed<T> = (Graph<T>, Vec<String>);
+
+/// A pass and the name it is listed by.
+struct Pass<T: Scalar> {
+    name: &'static str,
+    run: fn(Graph<T>) -> Passed<T>,
+}
+
+/// All passes, in the order in which they run. What moves out of the way of others comes first.
+fn all<T: Scalar>() -> [Pass<T>; 5] {
+    [
+        Pass { name: "drop-identity", run: drop_identity::run },
+        Pass { name: CUT_SOFTMAX, run: cut_softmax::run },
+        Pass { name: "fuse-matmul-add", run: fuse_matmul_add::run },
+        Pass { name: "merge-pad", run: merge_pad::run },
+        Pass { name: "fold-batch-norm", run: fold_batch_norm::run },
+    ]
+}
+
+/// The one pass that changes what the model's output is, so that the user is told.
+pub(crate) const CUT_SOFTMAX: &str = "cut-softmax";
+
+/// Runs all passes.
+pub(crate) fn run<T: Scalar>(mut graph: Graph<T>) -> (Graph<T>, Vec<PassReport>) {
+    let mut reports = Vec::new();
+    for pass in all::<T>() {
+        let (next, what) = (pass.run)(graph);
+        graph = next;
+        reports.push(PassReport { name: pass.name, changes: what.len(), what });
+    }
+    (graph, reports)
+}

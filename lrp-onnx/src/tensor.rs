@@ -1,0 +1,343 @@
+//! Constants of a model: stored tensors, and what is computed from them.
+//!
+//! A stored tensor stays where it is (in the memory map) until an operator asks for its values; every length is checked
+//! against the shape before that.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lrp_core::{Scalar, Tensor};
+use ndarray::{ArrayD, IxDyn};
+
+use crate::file::External;
+use crate::proto::TensorProto;
+
+/// Element types that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DType {
+    F32,
+    F64,
+    F16,
+    BF16,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    Bool,
+}
+
+impl DType {
+    /// From the number that the format uses.
+    pub fn from_code(code: i32) -> Option<Self> {
+        Some(match code {
+            1 => DType::F32,
+            2 => DType::U8,
+            3 => DType::I8,
+            4 => DType::U16,
+            5 => DType::I16,
+            6 => DType::I32,
+            7 => DType::I64,
+            9 => DType::Bool,
+            10 => DType::F16,
+            11 => DType::F64,
+            12 => DType::U32,
+            13 => DType::U64,
+            16 => DType::BF16,
+            _ => return None,
+        })
+    }
+
+    /// Bytes per element.
+    fn size(self) -> usize {
+        match self {
+            DType::F64 | DType::I64 | DType::U64 => 8,
+            DType::F32 | DType::I32 | DType::U32 => 4,
+            DType::F16 | DType::BF16 | DType::I16 | DType::U16 => 2,
+            DType::I8 | DType::U8 | DType::Bool => 1,
+        }
+    }
+
+    pub fn is_float(self) -> bool {
+        matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
+    }
+}
+
+/// A tensor whose value is known; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Constant {
+    shape: Vec<usize>,
+    data: Data,
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    /// Little-endian elements, as many as the shape has.
+    Raw(DType, Bytes),
+    Floats(Arc<[f64]>),
+    Ints(Arc<[i64]>),
+}
+
+/// The values of a constant, for computing with them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Array {
+    Float(ArrayD<f64>),
+    /// Integers of any width, and truth values as 0 and 1.
+    Int(ArrayD<i64>),
+}
+
+/// The largest number of axes of any tensor.
+pub(crate) const MAX_RANK: usize = 16;
+
+/// Number of elements of a shape, unless it overflows.
+pub(crate) fn volume(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |v, &d| v.checked_mul(d))
+}
+
+impl Constant {
+    /// A stored tensor.
+    ///
+    /// # Errors
+    /// When a dimension is negative, the element type is unknown, or there are not exactly as many values as the shape
+    /// says. The text continues "tensor 'x' …".
+    pub fn from_proto(tensor: &TensorProto, external: &mut External) -> Result<Self, String> {
+        if tensor.dims.len() > MAX_RANK {
+            return Err(format!("has {} axes; at most {MAX_RANK} are supported", tensor.dims.len()));
+        }
+        let shape: Vec<usize> = tensor
+            .dims
+            .iter()
+            .map(|&d| usize::try_from(d).map_err(|_| format!("has a dimension of {d} in its shape {:?}", tensor.dims)))
+            .collect::<Result<_, _>>()?;
+        let len = volume(&shape).ok_or_else(|| format!("has an absurdly large shape, {shape:?}"))?;
+        let code = tensor.data_type;
+        let dtype = DType::from_code(code).ok_or_else(|| match code {
+            8 => "holds strings, which no supported operator takes".to_owned(),
+            14 | 15 => "holds complex numbers, which no supported operator takes".to_owned(),
+            _ => format!("has elements of type {code}, which is not supported; export the model in float32"),
+        })?;
+        let complete = |have: usize, per: usize, unit: &str| {
+            let want = len.checked_mul(per);
+            if want == Some(have) {
+                return Ok(());
+            }
+            let want = want.map_or_else(|| "absurdly many".to_owned(), |w| w.to_string());
+            Err(format!("has {have} {unit}, its shape {shape:?} needs {want}; the file is damaged"))
+        };
+        let raw = match &tensor.raw_data {
+            _ if tensor.data_location == 1 => Some(external.read(&tensor.external_data)?),
+            raw => raw.clone(),
+        };
+        if let Some(raw) = raw {
+            complete(raw.len(), dtype.size(), "bytes of data")?;
+            return Ok(Self { shape, data: Data::Raw(dtype, raw) });
+        }
+        // Typed fields: small integers, truth values and half floats (as bits) all stand in `int32_data`.
+        let (have, data) = match dtype {
+            DType::F32 => {
+                (tensor.float_data.len(), Data::Floats(tensor.float_data.iter().map(|&v| v.into()).collect()))
+            }
+            DType::F64 => (tensor.double_data.len(), Data::Floats(tensor.double_data.as_slice().into())),
+            DType::F16 | DType::BF16 => {
+                let widen = if dtype == DType::F16 { f16 } else { bf16 };
+                let bits = tensor.int32_data.iter().map(|&v| u16::try_from(v & 0xffff).unwrap_or(0));
+                (tensor.int32_data.len(), Data::Floats(bits.map(widen).collect()))
+            }
+            DType::I64 => (tensor.int64_data.len(), Data::Ints(tensor.int64_data.as_slice().into())),
+            DType::U32 | DType::U64 => {
+                let values = tensor.uint64_data.iter().map(|&v| v.try_into().unwrap_or(i64::MAX));
+                (tensor.uint64_data.len(), Data::Ints(values.collect()))
+            }
+            _ => (tensor.int32_data.len(), Data::Ints(tensor.int32_data.iter().map(|&v| v.into()).collect())),
+        };
+        complete(have, 1, "values")?;
+        Ok(Self { shape, data })
+    }
+
+    /// A vector of integers.
+    pub fn ints_1d(values: &[i64]) -> Self {
+        Self { shape: vec![values.len()], data: Data::Ints(values.into()) }
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    pub fn is_float(&self) -> bool {
+        match self.data {
+            Data::Raw(dtype, _) => dtype.is_float(),
+            Data::Floats(_) => true,
+            Data::Ints(_) => false,
+        }
+    }
+
+    /// The values as integers, row-major.
+    ///
+    /// # Errors
+    /// When they are floating-point numbers.
+    pub fn ints(&self) -> Result<Vec<i64>, String> {
+        match &self.data {
+            Data::Ints(values) => Ok(values.to_vec()),
+            Data::Raw(dtype, bytes) if !dtype.is_float() => Ok(read_ints(*dtype, bytes)),
+            _ => Err("holds floating-point numbers where integers are needed".into()),
+        }
+    }
+
+    /// The values as numbers of the model's precision, row-major. Integers are converted.
+    pub fn floats<T: Scalar>(&self) -> Vec<T> {
+        match &self.data {
+            Data::Floats(values) => values.iter().map(|&v| T::of(v)).collect(),
+            Data::Ints(values) => values.iter().map(|&v| T::of(v as f64)).collect(),
+            Data::Raw(dtype, bytes) => match dtype {
+                DType::F32 => chunks(bytes).map(|b| T::of(f32::from_le_bytes(b).into())).collect(),
+                DType::F64 => chunks(bytes).map(|b| T::of(f64::from_le_bytes(b))).collect(),
+                DType::F16 => chunks(bytes).map(|b| T::of(f16(u16::from_le_bytes(b)))).collect(),
+                DType::BF16 => chunks(bytes).map(|b| T::of(bf16(u16::from_le_bytes(b)))).collect(),
+                _ => read_ints(*dtype, bytes).into_iter().map(|v| T::of(v as f64)).collect(),
+            },
+        }
+    }
+
+    /// The values as a tensor of the model's precision.
+    ///
+    /// # Errors
+    /// When a value is NaN or infinite: such a model computes nothing that could be explained.
+    pub fn tensor<T: Scalar>(&self) -> Result<Tensor<T>, String> {
+        let values = self.floats::<T>();
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(format!("holds a value that is not finite in {}", T::NAME));
+        }
+        ArrayD::from_shape_vec(IxDyn(&self.shape), values).map_err(|e| format!("cannot be shaped: {e}"))
+    }
+
+    /// The values, for computing with them.
+    pub fn array(&self) -> Result<Array, String> {
+        let shape = IxDyn(&self.shape);
+        let damaged = |e| format!("cannot be shaped: {e}");
+        if self.is_float() {
+            ArrayD::from_shape_vec(shape, self.floats::<f64>()).map(Array::Float).map_err(damaged)
+        } else {
+            ArrayD::from_shape_vec(shape, self.ints()?).map(Array::Int).map_err(damaged)
+        }
+    }
+
+    /// The same values in another shape of as many elements.
+    pub fn reshaped(&self, shape: Vec<usize>) -> Option<Self> {
+        (volume(&shape) == volume(&self.shape)).then(|| Self { shape, data: self.data.clone() })
+    }
+}
+
+impl From<Array> for Constant {
+    fn from(array: Array) -> Self {
+        match array {
+            Array::Float(a) => Self { shape: a.shape().to_vec(), data: Data::Floats(a.iter().copied().collect()) },
+            Array::Int(a) => Self { shape: a.shape().to_vec(), data: Data::Ints(a.iter().copied().collect()) },
+        }
+    }
+}
+
+/// Elements of `N` bytes; they need not be aligned.
+fn chunks<const N: usize>(bytes: &Bytes) -> impl Iterator<Item = [u8; N]> + '_ {
+    bytes.chunks_exact(N).filter_map(|c| c.try_into().ok())
+}
+
+fn read_ints(dtype: DType, bytes: &Bytes) -> Vec<i64> {
+    match dtype {
+        DType::I8 => chunks(bytes).map(|b| i8::from_le_bytes(b).into()).collect(),
+        DType::U8 => chunks(bytes).map(|b| u8::from_le_bytes(b).into()).collect(),
+        DType::Bool => chunks::<1>(bytes).map(|b| i64::from(b != [0])).collect(),
+        DType::I16 => chunks(bytes).map(|b| i16::from_le_bytes(b).into()).collect(),
+        DType::U16 => chunks(bytes).map(|b| u16::from_le_bytes(b).into()).collect(),
+        DType::I32 => chunks(bytes).map(|b| i32::from_le_bytes(b).into()).collect(),
+        DType::U32 => chunks(bytes).map(|b| u32::from_le_bytes(b).into()).collect(),
+        DType::I64 => chunks(bytes).map(i64::from_le_bytes).collect(),
+        DType::U64 => chunks(bytes).map(|b| u64::from_le_bytes(b).try_into().unwrap_or(i64::MAX)).collect(),
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 => Vec::new(),
+    }
+}
+
+/// IEEE half precision, from its bits.
+fn f16(bits: u16) -> f64 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let mantissa = f64::from(bits & 0x3ff);
+    match i32::from(bits >> 10 & 0x1f) {
+        0 => sign * mantissa * 2f64.powi(-24),
+        31 if mantissa == 0.0 => sign * f64::INFINITY,
+        31 => f64::NAN,
+        exponent => sign * (1.0 + mantissa / 1024.0) * 2f64.powi(exponent - 15),
+    }
+}
+
+/// bfloat16, from its bits: the upper half of an f32.
+fn bf16(bits: u16) -> f64 {
+    f32::from_bits(u32::from(bits) << 16).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tensor: &TensorProto) -> Result<Constant, String> {
+        Constant::from_proto(tensor, &mut External::default())
+    }
+
+    fn raw(data_type: i32, dims: &[i64], bytes: &[u8]) -> TensorProto {
+        // One byte in front, so that elements are not aligned.
+        let raw_data = Some(Bytes::from([&[0], bytes].concat()).slice(1..));
+        TensorProto { data_type, dims: dims.to_vec(), raw_data, ..Default::default() }
+    }
+
+    #[test]
+    fn every_float_type_widens() {
+        let values = [0.0, 1.0, -2.5, 0.15625];
+        let f32s: Vec<u8> = values.iter().flat_map(|&v| (v as f32).to_le_bytes()).collect();
+        let f64s: Vec<u8> = values.iter().flat_map(|v: &f64| v.to_le_bytes()).collect();
+        let bf16s: Vec<u8> =
+            values.iter().flat_map(|&v| ((v as f32).to_bits() >> 16).to_le_bytes()[..2].to_vec()).collect();
+        let f16s: Vec<u8> = [0x0000u16, 0x3c00, 0xc100, 0x3100].iter().flat_map(|b| b.to_le_bytes()).collect();
+        for (code, bytes) in [(1, f32s), (11, f64s), (16, bf16s), (10, f16s)] {
+            let constant = read(&raw(code, &[2, 2], &bytes)).unwrap();
+            assert_eq!(constant.floats::<f64>(), values, "type {code}");
+            assert_eq!(constant.tensor::<f32>().unwrap().shape(), [2, 2]);
+        }
+    }
+
+    #[test]
+    fn half_precision_at_its_limits() {
+        assert_eq!(f16(0x0001), 2f64.powi(-24));
+        assert_eq!(f16(0x7bff), 65504.0);
+        assert_eq!(f16(0xfc00), f64::NEG_INFINITY);
+        assert!(f16(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn typed_fields_are_read() {
+        let ints = TensorProto { data_type: 7, dims: vec![2], int64_data: vec![-1, 5], ..Default::default() };
+        assert_eq!(read(&ints).unwrap().ints().unwrap(), [-1, 5]);
+        let bools = TensorProto { data_type: 9, dims: vec![2], int32_data: vec![0, 1], ..Default::default() };
+        assert_eq!(read(&bools).unwrap().ints().unwrap(), [0, 1]);
+        let half = TensorProto { data_type: 10, int32_data: vec![0x3c00], ..Default::default() };
+        assert_eq!(read(&half).unwrap().floats::<f64>(), [1.0]);
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_refused() {
+        for (tensor, reason) in [
+            (raw(1, &[2, 2], &[0; 15]), "has 15 bytes of data, its shape [2, 2] needs 16"),
+            (raw(1, &[-2, 2], &[0; 16]), "dimension of -2"),
+            (raw(1, &[i64::MAX, i64::MAX], &[0; 16]), "absurdly large"),
+            (raw(1, &[i64::MAX], &[0; 16]), "absurdly many"),
+            (raw(8, &[1], &[0; 4]), "strings"),
+            (raw(99, &[1], &[0; 4]), "type 99"),
+            (TensorProto { data_type: 1, dims: vec![3], float_data: vec![1.0], ..Default::default() }, "has 1 values"),
+        ] {
+            let text = read(&tensor).unwrap_err();
+            assert!(text.contains(reason), "{text}");
+        }
+        assert!(read(&raw(1, &[1], &f32::NAN.to_le_bytes())).unwrap().tensor::<f32>().is_err());
+        assert!(read(&raw(11, &[1], &1e300f64.to_le_bytes())).unwrap().tensor::<f32>().is_err());
+    }
+}

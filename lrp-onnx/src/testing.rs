@@ -1,0 +1,210 @@
+//! Small ONNX files, built in Rust, for the tests of this crate.
+
+use bytes::Bytes;
+use lrp_core::{Model, Scalar, Tensor};
+use prost::Message;
+
+use crate::file::External;
+use crate::graph::{Body, Graph};
+use crate::passes::Passed;
+use crate::proto::*;
+use crate::{Error, Import, Options};
+
+/// An attribute of a node.
+#[derive(Clone, Copy)]
+pub(crate) enum Attr<'a> {
+    Int(i64),
+    Ints(&'a [i64]),
+    Float(f32),
+    Text(&'static str),
+}
+
+/// A file that is being built: one input `x` of f32, and a chain or graph of nodes whose last output is the model's.
+pub(crate) struct Net {
+    pub proto: ModelProto,
+    random: u64,
+}
+
+pub(crate) fn input(name: &str, dims: &[i64]) -> ValueInfoProto {
+    // A negative length stands for a symbol.
+    let dim = |&d: &i64| match d {
+        0.. => DimensionProto { dim_value: Some(d), dim_param: None },
+        _ => DimensionProto { dim_value: None, dim_param: Some("N".into()) },
+    };
+    let shape = Some(TensorShapeProto { dim: dims.iter().map(dim).collect() });
+    let tensor_type = Some(TensorTypeProto { elem_type: 1, shape });
+    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type }) }
+}
+
+impl Net {
+    /// With an input of this sample shape and a symbolic batch.
+    pub fn new(sample: &[i64]) -> Self {
+        Self::with_batch(-1, sample)
+    }
+
+    pub fn with_batch(batch: i64, sample: &[i64]) -> Self {
+        let dims = [&[batch], sample].concat();
+        let graph = GraphProto { input: vec![input("x", &dims)], ..Default::default() };
+        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 17 }];
+        let proto = ModelProto { ir_version: 8, graph: Some(graph), opset_import, ..Default::default() };
+        Self { proto, random: 1 }
+    }
+
+    pub fn graph(&mut self) -> &mut GraphProto {
+        self.proto.graph.as_mut().unwrap()
+    }
+
+    pub fn opset(mut self, version: i64) -> Self {
+        self.proto.opset_import[0].version = version;
+        self
+    }
+
+    pub fn floats(&mut self, dims: &[i64], values: &[f32]) -> String {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        self.tensor(1, dims, raw)
+    }
+
+    /// An initializer of numbers in [0.1, 1.1), a third of them negative.
+    pub fn weight(&mut self, dims: &[i64]) -> String {
+        let n = dims.iter().product::<i64>();
+        let values: Vec<f32> = (0..n).map(|i| self.next() * if i % 3 == 1 { -1.0 } else { 1.0 }).collect();
+        self.floats(dims, &values)
+    }
+
+    /// An initializer of numbers in [0.1, 1.1).
+    pub fn positive(&mut self, dims: &[i64]) -> String {
+        let values: Vec<f32> = (0..dims.iter().product::<i64>()).map(|_| self.next()).collect();
+        self.floats(dims, &values)
+    }
+
+    fn next(&mut self) -> f32 {
+        self.random = self.random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.random >> 40) as f32 / (1u64 << 24) as f32 + 0.1
+    }
+
+    pub fn ints(&mut self, values: &[i64]) -> String {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        self.tensor(7, &[values.len() as i64], raw)
+    }
+
+    fn tensor(&mut self, data_type: i32, dims: &[i64], raw: Vec<u8>) -> String {
+        let name = format!("c{}", self.graph().initializer.len());
+        let raw_data = Some(Bytes::from(raw));
+        let tensor = TensorProto { name: name.clone(), dims: dims.to_vec(), data_type, raw_data, ..Default::default() };
+        self.graph().initializer.push(tensor);
+        name
+    }
+
+    /// Adds a node and returns the name of its output.
+    pub fn op(&mut self, op_type: &str, inputs: &[&str], attributes: &[(&str, Attr<'_>)]) -> String {
+        let attribute = |(name, value): &(&str, Attr<'_>)| {
+            let mut a = AttributeProto { name: (*name).into(), ..Default::default() };
+            match *value {
+                Attr::Int(i) => a.i = Some(i),
+                Attr::Ints(ints) => a.ints = ints.to_vec(),
+                Attr::Float(f) => a.f = Some(f),
+                Attr::Text(s) => a.s = Some(Bytes::from_static(s.as_bytes())),
+            }
+            a
+        };
+        let index = self.graph().node.len();
+        let output = format!("t{index}");
+        self.graph().node.push(NodeProto {
+            input: inputs.iter().map(|i| (*i).to_owned()).collect(),
+            output: vec![output.clone()],
+            name: format!("{}{index}", op_type.to_lowercase()),
+            op_type: op_type.into(),
+            attribute: attributes.iter().map(attribute).collect(),
+            ..Default::default()
+        });
+        self.graph().output = vec![ValueInfoProto { name: output.clone(), r#type: None }];
+        output
+    }
+
+    pub fn batch_norm(&mut self, x: &str, channels: i64) -> String {
+        let (g, b, m, v) =
+            (self.weight(&[channels]), self.weight(&[channels]), self.weight(&[channels]), self.positive(&[channels]));
+        self.op("BatchNormalization", &[x, &g, &b, &m, &v], &[("epsilon", Attr::Float(1e-3))])
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        self.proto.encode_to_vec()
+    }
+
+    pub fn import(&self) -> Result<Import<f64>, Error> {
+        crate::from_bytes("test.onnx", self.bytes(), &Options::default())
+    }
+
+    /// The error of an import that must fail.
+    pub fn error(&self) -> String {
+        self.import().map(|_| ()).unwrap_err().to_string()
+    }
+
+    /// The graph before any pass.
+    pub fn raw(&self) -> Graph<f64> {
+        crate::import::read(&self.proto, 0, &mut External::default(), &Options::default()).unwrap().graph
+    }
+
+    /// What the imported model makes of `x`, `[N, …]`.
+    pub fn run(&self, x: &Tensor<f64>) -> Tensor<f64> {
+        forward(&self.import().unwrap().model, x)
+    }
+}
+
+/// The model's output.
+pub(crate) fn forward<T: Scalar>(model: &Model<T>, x: &Tensor<T>) -> Tensor<T> {
+    let mut values: Vec<Tensor<T>> = Vec::new();
+    for (_, node) in model.nodes() {
+        let inputs: Vec<&Tensor<T>> = node.inputs.iter().map(|i| &values[i.index()]).collect();
+        values.push(match &node.body {
+            lrp_core::graph::Body::Input => x.clone(),
+            lrp_core::graph::Body::Constant(c) => {
+                c.broadcast([&[x.shape()[0]], c.shape()].concat()).unwrap().to_owned()
+            }
+            lrp_core::graph::Body::Operator(op) => op.forward(&inputs),
+        });
+    }
+    values.swap_remove(model.output().index())
+}
+
+/// A tensor of varied values in (-1, 1).
+pub(crate) fn varied(shape: &[usize]) -> Tensor<f64> {
+    let mut i = 0u32;
+    Tensor::from_shape_simple_fn(shape, || {
+        i += 1;
+        (f64::from(i) * 12.9898).sin()
+    })
+}
+
+/// Checks that a pass makes this many changes and computes the same; returns the changed graph.
+pub(crate) fn check_pass(
+    pass: fn(Graph<f64>) -> Passed<f64>,
+    net: &Net,
+    sample: &[usize],
+    changes: usize,
+) -> Graph<f64> {
+    let before = net.raw();
+    let (after, what) = pass(before.clone());
+    assert_eq!(what.len(), changes, "{what:?}");
+    let x = varied(&[&[3], sample].concat());
+    let expected = forward(&before.into_model().unwrap(), &x);
+    let got = forward(&after.clone().into_model().unwrap(), &x);
+    assert_eq!(got.shape(), expected.shape());
+    for (a, b) in got.iter().zip(&expected) {
+        assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{a} and {b}");
+    }
+    after
+}
+
+/// The kinds of a graph's operators, in order.
+pub(crate) fn kinds(graph: &Graph<f64>) -> Vec<&'static str> {
+    graph
+        .nodes
+        .iter()
+        .filter_map(|n| match &n.body {
+            Body::Operator(op, _) => Some(op.kind().name()),
+            Body::Softmax(_) => Some("softmax"),
+            _ => None,
+        })
+        .collect()
+}
