@@ -1,0 +1,217 @@
+//! Every rule on a layer small enough to be computed by hand, and the mistakes of others that must not happen here.
+
+use std::sync::Arc;
+
+use lrp_core::operator::{Io, Operator};
+use lrp_core::ops::{Activation, Add, Dense, Function};
+use lrp_core::rule::{Layer, Propagated};
+use lrp_core::tensor::sums;
+use lrp_core::{Assignment, Builder, Plan, Rule, Start, Target, Tensor};
+use lrp_rules::{
+    AlphaBeta, BiasMode, Deconvnet, Epsilon, EpsilonValue, Flat, Gamma, Gradient, GuidedBackprop, Norm, Pass, Residual,
+    WSquare, ZBox, ZPlus, Zero,
+};
+
+use BiasMode::{Absorb, Distribute, Ignore};
+
+/// One number per sample axis of length one.
+fn row(values: &[f64]) -> Tensor<f64> {
+    Tensor::from_shape_vec(vec![1, values.len()], values.to_vec()).unwrap()
+}
+
+fn dense(weights: &[&[f64]], bias: &[f64]) -> Arc<dyn Operator<f64>> {
+    let w = Tensor::from_shape_fn(vec![weights.len(), weights[0].len()], |i| weights[i[0]][i[1]]);
+    Arc::new(Dense::new(w, Some(bias.to_vec()), &[weights[0].len()]).unwrap())
+}
+
+/// `z = 3·2 − 1·1 − 1 = 4`: contributions 6 and −1, bias −1.
+fn mixed() -> Arc<dyn Operator<f64>> {
+    dense(&[&[3.0, -1.0]], &[-1.0])
+}
+
+fn propagate(rule: &dyn Rule<f64>, op: &Arc<dyn Operator<f64>>, xs: &[Tensor<f64>], r: &[f64]) -> Propagated<f64> {
+    let layer = Layer { name: "layer", op, nonnegative_inputs: false, skip_input: Some(0) };
+    let xs: Vec<&Tensor<f64>> = xs.iter().collect();
+    let z = op.forward(&xs);
+    rule.prepare(&layer).unwrap().propagate(Io { inputs: &xs, output: &z }, &row(r))
+}
+
+/// Compares relevance, then what bias, stabilizer and rule took.
+#[track_caller]
+fn check(out: &Propagated<f64>, relevance: &[f64], bias: f64, stabilizer: f64, rule: f64) {
+    let got: Vec<f64> = out.relevance.iter().flat_map(|r| r.iter().copied()).collect();
+    let got = [got.as_slice(), &[out.bias[0], out.stabilizer[0], out.rule[0]]].concat();
+    let expected = [relevance, &[bias, stabilizer, rule]].concat();
+    assert_eq!(got.len(), expected.len());
+    assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "got {got:?}, expected {expected:?}");
+}
+
+/// The rule on the mixed layer with x = (2, 1) and R = 4.
+#[track_caller]
+fn on_mixed(rule: &dyn Rule<f64>, relevance: &[f64], bias: f64, stabilizer: f64, lost: f64) {
+    check(&propagate(rule, &mixed(), &[row(&[2.0, 1.0])], &[4.0]), relevance, bias, stabilizer, lost);
+}
+
+#[test]
+fn zero() {
+    on_mixed(&Zero::new(Absorb), &[6.0, -1.0], -1.0, 0.0, 0.0);
+    on_mixed(&Zero::new(Ignore), &[6.0 * 4.0 / 5.0, -4.0 / 5.0], 0.0, 0.0, 0.0);
+    on_mixed(&Zero::new(Distribute), &[5.5, -1.5], 0.0, 0.0, 0.0);
+    // z = (5, −3.5), s = (1, −2), c = (3, −4).
+    let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
+    check(&propagate(&Zero::new(Absorb), &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]), &[6.0, 4.0], 2.0, 0.0, 0.0);
+}
+
+#[test]
+fn zero_loses_what_arrives_at_a_dead_denominator() {
+    let op = dense(&[&[1.0, 1.0], &[1.0, 0.0]], &[0.0, 0.0]);
+    let out = propagate(&Zero::new(Absorb), &op, &[row(&[1.0, -1.0])], &[3.0, 2.0]);
+    check(&out, &[2.0, 0.0], 0.0, 0.0, 3.0);
+}
+
+#[test]
+fn epsilon() {
+    let absolute = |e| Epsilon::new(EpsilonValue::Absolute(e), Absorb).unwrap();
+    on_mixed(&absolute(1.0), &[6.0 * 0.8, -0.8], -0.8, 0.8, 0.0);
+    // z < 0: the stabilizer has its sign. s = (5/6, −14/9).
+    let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
+    let out = propagate(&absolute(1.0), &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]);
+    check(&out, &[86.0 / 18.0, 58.0 / 18.0], 29.0 / 18.0, 43.0 / 18.0, 0.0);
+    // rms(z) of a single output is |z|: ε = 0.25 · 4.
+    on_mixed(&Epsilon::new(EpsilonValue::Relative(0.25), Absorb).unwrap(), &[4.8, -0.8], -0.8, 0.8, 0.0);
+    assert!(Epsilon::new(EpsilonValue::Absolute(-1.0), Absorb).is_err());
+    assert!(Epsilon::new(EpsilonValue::Relative(f64::NAN), Absorb).is_err());
+}
+
+#[test]
+fn gamma() {
+    let rule = Gamma::new(0.5, 0.0, Absorb).unwrap();
+    on_mixed(&rule, &[36.0 / 7.0, -4.0 / 7.0], -4.0 / 7.0, 0.0, 0.0);
+    // z = −4 < 0: negative contributions are favoured: 6, −1.5 and a bias of −13.5.
+    let op = dense(&[&[3.0, -1.0]], &[-9.0]);
+    check(&propagate(&rule, &op, &[row(&[2.0, 1.0])], &[4.0]), &[-24.0 / 9.0, 6.0 / 9.0], 54.0 / 9.0, 0.0, 0.0);
+    // Negative inputs: (−2)·(−3) is a positive contribution and favoured as one.
+    let op = dense(&[&[-3.0, -1.0]], &[-1.0]);
+    check(&propagate(&rule, &op, &[row(&[-2.0, 1.0])], &[4.0]), &[36.0 / 7.0, -4.0 / 7.0], -4.0 / 7.0, 0.0, 0.0);
+}
+
+#[test]
+fn alpha_beta() {
+    let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
+    on_mixed(&rule, &[8.0, -2.0], -2.0, 0.0, 0.0);
+    // Where all contributions have one sign, the other side is dead and its share lost (or, for β, created) openly.
+    let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
+    check(&propagate(&rule, &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]), &[0.0, 2.0], 1.0, 0.0, 9.0);
+}
+
+#[test]
+fn alpha_beta_puts_each_part_of_the_bias_into_one_denominator() {
+    // z⁺ = 1 and z⁻ = −1. A full bias of −0.999 in both denominators would leave z⁺ = 0.001 and amplify a thousandfold.
+    let op = dense(&[&[1.0, -0.001]], &[-0.999]);
+    let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
+    let out = propagate(&rule, &op, &[row(&[1.0, 1.0])], &[1.0]);
+    check(&out, &[2.0, -0.001], -0.999, 0.0, 0.0);
+}
+
+#[test]
+fn z_plus() {
+    on_mixed(&ZPlus::new(0.0, Absorb).unwrap(), &[4.0, 0.0], 0.0, 0.0, 0.0);
+    on_mixed(&ZPlus::new(2.0, Absorb).unwrap(), &[3.0, 0.0], 0.0, 1.0, 0.0);
+}
+
+#[test]
+fn w_square() {
+    on_mixed(&WSquare::new(0.0, Ignore).unwrap(), &[3.6, 0.4], 0.0, 0.0, 0.0);
+    on_mixed(&WSquare::new(0.0, Absorb).unwrap(), &[36.0 / 11.0, 4.0 / 11.0], 4.0 / 11.0, 0.0, 0.0);
+    on_mixed(&WSquare::new(0.0, Distribute).unwrap(), &[38.0 / 11.0, 6.0 / 11.0], 0.0, 0.0, 0.0);
+}
+
+#[test]
+fn flat() {
+    on_mixed(&Flat::new(0.0).unwrap(), &[2.0, 2.0], 0.0, 0.0, 0.0);
+    on_mixed(&Flat::new(2.0).unwrap(), &[1.0, 1.0], 0.0, 2.0, 0.0);
+}
+
+#[test]
+fn z_box() {
+    // 3·2 − (−1)·3 = 9 and −1 − 3·(−1) = 2.
+    let rule = ZBox::new(vec![-1.0], vec![3.0], 0.0).unwrap();
+    on_mixed(&rule, &[36.0 / 11.0, 8.0 / 11.0], 0.0, 0.0, 0.0);
+    let per_channel = ZBox::new(vec![-1.0, 0.0], vec![3.0, 5.0], 0.0).unwrap();
+    on_mixed(&per_channel, &[4.0 * 9.0 / 13.0, 4.0 * 4.0 / 13.0], 0.0, 0.0, 0.0);
+}
+
+#[test]
+fn pass_and_gradient() {
+    on_mixed(&Gradient, &[12.0, -4.0], 0.0, 0.0, -4.0);
+    let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
+    check(&propagate(&Pass, &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]), &[5.0, 7.0], 0.0, 0.0, 0.0);
+    let layer = Layer { name: "layer", op: &mixed(), nonnegative_inputs: false, skip_input: None };
+    assert!(Rule::<f64>::prepare(&Pass, &layer).is_err());
+}
+
+#[test]
+fn norm_and_the_policies_of_residual_sums() {
+    let op: Arc<dyn Operator<f64>> = Arc::new(Add::new(2, &[1]).unwrap());
+    let on_sum = |residual, expected: &[f64]| {
+        let rule = Norm::new(0.0, residual).unwrap();
+        check(&propagate(&rule, &op, &[row(&[3.0]), row(&[-1.0])], &[4.0]), expected, 0.0, 0.0, 0.0);
+    };
+    on_sum(Residual::Signed, &[6.0, -2.0]);
+    on_sum(Residual::Absolute, &[3.0, 1.0]);
+    on_sum(Residual::Equal, &[2.0, 2.0]);
+    on_sum(Residual::SkipOnly, &[4.0, 0.0]);
+    on_sum(Residual::BranchOnly, &[0.0, 4.0]);
+    let layer = Layer { name: "layer", op: &mixed(), nonnegative_inputs: false, skip_input: None };
+    assert!(Rule::<f64>::prepare(&Norm::new(0.0, Residual::Signed).unwrap(), &layer).is_err());
+}
+
+#[test]
+fn modifiers_of_activations() {
+    let relu: Arc<dyn Operator<f64>> = Arc::new(Activation::new(Function::Relu, &[4]).unwrap());
+    let x = [row(&[1.0, -1.0, 1.0, -1.0])];
+    let r = [2.0, 4.0, -8.0, -16.0];
+    check(&propagate(&GuidedBackprop, &relu, &x, &r), &[2.0, 0.0, 0.0, 0.0], 0.0, 0.0, -20.0);
+    check(&propagate(&Deconvnet, &relu, &x, &r), &[2.0, 4.0, 0.0, 0.0], 0.0, 0.0, -24.0);
+    check(&propagate(&Gradient, &relu, &x, &r), &[2.0, 0.0, -8.0, 0.0], 0.0, 0.0, -12.0);
+}
+
+/// Treated as a plain gradient, every residual sum would double relevance: 2⁸ for the eight blocks of a ResNet-18.
+#[test]
+fn residual_sums_do_not_double_relevance() {
+    let mut net = Builder::<f64>::new();
+    let mut x = net.input("x", &[2]);
+    for block in 0..8 {
+        let w = Tensor::from_shape_vec(vec![2, 2], vec![0.5, 0.25, 0.125, 0.5]).unwrap();
+        let branch = net.add(format!("dense{block}"), Dense::new(w, None, &[2]).unwrap(), &[x]).unwrap();
+        let branch =
+            net.add(format!("relu{block}"), Activation::new(Function::Relu, &[2]).unwrap(), &[branch]).unwrap();
+        x = net.add(format!("add{block}"), Add::new(2, &[2]).unwrap(), &[x, branch]).unwrap();
+    }
+    let model = Arc::new(net.finish(x).unwrap());
+    let zero: Arc<dyn Rule<f64>> = Arc::new(Zero::new(Absorb));
+    let rules: Assignment<f64> = model
+        .nodes()
+        .filter(|(_, n)| n.op().is_some_and(|op| op.as_affine().is_some()))
+        .map(|(id, _)| (id, Arc::clone(&zero)))
+        .collect();
+    let plan = Plan::new(model, &rules).unwrap();
+    let e = plan.explain(&row(&[1.0, 2.0]), &Target::Argmax, Start::One).unwrap();
+    assert!((sums(e.input_relevance())[0] - 1.0).abs() < 1e-12, "{:?}", e.input_relevance());
+
+    // And rules are not used up by the first call.
+    let again = plan.explain(&row(&[1.0, 2.0]), &Target::Argmax, Start::One).unwrap();
+    assert_eq!(e.input_relevance(), again.input_relevance());
+}
+
+/// A layer that no rule reaches is an error that names it, not a silent gradient.
+#[test]
+fn a_layer_without_a_rule_is_named() {
+    let mut net = Builder::<f64>::new();
+    let x = net.input("x", &[2]);
+    let w = Tensor::ones(vec![2, 2]);
+    let y = net.add("fc", Dense::new(w, None, &[2]).unwrap(), &[x]).unwrap();
+    let model = Arc::new(net.finish(y).unwrap());
+    let error = Plan::new(model, &Assignment::new()).unwrap_err().to_string();
+    assert_eq!(error, "no rule for this layer: 'fc' (dense); every affine operator needs one, so assign a rule to it");
+}
