@@ -17,6 +17,7 @@ use crate::figure::short;
 use crate::input;
 use crate::job::{self, HowJob, ModelJob};
 use crate::layers::print_json;
+use crate::output::say;
 use crate::run::in_precision;
 use crate::session::{Loaded, Prepared, forward_failure};
 use crate::table;
@@ -116,7 +117,7 @@ fn run<T: Scalar>(job: &CheckJob) -> Result<(), Failure> {
         print_json(&report)?;
     } else {
         loaded.print_notes();
-        report.print();
+        report.print()?;
     }
     if failed { Err(Failure::Check) } else { Ok(()) }
 }
@@ -270,12 +271,9 @@ fn gradient_times_input<T: Scalar>(
 }
 
 impl Report {
-    fn print(&self) {
-        let headings = ["layer", "rule", "received", "handed on", "bias", "stabilizer", "rule", "imbalance", "|R| ×"];
+    fn print(&self) -> Result<(), Failure> {
+        let headings = ["layer", "rule", "received", "handed on", "to bias", "to stabilizer", "to rule", "imbalance", "|R| ×"];
         let mut listing = table::table(&headings, &headings[2..]);
-        if let Some(column) = listing.column_mut(1) {
-            column.set_cell_alignment(comfy_table::CellAlignment::Left);
-        }
         for row in self.books.iter().chain([&self.totals]) {
             let total = row.name == self.totals.name && row.rule.is_empty();
             listing.add_row([
@@ -290,16 +288,13 @@ impl Report {
                 if total { String::new() } else { short(row.amplification) },
             ]);
         }
-        table::print(&listing);
-        println!();
+        table::print(&listing)?;
+        say!("")?;
         let plural = if self.samples == 1 { "" } else { "s, summed" };
-        println!(
-            "{} sample{plural}, {}; received = handed on + bias + stabilizer + rule",
-            self.samples, self.precision
-        );
-        for invariant in &self.invariants {
+        say!("{} sample{plural}, {}; received = handed on + to bias + to stabilizer + to rule", self.samples, self.precision)?;
+        self.invariants.iter().try_for_each(|invariant| {
             let mark = if invariant.holds { "ok  " } else { "FAIL" };
-            println!("{mark}  {}: {}", invariant.name, invariant.detail);
-        }
+            say!("{mark}  {}: {}", invariant.name, invariant.detail)
+        })
     }
 }

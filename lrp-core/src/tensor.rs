@@ -21,6 +21,18 @@ pub fn elements<T: Scalar>(tensor: &Tensor<T>) -> Cow<'_, [T]> {
     }
 }
 
+/// The tensor's elements in row-major order, without copying where its layout is standard.
+pub fn into_elements<T: Scalar>(tensor: Tensor<T>) -> Vec<T> {
+    if !tensor.is_standard_layout() {
+        return tensor.iter().copied().collect();
+    }
+    let len = tensor.len();
+    let (data, offset) = tensor.into_raw_vec_and_offset();
+    let start = offset.unwrap_or(0);
+    // An array can be a part of its allocation.
+    if start == 0 && data.len() == len { data } else { data.into_iter().skip(start).take(len).collect() }
+}
+
 /// A tensor of `shape` from row-major `data`; missing elements are zero, surplus ones are dropped.
 ///
 /// Kernels call this with exactly as many elements as the shape has.

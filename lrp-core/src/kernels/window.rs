@@ -117,11 +117,10 @@ impl Window {
         for (slot, ((((&input, &kernel), &stride), &dilation), (&pad_begin, &pad_end))) in
             axes.iter_mut().skip(3 - rank).zip(parameters)
         {
-            let limit = MAX_VOLUME;
             if [input, kernel, stride, dilation].contains(&0) {
                 return Err(OperatorError::new("sizes, kernels, strides and dilations must be at least 1"));
             }
-            if [input, kernel, stride, dilation, pad_begin, pad_end].iter().any(|&v| v > limit) {
+            if [input, kernel, stride, dilation, pad_begin, pad_end].iter().any(|&v| v > MAX_VOLUME) {
                 return Err(OperatorError::new("a window parameter is absurdly large"));
             }
             let extent = dilation * (kernel - 1) + 1;
@@ -139,6 +138,14 @@ impl Window {
                 output -= 1;
             }
             *slot = Axis { input, output, kernel, stride, dilation, pad_begin, pad_end };
+        }
+        // What is multiplied here must not overflow anywhere else.
+        let bounded = |f: fn(&Axis) -> usize| {
+            let product = axes.iter().try_fold(1usize, |product, axis| product.checked_mul(f(axis)));
+            product.is_some_and(|p| p <= MAX_VOLUME)
+        };
+        if !bounded(|a| a.input) || !bounded(|a| a.output) || !bounded(|a| a.kernel) {
+            return Err(OperatorError::new(format!("a window has more than {MAX_VOLUME} taps or positions")));
         }
         Ok(Self { axes, rank })
     }
@@ -336,5 +343,7 @@ mod tests {
         assert!(Window::new(&WindowSpec::new(&[5]), &[4]).is_err());
         assert!(Window::new(&WindowSpec::new(&[5]).pad(1), &[4]).is_ok());
         assert!(Window::new(&WindowSpec::new(&[5]).stride(0), &[9]).is_err());
+        let huge = 1 << 20;
+        assert!(Window::new(&WindowSpec::new(&[huge, huge, huge]).pad(huge), &[1, 1, 1]).is_err());
     }
 }

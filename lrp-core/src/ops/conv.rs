@@ -8,7 +8,7 @@ use crate::kernels::conv::ConvKernel;
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Io, Kind, Operator, affine_forward, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples};
 
 /// A convolution `[N, C, spatial…] → [N, O, spatial…]` with stride, padding, dilation and groups.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ impl<T: Scalar> Conv<T> {
         let mut output_shape = vec![outputs];
         output_shape.extend(window.output());
         check_shape(&output_shape)?;
-        let weights = Arc::new(elements(&weights).into_owned());
+        let weights = Arc::new(into_elements(weights));
         Ok(Self {
             bias: checked_bias(bias, outputs, space.len())?,
             kernel: ConvKernel { weights, inputs, outputs, groups, window },

@@ -9,7 +9,7 @@ use crate::kernels::conv::ConvKernel;
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Io, Kind, Operator, affine_forward, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples};
 
 /// A transposed convolution `[N, C, spatial…] → [N, O, spatial…]`.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl<T: Scalar> ConvTranspose<T> {
                 window.describe()
             )));
         }
-        let weights = Arc::new(elements(&weights).into_owned());
+        let weights = Arc::new(into_elements(weights));
         Ok(Self {
             bias: checked_bias(bias, outputs, space.len())?,
             kernel: ConvKernel { weights, inputs: outputs, outputs: channels, groups, window },

@@ -7,7 +7,7 @@ use crate::error::OperatorError;
 use crate::kernels::matmul::{Mat, matmul};
 use crate::operator::{Affine, Io, Kind, Operator, affine_forward, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples, volume};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples, volume};
 
 /// A fully connected layer over the last axis: `[N, …, K] → [N, …, O]`.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl<T: Scalar> Dense<T> {
             *last = outputs;
         }
         Ok(Self {
-            weights: Arc::new(elements(&weights).into_owned()),
+            weights: Arc::new(into_elements(weights)),
             inputs,
             outputs,
             bias: bias.map(|b| from_elements(&[outputs], b)),

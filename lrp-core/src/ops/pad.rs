@@ -43,7 +43,8 @@ impl Pad {
         let mut output_shape = Vec::new();
         for ((&d, &b), &e) in input.iter().zip(begin).zip(end) {
             let d = i64::try_from(d).unwrap_or(limit);
-            if b.abs() > limit || e.abs() > limit || d + b + e < 1 {
+            let absurd = |pad: i64| pad.unsigned_abs() > limit.unsigned_abs();
+            if absurd(b) || absurd(e) || d + b + e < 1 {
                 return Err(OperatorError::new(format!("padding an axis of {d} by {b} and {e}")));
             }
             if mode == PadMode::Reflect && (b >= d || e >= d) {
@@ -165,6 +166,7 @@ mod tests {
         assert_eq!(forward(PadMode::Constant(0.0), -1, 0), [2.0, 3.0]);
         assert!(Pad::new(PadMode::Reflect, &[3], &[0], &[3]).is_err());
         assert!(Pad::new(PadMode::Constant(0.0), &[-2], &[-1], &[3]).is_err());
+        assert!(Pad::new(PadMode::Constant(0.0), &[i64::MIN], &[i64::MAX], &[3]).is_err());
     }
 
     #[test]
