@@ -1,4 +1,6 @@
-//! The command line.
+//! The command line. Its doc comments are what `--help` prints: `[model]` is a section of a recipe there, no link.
+
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use std::path::PathBuf;
 
