@@ -272,7 +272,8 @@ fn gradient_times_input<T: Scalar>(
 
 impl Report {
     fn print(&self) -> Result<(), Failure> {
-        let headings = ["layer", "rule", "received", "handed on", "to bias", "to stabilizer", "to rule", "imbalance", "|R| ×"];
+        let headings =
+            ["layer", "rule", "received", "handed on", "to bias", "to stabilizer", "to rule", "imbalance", "|R| ×"];
         let mut listing = table::table(&headings, &headings[2..]);
         for row in self.books.iter().chain([&self.totals]) {
             let total = row.name == self.totals.name && row.rule.is_empty();
@@ -291,7 +292,11 @@ impl Report {
         table::print(&listing)?;
         say!("")?;
         let plural = if self.samples == 1 { "" } else { "s, summed" };
-        say!("{} sample{plural}, {}; received = handed on + to bias + to stabilizer + to rule", self.samples, self.precision)?;
+        say!(
+            "{} sample{plural}, {}; received = handed on + to bias + to stabilizer + to rule",
+            self.samples,
+            self.precision
+        )?;
         self.invariants.iter().try_for_each(|invariant| {
             let mark = if invariant.holds { "ok  " } else { "FAIL" };
             say!("{mark}  {}: {}", invariant.name, invariant.detail)
