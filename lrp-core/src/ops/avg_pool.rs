@@ -6,7 +6,7 @@ use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
 use crate::kernels::map_samples;
 use crate::kernels::window::{Window, WindowSpec};
-use crate::operator::{Affine, Io, Kind, Operator, batch_of};
+use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::{Scalar, count};
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 
@@ -67,21 +67,7 @@ impl<T: Scalar> Operator<T> for AvgPool<T> {
         &self.output_shape
     }
 
-    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        self.apply(xs)
-    }
-
-    fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        self.adjoint(g)
-    }
-
-    fn as_affine(&self) -> Option<&dyn Affine<T>> {
-        Some(self)
-    }
-
-    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
-        Some(self)
-    }
+    affine_methods!();
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         inputs.iter().all(|&i| i)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{check_shape, one};
 use crate::error::OperatorError;
 use crate::kernels::matmul::{Mat, matmul};
-use crate::operator::{Affine, Io, Kind, Operator, affine_forward, batch_of};
+use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples, volume};
 
@@ -116,21 +116,7 @@ impl<T: Scalar> Operator<T> for Dense<T> {
         &self.output_shape
     }
 
-    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        affine_forward(self, xs)
-    }
-
-    fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        self.adjoint(g)
-    }
-
-    fn as_affine(&self) -> Option<&dyn Affine<T>> {
-        Some(self)
-    }
-
-    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
-        Some(self)
-    }
+    affine_methods!();
 
     fn parameters(&self) -> usize {
         self.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)

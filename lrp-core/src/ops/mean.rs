@@ -6,7 +6,7 @@ use ndarray::Axis;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
-use crate::operator::{Affine, Io, Kind, Operator};
+use crate::operator::{Affine, Kind, Operator};
 use crate::scalar::{Scalar, count};
 use crate::tensor::{Tensor, batch_shape, samples};
 
@@ -63,21 +63,7 @@ impl<T: Scalar> Operator<T> for Mean<T> {
         &self.output_shape
     }
 
-    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        self.apply(xs)
-    }
-
-    fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        self.adjoint(g)
-    }
-
-    fn as_affine(&self) -> Option<&dyn Affine<T>> {
-        Some(self)
-    }
-
-    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
-        Some(self)
-    }
+    affine_methods!();
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         inputs.iter().all(|&i| i)

@@ -1,5 +1,26 @@
 //! The operators. Each is checked and bound to its shapes when it is made.
 
+/// What the `Operator` of every affine operator has in common.
+macro_rules! affine_methods {
+    () => {
+        fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
+            $crate::operator::affine_forward(self, xs)
+        }
+
+        fn vjp(&self, _: $crate::operator::Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
+            self.adjoint(g)
+        }
+
+        fn as_affine(&self) -> Option<&dyn Affine<T>> {
+            Some(self)
+        }
+
+        fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
+            Some(self)
+        }
+    };
+}
+
 mod activation;
 mod add;
 mod avg_pool;

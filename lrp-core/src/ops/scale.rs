@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
-use crate::operator::{Affine, Io, Kind, Operator, affine_forward};
+use crate::operator::{Affine, Kind, Operator};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, elements, neg};
 
@@ -115,21 +115,7 @@ impl<T: Scalar> Operator<T> for Scale<T> {
         &self.shape[0]
     }
 
-    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        affine_forward(self, xs)
-    }
-
-    fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        self.adjoint(g)
-    }
-
-    fn as_affine(&self) -> Option<&dyn Affine<T>> {
-        Some(self)
-    }
-
-    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
-        Some(self)
-    }
+    affine_methods!();
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         let none = |t: &Tensor<T>, f: fn(T) -> T| t.iter().all(|&v| f(v).is_zero());
