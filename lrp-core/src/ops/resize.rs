@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
-use crate::operator::{Affine, Io, Kind, Operator, batch_of};
+use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples, volume};
 
@@ -62,21 +62,7 @@ impl<T: Scalar> Operator<T> for Resize<T> {
         &self.output_shape
     }
 
-    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        self.apply(xs)
-    }
-
-    fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        self.adjoint(g)
-    }
-
-    fn as_affine(&self) -> Option<&dyn Affine<T>> {
-        Some(self)
-    }
-
-    fn into_affine(self: Arc<Self>) -> Option<Arc<dyn Affine<T>>> {
-        Some(self)
-    }
+    affine_methods!();
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         inputs.iter().all(|&i| i) && self.taps.iter().flatten().all(|(_, w)| *w >= T::zero())
