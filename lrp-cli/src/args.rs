@@ -1,4 +1,6 @@
-//! The command line.
+//! The command line. Its doc comments are what `--help` prints: `[model]` is a section of a recipe there, no link.
+
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use std::path::PathBuf;
 
@@ -7,7 +9,7 @@ use lrp_config::{Precision, Resize, Save, Start, Target};
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(name = "lrp", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 a check did not hold, 2 the input was wrong, 3 an internal error.")]
 pub struct Cli {
     #[command(subcommand)]
@@ -143,7 +145,7 @@ pub struct ModelArgs {
 #[derive(Debug, Args, Default)]
 pub struct HowArgs {
     /// argmax, a class (index or label), all, "{ top = 3 }" or "{ contrast = [0, 9] }" [default: argmax]
-    #[arg(long)]
+    #[arg(long, value_parser = target)]
     pub target: Option<Target>,
     /// Relevance put on the target: its logit, or one [default: logit]
     #[arg(long, value_parser = start)]
@@ -174,6 +176,9 @@ pub struct OutputArgs {
     /// Colours of the heatmaps [default: bwr]
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(lrp_config::COLORMAPS))]
     pub colormap: Option<String>,
+    /// Print the manifest instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to print a listing.
@@ -198,6 +203,11 @@ fn choose<V: Copy>(text: &str, choices: &[(&str, V)]) -> Result<V, String> {
         .find(|(name, _)| *name == text)
         .map(|(_, value)| *value)
         .ok_or_else(|| format!("expected {}", choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ")))
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    // The value itself is named by the message around this one.
+    text.parse().map_err(|why: String| why.split_once(" is no target: ").map(|(_, why)| why.to_owned()).unwrap_or(why))
 }
 
 fn start(text: &str) -> Result<Start, String> {

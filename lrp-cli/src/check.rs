@@ -76,7 +76,7 @@ struct Invariant {
 pub fn check(args: CheckArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
     job::limit_threads(args.how.threads)?;
-    let inputs = job::inputs(&args.input, &recipe)?;
+    let inputs = job::inputs(Some(&args.input), &recipe)?;
     let job = CheckJob {
         model: ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?,
         inputs,
@@ -91,8 +91,9 @@ fn run<T: Scalar>(job: &CheckJob) -> Result<(), Failure> {
     let loaded = Loaded::<T>::new(&job.model)?;
     let prepared = Prepared::new(job.recipe.clone(), &loaded)?;
     let shape = loaded.input_shape()?.to_vec();
-    let Some(&target) = loaded.targets(&job.how.target)?.first() else {
-        return Err(Failure::plain("no target"));
+    let targets = loaded.targets(&job.how.target)?;
+    let [target] = targets[..] else {
+        return Err(Failure::user("a check follows one target", "choose argmax, a class or a contrast"));
     };
     let start: Start = job.how.start.into();
     let files: Vec<_> =

@@ -15,6 +15,7 @@ use crate::heatmap::Heatmap;
 use crate::input;
 use crate::job::{HowJob, ModelJob};
 use crate::layout::Layout;
+use crate::output::say;
 use crate::session::{Loaded, Prepared, forward_failure};
 
 /// Most rows that a figure is drawn with.
@@ -33,6 +34,12 @@ pub struct CompareJob {
 
 /// Runs the job in one number type.
 pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
+    if !job.figure.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        return Err(Failure::user(
+            format!("a figure is a PNG file, and '{}' is none", job.figure.display()),
+            "let its name end in .png",
+        ));
+    }
     let loaded = Loaded::<T>::new(&job.model)?;
     loaded.print_notes();
     let shape = loaded.input_shape()?.to_vec();
@@ -77,8 +84,7 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
     let columns = job.recipes.iter().map(|(title, _)| title.clone()).collect();
     let image = Figure { columns, rows, colormap: job.colormap }.draw()?;
     save(&image, &job.figure)?;
-    println!("{} ({}×{} pixels)", input::shown(&job.figure), image.width(), image.height());
-    Ok(())
+    say!("{} ({}×{} pixels)", input::shown(&job.figure), image.width(), image.height())
 }
 
 fn save(image: &RgbImage, path: &Path) -> Result<(), Failure> {

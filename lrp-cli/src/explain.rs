@@ -1,5 +1,6 @@
 //! `lrp explain`, and the part of `lrp run` that does the same: relevance files, heatmaps and a manifest.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,11 +17,13 @@ use crate::figure::short;
 use crate::heatmap::Heatmap;
 use crate::input::{self, InputFile};
 use crate::job::{HowJob, ModelJob, OutputJob};
+use crate::layers::print_json;
 use crate::manifest::{
     FailedRecord, FileRecord, InputRecord, LayerRecord, Manifest, Program, RecipeRecord, SampleRecord, TargetRecord,
     Timings,
 };
-use crate::session::{Loaded, Prepared, forward_failure};
+use crate::output::say;
+use crate::session::{Loaded, Prepared, RELEVANCE, forward_failure};
 use crate::table;
 
 /// Above this many samples the summary is not printed sample by sample.
@@ -67,6 +70,7 @@ pub fn explain_samples<T: Scalar>(
         let record = plan.record(&batch)?;
         for (target, parts) in targets.iter().zip(&mut relevance) {
             let mut explanation = record.explain(target, how.start.into())?;
+            check_finite(explanation.input_relevance(), first)?;
             let classes = target.classes(record.output())?;
             for (i, class) in classes.into_iter().enumerate() {
                 let scores = record.output().index_axis(Axis(0), i);
@@ -85,6 +89,12 @@ pub fn explain_samples<T: Scalar>(
         ndarray::concatenate(Axis(0), &views).unwrap_or_else(|_| lrp_core::tensor::empty())
     };
     Ok(Explained { relevance: relevance.into_iter().map(join).collect(), outcomes })
+}
+
+/// Relevance that overflowed is no explanation. `first` is the number of the batch's first sample.
+fn check_finite<T: Scalar>(relevance: &Tensor<T>, first: usize) -> Result<(), lrp_core::Error> {
+    let broken = relevance.outer_iter().position(|sample| sample.iter().any(|r| !r.is_finite()));
+    broken.map_or(Ok(()), |i| Err(lrp_core::Error::NotFinite { place: RELEVANCE.into(), sample: first + i }))
 }
 
 /// Runs the job in one number type.
@@ -108,6 +118,7 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
         records: Vec::new(),
         failed: Vec::new(),
         timings: Timings { prepare: started.elapsed().as_secs_f64(), ..Timings::default() },
+        written: BTreeSet::new(),
     };
     let progress = progress_bar(job.inputs.len());
     let mut waiting: Vec<InputFile<T>> = Vec::new();
@@ -133,36 +144,43 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
     run.explain(waiting)?;
     progress.finish_and_clear();
 
-    run.print_summary();
     let Run { records, failed, timings, .. } = run;
     let failures = failed.len();
+    let manifest = Manifest {
+        schema: 1,
+        program: Program::THIS,
+        model: FileRecord::new(&loaded.path)?,
+        recipe: RecipeRecord::new(&job.recipe),
+        precision: T::NAME,
+        target: job.how.target.to_string(),
+        start: match job.how.start {
+            lrp_config::Start::Logit => "logit",
+            lrp_config::Start::One => "one",
+        },
+        times_input: prepared.resolved.times_input,
+        notes: loaded.import.notes.clone(),
+        layers: LayerRecord::list(&loaded.model, &prepared),
+        inputs: records,
+        failed,
+        timings,
+    };
     if job.output.save.contains(&Save::Json) {
-        let manifest = Manifest {
-            schema: 1,
-            program: Program::THIS,
-            model: FileRecord::new(&loaded.path)?,
-            recipe: RecipeRecord::new(&job.recipe),
-            precision: T::NAME,
-            target: job.how.target.to_string(),
-            start: match job.how.start {
-                lrp_config::Start::Logit => "logit",
-                lrp_config::Start::One => "one",
-            },
-            times_input: prepared.resolved.times_input,
-            notes: loaded.import.notes.clone(),
-            layers: LayerRecord::list(&loaded.model, &prepared),
-            inputs: records,
-            failed,
-            timings,
-        };
         let text = serde_json::to_string_pretty(&manifest).map_err(|e| Failure::Internal(e.to_string()))?;
         write(&dir.join("manifest.json"), |path| fs::write(path, text + "\n").map_err(|e| e.to_string()))?;
+    }
+    if job.output.json {
+        print_json(&manifest)?;
+    } else {
+        print_summary(&manifest.inputs, &loaded, dir)?;
     }
     match failures {
         0 => Ok(()),
         n => Err(Failure::user(
             format!("{n} of {} inputs could not be explained; the others were", job.inputs.len()),
-            "the reasons are above, and under \"failed\" in manifest.json",
+            match job.output.save.contains(&Save::Json) {
+                true => "the reasons are above, and under \"failed\" in manifest.json",
+                false => "the reasons are above",
+            },
         )),
     }
 }
@@ -176,6 +194,8 @@ struct Run<'a, T: Scalar> {
     records: Vec<InputRecord>,
     failed: Vec<FailedRecord>,
     timings: Timings,
+    /// Names of the files that were written.
+    written: BTreeSet<String>,
 }
 
 impl<T: Scalar + WritableElement> Run<'_, T> {
@@ -222,9 +242,19 @@ impl<T: Scalar + WritableElement> Run<'_, T> {
         }
     }
 
+    /// Refuses to write a file twice: the heatmap of `a.0.png`, and that of the first sample of `a.npy`.
+    fn claim(&mut self, name: &str) -> Result<(), Failure> {
+        if self.written.insert(name.to_owned()) {
+            return Ok(());
+        }
+        let message = format!("two of the inputs would write '{name}'");
+        Err(Failure::user(message, "explain them into different folders, or rename one"))
+    }
+
     /// Writes the results of one file.
-    fn write(&self, file: &InputFile<T>, explained: Explained<T>) -> Result<InputRecord, Failure> {
-        let (dir, save) = (&self.job.output.dir, &self.job.output.save);
+    fn write(&mut self, file: &InputFile<T>, explained: Explained<T>) -> Result<InputRecord, Failure> {
+        let job = self.job;
+        let (dir, save) = (&job.output.dir, &job.output.save);
         let several = self.targets.len() > 1
             || matches!(self.job.how.target, lrp_config::Target::All | lrp_config::Target::Top(_));
         let relevance = save.contains(&Save::Npy).then(|| format!("{}.relevance.npy", file.stem));
@@ -252,6 +282,7 @@ impl<T: Scalar + WritableElement> Run<'_, T> {
                         (true, _) => format!(".class-{}", outcome.class),
                     };
                     let name = format!("{}{sample}{target}.heatmap.png", file.stem);
+                    self.claim(&name)?;
                     let picture = map.picture(self.job.output.colormap);
                     write(&dir.join(&name), |path| picture.save(path).map_err(|e| e.to_string()))?;
                     heatmap = Some(name);
@@ -269,41 +300,37 @@ impl<T: Scalar + WritableElement> Run<'_, T> {
         }
         Ok(InputRecord { file: FileRecord::new(&file.path)?, relevance, samples })
     }
+}
 
-    /// One line for each sample, unless there are too many.
-    fn print_summary(&self) {
-        let samples: usize = self.records.iter().map(|r| r.samples.len()).sum();
-        if samples <= SUMMARY {
-            let headings = ["input", "target", "score", "relevance", "bias", "stabilizer", "rule"];
-            let mut table = table::table(&headings, &headings[2..]);
-            for record in &self.records {
-                for (i, sample) in record.samples.iter().enumerate() {
-                    let name = input::stem(Path::new(&record.file.path));
-                    let name = if record.samples.len() > 1 { format!("{name} [{i}]") } else { name };
-                    for target in &sample.targets {
-                        let against =
-                            target.against.map(|c| format!(" − {}", self.loaded.label(c))).unwrap_or_default();
-                        let [relevance, bias, stabilizer, rule] = target.ledger.shares().map(short);
-                        table.add_row([
-                            name.clone(),
-                            format!("{}{against}", self.loaded.label(target.class)),
-                            short(target.score),
-                            relevance,
-                            bias,
-                            stabilizer,
-                            rule,
-                        ]);
-                    }
+/// One line for each sample, unless there are too many.
+fn print_summary<T: Scalar>(records: &[InputRecord], loaded: &Loaded<T>, dir: &Path) -> Result<(), Failure> {
+    let samples: usize = records.iter().map(|r| r.samples.len()).sum();
+    if samples <= SUMMARY {
+        let headings = ["input", "target", "score", "relevance", "bias", "stabilizer", "rule"];
+        let mut table = table::table(&headings, &headings[2..]);
+        for record in records {
+            for (i, sample) in record.samples.iter().enumerate() {
+                let name = input::stem(Path::new(&record.file.path));
+                let name = if record.samples.len() > 1 { format!("{name} [{i}]") } else { name };
+                for target in &sample.targets {
+                    let against = target.against.map(|c| format!(" − {}", loaded.label(c))).unwrap_or_default();
+                    let [relevance, bias, stabilizer, rule] = target.ledger.shares().map(short);
+                    table.add_row([
+                        name.clone(),
+                        format!("{}{against}", loaded.label(target.class)),
+                        short(target.score),
+                        relevance,
+                        bias,
+                        stabilizer,
+                        rule,
+                    ]);
                 }
             }
-            table::print(&table);
         }
-        println!(
-            "{samples} sample{} explained into {}",
-            if samples == 1 { "" } else { "s" },
-            self.job.output.dir.display()
-        );
+        table::print(&table)?;
     }
+    let plural = if samples == 1 { "" } else { "s" };
+    say!("{samples} sample{plural} explained into {}", dir.display())
 }
 
 /// Writes a file, naming it where that fails.

@@ -6,6 +6,11 @@ use std::process::ExitCode;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
+use crate::output::report;
+
+/// So many mistakes of a recipe are drawn: what is on one screen.
+const MISTAKES: usize = 3;
+
 /// Why a command ended early.
 #[derive(Debug)]
 pub enum Failure {
@@ -64,25 +69,42 @@ impl Failure {
 
     /// Prints the failure to standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        let print = |diagnostic: &dyn Diagnostic| {
-            let mut text = String::new();
-            match handler().render_report(&mut text, diagnostic) {
-                Ok(()) => eprint!("{text}"),
-                Err(_) => eprintln!("error: {diagnostic}"),
-            }
-            ExitCode::from(2)
-        };
         match self {
-            Failure::User(complaint) => print(complaint),
-            Failure::Recipe(error) => print(error),
+            Failure::User(complaint) => {
+                print(complaint);
+                ExitCode::from(2)
+            }
+            Failure::Recipe(error) => {
+                // Each mistake by itself: the error as a whole would say all of them once more.
+                let (shown, more) = error.diagnostics().split_at(error.diagnostics().len().min(MISTAKES));
+                for (i, diagnostic) in shown.iter().enumerate() {
+                    if i > 0 {
+                        report(format_args!("\n"));
+                    }
+                    print(diagnostic);
+                }
+                if !more.is_empty() {
+                    report(format_args!("\nand {} more\n", more.len()));
+                }
+                ExitCode::from(2)
+            }
             Failure::Check => ExitCode::from(1),
             Failure::Internal(message) => {
-                eprintln!(
-                    "internal error: {message}\nThis is a mistake in lrp itself. Please report it with the command that shows it."
-                );
+                report(format_args!(
+                    "internal error: {message}\nThis is a mistake in lrp itself. Please report it with the command that shows it.\n"
+                ));
                 ExitCode::from(3)
             }
         }
+    }
+}
+
+/// Draws a diagnostic on standard error.
+fn print(diagnostic: &dyn Diagnostic) {
+    let mut text = String::new();
+    match handler().render_report(&mut text, diagnostic) {
+        Ok(()) => report(format_args!("{text}")),
+        Err(_) => report(format_args!("error: {diagnostic}\n")),
     }
 }
 
@@ -94,7 +116,10 @@ fn handler() -> GraphicalReportHandler {
         true => GraphicalTheme::unicode(),
         false => GraphicalTheme::none(),
     };
-    GraphicalReportHandler::new_themed(theme).with_width(if terminal { 100 } else { 120 })
+    GraphicalReportHandler::new_themed(theme)
+        .with_width(if terminal { 100 } else { 120 })
+        // Names with hyphens stay whole, so that they can be copied.
+        .with_word_splitter(textwrap::WordSplitter::NoHyphenation)
 }
 
 impl From<lrp_config::RecipeError> for Failure {

@@ -64,6 +64,11 @@ pub fn expand(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             found
         } else if pattern.exists() {
             vec![pattern.clone()]
+        } else if !pattern.to_string_lossy().contains(['*', '?', '[']) {
+            return Err(Failure::user(
+                format!("there is no file and no folder '{}'", pattern.display()),
+                format!("inputs are {} files, folders with such files, or globs", EXTENSIONS.join(", ")),
+            ));
         } else {
             let text = pattern.to_string_lossy();
             let paths = glob::glob(&text).map_err(|e| {
@@ -75,10 +80,12 @@ pub fn expand(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             paths.filter_map(Result::ok).filter(|p| p.is_file()).collect()
         };
         if found.is_empty() {
-            return Err(Failure::user(
-                format!("no input: '{}' matches no file", pattern.display()),
-                format!("give a file, a glob, or a folder with {} files", EXTENSIONS.join(", ")),
-            ));
+            let message = match pattern.is_dir() {
+                true => format!("the folder '{}' holds no input", pattern.display()),
+                false => format!("'{}' matches no file", pattern.display()),
+            };
+            let help = format!("inputs are {} files, folders with such files, or globs", EXTENSIONS.join(", "));
+            return Err(Failure::user(message, help));
         }
         files.extend(found.into_iter().filter(|f| !files.contains(f)).collect::<Vec<_>>());
     }
@@ -140,7 +147,7 @@ fn check_shape(path: &Path, got: &[usize], sample: &[usize]) -> Result<(), Failu
     let help = if got == sample {
         "add the batch axis: x[None] in numpy".to_owned()
     } else if got.first() == Some(&0) {
-        "the array holds no samples".to_owned()
+        "it holds no samples: give at least one".to_owned()
     } else {
         format!("reshape or preprocess the array to [N, {}], N being the number of samples", list(sample))
     };
@@ -150,10 +157,13 @@ fn check_shape(path: &Path, got: &[usize], sample: &[usize]) -> Result<(), Failu
 /// Reads the one array of a file, whatever its number type.
 fn read_array<T: Scalar>(path: &Path) -> Result<Tensor<T>, Failure> {
     let unreadable = |what: String| {
-        let help = "write it with numpy.save(…) as float32, float64 or an integer type";
+        let help = "write it with numpy.save or numpy.savez, as float32, float64 or integers";
         Failure::user(format!("cannot read '{}': {what}", path.display()), help)
     };
     let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+    if extension(path) == "npy" {
+        check_header(&bytes).map_err(unreadable)?;
+    }
     let key = if extension(path) == "npz" { Some(array_name(path, &bytes).map_err(unreadable)??) } else { None };
     let source = Source { bytes: &bytes, key: key.as_deref() };
     let mut reason = String::new();
@@ -165,6 +175,9 @@ fn read_array<T: Scalar>(path: &Path) -> Result<Tensor<T>, Failure> {
         Source::read_as::<i32, T>,
         Source::read_as::<u16, T>,
         Source::read_as::<i8, T>,
+        Source::read_as::<i16, T>,
+        Source::read_as::<u32, T>,
+        Source::read_as::<u64, T>,
     ] {
         match read(&source) {
             Ok(array) => return Ok(array),
@@ -175,12 +188,39 @@ fn read_array<T: Scalar>(path: &Path) -> Result<Tensor<T>, Failure> {
     Err(unreadable(reason))
 }
 
+/// Checks what an `.npy` file says of itself against its length, before memory is set aside for what it promises.
+fn check_header(bytes: &[u8]) -> Result<(), String> {
+    if !bytes.starts_with(b"\x93NUMPY") {
+        return Err(if bytes.is_empty() { "the file is empty" } else { "it is not an .npy file" }.to_owned());
+    }
+    // The header is text: {'descr': '<f4', 'fortran_order': False, 'shape': (16, 1, 28, 28), }
+    let end = bytes.iter().position(|b| *b == b'\n').ok_or("it is cut off within its header")?;
+    let header = String::from_utf8_lossy(&bytes[..end]);
+    let after = |key: &str| header.split_once(key).map(|(_, rest)| rest.trim_start_matches([' ', ':']));
+    let shape = after("'shape'").and_then(|s| s.strip_prefix('(')?.split_once(')')).map_or("", |(shape, _)| shape);
+    let size = after("'descr'").and_then(|d| d.strip_prefix('\'')?.split_once('\'')).map_or("", |(descr, _)| descr);
+    let size: u128 = size.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(1);
+    let axes = shape.split(',').filter_map(|axis| axis.trim().parse::<u128>().ok());
+    let promised = axes.fold(size, u128::saturating_mul);
+    let there = (bytes.len() - end - 1) as u128;
+    if promised <= there {
+        Ok(())
+    } else {
+        Err(format!("it is truncated: its header announces {promised} bytes of numbers, and {there} are there"))
+    }
+}
+
 /// Which array of an archive to read: the only one, or one called `x`, `input` or `arr_0`.
 fn array_name(path: &Path, bytes: &[u8]) -> Result<Result<String, Failure>, String> {
-    let names = NpzReader::new(Cursor::new(bytes)).and_then(|mut a| a.names()).map_err(|e| e.to_string())?;
+    let names = NpzReader::new(Cursor::new(bytes))
+        .and_then(|mut a| a.names())
+        .map_err(|e| format!("it is no complete .npz archive ({e})"))?;
     let wanted = ["x", "input", "arr_0"].map(str::to_owned);
     Ok(match names.as_slice() {
         [only] => Ok(only.clone()),
+        [] => {
+            Err(Failure::user(format!("'{}' holds no array", path.display()), "write it with numpy.savez(file, x=…)"))
+        }
         _ => wanted.into_iter().find(|name| names.contains(name)).ok_or_else(|| {
             Failure::user(
                 format!("'{}' holds several arrays: {}", path.display(), names.join(", ")),
@@ -240,7 +280,7 @@ fn read_image<T: Scalar>(path: &Path, shape: &[usize], expected: &Input) -> Resu
     for (key, list) in [("mean", &expected.mean), ("std", &expected.std)] {
         if let Some(list) = list.as_ref().filter(|l| l.len() > 1 && l.len() != channels) {
             return Err(Failure::user(
-                format!("[input] {key} has {} numbers, the model's input has {channels} channels", list.len()),
+                format!("[input] {key} is for {} channels, the model's input has {channels}", list.len()),
                 "give one number for all channels, or one for each",
             ));
         }
@@ -315,6 +355,25 @@ mod tests {
         let read = read::<f32>(&path, &[2], &Input::default()).unwrap();
         assert_eq!(read.samples, ndarray::array![[1.0, 2.0], [3.0, 4.0]].into_dyn());
         assert!(super::read::<f32>(&path, &[3], &Input::default()).is_err());
+    }
+
+    #[test]
+    fn headers_that_promise_too_much_are_refused() {
+        let npy = |shape: &str, data: usize| {
+            let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+            bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+            bytes.extend(header.as_bytes());
+            bytes.extend(vec![0; data]);
+            bytes
+        };
+        assert_eq!(check_header(&npy("(2, 3)", 24)), Ok(()));
+        assert_eq!(check_header(&npy("(5,)", 20)), Ok(()));
+        assert_eq!(check_header(&npy("()", 4)), Ok(()));
+        for bytes in [npy("(2, 3)", 23), npy("(1099511627776, 28, 28)", 24), npy(&format!("({}, 9)", u128::MAX), 24)] {
+            assert!(check_header(&bytes).unwrap_err().contains("truncated"));
+        }
+        assert!(check_header(b"").is_err() && check_header(b"hello").is_err() && check_header(b"\x93NUMPY").is_err());
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct ModelJob {
     pub path: PathBuf,
     /// The shape of a sample, where the user states it.
     pub sample_shape: Option<Vec<usize>>,
+    /// The first input that is an array: its shape serves where the model leaves axes open and the user states none.
+    pub example: Option<PathBuf>,
     /// A file with a label for each class.
     pub labels: Option<PathBuf>,
 }
@@ -49,6 +51,8 @@ pub struct OutputJob {
     pub save: Vec<Save>,
     /// Colours of heatmaps.
     pub colormap: Colormap,
+    /// Whether the manifest is printed instead of a table.
+    pub json: bool,
 }
 
 impl ModelJob {
@@ -57,33 +61,36 @@ impl ModelJob {
         let files = recipe.map(Recipe::model);
         let path = args.and_then(|a| a.model.clone()).or_else(|| files.and_then(|f| f.path.clone()));
         let path = path.ok_or_else(|| {
-            Failure::user(
-                "no model is given",
-                "pass -m MODEL.onnx, or let the recipe name it: path = \"…\" under [model]",
-            )
+            let help = "let the recipe name it: path = \"….onnx\" under [model]";
+            Failure::user("no model is given", flag_or(args.is_some(), "-m MODEL.onnx", help))
         })?;
         Ok(Self {
             path,
             sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
+            example: None,
             labels: args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone())),
         })
     }
 
-    /// As [`new`](Self::new); a shape that the user does not state is taken from the first input that is an array.
+    /// As [`new`](Self::new), with the inputs to take a shape from.
     pub fn for_inputs(args: Option<&ModelArgs>, recipe: &Recipe, inputs: &[PathBuf]) -> Result<Self, Failure> {
         let job = Self::new(args, Some(recipe))?;
-        let from_array = || inputs.iter().find(|path| input::is_array(path)).and_then(|path| input::sample_shape(path));
-        Ok(Self { sample_shape: job.sample_shape.clone().or_else(from_array), ..job })
+        Ok(Self { example: inputs.iter().find(|path| input::is_array(path)).cloned(), ..job })
     }
 }
 
-/// The input files that the flags or the recipe name.
-pub fn inputs(flags: &[PathBuf], recipe: &Recipe) -> Result<Vec<PathBuf>, Failure> {
+/// Help for something that the recipe can name, and a flag as well where the command has one.
+fn flag_or(has_flag: bool, flag: &str, help: &str) -> String {
+    if has_flag { format!("pass {flag}, or {help}") } else { help.to_owned() }
+}
+
+/// The input files that the flags (where the command has them) or the recipe name.
+pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<PathBuf>, Failure> {
     let listed = recipe.explain().inputs.as_deref().unwrap_or_default();
-    let patterns = if flags.is_empty() { listed } else { flags };
+    let patterns = flags.filter(|flags| !flags.is_empty()).unwrap_or(listed);
     if patterns.is_empty() {
-        let help = "pass -i INPUT…, or let the recipe name it: inputs = [\"…\"] under [explain]";
-        return Err(Failure::user("no input is given", help));
+        let help = "let the recipe name it: inputs = [\"…\"] under [explain]";
+        return Err(Failure::user("no input is given", flag_or(flags.is_some(), "-i INPUT…", help)));
     }
     input::expand(patterns)
 }
@@ -119,6 +126,7 @@ impl OutputJob {
             dir,
             save: save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]),
             colormap: colormap(args.colormap.as_deref(), recipe),
+            json: args.json,
         })
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::args::LayersArgs;
 use crate::failure::Failure;
 use crate::job::ModelJob;
+use crate::output::say;
 use crate::session::Loaded;
 use crate::table;
 
@@ -84,21 +85,23 @@ pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
             if node.parameters > 0 { node.parameters.to_string() } else { String::new() },
         ]);
     }
-    table::print(&listing);
-    println!();
-    println!(
-        "{}: {} weighted layers, {} parameters, opset {}, written by {}",
+    table::print(&listing)?;
+    say!("")?;
+    let count = model.layers().len();
+    say!(
+        "{}: {count} weighted layer{}, {} parameters, opset {}, written by {}",
         report.path,
-        model.layers().len(),
+        if count == 1 { "" } else { "s" },
         report.parameters,
         report.opset,
         if report.producer.is_empty() { "an unnamed program" } else { &report.producer }
-    );
+    )?;
     if args.passes {
-        println!();
+        say!("")?;
         for pass in &report.passes {
-            println!("{}: {}", pass.name, if pass.changes.is_empty() { "nothing to do" } else { "" });
-            pass.changes.iter().for_each(|change| println!("  {change}"));
+            let changes = if pass.changes.is_empty() { " nothing to do" } else { "" };
+            say!("{}:{changes}", pass.name)?;
+            pass.changes.iter().try_for_each(|change| say!("  {change}"))?;
         }
     }
     loaded.print_notes();
@@ -108,6 +111,5 @@ pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
 /// Prints a value as JSON.
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Internal(e.to_string()))?;
-    println!("{text}");
-    Ok(())
+    say!("{text}")
 }

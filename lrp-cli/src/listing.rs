@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::args::{Listing, PresetsArgs};
 use crate::failure::Failure;
 use crate::layers::print_json;
+use crate::output::{print, say};
 use crate::table;
 
 #[derive(Serialize)]
@@ -41,11 +42,11 @@ pub fn rules(listing: Listing) -> Result<(), Failure> {
         return print_json(&reports);
     }
     for rule in &reports {
-        println!("{}\n  {} ({})", rule.name, rule.summary, rule.source);
+        say!("{}\n  {} ({})", rule.name, rule.summary, rule.source)?;
         for p in &rule.parameters {
-            println!("    {} = {}: {}", p.name, p.default, p.doc);
+            say!("    {} = {}: {}", p.name, p.default, p.doc)?;
         }
-        println!();
+        say!("")?;
     }
     Ok(())
 }
@@ -62,8 +63,7 @@ pub fn presets(args: &PresetsArgs) -> Result<(), Failure> {
     if let Some(name) = &args.name {
         let recipe = lrp_config::Recipe::preset(name)?;
         if !args.listing.json {
-            print!("{}", recipe.source().text());
-            return Ok(());
+            return print(format_args!("{}", recipe.source().text()));
         }
     }
     let wanted = args.name.as_ref().map(|name| name.replace('_', "-"));
@@ -79,7 +79,6 @@ pub fn presets(args: &PresetsArgs) -> Result<(), Failure> {
     for preset in reports {
         listing.add_row([preset.name, preset.description]);
     }
-    table::print(&listing);
-    println!("\nlrp presets NAME prints the recipe");
-    Ok(())
+    table::print(&listing)?;
+    say!("\nlrp presets NAME prints the recipe")
 }

@@ -17,6 +17,7 @@ mod layers;
 mod layout;
 mod listing;
 mod manifest;
+mod output;
 mod plan;
 mod run;
 mod session;

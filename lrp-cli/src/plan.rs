@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::job::ModelJob;
 use crate::layers::print_json;
 use crate::manifest::{LayerRecord, title};
+use crate::output::say;
 use crate::session::{Loaded, Prepared};
 use crate::table;
 
@@ -34,13 +35,13 @@ pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
             record.origin.clone().unwrap_or_else(|| "fixed behaviour".to_owned()),
         ]);
     }
-    table::print(&listing);
-    println!();
+    table::print(&listing)?;
+    say!("")?;
     let hidden =
         if hidden > 0 { format!("; {hidden} more with fixed behaviour (--all shows them)") } else { String::new() };
-    println!("{} on {}{hidden}", title(&prepared.recipe), loaded.path.display());
+    say!("{} on {}{hidden}", title(&prepared.recipe), loaded.path.display())?;
     if prepared.resolved.times_input {
-        println!("the relevance at the input is multiplied with the input");
+        say!("the relevance at the input is multiplied with the input")?;
     }
     loaded.print_notes();
     Ok(())

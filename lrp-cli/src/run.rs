@@ -53,7 +53,7 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
     if recipes.is_empty() {
         recipes.push((title(recipe), recipe.clone()));
     }
-    let inputs = job::inputs(&[], recipe)?;
+    let inputs = job::inputs(None, recipe)?;
     let job = CompareJob {
         model: ModelJob::for_inputs(None, recipe, &inputs)?,
         inputs,
@@ -66,7 +66,7 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
 }
 
 fn run_explanation(recipe: Recipe, how: HowArgs, output: OutputArgs) -> Result<(), Failure> {
-    let inputs = job::inputs(&[], &recipe)?;
+    let inputs = job::inputs(None, &recipe)?;
     let job = ExplainJob {
         model: ModelJob::for_inputs(None, &recipe, &inputs)?,
         inputs,
@@ -81,7 +81,7 @@ fn run_explanation(recipe: Recipe, how: HowArgs, output: OutputArgs) -> Result<(
 pub fn explain(args: ExplainArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
     job::limit_threads(args.how.threads)?;
-    let inputs = job::inputs(&args.input, &recipe)?;
+    let inputs = job::inputs(Some(&args.input), &recipe)?;
     let job = ExplainJob {
         model: ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?,
         inputs,
@@ -96,7 +96,8 @@ pub fn explain(args: ExplainArgs) -> Result<(), Failure> {
 pub fn compare(args: CompareArgs) -> Result<(), Failure> {
     job::limit_threads(args.how.threads)?;
     if !args.title.is_empty() && args.title.len() != args.recipe.len() {
-        let message = format!("{} titles for {} recipes", args.title.len(), args.recipe.len());
+        let plural = if args.title.len() == 1 { "" } else { "s" };
+        let message = format!("{} title{plural} for {} recipes", args.title.len(), args.recipe.len());
         return Err(Failure::user(message, "give one --title for each -r, or none"));
     }
     let mut recipes = Vec::new();
@@ -106,7 +107,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Failure> {
     }
     // What the first recipe says of the model and its input counts where flags are silent.
     let Some((_, first)) = recipes.first() else { return Err(Failure::plain("no recipe is given")) };
-    let inputs = job::inputs(&args.input, first)?;
+    let inputs = job::inputs(Some(&args.input), first)?;
     let job = CompareJob {
         model: ModelJob::for_inputs(Some(&args.model), first, &inputs)?,
         inputs,

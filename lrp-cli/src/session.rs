@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use lrp_config::{Recipe, Resolved, Target as Wanted};
 use lrp_core::{Error, Model, Plan, Scalar, Target};
-use lrp_onnx::{Import, Options};
+use lrp_onnx::{ErrorKind, Import, Options};
 
 use crate::failure::Failure;
+use crate::input;
 use crate::job::ModelJob;
+use crate::output::report;
 
 /// A model, as imported.
 pub struct Loaded<T: Scalar> {
@@ -25,20 +27,27 @@ pub struct Loaded<T: Scalar> {
 impl<T: Scalar> Loaded<T> {
     /// Reads the model; what the user should know about it goes to standard error.
     pub fn new(job: &ModelJob) -> Result<Self, Failure> {
-        let options = Options { sample_shape: job.sample_shape.clone() };
-        let import = lrp_onnx::load::<T>(&job.path, &options).map_err(|e| Failure::plain(e.to_string()))?;
+        let import = import::<T>(job)?;
         let model = Arc::new(import.model.clone());
         let labels = match &job.labels {
             Some(path) => read_labels(path)?,
             None => Vec::new(),
         };
-        Ok(Self { path: job.path.clone(), import, model, labels })
+        let loaded = Self { path: job.path.clone(), import, model, labels };
+        if let Some(path) = job.labels.as_ref().filter(|_| loaded.labels.len() != loaded.classes()) {
+            let (labels, classes) = (loaded.labels.len(), loaded.classes());
+            return Err(Failure::user(
+                format!("'{}' has {labels} labels, '{}' has {classes} outputs", path.display(), loaded.path.display()),
+                "give one label on a line, in the order of the model's outputs",
+            ));
+        }
+        Ok(loaded)
     }
 
     /// Prints the importer's notes.
     pub fn print_notes(&self) {
         for note in &self.import.notes {
-            eprintln!("note: {note}");
+            report(format_args!("note: {note}\n"));
         }
     }
 
@@ -97,6 +106,32 @@ impl<T: Scalar> Loaded<T> {
     }
 }
 
+/// Imports the model. Where it leaves axes open and the user states no shape, that of the first array is tried.
+fn import<T: Scalar>(job: &ModelJob) -> Result<Import<T>, Failure> {
+    let options = Options { sample_shape: job.sample_shape.clone() };
+    lrp_onnx::load::<T>(&job.path, &options).or_else(|error| {
+        let example = match &job.sample_shape {
+            None if matches!(error.kind, ErrorKind::Input { .. }) => job.example.as_deref(),
+            _ => None,
+        };
+        let Some(shape) = example.and_then(input::sample_shape) else { return Err(import_failure(&error)) };
+        lrp_onnx::load::<T>(&job.path, &Options { sample_shape: Some(shape) }).map_err(|_| import_failure(&error))
+    })
+}
+
+/// An error of the importer, with a way out where its message has none.
+fn import_failure(error: &lrp_onnx::Error) -> Failure {
+    match &error.kind {
+        ErrorKind::Io(_) => Failure::user(error, "give an ONNX file with -m, or path = \"…\" under [model]"),
+        ErrorKind::NotOnnx(_) => Failure::user(error, "give a file as torch.onnx.export or tf2onnx write it"),
+        ErrorKind::Unsupported { .. } => Failure::user(
+            error,
+            "export the model with operators that are supported, or add these: CONTRIBUTING.md, \"Add an operator\"",
+        ),
+        _ => Failure::plain(error),
+    }
+}
+
 fn read_labels(path: &Path) -> Result<Vec<String>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Failure::user(
@@ -104,7 +139,8 @@ fn read_labels(path: &Path) -> Result<Vec<String>, Failure> {
             "give a text file with one label on a line",
         )
     })?;
-    Ok(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
+    // An empty line within is a class without a name: leaving it out would shift all that follow.
+    Ok(text.trim_end().lines().map(|line| line.trim().to_owned()).collect())
 }
 
 /// A recipe resolved for a model, with every rule prepared.
@@ -137,12 +173,21 @@ impl<T: Scalar> Prepared<T> {
     }
 }
 
-/// An error of the forward pass on inputs that were read without one.
+/// What [`Error::NotFinite`] calls the relevance at the input.
+pub const RELEVANCE: &str = "the relevance at the input";
+
+/// An error of the forward pass or the walk on inputs that were read without one.
 pub fn forward_failure(error: &Error) -> Failure {
     match error {
+        Error::NotFinite { place, .. } if place == RELEVANCE => Failure::user(
+            error,
+            "a denominator came too close to zero: choose larger stabilizers in the recipe, or use --precision f64; \
+             lrp check shows the layer",
+        ),
         Error::NotFinite { .. } => Failure::user(
             error,
-            "the input is finite, so the model overflows on it: check its preprocessing ([input] mean and std), or use --precision f64",
+            "the input is finite, so the model overflows on it: check its preprocessing ([input] mean and std), or use \
+             --precision f64",
         ),
         _ => Failure::plain(error),
     }

@@ -2,6 +2,9 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use crate::failure::Failure;
+use crate::output::say;
+
 /// A table with these headings; columns named in `right` are aligned to the right.
 pub fn table(headings: &[&str], right: &[&str]) -> Table {
     let mut table = Table::new();
@@ -18,10 +21,8 @@ pub fn table(headings: &[&str], right: &[&str]) -> Table {
 }
 
 /// Prints a table without trailing spaces.
-pub fn print(table: &Table) {
-    for line in table.lines() {
-        println!("{}", line.trim_end());
-    }
+pub fn print(table: &Table) -> Result<(), Failure> {
+    table.lines().try_for_each(|line| say!("{}", line.trim_end()))
 }
 
 /// `[N, 1, 28, 28]` as `N×1×28×28`, given the sample shape.

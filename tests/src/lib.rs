@@ -1,6 +1,17 @@
 //! Support for the tests: random networks and tensors, and the comparison of tensors.
 
 pub mod network;
+pub mod program;
+pub mod which_rule;
+
+/// The code blocks of the guides are tested as documentation.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../CONTRIBUTING.md")]
+    struct Contributing;
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+}
 
 use lrp_core::{Scalar, Tensor};
 
