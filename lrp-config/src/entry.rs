@@ -12,7 +12,7 @@ use crate::format::Assign;
 use crate::names::NameGlob;
 use crate::origin::Place;
 use crate::reader::KeySpans;
-use crate::rule_spec::Unbuildable;
+use crate::rule_spec::{Domain, Unbuildable};
 use crate::source::Source;
 use crate::suggest::closest;
 use crate::values::OneOrMany;
@@ -48,11 +48,10 @@ impl Entry {
                 return Err(self.no_match(model));
             }
         }
-        if !self.assign.rule.get_ref().goes_beyond_affine() {
-            let misfits: Vec<_> = selected.iter().filter(|(_, _, kind)| !is_affine(*kind)).collect();
-            if !misfits.is_empty() {
-                return Err(self.misfit(misfits.iter().map(|(_, node, kind)| described(node, *kind))));
-            }
+        let domain = self.assign.rule.get_ref().domain();
+        let misfits: Vec<_> = selected.iter().filter(|(_, _, kind)| !domain.contains(*kind)).collect();
+        if !misfits.is_empty() {
+            return Err(self.misfit(misfits.iter().map(|(_, node, kind)| described(node, *kind))));
         }
         Ok(selected.into_iter().map(|(id, _, _)| id).collect())
     }
@@ -88,7 +87,7 @@ impl Entry {
         match (&self.assign.ops, &self.assign.names) {
             (Some(ops), _) => ops.get_ref().0.iter().any(|ops| ops.contains(kind)),
             // `classifier.*` has activations among its nodes: a rule for affine operators does not mean those.
-            (None, Some(_)) => self.assign.rule.get_ref().goes_beyond_affine() || is_affine(kind),
+            (None, Some(_)) => self.assign.rule.get_ref().domain().contains(kind),
             (None, None) => kind.group() == Group::Weighted,
         }
     }
@@ -120,9 +119,10 @@ impl Entry {
                 return problem.help(hint(globs, &nodes));
             }
             // There are nodes of this name, but the rule means none of them.
+            let domain = self.assign.rule.get_ref().domain();
             let misfits = model.nodes().filter_map(|(_, node)| Some((node, node.kind()?)));
             let mut misfits = misfits
-                .filter(|(node, kind)| !is_affine(*kind) && globs.iter().any(|glob| glob.matches(&node.name)))
+                .filter(|(node, kind)| !domain.contains(*kind) && globs.iter().any(|glob| glob.matches(&node.name)))
                 .map(|(node, kind)| described(node, kind))
                 .peekable();
             if self.assign.ops.is_none() && self.assign.layers.is_none() && misfits.peek().is_some() {
@@ -149,10 +149,16 @@ impl Entry {
 
     fn misfit(&self, nodes: impl Iterator<Item = String>) -> Diagnostic {
         let nodes: Vec<String> = nodes.collect();
-        let rule = self.assign.rule.get_ref().name();
+        let rule = self.assign.rule.get_ref();
+        let (meant, help) = match rule.domain() {
+            Domain::Products => ("products of two activations", "`ops = \"product\"` selects those"),
+            Domain::Affine | Domain::All => (
+                "affine operators",
+                "activations, pooling and structural operators take pass, gradient, guided-backprop or deconvnet",
+            ),
+        };
         let message =
-            format!("the rule '{rule}' is for affine operators, and the entry addresses {}", nodes.join(", "));
-        let help = "activations, pooling and structural operators take pass, gradient, guided-backprop or deconvnet";
+            format!("the rule '{}' is for {meant}, and the entry addresses {}", rule.name(), nodes.join(", "));
         self.at(self.assign.rule.span(), message).label("not for these").help(help)
     }
 
@@ -171,10 +177,6 @@ fn globs(assign: &Assign) -> Option<&[NameGlob]> {
 
 fn described<T: Scalar>(node: &Node<T>, kind: Kind) -> String {
     format!("'{}' ({kind})", node.name)
-}
-
-fn is_affine(kind: Kind) -> bool {
-    matches!(kind.group(), Group::Weighted | Group::Weightless)
 }
 
 /// What may have been meant by globs that match none of these names.

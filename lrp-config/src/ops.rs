@@ -7,7 +7,15 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest::choices;
 
-const GROUPS: [Group; 5] = [Group::Weighted, Group::Weightless, Group::Activation, Group::Winner, Group::Structural];
+const GROUPS: [Group; 7] = [
+    Group::Weighted,
+    Group::Weightless,
+    Group::Activation,
+    Group::Winner,
+    Group::Structural,
+    Group::Product,
+    Group::Normalization,
+];
 
 /// Every name that `ops` takes, kinds first.
 static NAMES: LazyLock<Vec<&'static str>> =

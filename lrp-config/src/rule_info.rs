@@ -117,6 +117,16 @@ const RULES: &[RuleInfo] = &[
         summary: "epsilon for operators without weights of their own; their default",
         source: "–",
     },
+    RuleInfo {
+        name: "product",
+        parameters: &[Parameter {
+            name: "factors",
+            default: "\"gate\"",
+            doc: "who takes the relevance: \"gate\" (all to the signal, nothing to its gate) or \"uniform\" (half to each)",
+        }],
+        summary: "for products of two activations, such as squeeze-and-excitation gates",
+        source: "gate: Arras et al. 2017; uniform: Achtibat et al. 2024",
+    },
     RuleInfo { name: "gradient", parameters: &[], summary: "the plain gradient", source: "–" },
     RuleInfo {
         name: "guided-backprop",

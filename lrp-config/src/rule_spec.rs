@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use lrp_core::operator::{Group, Kind};
 use lrp_core::{Rule, Scalar};
 use lrp_rules::{BiasMode, EpsilonValue, ParameterError};
 use serde::Deserialize;
@@ -37,6 +38,8 @@ pub(crate) enum RuleSpec {
     Pass(NoKeys),
     /// LRP-ε for operators without weights of their own, residual sums among them.
     Norm(NormKeys),
+    /// Products of two activations: who takes the relevance.
+    Product(ProductKeys),
     /// The plain gradient.
     Gradient(NoKeys),
     /// At activations: the gradient where input and gradient are positive.
@@ -160,6 +163,15 @@ pub(crate) struct NormKeys {
     residual: Residual,
 }
 
+/// Keys of `product`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProductKeys {
+    /// How relevance is divided between the factors. Default: `"gate"`.
+    #[serde(default)]
+    factors: Factors,
+}
+
 /// For rules without parameters.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -213,6 +225,26 @@ impl From<Residual> for lrp_rules::Residual {
             Residual::Equal => lrp_rules::Residual::Equal,
             Residual::SkipOnly => lrp_rules::Residual::SkipOnly,
             Residual::BranchOnly => lrp_rules::Residual::BranchOnly,
+        }
+    }
+}
+
+/// `factors = …`: how a product of two activations divides relevance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Factors {
+    /// All of it to the signal, nothing to the gate.
+    #[default]
+    Gate,
+    /// Half to each.
+    Uniform,
+}
+
+impl From<Factors> for lrp_rules::Factors {
+    fn from(factors: Factors) -> Self {
+        match factors {
+            Factors::Gate => lrp_rules::Factors::Gate,
+            Factors::Uniform => lrp_rules::Factors::Uniform,
         }
     }
 }
@@ -322,6 +354,7 @@ impl RuleSpec {
             }
             RuleSpec::Pass(_) => Arc::new(lrp_rules::Pass),
             RuleSpec::Norm(keys) => Arc::new(lrp_rules::Norm::new(keys.stabilizer, keys.residual.into())?),
+            RuleSpec::Product(keys) => Arc::new(lrp_rules::Product::new(keys.factors.into())),
             RuleSpec::Gradient(_) => Arc::new(lrp_rules::Gradient),
             RuleSpec::GuidedBackprop(_) => Arc::new(lrp_rules::GuidedBackprop),
             RuleSpec::Deconvnet(_) => Arc::new(lrp_rules::Deconvnet),
@@ -341,15 +374,44 @@ impl RuleSpec {
             RuleSpec::ZBox(_) => "z-box",
             RuleSpec::Pass(_) => "pass",
             RuleSpec::Norm(_) => "norm",
+            RuleSpec::Product(_) => "product",
             RuleSpec::Gradient(_) => "gradient",
             RuleSpec::GuidedBackprop(_) => "guided-backprop",
             RuleSpec::Deconvnet(_) => "deconvnet",
         }
     }
 
-    /// Whether the rule has a meaning at operators that are not affine.
-    pub fn goes_beyond_affine(&self) -> bool {
-        matches!(self, RuleSpec::Pass(_) | RuleSpec::Gradient(_) | RuleSpec::GuidedBackprop(_) | RuleSpec::Deconvnet(_))
+    /// The operators that the rule has a meaning for.
+    pub fn domain(&self) -> Domain {
+        match self {
+            RuleSpec::Pass(_) | RuleSpec::Gradient(_) | RuleSpec::GuidedBackprop(_) | RuleSpec::Deconvnet(_) => {
+                Domain::All
+            }
+            RuleSpec::Product(_) => Domain::Products,
+            _ => Domain::Affine,
+        }
+    }
+}
+
+/// The operators that a rule has a meaning for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// Those with weights, and sums, means and the like.
+    Affine,
+    /// Products of two activations.
+    Products,
+    /// Every operator.
+    All,
+}
+
+impl Domain {
+    /// Whether operators of this kind are meant.
+    pub fn contains(self, kind: Kind) -> bool {
+        match self {
+            Domain::Affine => matches!(kind.group(), Group::Weighted | Group::Weightless),
+            Domain::Products => kind.group() == Group::Product,
+            Domain::All => true,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod nets;
 use lrp_config::{Recipe, RecipeError};
 use lrp_core::Model;
 use miette::Diagnostic as _;
-use nets::{cnn, mlp, recipe};
+use nets::{cnn, gated, mlp, recipe};
 
 /// What is said about a recipe (its first line, `schema = 1`, is added) before it has met a model.
 fn reading(text: &str) -> String {
@@ -47,9 +47,23 @@ fn unknown_keys() {
 }
 
 #[test]
+fn a_rule_for_products_meets_something_else() {
+    assert_eq!(
+        resolving(&mlp(), "[[assign]]\nlayers = 0\nrule = 'product'"),
+        "test.toml:6:8: the rule 'product' is for products of two activations, and the entry addresses 'fc0' (dense) \
+         (`ops = \"product\"` selects those)"
+    );
+    assert_eq!(
+        resolving(&gated(), "[[assign]]\nops = 'mul'\nrule = 'epsilon'"),
+        "test.toml:6:8: the rule 'epsilon' is for affine operators, and the entry addresses 'gated' (mul) (activations, \
+         pooling and structural operators take pass, gradient, guided-backprop or deconvnet)"
+    );
+}
+
+#[test]
 fn misspelt_rules() {
-    let all = "zero, epsilon, gamma, alpha-beta, z-plus, w-square, flat, z-box, pass, norm, gradient, guided-backprop, \
-               deconvnet";
+    let all = "zero, epsilon, gamma, alpha-beta, z-plus, w-square, flat, z-box, pass, norm, product, gradient, \
+               guided-backprop, deconvnet";
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'epsilonn', epsilon = 1 }"),
         format!("test.toml:3:17: there is no rule 'epsilonn' (did you mean 'epsilon'? There are: {all})")

@@ -4,7 +4,7 @@
 mod nets;
 
 use lrp_core::{Model, Plan};
-use nets::{branches, cnn, mlp, nodes_with, recipe, rules};
+use nets::{branches, cnn, gated, mlp, nodes_with, recipe, rules};
 
 /// The nodes that an entry with these selectors gives its rule, `flat`, to. Everything else gets `epsilon`.
 fn selected(model: &Model<f64>, selectors: &str) -> Vec<String> {
@@ -132,6 +132,24 @@ fn activations_take_rules_that_mean_something_there() {
     assert_eq!(nodes_with(&cnn, &resolved, "guided-backprop"), ["/features/relu1/Relu"]);
     assert_eq!(nodes_with(&cnn, &resolved, "pass"), ["/classifier/Relu"]);
     Plan::new(cnn.into(), &resolved.assignment()).unwrap();
+}
+
+#[test]
+fn products_take_a_rule_of_their_own() {
+    let model = gated();
+    let shown = |ops: &str, rule: &str| {
+        let text = format!("[[assign]]\nrule = 'zero'\n[[assign]]\n{ops}\nrule = {rule}");
+        let resolved = recipe(&text).unwrap().resolve(&model).unwrap();
+        Plan::new(model.clone().into(), &resolved.assignment()).unwrap();
+        rules(&model, &resolved)[1].clone()
+    };
+    assert_eq!(shown("ops = 'product'", "'product'"), "gated: product { factors = \"gate\" }");
+    let uniform = "{ type = 'product', factors = 'uniform' }";
+    assert_eq!(shown("ops = 'mul'", uniform), "gated: product { factors = \"uniform\" }");
+    // Of the nodes of these names, the rule means the product.
+    assert_eq!(shown("names = '*gate*'", uniform), "gated: product { factors = \"uniform\" }");
+    let untouched = recipe("[[assign]]\nrule = 'zero'").unwrap().resolve(&model).unwrap();
+    assert_eq!(rules(&model, &untouched), ["signal: zero", "end: zero"]);
 }
 
 #[test]

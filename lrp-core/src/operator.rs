@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::rule::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
 
@@ -61,6 +62,32 @@ kinds! {
     Tanh = "tanh", Activation;
     /// Limit to an interval (ReLU6 among them).
     Clip = "clip", Activation;
+    /// `x·σ(x)` (swish).
+    Silu = "silu", Activation;
+    /// `x·hard-sigmoid(x)`.
+    HardSwish = "hard-swish", Activation;
+    /// A sigmoid of three straight pieces.
+    HardSigmoid = "hard-sigmoid", Activation;
+    /// `x·Φ(x)`, exact or by its tanh approximation.
+    Gelu = "gelu", Activation;
+    /// `x` for `x ≥ 0`, `α(eˣ − 1)` below.
+    Elu = "elu", Activation;
+    /// `ln(1 + eˣ)`.
+    Softplus = "softplus", Activation;
+    /// The error function.
+    Erf = "erf", Activation;
+    /// Product of two activations.
+    Mul = "mul", Product;
+    /// Layer normalisation.
+    LayerNorm = "layer-norm", Normalization;
+    /// Enlargement or reduction by interpolation.
+    Resize = "resize", Weightless;
+    /// Enlargement or reduction by copying the nearest element.
+    ResizeNearest = "resize-nearest", Structural;
+    /// A part of a tensor (slice, split).
+    Slice = "slice", Structural;
+    /// Elements picked by constant indices.
+    Gather = "gather", Structural;
     /// Concatenation.
     Concat = "concat", Structural;
     /// Flatten, reshape, squeeze and unsqueeze.
@@ -94,6 +121,10 @@ pub enum Group {
     Winner,
     /// Moves elements around: routes relevance exactly.
     Structural,
+    /// Multiplies activations: the gated signal takes all relevance, or each factor its part.
+    Product,
+    /// Centres and scales by statistics of the input: LRP-ε with the scale taken as a constant.
+    Normalization,
 }
 
 impl Group {
@@ -105,16 +136,41 @@ impl Group {
             Group::Activation => "activation",
             Group::Winner => "winner",
             Group::Structural => "structural",
+            Group::Product => "product",
+            Group::Normalization => "normalization",
         }
     }
+}
 
-    /// What happens to relevance at such an operator when no rule was assigned, in a word.
-    pub fn default_behaviour(self) -> &'static str {
+/// What happens to relevance at an operator to which no rule was assigned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fixed {
+    /// Nothing: a rule is needed.
+    RuleNeeded,
+    /// It is passed on unchanged.
+    Pass,
+    /// It goes to the element that won.
+    Winner,
+    /// It follows the elements.
+    Route,
+    /// The operator has a behaviour of its own, in [`Operator::propagate`], which is called this in listings.
+    Own {
+        /// In a word or two.
+        name: &'static str,
+        /// Which recorded activations it reads.
+        needs: Needs,
+    },
+}
+
+impl Fixed {
+    /// The name used in listings.
+    pub fn name(self) -> &'static str {
         match self {
-            Group::Weighted | Group::Weightless => "(rule needed)",
-            Group::Activation => "pass",
-            Group::Winner => "winner takes all",
-            Group::Structural => "route",
+            Fixed::RuleNeeded => "(rule needed)",
+            Fixed::Pass => "pass",
+            Fixed::Winner => "winner takes all",
+            Fixed::Route => "route",
+            Fixed::Own { name, .. } => name,
         }
     }
 }
@@ -168,6 +224,27 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
     /// (padding, say), one number per sample. Affine operators leave this to their rule.
     fn constant_share(&self, r: &Tensor<T>) -> Vec<f64> {
         vec![0.0; samples(r)]
+    }
+
+    /// What happens to relevance here when no rule was assigned: the operator's fixed behaviour. Affine operators have none;
+    /// they always need a rule.
+    fn fixed(&self) -> Fixed {
+        match self.kind().group() {
+            Group::Weighted | Group::Weightless => Fixed::RuleNeeded,
+            Group::Activation => Fixed::Pass,
+            Group::Winner => Fixed::Winner,
+            Group::Structural | Group::Product | Group::Normalization => Fixed::Route,
+        }
+    }
+
+    /// The fixed behaviour of operators that are [`Fixed::Own`]: redistributes `r` and books what does not arrive.
+    fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        Propagated::lossless(self.vjp(io, r))
+    }
+
+    /// For a product: which input is the gate, where that is known.
+    fn gate_input(&self) -> Option<usize> {
+        None
     }
 
     /// Whether the output is known to have no negative element, given what is known of the inputs.

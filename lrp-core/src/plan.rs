@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::graph::{Body, Model, NodeId};
-use crate::operator::{Io, batch_of};
+use crate::operator::{Fixed, Io, batch_of};
 use crate::record::Record;
 use crate::rule::{Layer, Needs, PreparedRule, Propagated, Rule};
 use crate::scalar::Scalar;
@@ -31,10 +31,8 @@ pub struct Plan<T: Scalar> {
 pub(crate) enum Step<T: Scalar> {
     /// Inputs and constants: relevance ends here.
     End,
-    /// The fixed behaviour of activations: relevance is passed on unchanged.
-    Pass,
-    /// The fixed behaviour of structural operators and max pooling: relevance follows the elements.
-    Route,
+    /// The operator's fixed behaviour.
+    Fixed(Fixed),
     /// A rule.
     Rule { name: String, prepared: Box<dyn PreparedRule<T>> },
 }
@@ -68,10 +66,7 @@ impl<T: Scalar> Plan<T> {
                     unassigned.push(format!("'{}' ({})", node.name, op.kind()));
                     Step::End
                 }
-                (Body::Operator(op), None) => match op.kind().group() {
-                    crate::operator::Group::Activation => Step::Pass,
-                    _ => Step::Route,
-                },
+                (Body::Operator(op), None) => Step::Fixed(op.fixed()),
             };
             steps.push(step);
         }
@@ -100,9 +95,7 @@ impl<T: Scalar> Plan<T> {
     pub fn behaviour(&self, id: NodeId) -> String {
         match &self.steps[id.index()] {
             Step::End => "–".to_owned(),
-            Step::Pass | Step::Route => {
-                self.model.node(id).kind().map_or("–", |k| k.group().default_behaviour()).to_owned()
-            }
+            Step::Fixed(fixed) => fixed.name().to_owned(),
             Step::Rule { name, .. } => name.clone(),
         }
     }
@@ -160,14 +153,15 @@ impl<T: Scalar> Plan<T> {
                 }
                 end
             }
-            Step::Pass => Propagated::lossless(vec![r.clone()]),
-            Step::Route => {
-                let op = self.model.node(id).op();
-                let routed = op.map_or_else(Vec::new, |op| op.vjp(io, r));
-                let mut routed = Propagated::lossless(routed);
-                routed.bias = op.map_or_else(Vec::new, |op| op.constant_share(r));
-                routed
-            }
+            Step::Fixed(fixed) => match (self.model.node(id).op(), fixed) {
+                (Some(op), Fixed::Own { .. }) => op.propagate(io, r),
+                (Some(op), Fixed::Route | Fixed::Winner) => {
+                    let mut routed = Propagated::lossless(op.vjp(io, r));
+                    routed.bias = op.constant_share(r);
+                    routed
+                }
+                _ => Propagated::lossless(vec![r.clone()]),
+            },
             Step::Rule { prepared, .. } => prepared.propagate(io, r),
         }
     }
@@ -197,8 +191,11 @@ impl<T: Scalar> std::fmt::Debug for Plan<T> {
 
 fn needs<T: Scalar>(model: &Model<T>, steps: &[Step<T>], id: NodeId) -> Needs {
     match &steps[id.index()] {
-        Step::End | Step::Pass => Needs::NOTHING,
-        Step::Route => Needs { inputs: model.node(id).op().is_some_and(|op| op.vjp_needs_inputs()), output: false },
+        Step::Fixed(Fixed::Own { needs, .. }) => *needs,
+        Step::Fixed(Fixed::Route | Fixed::Winner) => {
+            Needs { inputs: model.node(id).op().is_some_and(|op| op.vjp_needs_inputs()), output: false }
+        }
+        Step::End | Step::Fixed(_) => Needs::NOTHING,
         Step::Rule { prepared, .. } => prepared.needs(),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Floating-point numbers are computed in `f64`. No result is made before its size was charged to a [`Budget`].
 
-use ndarray::{ArrayD, Axis, IxDyn, Slice};
+use ndarray::{ArrayD, Axis, IxDyn};
 
 use crate::error::Problem;
 use crate::proto::NodeProto;
@@ -88,6 +88,8 @@ impl Evaluation<'_> {
             "Expand" => self.expand()?,
             "Where" => self.choose()?,
             "ReduceProd" => self.product()?,
+            "QuantizeLinear" => self.quantize()?,
+            "DequantizeLinear" => self.dequantize()?,
             "Add" => self.binary(i64::checked_add, |a, b| a + b)?,
             "Sub" => self.binary(i64::checked_sub, |a, b| a - b)?,
             "Mul" => self.binary(i64::checked_mul, |a, b| a * b)?,
@@ -244,35 +246,10 @@ impl Evaluation<'_> {
     }
 
     fn slice(&mut self) -> Result<Array, Problem> {
-        let needed = |list: Option<Vec<i64>>, what: &str| {
-            list.ok_or_else(|| Problem::invalid(format!("it does not say where its {what} are")))
-        };
-        let starts = needed(self.list(1, "starts")?, "starts")?;
-        let ends = needed(self.list(2, "ends")?, "ends")?;
-        let all: Vec<i64> = (0..length(starts.len())).collect();
-        let axes = self.list(3, "axes")?.unwrap_or(all);
-        let steps = self.list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
-        if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
-            return Err(Problem::invalid("its starts, ends, axes and steps are not equally many"));
-        }
         let mut x = self.array(0)?;
-        for (((&start, &end), &axis_), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-            let shape = x.shape().to_vec();
-            let axis = axis(axis_, shape.len())?;
-            let len = length(shape.get(axis).copied().unwrap_or(0));
-            let from_end = |v: i64| if v < 0 { v.saturating_add(len) } else { v };
-            if step == 0 || step == i64::MIN {
-                return Err(Problem::invalid(format!("it slices in steps of {step}")));
-            }
-            // ndarray's negative steps go through the range from its end; ONNX's from `start` down to above `end`.
-            let (low, high) = if step > 0 {
-                (from_end(start).clamp(0, len), from_end(end).clamp(0, len))
-            } else {
-                (from_end(end).saturating_add(1).clamp(0, len), from_end(start).saturating_add(1).clamp(0, len))
-            };
-            let bounds = |v: i64| isize::try_from(v).unwrap_or(0);
-            let slice = Slice::new(bounds(low), Some(bounds(high.max(low))), bounds(step));
-            x = each!(x, a => a.slice_axis(Axis(axis), slice).to_owned());
+        let slices = sliced(x.shape(), |index, name| self.list(index, name))?;
+        for (axis, picked) in slices {
+            x = each!(x, a => a.select(Axis(axis), &picked));
         }
         Ok(x)
     }
@@ -341,6 +318,53 @@ impl Evaluation<'_> {
                 Array::Int(ArrayD::from_elem(shape, product))
             }
         })
+    }
+
+    /// `(x − zero point) · scale`, by one scale or one for each index of an axis.
+    fn dequantize(&mut self) -> Result<Array, Problem> {
+        let x = self.array(0)?.into_floats();
+        let (scale, zero) = self.quantization(x.shape())?;
+        Ok(Array::Float((x - zero) * scale))
+    }
+
+    /// `x / scale`, rounded to even, plus the zero point, within the range of the zero point's type.
+    fn quantize(&mut self) -> Result<Array, Problem> {
+        let x = self.array(0)?.into_floats();
+        let (scale, zero) = self.quantization(x.shape())?;
+        let range = match self.inputs.get(2).and_then(Option::as_ref) {
+            Some(zero) => zero.dtype().and_then(DType::range),
+            None => DType::U8.range(),
+        };
+        let (low, high) = range.ok_or_else(|| Problem::unsupported("it quantizes to a type that is not supported"))?;
+        let value = (x / scale).mapv(f64::round_ties_even) + zero;
+        Ok(Array::Int(value.mapv(|v| v.clamp(low, high) as i64)))
+    }
+
+    /// Scale and zero point, in shapes that broadcast to `shape`.
+    fn quantization(&mut self, shape: &[usize]) -> Result<(ArrayD<f64>, ArrayD<f64>), Problem> {
+        if self.node.int("block_size").unwrap_or(0) != 0 {
+            return Err(Problem::unsupported("with a scale for each of several blocks"));
+        }
+        let has_zero = self.inputs.get(2).is_some_and(Option::is_some);
+        let mut parameter = |index: usize| -> Result<ArrayD<f64>, Problem> {
+            let values = self.array(index)?.into_floats();
+            let mut along = vec![1; shape.len()];
+            if values.len() != 1 {
+                let axis = axis(self.node.int("axis").unwrap_or(1), shape.len())?;
+                if shape.get(axis) != Some(&values.len()) {
+                    return Err(Problem::invalid(format!(
+                        "its scale or zero point does not fit axis {axis} of {shape:?}"
+                    )));
+                }
+                if let Some(slot) = along.get_mut(axis) {
+                    *slot = values.len();
+                }
+            }
+            values.into_shape_with_order(along).map_err(|_| Problem::invalid("its scale or zero point has no shape"))
+        };
+        let scale = parameter(1)?;
+        let zero = if has_zero { parameter(2)? } else { ArrayD::zeros(vec![1; shape.len()]) };
+        Ok((scale, zero))
     }
 
     fn unary(&mut self, ints: fn(i64) -> Option<i64>, floats: fn(f64) -> f64) -> Result<Array, Problem> {
@@ -490,6 +514,87 @@ pub(crate) fn unsqueezed(input: &[usize], axes: &[i64]) -> Result<Vec<usize>, Pr
     Ok(shape)
 }
 
+/// The Slice operator: along which axes it picks what. `list` reads an input that is an attribute in old operator sets.
+pub(crate) fn sliced(
+    shape: &[usize],
+    list: impl Fn(usize, &str) -> Result<Option<Vec<i64>>, Problem>,
+) -> Result<Vec<(usize, Vec<usize>)>, Problem> {
+    let needed = |index: usize, name: &str| {
+        list(index, name)?.ok_or_else(|| Problem::invalid(format!("it does not say where its {name} are")))
+    };
+    let (starts, ends) = (needed(1, "starts")?, needed(2, "ends")?);
+    let axes = list(3, "axes")?.unwrap_or_else(|| (0..length(starts.len())).collect());
+    let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
+        return Err(Problem::invalid("its starts, ends, axes and steps are not equally many"));
+    }
+    let mut slices: Vec<(usize, Vec<usize>)> = Vec::new();
+    for (((&start, &end), &along), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
+        let along = axis(along, shape.len())?;
+        if slices.iter().any(|(a, _)| *a == along) {
+            return Err(Problem::invalid(format!("it slices axis {along} twice")));
+        }
+        slices.push((along, stepped(start, end, step, shape.get(along).copied().unwrap_or(0))?));
+    }
+    Ok(slices)
+}
+
+/// The positions from `start` to before `end` in steps of `step`, on an axis of this length.
+fn stepped(start: i64, end: i64, step: i64, len: usize) -> Result<Vec<usize>, Problem> {
+    let from_end = |v: i64| if v < 0 { v.saturating_add(length(len)) } else { v };
+    let bound = |v: i64| usize::try_from(v.clamp(0, length(len))).unwrap_or(0);
+    let stride = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX).max(1);
+    match step {
+        0 => Err(Problem::invalid("it slices in steps of 0")),
+        1.. => Ok((bound(from_end(start))..bound(from_end(end))).step_by(stride).collect()),
+        // From `start` down to above `end`.
+        _ => {
+            let above = |v: i64| bound(from_end(v).saturating_add(1));
+            Ok((above(end)..above(start)).rev().step_by(stride).collect())
+        }
+    }
+}
+
+/// The lengths that the Split operator divides an axis into: as given, or `parts` equal ones, of which the last may be
+/// shorter.
+pub(crate) fn split_lengths(len: usize, given: Option<&[i64]>, parts: usize) -> Result<Vec<usize>, Problem> {
+    let lengths: Option<Vec<usize>> = match given {
+        Some(given) => given.iter().map(|&n| usize::try_from(n).ok()).collect(),
+        None => {
+            let each = len.div_ceil(parts.max(1)).max(1);
+            Some((0..parts.min(len)).map(|i| len.saturating_sub(i * each).min(each)).collect())
+        }
+    };
+    let total = lengths.as_ref().and_then(|l| l.iter().try_fold(0usize, |sum, &n| sum.checked_add(n)));
+    match lengths {
+        Some(lengths) if total == Some(len) && lengths.len() == parts => Ok(lengths),
+        _ => Err(Problem::invalid(format!(
+            "it splits an axis of length {len} into {parts} parts of {}",
+            given.map_or_else(|| "equal length".to_owned(), |g| format!("{g:?}"))
+        ))),
+    }
+}
+
+/// The Split operator on a constant.
+pub(crate) fn split(
+    node: &NodeProto,
+    inputs: &[Option<Constant>],
+    budget: &mut Budget,
+) -> Result<Vec<Constant>, Problem> {
+    let mut evaluation = Evaluation { node, inputs, budget };
+    let x = evaluation.array(0)?;
+    let axis = axis(node.int("axis").unwrap_or(0), x.shape().len())?;
+    let len = x.shape().get(axis).copied().unwrap_or(0);
+    let lengths = split_lengths(len, evaluation.list(1, "split")?.as_deref(), node.output.len())?;
+    let mut start = 0;
+    let parts = lengths.into_iter().map(|n| {
+        let picked: Vec<usize> = (start..start + n).collect();
+        start += n;
+        each!(&x, a => a.select(Axis(axis), &picked)).into()
+    });
+    Ok(parts.collect())
+}
+
 /// The shape that two shapes broadcast to.
 pub(crate) fn joint_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
     let rank = a.len().max(b.len());
@@ -512,7 +617,8 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, Problem> {
         .ok_or_else(|| Problem::invalid(format!("axis {axis} does not exist in a tensor of rank {rank}")))
 }
 
-fn index(i: i64, len: usize) -> Result<usize, Problem> {
+/// A position on an axis; negative ones count from the end.
+pub(crate) fn index(i: i64, len: usize) -> Result<usize, Problem> {
     let from_start = if i < 0 { i.saturating_add(length(len)) } else { i };
     usize::try_from(from_start)
         .ok()

@@ -1,14 +1,15 @@
 //! The graph while it is being imported: what the passes rewrite before it becomes a [`Model`].
 //!
-//! It differs from the model in three ways: its node ids are plain indices, a final softmax may still be in it, and a
-//! node can remember what it was made from ([`Origin`]) so that a pass can make it anew with other parameters.
+//! It differs from the model in three ways: its node ids are plain indices, operators may be in it that are only known as
+//! parts of something larger ([`Loose`]), and a node can remember what it was made from ([`Origin`]) so that a pass can
+//! recognise it, or make it anew with other parameters.
 
 use std::sync::Arc;
 
 use lrp_core::graph::Builder;
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Kind, Operator};
-use lrp_core::ops::{Conv, Dense, Pad, Scale};
+use lrp_core::ops::{Conv, Dense, Function, LayerNorm, Pad, Scale};
 use lrp_core::{Model, NodeId, OperatorError, Scalar, Tensor};
 
 use crate::error::{ErrorKind, UnsupportedNode};
@@ -36,8 +37,33 @@ pub(crate) enum Body<T: Scalar> {
     Input,
     Constant(Tensor<T>),
     Operator(Arc<dyn Operator<T>>, Origin<T>),
-    /// Softmax or LogSoftmax at the end of the model; only [`cut_softmax`](crate::passes) can take it away.
+    /// Has to be taken away by a pass.
+    Loose(Loose),
+}
+
+/// An operator that has no relevance behaviour by itself. What no pass takes away is reported as not supported.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Loose {
+    /// Softmax or LogSoftmax, which is cut from the end of the model.
     Softmax(&'static str),
+    /// One activation divided by another.
+    Quotient,
+    /// An activation to this power.
+    Power(f64),
+    /// The square root of an activation.
+    SquareRoot,
+}
+
+impl Loose {
+    /// Its ONNX operator, and what about it is not supported.
+    fn report(self) -> (&'static str, &'static str) {
+        match self {
+            Loose::Softmax(op_type) => (op_type, "only at the end of a model"),
+            Loose::Quotient => ("Div", "one activation divided by another is known in layer normalisation only"),
+            Loose::Power(_) => ("Pow", "powers of activations are known in layer normalisation and GELU only"),
+            Loose::SquareRoot => ("Sqrt", "roots of activations are known in layer normalisation only"),
+        }
+    }
 }
 
 /// What an operator was made from, where a pass needs more of it than the trait `Operator` offers.
@@ -49,9 +75,53 @@ pub(crate) enum Origin<T: Scalar> {
     Conv(Convolution),
     Pad(Arc<Pad>),
     BatchNorm(Arc<Scale<T>>),
-    /// A sum with a constant: the operator's bias, and a weight of one.
-    Shift,
+    Scale(Constants<T>),
     Transpose(Vec<usize>),
+    Activation(Function),
+    /// A sum of activations.
+    Sum,
+    /// The first input without the second.
+    Difference,
+    /// A mean over these axes (counted from the batch, ascending), which keep length one.
+    Mean(Vec<usize>),
+    LayerNorm(Normalization<T>),
+}
+
+/// A product with a constant, a sum with a constant, or both: `weight ⊙ x + bias`, as every sample sees them.
+#[derive(Debug, Clone)]
+pub(crate) struct Constants<T: Scalar> {
+    pub weight: Option<Tensor<T>>,
+    pub bias: Option<Tensor<T>>,
+}
+
+impl<T: Scalar> Constants<T> {
+    /// The operator on inputs of this sample shape.
+    ///
+    /// # Errors
+    /// When a constant does not broadcast to it.
+    pub fn build(&self, input: &[usize]) -> Result<Scale<T>, OperatorError> {
+        Scale::new(self.weight.clone(), self.bias.clone(), input)
+    }
+}
+
+/// Layer normalisation over the last axes.
+#[derive(Debug, Clone)]
+pub(crate) struct Normalization<T: Scalar> {
+    /// How many axes.
+    pub axes: usize,
+    pub gamma: Vec<T>,
+    pub beta: Option<Vec<T>>,
+    pub epsilon: T,
+}
+
+impl<T: Scalar> Normalization<T> {
+    /// The operator on inputs of this sample shape.
+    ///
+    /// # Errors
+    /// When sizes disagree.
+    pub fn build(&self, input: &[usize]) -> Result<LayerNorm<T>, OperatorError> {
+        LayerNorm::new(self.axes, self.gamma.clone(), self.beta.clone(), self.epsilon, input)
+    }
 }
 
 /// A dense layer as the file states it. Its weights still lie in the file.
@@ -195,9 +265,9 @@ impl<T: Scalar> Graph<T> {
     /// The finished model.
     ///
     /// # Errors
-    /// When a softmax is left, or the model does not depend on its inputs.
+    /// When something [`Loose`] is left, or the model does not depend on its inputs.
     pub fn into_model(self) -> Result<Model<T>, ErrorKind> {
-        let mut softmax = Vec::new();
+        let mut loose = Vec::new();
         let mut builder = Builder::new();
         let mut ids: Vec<NodeId> = Vec::new();
         let mut output = None;
@@ -207,9 +277,10 @@ impl<T: Scalar> Graph<T> {
                 Body::Input => builder.input(node.name, &node.shape),
                 Body::Constant(value) => builder.constant(node.name, value),
                 Body::Operator(op, _) => builder.add_shared(node.name, op, &inputs).map_err(ErrorKind::Model)?,
-                Body::Softmax(op_type) => {
-                    let reason = "only at the end of a model".to_owned();
-                    softmax.push(UnsupportedNode { node: node.name.clone(), op_type: op_type.to_owned(), reason });
+                Body::Loose(kind) => {
+                    let (op_type, reason) = kind.report();
+                    let (op_type, reason) = (op_type.to_owned(), reason.to_owned());
+                    loose.push(UnsupportedNode { node: node.name.clone(), op_type, reason });
                     builder.input(node.name, &node.shape)
                 }
             };
@@ -218,8 +289,8 @@ impl<T: Scalar> Graph<T> {
                 output = Some(id);
             }
         }
-        if !softmax.is_empty() {
-            return Err(ErrorKind::Unsupported { nodes: softmax });
+        if !loose.is_empty() {
+            return Err(ErrorKind::Unsupported { nodes: loose });
         }
         let output = output.ok_or_else(|| ErrorKind::Graph("the graph has no output".into()))?;
         builder.finish(output).map_err(ErrorKind::Model)
@@ -253,9 +324,15 @@ impl<T: Scalar> Rewrite<T> {
         self.graph.nodes.get(self.id(old))
     }
 
-    /// Puts the next old node into the new graph as it is.
-    pub fn keep(&mut self, mut node: Node<T>) {
+    /// An old node with the ids of the new graph as its inputs.
+    pub fn moved(&self, mut node: Node<T>) -> Node<T> {
         node.inputs.iter_mut().for_each(|i| *i = self.id(*i));
+        node
+    }
+
+    /// Puts the next old node into the new graph as it is.
+    pub fn keep(&mut self, node: Node<T>) {
+        let node = self.moved(node);
         self.replace(node);
     }
 
@@ -268,6 +345,11 @@ impl<T: Scalar> Rewrite<T> {
     /// Lets an earlier old node's value stand for the next old node.
     pub fn alias(&mut self, old: usize) {
         self.map.push(self.id(old));
+    }
+
+    /// Lets a node of the new graph stand for the next old node.
+    pub fn alias_to(&mut self, id: usize) {
+        self.map.push(id);
     }
 
     /// The new graph, and what was changed.

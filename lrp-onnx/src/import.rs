@@ -9,12 +9,12 @@ use std::collections::{BinaryHeap, HashMap};
 use lrp_core::Scalar;
 use lrp_core::kernels::window::MAX_VOLUME;
 
-use crate::consteval::{Budget, evaluate, shape_of};
+use crate::consteval::{Budget, evaluate, shape_of, split};
 use crate::error::{ErrorKind, Problem, UnsupportedNode, shown};
 use crate::file::External;
 use crate::graph::{Body, Graph, Node};
 use crate::names::Names;
-use crate::ops::{Context, Value, translator};
+use crate::ops::{Context, Tables, Value, translator};
 use crate::passes;
 use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::tensor::{Constant, DType, MAX_RANK, volume};
@@ -75,6 +75,7 @@ pub(crate) fn read<T: Scalar>(
         output,
         graph: Graph::default(),
         names: Names::of(&proto.node),
+        tables: Tables::default(),
         values: HashMap::new(),
         unsupported: Vec::new(),
         budget: Budget::for_file(file_size),
@@ -101,11 +102,20 @@ fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> 
     Ok(opset)
 }
 
-/// The name of the output that is explained: the first.
+/// The name of the output that is explained: the first that does not hold integers (a class, say). Where that is a list of
+/// maps from class to probability, as scikit-learn's exporter writes it, the probabilities that they are made of.
 fn output<'a>(proto: &'a GraphProto, notes: &mut Vec<String>) -> Result<&'a str, ErrorKind> {
-    let mut names = proto.output.iter().map(|o| o.name.as_str());
-    let first = names.next().ok_or_else(|| ErrorKind::Graph("the graph has no output".into()))?;
-    let others: Vec<String> = names.map(|n| format!("'{}'", shown(n))).collect();
+    let is_integer = |o: &&ValueInfoProto| {
+        let tensor = o.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
+        tensor.is_some_and(|t| DType::from_code(t.elem_type).is_some_and(|d| !d.is_float()))
+    };
+    let chosen = proto.output.iter().find(|o| !is_integer(o)).or(proto.output.first());
+    let chosen = chosen.ok_or_else(|| ErrorKind::Graph("the graph has no output".into()))?;
+    let others = proto.output.iter().filter(|o| o.name != chosen.name);
+    let others: Vec<String> = others.map(|o| format!("'{}'", shown(&o.name))).collect();
+    // A list of maps from class to probability: what it is made of.
+    let maker = proto.node.iter().find(|n| n.op_type == "ZipMap" && n.output.contains(&chosen.name));
+    let first = maker.and_then(|n| n.input.first()).unwrap_or(&chosen.name);
     if !others.is_empty() {
         notes.push(format!(
             "the model has {} outputs; '{}' is explained, {} {} left out",
@@ -368,6 +378,7 @@ struct Walk<'a, T: Scalar> {
     output: &'a str,
     graph: Graph<T>,
     names: Names,
+    tables: Tables,
     /// What each tensor name stands for so far.
     values: HashMap<&'a str, Value>,
     unsupported: Vec<UnsupportedNode>,
@@ -402,31 +413,27 @@ impl<'a, T: Scalar> Walk<'a, T> {
         for &position in &self.order.nodes {
             let Some(node) = self.proto.node.get(position) else { continue };
             let name = self.names.of_node(node, position);
-            let value = match self.value(node, &name) {
-                Ok(value) => value,
+            let values = match self.outputs(node, &name) {
+                Ok(values) => values,
                 Err(Problem::Unsupported(reason)) => {
                     let domain = if node.domain.is_empty() { String::new() } else { format!("{}:", node.domain) };
                     let op_type = shown(&format!("{domain}{}", node.op_type));
                     self.unsupported.push(UnsupportedNode { node: shown(&name), op_type, reason });
-                    Value::Unknown
+                    Vec::new()
                 }
                 Err(Problem::Invalid(reason)) => {
                     return Err(ErrorKind::Node { node: shown(&name), op_type: shown(&node.op_type), reason });
                 }
             };
-            let (first, others) = match node.output.split_first() {
-                Some((first, others)) => (first, others),
-                None => continue,
-            };
-            self.values.insert(first, value);
-            // Further outputs are used only where they were refused already.
-            others.iter().for_each(|o| drop(self.values.insert(o, Value::Unknown)));
+            // Outputs that have no value are not used, or the node was refused.
+            let values = values.into_iter().chain(std::iter::repeat(Value::Unknown));
+            self.values.extend(node.output.iter().map(String::as_str).zip(values));
         }
         Ok(())
     }
 
-    /// What a node's first output is.
-    fn value(&mut self, node: &'a NodeProto, name: &str) -> Result<Value, Problem> {
+    /// What a node's outputs are; of those that are left out nothing is known.
+    fn outputs(&mut self, node: &'a NodeProto, name: &str) -> Result<Vec<Value>, Problem> {
         let inputs: Vec<Option<Value>> = node
             .input
             .iter()
@@ -434,7 +441,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
             .collect();
         let unknown = inputs.iter().flatten().any(|v| matches!(v, Value::Unknown | Value::UnknownConstant));
         let constant = !inputs.iter().flatten().any(|v| matches!(v, Value::Data(_) | Value::Unknown));
-        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+        let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
+        if !is_own && (node.domain.as_str(), node.op_type.as_str()) != ("ai.onnx.ml", "Scaler") {
             return Err(Problem::unsupported("an operator that is not part of ONNX"));
         }
         if self.opset < CHANGED.0 && CHANGED.1.contains(&node.op_type.as_str()) {
@@ -444,31 +452,52 @@ impl<'a, T: Scalar> Walk<'a, T> {
                 self.opset, CHANGED.0
             )));
         }
-        if let Some(used) = node.output.iter().skip(1).find(|o| self.order.is_used(o) || o.as_str() == self.output) {
-            return Err(Problem::unsupported(format!("its further output '{}' is used", shown(used))));
+        let used: Vec<bool> = node.output.iter().map(|o| self.order.is_used(o) || o.as_str() == self.output).collect();
+        if let Some((further, _)) = node.output.iter().zip(&used).skip(1).find(|(_, used)| **used)
+            && node.op_type != "Split"
+        {
+            return Err(Problem::unsupported(format!("its further output '{}' is used", shown(further))));
         }
         if constant {
             if unknown {
-                return Ok(Value::UnknownConstant);
+                return Ok(vec![Value::UnknownConstant; node.output.len()]);
             }
             let constants = inputs.into_iter().map(|v| if let Some(Value::Constant(c)) = v { Some(c) } else { None });
-            return evaluate(node, &constants.collect::<Vec<_>>(), &mut self.budget).map(Value::Constant);
+            let constants: Vec<_> = constants.collect();
+            let results = match node.op_type.as_str() {
+                "Split" => split(node, &constants, &mut self.budget)?,
+                _ => vec![evaluate(node, &constants, &mut self.budget)?],
+            };
+            return Ok(results.into_iter().map(Value::Constant).collect());
         }
         if node.op_type == "Shape" {
-            let Some(Some(Value::Data(id))) = inputs.first() else { return Ok(Value::UnknownConstant) };
+            let Some(Some(Value::Data(id))) = inputs.first() else { return Ok(vec![Value::UnknownConstant]) };
             let sample = self.graph.nodes.get(*id).map(|n| n.shape.as_slice()).unwrap_or_default();
-            return shape_of(node, &lrp_core::tensor::batch_shape(self.batch, sample)).map(Value::Constant);
+            return shape_of(node, &lrp_core::tensor::batch_shape(self.batch, sample))
+                .map(|c| vec![Value::Constant(c)]);
         }
         let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(""))?;
         if node.op_type.ends_with("Softmax") && !self.is_last(node) {
             return Err(Problem::unsupported("only at the end of a model"));
         }
         if unknown {
-            return Ok(Value::Unknown);
+            return Ok(Vec::new());
         }
         let name = self.names.unique(name);
-        let (opset, batch) = (self.opset, self.batch);
-        translate(&mut Context { graph: &mut self.graph, names: &mut self.names, node, name, inputs, opset, batch })
+        let mut context = Context {
+            graph: &mut self.graph,
+            names: &mut self.names,
+            tables: &mut self.tables,
+            node,
+            name,
+            inputs,
+            used,
+            further: Vec::new(),
+            opset: self.opset,
+            batch: self.batch,
+        };
+        let first = translate(&mut context)?;
+        Ok([vec![first], context.further].concat())
     }
 
     /// Whether nothing but changes of shape stands between a node and the model's output.
@@ -528,7 +557,7 @@ mod tests {
         let import = net.import().unwrap();
         assert_eq!((import.opset, import.producer.as_str()), (17, "pytorch 2.9"));
         assert_eq!((import.input_names, import.output_name.as_str()), (vec!["x".to_owned()], "t2"));
-        assert_eq!(import.passes.len(), 5);
+        assert_eq!(import.passes.len(), 13);
         assert!(import.notes.is_empty());
         assert_eq!(import.model.layers().len(), 2);
     }
@@ -604,6 +633,22 @@ mod tests {
     }
 
     #[test]
+    fn the_classes_that_scikit_learn_adds() {
+        let mut net = mlp();
+        net.op("Softmax", &["t2"], &[]);
+        net.op("ArgMax", &["t3"], &[]);
+        let mut class = input("t4", &[-1]);
+        class.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 7;
+        net.op("ZipMap", &["t3"], &[]);
+        let maps = net.graph().output.remove(0);
+        net.graph().output = vec![class, maps];
+        let import = net.import().unwrap();
+        assert_eq!(import.output_name, "t3");
+        assert!(import.notes[0].contains("2 outputs; 't3' is explained, 't4' is left out"), "{:?}", import.notes);
+        assert!(import.notes[1].contains("ends in Softmax"), "{:?}", import.notes);
+    }
+
+    #[test]
     fn broken_graphs_are_refused() {
         type Breaking = fn(&mut Net);
         let cases: [(Breaking, &str); 12] = [
@@ -631,12 +676,12 @@ mod tests {
     #[test]
     fn all_unsupported_nodes_are_reported_at_once() {
         let mut net = Net::new(&[4]);
-        let a = net.op("Erf", &["x"], &[]);
+        let a = net.op("Sinh", &["x"], &[]);
         let b = net.op("Relu", &[&a], &[]);
         let shape = net.op("Shape", &[&b], &[]);
         let size = net.op("Neg", &[&shape], &[]);
         let c = net.op("Reshape", &[&b, &size], &[]);
-        let d = net.op("Mul", &["x", "x"], &[]);
+        let d = net.op("MatMul", &["x", "x"], &[]);
         let e = net.op("Add", &[&c, &d], &[]);
         net.op("Custom", &[&e], &[]);
         net.graph().node[7].domain = "com.example".into();
@@ -644,7 +689,7 @@ mod tests {
             panic!("must fail")
         };
         let found: Vec<_> = nodes.iter().map(|n| (n.node.as_str(), n.op_type.as_str())).collect();
-        assert_eq!(found, [("erf0", "Erf"), ("mul5", "Mul"), ("custom7", "com.example:Custom")]);
+        assert_eq!(found, [("sinh0", "Sinh"), ("matmul5", "MatMul"), ("custom7", "com.example:Custom")]);
     }
 
     #[test]

@@ -61,6 +61,17 @@ impl DType {
         }
     }
 
+    /// The least and the largest number, of integers that weights are quantized to.
+    pub fn range(self) -> Option<(f64, f64)> {
+        match self {
+            DType::I8 => Some((-128.0, 127.0)),
+            DType::U8 => Some((0.0, 255.0)),
+            DType::I16 => Some((-32768.0, 32767.0)),
+            DType::U16 => Some((0.0, 65535.0)),
+            _ => None,
+        }
+    }
+
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
     }
@@ -164,6 +175,14 @@ impl Constant {
 
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// The type of its elements, if it is kept as the file has it.
+    pub fn dtype(&self) -> Option<DType> {
+        match self.data {
+            Data::Raw(dtype, _) => Some(dtype),
+            _ => None,
+        }
     }
 
     pub fn is_float(&self) -> bool {

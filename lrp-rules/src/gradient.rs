@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lrp_core::operator::{Affine, Io, Operator, apply_to_ones};
+use lrp_core::operator::{Affine, Group, Io, Operator, apply_to_ones};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::sums;
 use lrp_core::{Rule, RuleError, Scalar, Tensor};
@@ -63,12 +63,21 @@ impl<T: Scalar> PreparedRule<T> for OfOther<T> {
         let gradient = self.op.vjp(io, r);
         let mut result = Propagated::lossless(gradient);
         result.bias = self.op.constant_share(r);
-        // Elementwise: Σ R (1 − φ′), element by element. Operators that only move elements lose nothing.
-        if let [g] = result.relevance.as_slice()
-            && self.op.kind().group() == lrp_core::operator::Group::Activation
-        {
-            result.rule = sums(&(r - g));
+        match (self.op.kind().group(), result.relevance.as_slice()) {
+            // Σ R (1 − φ′), element by element.
+            (Group::Activation, [g]) => result.rule = sums(&(r - g)),
+            // Products and normalisations have no closed form but the difference.
+            (Group::Product | Group::Normalization, parts) => {
+                result.rule = parts.iter().fold(sums(r), |left, part| minus(left, &sums(part)));
+            }
+            // Operators that only move elements lose nothing.
+            _ => {}
         }
         result
     }
+}
+
+fn minus(mut account: Vec<f64>, amounts: &[f64]) -> Vec<f64> {
+    account.iter_mut().zip(amounts).for_each(|(left, amount)| *left -= amount);
+    account
 }

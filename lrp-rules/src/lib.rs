@@ -13,6 +13,7 @@
 //! | `z-box` | [`ZBox`] | Montavon et al. 2017, eq. 20 |
 //! | `pass` | [`Pass`] | – |
 //! | `norm` | [`Norm`] | `epsilon` without weights |
+//! | `product` | [`Product`] | Arras et al. 2017; Achtibat et al. 2024 |
 //! | `gradient` | [`Gradient`] | – |
 //! | `guided-backprop` | [`GuidedBackprop`] | Springenberg et al. 2015 |
 //! | `deconvnet` | [`Deconvnet`] | Zeiler and Fergus 2014 |
@@ -31,6 +32,7 @@ mod guided_backprop;
 mod norm;
 mod parameter;
 mod pass;
+mod product;
 mod quotient;
 mod signs;
 mod w_square;
@@ -49,6 +51,7 @@ pub use guided_backprop::GuidedBackprop;
 pub use norm::{Norm, Residual};
 pub use parameter::ParameterError;
 pub use pass::Pass;
+pub use product::{Factors, Product};
 pub use w_square::WSquare;
 pub use z_box::ZBox;
 pub use z_plus::ZPlus;

@@ -2,9 +2,10 @@
 //! that shrink block by block.
 
 use lrp_core::kernels::window::WindowSpec;
+use lrp_core::operator::Kind;
 use lrp_core::ops::{
-    Activation, Add, AvgPool, Concat, Conv, ConvTranspose, Dense, Function, MaxPool, Mean, Pad, PadMode, Reshape,
-    Scale, Transpose,
+    Activation, Add, AvgPool, Broadcast, Concat, Conv, ConvTranspose, Dense, Function, LayerNorm, MaxPool, Mean, Mul,
+    Pad, PadMode, Reshape, Resize, Scale, Select, Taps, Transpose,
 };
 use lrp_core::{Builder, Model, NodeId, Scalar, Tensor};
 use proptest::prelude::*;
@@ -33,6 +34,16 @@ pub enum Block {
     Pad,
     /// A product and a sum with a constant.
     Scale,
+    /// Channels scaled by a gate computed from their means (squeeze and excitation).
+    Gate,
+    /// The value times another convolution of it: no factor is a gate.
+    Product,
+    /// Layer normalisation over all axes of a sample.
+    LayerNorm,
+    /// Every other position from the second on, backwards.
+    Slice { channels: bool },
+    /// Positions repeated, or interpolated.
+    Resize { nearest: bool },
     /// Channels and positions swapped and back again around a dense layer over positions.
     Mixer,
 }
@@ -69,10 +80,12 @@ pub struct Allow {
     pub any_activation: bool,
     /// Blocks that contain sums, scalings and normalisations (with `false` only convolution, pooling and concatenation).
     pub weightless: bool,
+    /// Products of activations and normalisations by statistics of the input, on which LRP-0 is not gradient × input.
+    pub products: bool,
 }
 
 /// Everything.
-pub const ANYTHING: Allow = Allow { biases: true, any_activation: true, weightless: true };
+pub const ANYTHING: Allow = Allow { biases: true, any_activation: true, weightless: true, products: true };
 
 fn block(allow: Allow) -> BoxedStrategy<Block> {
     let conv = (1..4usize, 1..4usize, 1..3usize, 0..2usize, 1..3usize, any::<bool>()).prop_map(
@@ -95,13 +108,24 @@ fn block(allow: Allow) -> BoxedStrategy<Block> {
     if !allow.weightless {
         return plain.boxed();
     }
-    prop_oneof![
+    let weightless = prop_oneof![
         5 => plain,
         2 => any::<bool>().prop_map(|subtract| Block::Residual { subtract }),
         1 => Just(Block::BatchNorm),
         1 => Just(Block::Pad),
         1 => Just(Block::Scale),
+        1 => any::<bool>().prop_map(|channels| Block::Slice { channels }),
+        1 => any::<bool>().prop_map(|nearest| Block::Resize { nearest }),
         1 => Just(Block::Mixer),
+    ];
+    if !allow.products {
+        return weightless.boxed();
+    }
+    prop_oneof![
+        8 => weightless,
+        1 => Just(Block::Gate),
+        1 => Just(Block::Product),
+        1 => Just(Block::LayerNorm),
     ]
     .boxed()
 }
@@ -282,6 +306,60 @@ impl<T: Scalar> Build<'_, T> {
                 let bias = self.net.biases.then(|| self.random.tensor(&constant, -0.5, 0.5));
                 let scale = Scale::new(Some(weight), bias, &shape).expect("sizes fit");
                 self.op("scale", scale, &[x])
+            }
+            Block::Gate => {
+                let axes: Vec<usize> = (2..=shape.len()).collect();
+                let mean = self.op("mean", Mean::new(&axes, true, &shape).expect("axes exist"), &[x]);
+                let spec = WindowSpec::new(&vec![1; rank]);
+                let gate = self.conv(mean, channels, &spec, 1).expect("a pointwise convolution fits");
+                let sigmoid = Activation::new(Function::Sigmoid, &self.shape(gate)).expect("fits");
+                let gate = self.op("sigmoid", sigmoid, &[gate]);
+                let spread = Broadcast::new(&self.shape(gate), &shape).expect("axes of length one");
+                let gate = self.op("broadcast", spread, &[gate]);
+                self.op("mul", Mul::new(Some(1), &shape).expect("fits"), &[x, gate])
+            }
+            Block::Product => {
+                let y = self.same_conv(x, channels);
+                self.op("mul", Mul::new(None, &shape).expect("fits"), &[x, y])
+            }
+            Block::LayerNorm => {
+                let n = shape.iter().product();
+                let gamma = self.random.numbers(n, 0.5, 2.0);
+                let beta = self.bias(n);
+                let norm = LayerNorm::new(shape.len(), gamma, beta, T::of(1e-3), &shape).expect("sizes fit");
+                self.op("layer-norm", norm, &[x])
+            }
+            Block::Slice { channels: along_channels } => {
+                let axis = if along_channels { 1 } else { shape.len() };
+                let length = shape[axis - 1];
+                let slice = Select::slice(axis, length - 1, -2, length.div_ceil(2), &shape).expect("within the axis");
+                self.op("slice", slice, &[x])
+            }
+            Block::Resize { nearest } => {
+                if shape[1] > 6 {
+                    return x;
+                }
+                if nearest {
+                    let indices: Vec<Vec<usize>> = shape
+                        .iter()
+                        .enumerate()
+                        .map(|(a, &d)| (0..d).flat_map(|i| vec![i; a.min(1) + 1]).collect())
+                        .collect();
+                    let copies = Select::new(Kind::ResizeNearest, String::new(), &indices, &shape).expect("within");
+                    return self.op("resize-nearest", copies, &[x]);
+                }
+                // Points in the middle between neighbours are added along every spatial axis.
+                let along = |d: usize| -> Vec<Taps<T>> {
+                    let half = T::of(0.5);
+                    let between = |i: usize| {
+                        if i % 2 == 0 { vec![(i / 2, T::one())] } else { vec![(i / 2, half), (i / 2 + 1, half)] }
+                    };
+                    (0..2 * d - 1).map(between).collect()
+                };
+                let same = (0..channels).map(|c| vec![(c, T::one())]).collect();
+                let axes: Vec<Vec<Taps<T>>> =
+                    std::iter::once(same).chain(shape[1..].iter().map(|&d| along(d))).collect();
+                self.op("resize", Resize::new(&axes, &shape).expect("within"), &[x])
             }
             Block::Mixer => {
                 let mut permutation: Vec<usize> = (0..=rank + 1).collect();

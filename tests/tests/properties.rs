@@ -107,7 +107,7 @@ proptest! {
 
     /// Property 1: LRP-0 everywhere on a ReLU network is gradient × input, biases present.
     #[test]
-    fn zero_everywhere_is_gradient_times_input(net in nets(Allow { any_activation: false, ..ANYTHING })) {
+    fn zero_everywhere_is_gradient_times_input(net in nets(Allow { any_activation: false, products: false, ..ANYTHING })) {
         let x = net.inputs::<f64>(2, -1.0, 1.0);
         let plan = everywhere(&net, Zero::new(BiasMode::Absorb));
         let lrp = explain(&plan, &x);
@@ -130,7 +130,7 @@ proptest! {
 
     /// Property 3: γ → ∞ is α1β0 where z > 0.
     #[test]
-    fn gamma_approaches_alpha1_beta0(net in nets(Allow { any_activation: false, biases: true, weightless: false })) {
+    fn gamma_approaches_alpha1_beta0(net in nets(Allow { any_activation: false, biases: true, weightless: false, products: false })) {
         let model: Model<f64> = net.build();
         let (gamma, ab): (Shared<f64>, Shared<f64>) = (
             Arc::new(Gamma::new(1e9, 0.0, BiasMode::Absorb).unwrap()),
@@ -166,7 +166,7 @@ proptest! {
     /// Property 5: without biases and stabilizers, conserving rules hand on exactly what they get, but for what the books name as
     /// lost to dead denominators.
     #[test]
-    fn conserving_rules_conserve(net in nets(Allow { biases: false, ..ANYTHING }), which in 0..7usize) {
+    fn conserving_rules_conserve(net in nets(Allow { biases: false, products: false, ..ANYTHING }), which in 0..7usize) {
         let rule = conserving(which);
         let model = Arc::new(net.build());
         let zero: Shared<f64> = Arc::new(Zero::new(BiasMode::Absorb));

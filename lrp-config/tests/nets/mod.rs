@@ -4,7 +4,7 @@
 
 use lrp_config::{Recipe, RecipeError, Resolved};
 use lrp_core::kernels::window::WindowSpec;
-use lrp_core::ops::{Activation, Add, Conv, Dense, Function, MaxPool, Mean, Reshape};
+use lrp_core::ops::{Activation, Add, Conv, Dense, Function, MaxPool, Mean, Mul, Reshape};
 use lrp_core::{Builder, Model, NodeId, Tensor};
 
 type Net = Builder<f64>;
@@ -72,6 +72,17 @@ pub fn branches() -> Model<f64> {
     let b1 = dense(&mut net, "b1", x, 2);
     let sum = net.add("sum", Add::new(2, &[2]).unwrap(), &[a2, b1]).unwrap();
     net.finish(sum).unwrap()
+}
+
+/// A dense layer whose output is multiplied with a gate, and another dense layer.
+pub fn gated() -> Model<f64> {
+    let mut net = Net::new();
+    let x = net.input("x", &[2]);
+    let signal = dense(&mut net, "signal", x, 2);
+    let gate = net.add("gate", Activation::new(Function::Sigmoid, &[2]).unwrap(), &[x]).unwrap();
+    let product = net.add("gated", Mul::new(Some(1), &[2]).unwrap(), &[signal, gate]).unwrap();
+    let end = dense(&mut net, "end", product, 2);
+    net.finish(end).unwrap()
 }
 
 /// Reads a recipe whose file is called `test.toml`; `schema` is put in front.

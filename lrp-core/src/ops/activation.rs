@@ -27,6 +27,47 @@ pub enum Function {
         /// Upper limit, +∞ for none.
         high: f64,
     },
+    /// `x·σ(x)`.
+    Silu,
+    /// `x·min(max(x/6 + 1/2, 0), 1)`.
+    HardSwish,
+    /// `min(max(αx + β, 0), 1)`.
+    HardSigmoid {
+        /// Slope.
+        alpha: f64,
+        /// Value at zero.
+        beta: f64,
+    },
+    /// `x·Φ(x)` with the normal distribution function Φ.
+    Gelu {
+        /// Whether Φ is approximated by a tanh.
+        tanh: bool,
+    },
+    /// `x` for `x ≥ 0`, `alpha·(eˣ − 1)` below.
+    Elu {
+        /// Scale on the negative side.
+        alpha: f64,
+    },
+    /// `ln(1 + eˣ)`.
+    Softplus,
+    /// The error function.
+    Erf,
+}
+
+/// `√(2/π)`, and the cubic coefficient of GELU's tanh approximation (Hendrycks and Gimpel 2016).
+const GELU_TANH: (f64, f64) = (0.797_884_560_802_865_4, 0.044_715);
+
+fn erf<T: Scalar>(x: T) -> T {
+    T::of(libm::erf(x.wide()))
+}
+
+fn sigmoid<T: Scalar>(x: T) -> T {
+    (T::one() + (-x).exp()).recip()
+}
+
+/// `min(max(αx + β, 0), 1)`.
+fn hard_sigmoid<T: Scalar>(x: T, alpha: f64, beta: f64) -> T {
+    (T::of(alpha) * x + T::of(beta)).max(T::zero()).min(T::one())
 }
 
 impl Function {
@@ -41,9 +82,26 @@ impl Function {
                     x
                 }
             }
-            Function::Sigmoid => (T::one() + (-x).exp()).recip(),
+            Function::Sigmoid => sigmoid(x),
             Function::Tanh => x.tanh(),
             Function::Clip { low, high } => x.max(T::of(low)).min(T::of(high)),
+            Function::Silu => x * sigmoid(x),
+            Function::HardSwish => x * hard_sigmoid(x, 1.0 / 6.0, 0.5),
+            Function::HardSigmoid { alpha, beta } => hard_sigmoid(x, alpha, beta),
+            Function::Gelu { tanh: false } => {
+                T::of(0.5) * x * (T::one() + erf(x * T::of(std::f64::consts::FRAC_1_SQRT_2)))
+            }
+            Function::Gelu { tanh: true } => T::of(0.5) * x * (T::one() + gelu_inner(x).tanh()),
+            Function::Elu { alpha } => {
+                if x < T::zero() {
+                    T::of(alpha) * x.exp_m1()
+                } else {
+                    x
+                }
+            }
+            // ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|), which cannot overflow.
+            Function::Softplus => crate::tensor::pos(x) + (-x.abs()).exp().ln_1p(),
+            Function::Erf => erf(x),
         }
     }
 
@@ -68,8 +126,45 @@ impl Function {
                 T::one() - y * y
             }
             Function::Clip { low, high } => step(x >= T::of(low) && x <= T::of(high)),
+            Function::Silu => {
+                let y = sigmoid(x);
+                y * (T::one() + x * (T::one() - y))
+            }
+            Function::HardSwish => {
+                let gate = hard_sigmoid(x, 1.0 / 6.0, 0.5);
+                let inside = x > T::of(-3.0) && x < T::of(3.0);
+                gate + if inside { x / T::of(6.0) } else { T::zero() }
+            }
+            Function::HardSigmoid { alpha, beta } => {
+                let line = T::of(alpha) * x + T::of(beta);
+                step(line > T::zero() && line < T::one()) * T::of(alpha)
+            }
+            Function::Gelu { tanh: false } => {
+                let density = (-x * x * T::of(0.5)).exp() * T::of(0.398_942_280_401_432_7);
+                T::of(0.5) * (T::one() + erf(x * T::of(std::f64::consts::FRAC_1_SQRT_2))) + x * density
+            }
+            Function::Gelu { tanh: true } => {
+                let t = gelu_inner(x).tanh();
+                let slope = T::of(GELU_TANH.0) * (T::one() + T::of(3.0 * GELU_TANH.1) * x * x);
+                T::of(0.5) * (T::one() + t + x * (T::one() - t * t) * slope)
+            }
+            Function::Elu { alpha } => {
+                if x > T::zero() {
+                    T::one()
+                } else {
+                    T::of(alpha) * x.exp()
+                }
+            }
+            Function::Softplus => sigmoid(x),
+            // 2/√π e^(−x²)
+            Function::Erf => T::of(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).exp(),
         }
     }
+}
+
+/// What GELU's approximation takes the tanh of.
+fn gelu_inner<T: Scalar>(x: T) -> T {
+    T::of(GELU_TANH.0) * (x + T::of(GELU_TANH.1) * x * x * x)
 }
 
 /// A function applied to every element.
@@ -90,8 +185,11 @@ impl Activation {
             Function::Clip { low, high } if low.is_nan() || high.is_nan() || low > high => {
                 Err(OperatorError::new(format!("the limits of a clip are out of order: {low} to {high}")))
             }
-            Function::LeakyRelu { alpha } if !alpha.is_finite() => {
-                Err(OperatorError::new(format!("the slope of a leaky ReLU is {alpha}")))
+            Function::LeakyRelu { alpha } | Function::Elu { alpha } if !alpha.is_finite() => {
+                Err(OperatorError::new(format!("alpha is {alpha}, which is no slope")))
+            }
+            Function::HardSigmoid { alpha, beta } if !alpha.is_finite() || !beta.is_finite() => {
+                Err(OperatorError::new(format!("a hard sigmoid with slope {alpha} and offset {beta}")))
             }
             _ => Ok(Self { function, shape: one(input) }),
         }
@@ -106,6 +204,13 @@ impl<T: Scalar> Operator<T> for Activation {
             Function::Sigmoid => Kind::Sigmoid,
             Function::Tanh => Kind::Tanh,
             Function::Clip { .. } => Kind::Clip,
+            Function::Silu => Kind::Silu,
+            Function::HardSwish => Kind::HardSwish,
+            Function::HardSigmoid { .. } => Kind::HardSigmoid,
+            Function::Gelu { .. } => Kind::Gelu,
+            Function::Elu { .. } => Kind::Elu,
+            Function::Softplus => Kind::Softplus,
+            Function::Erf => Kind::Erf,
         }
     }
 
@@ -134,7 +239,7 @@ impl<T: Scalar> Operator<T> for Activation {
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         match self.function {
-            Function::Relu | Function::Sigmoid => true,
+            Function::Relu | Function::Sigmoid | Function::HardSigmoid { .. } | Function::Softplus => true,
             Function::Clip { low, .. } if low >= 0.0 => true,
             Function::Clip { high, .. } if high < 0.0 => false,
             _ => inputs.iter().all(|&i| i),
@@ -144,6 +249,9 @@ impl<T: Scalar> Operator<T> for Activation {
     fn detail(&self) -> String {
         match self.function {
             Function::LeakyRelu { alpha } => format!("slope {alpha}"),
+            Function::Elu { alpha } => format!("alpha {alpha}"),
+            Function::HardSigmoid { alpha, beta } => format!("slope {alpha}, offset {beta}"),
+            Function::Gelu { tanh: true } => "tanh approximation".into(),
             Function::Clip { low, high } => format!("{low} to {high}"),
             _ => String::new(),
         }
@@ -162,9 +270,17 @@ mod tests {
             Function::Sigmoid,
             Function::Tanh,
             Function::Clip { low: -0.5, high: 2.0 },
+            Function::Silu,
+            Function::HardSwish,
+            Function::HardSigmoid { alpha: 0.2, beta: 0.5 },
+            Function::Gelu { tanh: false },
+            Function::Gelu { tanh: true },
+            Function::Elu { alpha: 0.7 },
+            Function::Softplus,
+            Function::Erf,
         ];
         for f in functions {
-            for x in [-3.0_f64, -0.7, -0.2, 0.3, 1.7, 2.5] {
+            for x in [-3.3_f64, -0.7, -0.2, 0.3, 1.7, 2.6, 3.4] {
                 let h = 1e-6;
                 let slope = (f.value(x + h) - f.value(x - h)) / (2.0 * h);
                 assert!((slope - f.derivative(x)).abs() < 1e-8, "{f:?} at {x}");

@@ -1,13 +1,24 @@
 //! Elementwise activations.
 
+use std::sync::Arc;
+
 use lrp_core::Scalar;
-use lrp_core::ops::{Activation, Function};
+use lrp_core::ops::{Activation, Add, Function, Mul};
 
 use super::{Context, Translated};
+use crate::error::Problem;
+use crate::graph::{Constants, Origin};
 
 fn elementwise<T: Scalar>(cx: &mut Context<'_, T>, function: Function) -> Translated {
     let x = cx.data(0)?;
-    cx.push(Activation::new(function, &cx.shape(x))?, &[x])
+    let op = Activation::new(function, &cx.shape(x))?;
+    cx.push_made_from(Arc::new(op), Origin::Activation(function), &[x])
+}
+
+/// An activation that this node needs besides its own operator.
+fn extra<T: Scalar>(cx: &mut Context<'_, T>, suffix: &str, function: Function, x: usize) -> Result<usize, Problem> {
+    let op = Activation::new(function, &cx.shape(x))?;
+    Ok(cx.push_extra_made_from(suffix, Arc::new(op), Origin::Activation(function), &[x]))
 }
 
 pub(super) fn relu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -24,6 +35,66 @@ pub(super) fn sigmoid<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 pub(super) fn tanh<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     elementwise(cx, Function::Tanh)
+}
+
+pub(super) fn elu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Elu { alpha: cx.node.float("alpha").unwrap_or(1.0) })
+}
+
+pub(super) fn erf<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Erf)
+}
+
+pub(super) fn softplus<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Softplus)
+}
+
+pub(super) fn hard_sigmoid<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let alpha = cx.node.float("alpha").unwrap_or(0.2);
+    // The file has a sixth as an f32.
+    let alpha = if (alpha - 1.0 / 6.0).abs() < 1e-7 { 1.0 / 6.0 } else { alpha };
+    elementwise(cx, Function::HardSigmoid { alpha, beta: cx.node.float("beta").unwrap_or(0.5) })
+}
+
+pub(super) fn hard_swish<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::HardSwish)
+}
+
+pub(super) fn gelu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    match cx.node.text("approximate").as_deref() {
+        None | Some("none") => elementwise(cx, Function::Gelu { tanh: false }),
+        Some("tanh") => elementwise(cx, Function::Gelu { tanh: true }),
+        Some(other) => Err(Problem::invalid(format!("it is approximated by '{other}'"))),
+    }
+}
+
+/// `x · tanh(softplus(x))`, of which the tanh is the gate.
+pub(super) fn mish<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let softplus = extra(cx, "softplus", Function::Softplus, x)?;
+    let gate = extra(cx, "tanh", Function::Tanh, softplus)?;
+    cx.push(Mul::new(Some(1), &cx.shape(x))?, &[x, gate])
+}
+
+/// A slope below zero for each channel: `relu(x) − slope · relu(−x)`, where one of the two is always zero. With one slope
+/// for all it is a leaky ReLU.
+pub(super) fn p_relu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let shape = cx.shape(x);
+    let slope = cx.per_sample(cx.constant(1)?, shape.len() + 1)?;
+    if let Some(first) = slope.first().copied()
+        && slope.iter().all(|&s| s == first)
+    {
+        return elementwise(cx, Function::LeakyRelu { alpha: first.wide() });
+    }
+    let minus_one = ndarray::arr0(-T::one()).into_dyn();
+    let above = extra(cx, "above", Function::Relu, x)?;
+    let turned = Constants { weight: Some(minus_one), bias: None };
+    let turned = cx.push_extra("turned", turned.build(&shape)?, &[x]);
+    let below = extra(cx, "below", Function::Relu, turned)?;
+    let sloped = Constants { weight: Some(slope.mapv(|s| -s)), bias: None };
+    let sloped = cx.push_extra("sloped", sloped.build(&shape)?, &[below]);
+    cx.push(Add::new(2, &shape)?, &[above, sloped])
 }
 
 /// Limits are attributes up to operator set 10 and inputs later; one that is left out does not limit.
@@ -57,6 +128,47 @@ mod tests {
         assert_eq!(one("Clip", &limits, 10), array![[-1.0, -0.5, 0.5, 6.0]].into_dyn());
         assert!((one("Tanh", &[], 17)[[0, 2]] - 0.5f64.tanh()).abs() < 1e-15);
         assert!((one("Sigmoid", &[], 17)[[0, 3]] - 1.0 / (1.0 + (-7f64).exp())).abs() < 1e-15);
+    }
+
+    #[test]
+    fn smooth_ones_by_hand() {
+        let x = array![[-2.0, 0.5]].into_dyn();
+        let one = |op: &str, attributes: &[(&str, Attr<'_>)]| {
+            let mut net = Net::new(&[2]).opset(20);
+            net.op(op, &["x"], attributes);
+            net.run(&x)
+        };
+        // As ONNX Runtime computes them, to six places.
+        for (op, attributes, expected) in [
+            ("Elu", &[("alpha", Attr::Float(2.0))][..], [-1.729329, 0.5]),
+            ("Erf", &[], [-0.995322, 0.520500]),
+            ("Gelu", &[], [-0.045500, 0.345731]),
+            ("Gelu", &[("approximate", Attr::Text("tanh"))], [-0.045402, 0.345714]),
+            ("HardSigmoid", &[], [0.1, 0.6]),
+            ("HardSigmoid", &[("alpha", Attr::Float(1.0 / 6.0))], [0.166667, 0.583333]),
+            ("HardSwish", &[], [-0.333333, 0.291667]),
+            ("Mish", &[], [-0.252501, 0.375245]),
+            ("Softplus", &[], [0.126928, 0.974077]),
+        ] {
+            let y = one(op, attributes);
+            assert!(y.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{op}: {y} and {expected:?}");
+        }
+        let mut net = Net::new(&[2]);
+        net.op("Gelu", &["x"], &[("approximate", Attr::Text("roughly"))]);
+        assert!(net.error().contains("approximated by 'roughly'"), "{}", net.error());
+    }
+
+    #[test]
+    fn slopes_for_each_channel() {
+        let x = array![[[-2.0, 4.0], [-2.0, 4.0]]].into_dyn();
+        let mut net = Net::new(&[2, 2]);
+        let slopes = net.floats(&[2, 1], &[0.5, -1.0]);
+        net.op("PRelu", &["x", &slopes], &[]);
+        assert_eq!(net.run(&x), array![[[-1.0, 4.0], [2.0, 4.0]]].into_dyn());
+        let mut net = Net::new(&[2, 2]);
+        let slopes = net.floats(&[2, 1], &[0.5, 0.5]);
+        net.op("PRelu", &["x", &slopes], &[]);
+        assert_eq!(crate::testing::kinds(&net.raw()), ["leaky-relu"]);
     }
 
     #[test]

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use lrp_core::ops::{Add, Broadcast, Scale};
+use lrp_core::ops::{Add, Broadcast, Mul};
 use lrp_core::{Scalar, Tensor};
 
 use super::{Context, Translated, Value};
 use crate::consteval::joint_shape;
 use crate::error::{Problem, Shape};
-use crate::graph::Origin;
+use crate::graph::{Constants, Loose, Origin};
 
-const PRODUCT: &str = "a product of two activations (a gate, say) has no relevance rule here yet";
 const QUOTIENT: &str = "something divided by an activation has no relevance rule";
 
 /// The two sides of a binary operator.
@@ -47,7 +46,7 @@ pub(super) fn sub<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     match sides(cx)? {
         Sides::Both(a, b) => {
             let (inputs, shape) = aligned(cx, &[a, b])?;
-            cx.push(Add::difference(&shape)?, &inputs)
+            cx.push_made_from(Arc::new(Add::difference(&shape)?), Origin::Difference, &inputs)
         }
         Sides::Right(x, c) => scale(cx, x, None, Some(c.mapv(|v| -v))),
         Sides::Left(x, c) => scale(cx, x, Some(minus_one()), Some(c)),
@@ -56,14 +55,21 @@ pub(super) fn sub<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 pub(super) fn mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     match sides(cx)? {
-        Sides::Both(..) => Err(Problem::unsupported(PRODUCT)),
+        Sides::Both(a, b) => {
+            let (inputs, shape) = aligned(cx, &[a, b])?;
+            cx.push(Mul::new(None, &shape)?, &inputs)
+        }
         Sides::Right(x, c) | Sides::Left(x, c) => scale(cx, x, Some(c), None),
     }
 }
 
 pub(super) fn div<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     match sides(cx)? {
-        Sides::Both(..) | Sides::Left(..) => Err(Problem::unsupported(QUOTIENT)),
+        Sides::Left(..) => Err(Problem::unsupported(QUOTIENT)),
+        Sides::Both(a, b) => {
+            let (inputs, shape) = aligned(cx, &[a, b])?;
+            cx.push_loose(Loose::Quotient, &inputs, shape)
+        }
         Sides::Right(_, c) if c.iter().any(|v| v.is_zero()) => Err(Problem::invalid("it divides by a zero")),
         Sides::Right(x, c) => scale(cx, x, Some(c.mapv(|v| v.recip())), None),
     }
@@ -72,6 +78,40 @@ pub(super) fn div<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 pub(super) fn neg<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     scale(cx, x, Some(minus_one()), None)
+}
+
+/// `(x − offset) · scale` for each feature, from ONNX's extension for classical machine learning.
+pub(super) fn scaler<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let list = |name: &str| cx.node.attribute(name).map(|a| a.floats.as_slice()).filter(|list| !list.is_empty());
+    let tensor = |list: &[f32]| ndarray::arr1(&list.iter().map(|&v| T::of(v.into())).collect::<Vec<T>>()).into_dyn();
+    let weight = list("scale").map(tensor);
+    let bias = match (list("offset").map(|o| tensor(o).mapv(|v| -v)), &weight) {
+        (Some(offset), Some(weight)) => {
+            joint_shape(offset.shape(), weight.shape())?;
+            Some(offset * weight)
+        }
+        (offset, _) => offset,
+    };
+    if weight.iter().chain(&bias).flatten().any(|v| !v.is_finite()) {
+        return Err(Problem::invalid("its offset or scale is not finite"));
+    }
+    scale(cx, x, weight, bias)
+}
+
+/// A constant power, known as a part of patterns only.
+pub(super) fn pow<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    match cx.constant(1)?.floats::<f64>().as_slice() {
+        [power] if *power == 1.0 => scale(cx, x, None, None),
+        [power] => cx.push_loose(Loose::Power(*power), &[x], cx.shape(x)),
+        powers => Err(Problem::unsupported(format!("with {} different powers", powers.len()))),
+    }
+}
+
+pub(super) fn sqrt<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    cx.push_loose(Loose::SquareRoot, &[x], cx.shape(x))
 }
 
 /// The sum of any number of activations and constants.
@@ -86,14 +126,16 @@ pub(super) fn sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         let (Value::Constant(constant), Some(first)) = (value, with_constants.first_mut()) else { continue };
         let constant = cx.per_sample(constant, rank)?;
         let (x, shape) = widened(cx, *first, constant.shape())?;
-        *first = cx.push_extra("constant", Scale::new(None, Some(constant), &shape)?, &[x]);
+        let constants = Constants { weight: None, bias: Some(constant) };
+        let op = Arc::new(constants.build(&shape)?);
+        *first = cx.push_extra_made_from("constant", op, Origin::Scale(constants), &[x]);
     }
     sum_of(cx, &with_constants)
 }
 
 fn sum_of<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Translated {
     let (inputs, shape) = aligned(cx, inputs)?;
-    cx.push(Add::new(inputs.len(), &shape)?, &inputs)
+    cx.push_made_from(Arc::new(Add::new(inputs.len(), &shape)?), Origin::Sum, &inputs)
 }
 
 /// `weight ⊙ x + bias`.
@@ -108,9 +150,9 @@ fn scale<T: Scalar>(
         shape = joint_shape(&shape, constant.shape())?;
     }
     let (x, shape) = widened(cx, x, &shape)?;
-    let origin = if weight.is_none() { Origin::Shift } else { Origin::Other };
-    let op = Scale::new(weight, bias, &shape)?;
-    cx.push_made_from(Arc::new(op), origin, &[x])
+    let constants = Constants { weight, bias };
+    let op = constants.build(&shape)?;
+    cx.push_made_from(Arc::new(op), Origin::Scale(constants), &[x])
 }
 
 fn minus_one<T: Scalar>() -> Tensor<T> {
@@ -204,6 +246,27 @@ mod tests {
         let y = net([1.0, 2.0, 1.0, 2.0]).run(&array![[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]].into_dyn());
         assert_eq!(y, array![[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]].into_dyn());
         assert!(net([1.0, 2.0, 3.0, 4.0]).error().contains("differs between the samples"));
+    }
+
+    #[test]
+    fn products_and_features() {
+        let mut net = Net::new(&[2, 1]);
+        let other = net.op("Transpose", &["x"], &[("perm", crate::testing::Attr::Ints(&[0, 2, 1]))]);
+        net.op("Mul", &["x", &other], &[]);
+        let y = net.run(&array![[[2.0], [3.0]]].into_dyn());
+        assert_eq!(y, array![[[4.0, 6.0], [6.0, 9.0]]].into_dyn());
+        let mut net = Net::new(&[2]);
+        net.op("Scaler", &["x"], &[]);
+        net.graph().node[0].domain = "ai.onnx.ml".into();
+        let list = |name: &str, floats: &[f32]| crate::proto::AttributeProto {
+            name: name.into(),
+            floats: floats.to_vec(),
+            ..Default::default()
+        };
+        net.graph().node[0].attribute = vec![list("offset", &[1.0, 2.0]), list("scale", &[2.0])];
+        assert_eq!(net.run(&array![[5.0, 5.0]].into_dyn()), array![[8.0, 6.0]].into_dyn());
+        net.graph().node[0].attribute = vec![list("offset", &[1.0, 2.0]), list("scale", &[2.0, 3.0, 4.0])];
+        assert!(net.error().contains("do not broadcast"), "{}", net.error());
     }
 
     #[test]

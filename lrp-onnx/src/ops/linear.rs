@@ -139,6 +139,29 @@ mod tests {
     }
 
     #[test]
+    fn quantized_weights() {
+        // A scale and a zero point for each row, and one for all.
+        let mut net = Net::new(&[2]);
+        let (w, scale, zero) =
+            (net.int8s(&[2, 2], &[1, 2, 3, -4]), net.floats(&[2], &[0.5, 2.0]), net.int8s(&[2], &[0, 1]));
+        let w = net.op("DequantizeLinear", &[&w, &scale, &zero], &[("axis", Attr::Int(0))]);
+        net.op("MatMul", &["x", &w], &[]);
+        assert_eq!(net.run(&array![[1.0, 10.0]].into_dyn()), array![[40.5, -99.0]].into_dyn());
+        // Weights that training rounded: 0.25 to the even 0, 0.8 to 1, 99 to the largest, 63.5.
+        let mut net = Net::new(&[3]);
+        let (w, scale, zero) = (net.floats(&[3, 1], &[0.25, 0.8, 99.0]), net.floats(&[], &[0.5]), net.int8s(&[], &[0]));
+        let q = net.op("QuantizeLinear", &[&w, &scale, &zero], &[]);
+        let w = net.op("DequantizeLinear", &[&q, &scale, &zero], &[]);
+        net.op("MatMul", &["x", &w], &[]);
+        assert_eq!(net.run(&array![[1000.0, 1.0, 1.0]].into_dyn()), array![[64.5]].into_dyn());
+        let mut net = Net::new(&[3]);
+        let (w, scale) = (net.int8s(&[3, 1], &[1, 2, 3]), net.floats(&[2], &[0.5, 1.0]));
+        let w = net.op("DequantizeLinear", &[&w, &scale], &[("axis", Attr::Int(0))]);
+        net.op("MatMul", &["x", &w], &[]);
+        assert!(net.error().contains("does not fit axis 0 of [3, 1]"), "{}", net.error());
+    }
+
+    #[test]
     fn what_is_no_layer_is_refused() {
         let mut net = Net::new(&[2]);
         let w = net.weight(&[2, 2]);

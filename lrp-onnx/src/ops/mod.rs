@@ -8,6 +8,8 @@ mod conv;
 mod linear;
 mod norm;
 mod pool;
+mod resize;
+mod select;
 mod structure;
 mod window;
 
@@ -18,7 +20,7 @@ use lrp_core::{Scalar, Tensor};
 
 use crate::consteval::axis;
 use crate::error::{Problem, Shape};
-use crate::graph::{Body, Graph, Node, Origin};
+use crate::graph::{Body, Graph, Loose, Node, Origin};
 use crate::names::Names;
 use crate::proto::NodeProto;
 use crate::tensor::Constant;
@@ -49,31 +51,52 @@ operators! {
     "Concat" => structure::concat,
     "Conv" => conv::conv,
     "ConvTranspose" => conv::conv_transpose,
+    "DepthToSpace" => structure::depth_to_space,
     "Div" => arithmetic::div,
     "Dropout" => structure::dropout,
+    "Elu" => activation::elu,
+    "Erf" => activation::erf,
+    "Expand" => structure::expand,
     "Flatten" => structure::flatten,
+    "Gather" => select::gather,
+    "Gelu" => activation::gelu,
     "Gemm" => linear::gemm,
     "GlobalAveragePool" => pool::global_average_pool,
     "GlobalMaxPool" => pool::global_max_pool,
+    "HardSigmoid" => activation::hard_sigmoid,
+    "HardSwish" => activation::hard_swish,
     "Identity" => structure::identity,
+    "LayerNormalization" => norm::layer_norm,
     "LeakyRelu" => activation::leaky_relu,
     "LogSoftmax" => structure::softmax,
     "MatMul" => linear::mat_mul,
     "MaxPool" => pool::max_pool,
+    "Mish" => activation::mish,
     "Mul" => arithmetic::mul,
     "Neg" => arithmetic::neg,
+    "PRelu" => activation::p_relu,
     "Pad" => structure::pad,
+    "Pow" => arithmetic::pow,
     "ReduceMean" => pool::reduce_mean,
+    "ReduceSum" => pool::reduce_sum,
     "Relu" => activation::relu,
     "Reshape" => structure::reshape,
+    "Resize" => resize::resize,
+    "Scaler" => arithmetic::scaler,
     "Sigmoid" => activation::sigmoid,
+    "Slice" => select::slice,
     "Softmax" => structure::softmax,
+    "Softplus" => activation::softplus,
+    "SpaceToDepth" => structure::space_to_depth,
+    "Split" => select::split,
+    "Sqrt" => arithmetic::sqrt,
     "Squeeze" => structure::squeeze,
     "Sub" => arithmetic::sub,
     "Sum" => arithmetic::sum,
     "Tanh" => activation::tanh,
     "Transpose" => structure::transpose,
     "Unsqueeze" => structure::unsqueeze,
+    "Upsample" => resize::upsample,
 }
 
 /// What stands behind a tensor's name.
@@ -89,15 +112,44 @@ pub(crate) enum Value {
     UnknownConstant,
 }
 
+/// How many elements the tables have that operators look their inputs up in: all of a model's together.
+#[derive(Debug, Default)]
+pub(crate) struct Tables(usize);
+
+impl Tables {
+    /// The limit for one operator, and for all.
+    const MAX: (usize, usize) = (1 << 24, 1 << 27);
+
+    /// Accounts for a table of this shape before it is made.
+    fn charge(&mut self, shape: &[usize]) -> Result<(), Problem> {
+        let size = crate::tensor::volume(shape).filter(|&n| n <= Self::MAX.0);
+        match size.map(|n| self.0.saturating_add(n)).filter(|&n| n <= Self::MAX.1) {
+            Some(total) => {
+                self.0 = total;
+                Ok(())
+            }
+            None => Err(Problem::invalid(format!(
+                "its output {} is absurdly large, for an operator that moves single elements",
+                Shape(shape)
+            ))),
+        }
+    }
+}
+
 /// One node on its way into the graph.
 pub(crate) struct Context<'a, T: Scalar> {
     pub graph: &'a mut Graph<T>,
     pub names: &'a mut Names,
+    pub tables: &'a mut Tables,
     pub node: &'a NodeProto,
     /// Unique.
     pub name: String,
     /// As many as the node lists; `None` where one is left out.
     pub inputs: Vec<Option<Value>>,
+    /// For each output whether anything reads it.
+    pub used: Vec<bool>,
+    /// The outputs after the first, from the operators that have such.
+    pub further: Vec<Value>,
     pub opset: i64,
     /// What the batch axis is bound to in shapes.
     pub batch: usize,
@@ -181,10 +233,26 @@ impl<T: Scalar> Context<'_, T> {
         Ok(Value::Data(self.add(self.name.clone(), op, origin, inputs)))
     }
 
+    /// Adds an operator that only passes can make something of.
+    fn push_loose(&mut self, kind: Loose, inputs: &[usize], shape: Vec<usize>) -> Translated {
+        let node = Node { name: self.name.clone(), body: Body::Loose(kind), inputs: inputs.to_vec(), shape };
+        Ok(Value::Data(self.graph.push(node)))
+    }
+
     /// Adds an operator that this node needs besides its own.
     fn push_extra(&mut self, suffix: &str, op: impl Operator<T> + 'static, inputs: &[usize]) -> usize {
+        self.push_extra_made_from(suffix, Arc::new(op), Origin::Other, inputs)
+    }
+
+    fn push_extra_made_from(
+        &mut self,
+        suffix: &str,
+        op: Arc<dyn Operator<T>>,
+        origin: Origin<T>,
+        inputs: &[usize],
+    ) -> usize {
         let name = self.names.unique(&format!("{}/{suffix}", self.name));
-        self.add(name, Arc::new(op), Origin::Other, inputs)
+        self.add(name, op, origin, inputs)
     }
 
     fn add(&mut self, name: String, op: Arc<dyn Operator<T>>, origin: Origin<T>, inputs: &[usize]) -> usize {

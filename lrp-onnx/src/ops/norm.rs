@@ -1,4 +1,4 @@
-//! Batch normalisation with its recorded statistics.
+//! Batch normalisation with its recorded statistics, and layer normalisation.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use lrp_core::ops::Scale;
 
 use super::{Context, Translated};
 use crate::error::Problem;
-use crate::graph::Origin;
+use crate::graph::{Normalization, Origin};
 
 pub(super) fn batch_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
@@ -25,6 +25,28 @@ pub(super) fn batch_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     cx.push_made_from(op.clone(), Origin::BatchNorm(op), &[x])
 }
 
+/// Over all axes from one on, which must not be the batch.
+pub(super) fn layer_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let first = cx.sample_axis(cx.node.int("axis").unwrap_or(-1), x)?;
+    let normalized = input.get(first - 1..).unwrap_or_default().to_vec();
+    let parameter = |index: usize| -> Result<Option<Vec<T>>, Problem> {
+        let Some(constant) = cx.optional(index)? else { return Ok(None) };
+        let tensor = constant.tensor::<T>();
+        let tensor = tensor.map_err(|e| Problem::invalid(format!("its input number {} {e}", index + 1)))?;
+        let values = tensor.broadcast(normalized.as_slice()).ok_or_else(|| {
+            let given = constant.shape();
+            Problem::invalid(format!("its input number {} has the shape {given:?}, not {normalized:?}", index + 1))
+        })?;
+        Ok(Some(values.iter().copied().collect()))
+    };
+    let gamma = parameter(1)?.ok_or_else(|| Problem::invalid("it has no scale"))?;
+    let epsilon = T::of(cx.node.float("epsilon").unwrap_or(1e-5));
+    let norm = Normalization { axes: normalized.len(), gamma, beta: parameter(2)?, epsilon };
+    cx.push_made_from(Arc::new(norm.build(&input)?), Origin::LayerNorm(norm), &[x])
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::{Attr, Net};
@@ -37,6 +59,21 @@ mod tests {
             (net.floats(&[1], &[4.0]), net.floats(&[1], &[1.0]), net.floats(&[1], &[2.0]), net.floats(&[1], &[3.0]));
         net.op("BatchNormalization", &["x", &g, &b, &m, &v], &[("epsilon", Attr::Float(1.0))]);
         assert_eq!(net.run(&array![[[0.0, 5.0]]].into_dyn()), array![[[-3.0, 7.0]]].into_dyn());
+    }
+
+    #[test]
+    fn layer_norm_by_hand() {
+        // (x − 3) / √(4 + 0) · 2 + [1, 0]
+        let mut net = Net::new(&[1, 2]);
+        let (g, b) = (net.floats(&[1], &[2.0]), net.floats(&[2], &[1.0, 0.0]));
+        net.op("LayerNormalization", &["x", &g, &b], &[("epsilon", Attr::Float(0.0))]);
+        assert_eq!(net.run(&array![[[1.0, 5.0]]].into_dyn()), array![[[-1.0, 2.0]]].into_dyn());
+        for (shape, axis, reason) in [(&[3][..], -1, "has the shape [3], not [2]"), (&[2], 0, "which is the batch")] {
+            let mut net = Net::new(&[1, 2]);
+            let g = net.positive(shape);
+            net.op("LayerNormalization", &["x", &g], &[("axis", Attr::Int(axis))]);
+            assert!(net.error().contains(reason), "{}", net.error());
+        }
     }
 
     #[test]

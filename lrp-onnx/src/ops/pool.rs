@@ -1,12 +1,16 @@
 //! Pooling over windows and over whole axes.
 
+use std::sync::Arc;
+
 use lrp_core::Scalar;
 use lrp_core::kernels::window::WindowSpec;
-use lrp_core::ops::{AvgPool, Identity, MaxPool, Mean};
+use lrp_core::operator::Affine;
+use lrp_core::ops::{AvgPool, MaxPool, Mean};
 
 use super::window::{check_pooling, lengths, spec};
 use super::{Context, Translated};
 use crate::error::{Problem, Shape};
+use crate::graph::Origin;
 
 pub(super) fn max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
@@ -42,18 +46,42 @@ pub(super) fn global_max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated 
 
 /// Axes are an attribute up to operator set 17 and an input later.
 pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let Some(Reduction { x, axes, keep }) = reduction(cx, "mean")? else { return super::structure::identity(cx) };
+    let op = Arc::new(Mean::new(&axes, keep, &cx.shape(x))?);
+    cx.push_made_from(op, if keep { Origin::Mean(axes) } else { Origin::Other }, &[x])
+}
+
+/// A mean with the weights of a sum. Axes are an attribute up to operator set 12 and an input later.
+pub(super) fn reduce_sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let Some(Reduction { x, axes, keep }) = reduction(cx, "sum")? else { return super::structure::identity(cx) };
+    let op = Mean::new(&axes, keep, &cx.shape(x))?.map_weights(&|_| T::one());
+    cx.push_made_from(op, Origin::Other, &[x])
+}
+
+/// What is reduced, along which axes (ascending), and whether those keep length one.
+struct Reduction {
+    x: usize,
+    axes: Vec<usize>,
+    keep: bool,
+}
+
+/// None where nothing is to be reduced.
+fn reduction<T: Scalar>(cx: &Context<'_, T>, what: &str) -> Result<Option<Reduction>, Problem> {
     let x = cx.data(0)?;
-    let input = cx.shape(x);
     let axes = cx.list(1, "axes")?.unwrap_or_default();
     if axes.is_empty() {
         if cx.node.int("noop_with_empty_axes").unwrap_or(0) != 0 {
-            return cx.push(Identity::new(&input)?, &[x]);
+            return Ok(None);
         }
-        return Err(Problem::invalid("it takes the mean over all axes, the batch included; give it axes without 0"));
+        return Err(Problem::invalid(format!(
+            "it takes the {what} over all axes, the batch included; give it axes without 0"
+        )));
     }
-    let axes: Vec<usize> = axes.iter().map(|&a| cx.sample_axis(a, x)).collect::<Result<_, _>>()?;
+    let mut axes: Vec<usize> = axes.iter().map(|&a| cx.sample_axis(a, x)).collect::<Result<_, _>>()?;
+    axes.sort_unstable();
+    axes.dedup();
     let keep = cx.node.int("keepdims").unwrap_or(1) != 0;
-    cx.push(Mean::new(&axes, keep, &input)?, &[x])
+    Ok(Some(Reduction { x, axes, keep }))
 }
 
 fn space(input: &[usize]) -> Result<&[usize], Problem> {
@@ -96,6 +124,7 @@ mod tests {
         assert_eq!(run("GlobalAveragePool", &[]), [3.0]);
         assert_eq!(run("GlobalMaxPool", &[]), [5.0]);
         assert_eq!(run("ReduceMean", &[("axes", Attr::Ints(&[-1])), ("keepdims", Attr::Int(0))]), [3.0]);
+        assert_eq!(run("ReduceSum", &[("axes", Attr::Ints(&[2]))]), [15.0]);
         assert_eq!(run("ReduceMean", &[("noop_with_empty_axes", Attr::Int(1))]), [1.0, 5.0, 2.0, 4.0, 3.0]);
     }
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use lrp_core::Scalar;
-use lrp_core::ops::{Concat, Identity, Pad, PadMode, Reshape, Transpose};
+use lrp_core::ops::{Broadcast, Concat, Identity, Pad, PadMode, Reshape, Transpose};
 
 use super::{Context, Translated, Value};
-use crate::consteval::{axis, flattened, reshaped, squeezed, unsqueezed};
+use crate::consteval::{axis, flattened, joint_shape, reshaped, squeezed, unsqueezed};
 use crate::error::{Problem, Shape};
-use crate::graph::{Body, Node, Origin};
+use crate::graph::{Loose, Origin};
 use crate::tensor::{DType, volume};
 
 pub(super) fn identity<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -132,8 +132,62 @@ pub(super) fn concat<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     cx.push(op, &ids)
 }
 
-/// The most elements that one padded sample may have: each is looked up in a table that is made while importing.
-const MAX_PADDED: usize = 1 << 24;
+/// Repeats axes of length one.
+pub(super) fn expand<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let target = cx.list(1, "shape")?.ok_or_else(|| Problem::invalid("it has no target shape"))?;
+    let lengths: Option<Vec<usize>> = target.iter().map(|&d| usize::try_from(d).ok()).collect();
+    let lengths = lengths.ok_or_else(|| Problem::invalid(format!("{target:?} is no shape")))?;
+    let full = cx.full_shape(x);
+    match joint_shape(&full, &lengths)?.split_first() {
+        Some((&batch, sample)) if batch == cx.batch && sample.len() + 1 == full.len() => {
+            cx.push(Broadcast::new(&cx.shape(x), sample)?, &[x])
+        }
+        _ => Err(mixes_batch(cx, x, &target)),
+    }
+}
+
+/// Channels become blocks of the image: reshape, transpose, reshape.
+pub(super) fn depth_to_space<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let (x, block, [c, h, w]) = blocks(cx)?;
+    let c = c / (block * block).max(1);
+    let (split, order): (_, [usize; 6]) = match cx.node.text("mode").as_deref() {
+        None | Some("DCR") => ([block, block, c, h, w], [0, 3, 4, 1, 5, 2]),
+        Some("CRD") => ([c, block, block, h, w], [0, 1, 4, 2, 5, 3]),
+        Some(other) => return Err(Problem::invalid(format!("it has the mode '{other}'"))),
+    };
+    rearranged(cx, x, &split, &order, &[c, h * block, w * block])
+}
+
+/// Blocks of the image become channels.
+pub(super) fn space_to_depth<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let (x, block, [c, h, w]) = blocks(cx)?;
+    let (rows, columns) = (h / block.max(1), w / block.max(1));
+    let depth = c * block * block;
+    rearranged(cx, x, &[c, rows, block, columns, block], &[0, 3, 5, 1, 2, 4], &[depth, rows, columns])
+}
+
+/// The input, the size of blocks, and the input's channels, height and width.
+fn blocks<T: Scalar>(cx: &Context<'_, T>) -> Result<(usize, usize, [usize; 3]), Problem> {
+    let x = cx.data(0)?;
+    let shape: [usize; 3] = cx.shape(x).try_into().map_err(|shape: Vec<usize>| {
+        Problem::invalid(format!("it needs an input of [N, C, H, W], and gets {}", Shape(&shape)))
+    })?;
+    let block = cx.node.int("blocksize").and_then(|b| usize::try_from(b).ok()).filter(|b| (1..1 << 10).contains(b));
+    Ok((x, block.ok_or_else(|| Problem::invalid("it has no blocksize that makes sense"))?, shape))
+}
+
+fn rearranged<T: Scalar>(
+    cx: &mut Context<'_, T>,
+    x: usize,
+    split: &[usize],
+    order: &[usize],
+    joined: &[usize],
+) -> Translated {
+    let split = cx.push_extra("split", Reshape::new(&cx.shape(x), split)?, &[x]);
+    let turned = cx.push_extra("transpose", Transpose::new(order, &cx.shape(split))?, &[split]);
+    cx.push(Reshape::new(&cx.shape(turned), joined)?, &[turned])
+}
 
 /// Pads are an attribute up to operator set 10 and an input later; from 18 on they can be for some axes only.
 pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -172,12 +226,13 @@ pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         let d = i64::try_from(d).ok()?.checked_add(b)?.checked_add(e)?;
         n.checked_mul(usize::try_from(d).ok()?)
     });
-    if padded.is_none_or(|n| n > MAX_PADDED) {
+    let Some(padded) = padded else {
         return Err(Problem::invalid(format!(
             "it pads {} by {begin:?} before and {end:?} after: less than nothing, or absurdly much",
             Shape(&input)
         )));
-    }
+    };
+    cx.tables.charge(&[padded])?;
     let op = Arc::new(Pad::new(mode, begin, end, &input)?);
     cx.push_made_from(op.clone(), Origin::Pad(op), &[x])
 }
@@ -188,8 +243,7 @@ pub(super) fn softmax<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     // Before operator set 13 the default was axis 1.
     cx.sample_axis(cx.node.int("axis").unwrap_or(if cx.opset < 13 { 1 } else { -1 }), x)?;
     let op_type = if cx.node.op_type == "LogSoftmax" { "LogSoftmax" } else { "Softmax" };
-    let node = Node { name: cx.name.clone(), body: Body::Softmax(op_type), inputs: vec![x], shape: cx.shape(x) };
-    Ok(Value::Data(cx.graph.push(node)))
+    cx.push_loose(Loose::Softmax(op_type), &[x], cx.shape(x))
 }
 
 #[cfg(test)]
@@ -271,6 +325,43 @@ mod tests {
         let x = array![[1.0, 2.0], [3.0, 4.0]].into_dyn();
         let expected = array![[0.0, 1.0, 2.0, 2.0, 2.0], [0.0, 3.0, 4.0, 4.0, 4.0]].into_dyn();
         assert_eq!(net.run(&x), expected);
+    }
+
+    #[test]
+    fn depth_and_space() {
+        // Channel 10·place + c, of 2 channels and a block of 2 × 2 places.
+        let x = array![0.0, 1.0, 10.0, 11.0, 20.0, 21.0, 30.0, 31.0];
+        let x = x.into_shape_with_order(vec![1, 8, 1, 1]).unwrap();
+        let blocks = array![[[[0.0, 10.0], [20.0, 30.0]], [[1.0, 11.0], [21.0, 31.0]]]].into_dyn();
+        let block = ("blocksize", Attr::Int(2));
+        let mut net = Net::new(&[8, 1, 1]);
+        net.op("DepthToSpace", &["x"], &[block]);
+        assert_eq!(net.run(&x), blocks);
+        let mut net = Net::new(&[2, 2, 2]);
+        net.op("SpaceToDepth", &["x"], &[block]);
+        assert_eq!(net.run(&blocks), x);
+        let mut net = Net::new(&[8, 1, 1]);
+        net.op("DepthToSpace", &["x"], &[block, ("mode", Attr::Text("CRD"))]);
+        let blocks = array![[[[0.0, 1.0], [10.0, 11.0]], [[20.0, 21.0], [30.0, 31.0]]]].into_dyn();
+        assert_eq!(net.run(&x), blocks);
+        for (op, size) in [("DepthToSpace", 3), ("SpaceToDepth", 3), ("DepthToSpace", 0), ("SpaceToDepth", -1)] {
+            let mut net = Net::new(&[8, 4, 4]);
+            net.op(op, &["x"], &[("blocksize", Attr::Int(size))]);
+            net.error();
+        }
+    }
+
+    #[test]
+    fn repetition() {
+        let mut net = Net::new(&[1, 2]);
+        let target = net.ints(&[1, 3, 1]);
+        net.op("Expand", &["x", &target], &[]);
+        let y = net.run(&array![[[1.0, 2.0]]].into_dyn());
+        assert_eq!(y, array![[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]].into_dyn());
+        let mut net = Net::new(&[1, 2]);
+        let target = net.ints(&[4, 1, 1, 1]);
+        net.op("Expand", &["x", &target], &[]);
+        assert!(net.error().contains("does not keep the batch as axis 0"), "{}", net.error());
     }
 
     #[test]

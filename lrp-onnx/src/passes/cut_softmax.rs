@@ -5,7 +5,7 @@ use lrp_core::Scalar;
 use lrp_core::operator::Kind;
 
 use super::Passed;
-use crate::graph::{Body, Graph, Rewrite};
+use crate::graph::{Body, Graph, Loose, Rewrite};
 
 pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
     // The softmax may be followed by reshapes.
@@ -19,7 +19,7 @@ pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
     let mut new = Rewrite::default();
     for (id, node) in graph.nodes.into_iter().enumerate() {
         match (&node.body, node.inputs.first()) {
-            (Body::Softmax(op_type), Some(&input)) if id == last => {
+            (Body::Loose(Loose::Softmax(op_type)), Some(&input)) if id == last => {
                 new.changes.push(format!("{op_type} ('{}')", node.name));
                 new.alias(input);
             }

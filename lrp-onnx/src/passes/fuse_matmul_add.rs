@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lrp_core::{Scalar, Tensor};
 
 use super::Passed;
-use crate::graph::{Graph, Linear, Node, Origin, Rewrite};
+use crate::graph::{Constants, Graph, Linear, Node, Origin, Rewrite};
 
 pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
     let uses = graph.uses();
@@ -25,7 +25,9 @@ pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
 
 /// The dense layer that a sum with a constant and the layer before it make together.
 fn fused<T: Scalar>(new: &Rewrite<T>, sum: &Node<T>, uses: &[usize]) -> Option<Node<T>> {
-    let (Some(Origin::Shift), &[input]) = (sum.origin(), sum.inputs.as_slice()) else { return None };
+    let (Some(Origin::Scale(Constants { weight: None, .. })), &[input]) = (sum.origin(), sum.inputs.as_slice()) else {
+        return None;
+    };
     let dense = new.node(input).filter(|_| uses.get(input) == Some(&1))?;
     let Some(Origin::Dense(linear)) = dense.origin() else { return None };
     let outputs = *dense.shape.last()?;

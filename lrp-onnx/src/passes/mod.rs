@@ -6,9 +6,18 @@
 
 mod cut_softmax;
 mod drop_identity;
+mod find_gates;
 mod fold_batch_norm;
+mod fuse_gelu;
+mod fuse_hard_sigmoid;
+mod fuse_hard_swish;
+mod fuse_layer_norm;
 mod fuse_matmul_add;
+mod fuse_silu;
 mod merge_pad;
+mod merge_scale;
+mod pattern;
+mod sink_transpose;
 
 use lrp_core::Scalar;
 
@@ -25,11 +34,19 @@ struct Pass<T: Scalar> {
 }
 
 /// All passes, in the order in which they run. What moves out of the way of others comes first.
-fn all<T: Scalar>() -> [Pass<T>; 5] {
+fn all<T: Scalar>() -> [Pass<T>; 13] {
     [
         Pass { name: "drop-identity", run: drop_identity::run },
         Pass { name: CUT_SOFTMAX, run: cut_softmax::run },
+        Pass { name: "sink-transpose", run: sink_transpose::run },
+        Pass { name: "fuse-layer-norm", run: fuse_layer_norm::run },
+        Pass { name: "fuse-gelu", run: fuse_gelu::run },
+        Pass { name: "fuse-silu", run: fuse_silu::run },
+        Pass { name: "fuse-hard-sigmoid", run: fuse_hard_sigmoid::run },
+        Pass { name: "fuse-hard-swish", run: fuse_hard_swish::run },
+        Pass { name: "find-gates", run: find_gates::run },
         Pass { name: "fuse-matmul-add", run: fuse_matmul_add::run },
+        Pass { name: "merge-scale", run: merge_scale::run },
         Pass { name: "merge-pad", run: merge_pad::run },
         Pass { name: "fold-batch-norm", run: fold_batch_norm::run },
     ]

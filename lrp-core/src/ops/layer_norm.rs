@@ -1,0 +1,203 @@
+//! Layer normalisation.
+
+use super::{check_shape, one};
+use crate::error::OperatorError;
+use crate::operator::{Fixed, Io, Kind, Operator};
+use crate::rule::{Needs, Propagated};
+use crate::scalar::{Scalar, count};
+use crate::tensor::{Tensor, batch_shape, dots, elements, from_elements, samples, volume};
+
+/// `γ (x − mean(x)) / √(var(x) + ε) + β` over the last axes of each sample.
+///
+/// With the standard deviation taken as a constant this is affine in `x`, and relevance is divided as LRP-ε divides it (Ali et
+/// al. 2022): what the mean subtracts belongs to the inputs that make it up, `β` is booked as bias.
+#[derive(Debug, Clone)]
+pub struct LayerNorm<T> {
+    gamma: Vec<T>,
+    beta: Vec<T>,
+    epsilon: T,
+    /// Shape of `γ` and `β` within a sample: the normalised axes.
+    weights_shape: Vec<usize>,
+    shape: [Vec<usize>; 1],
+}
+
+/// The stabilizer of the fixed behaviour.
+const STABILIZER: f64 = 1e-6;
+
+impl<T: Scalar> LayerNorm<T> {
+    /// Normalises the last axes of the sample shape `input`, as many as `gamma` has elements for; `axes` of them.
+    ///
+    /// # Errors
+    /// When `gamma` or `beta` do not have one element for each normalised position.
+    pub fn new(
+        axes: usize,
+        gamma: Vec<T>,
+        beta: Option<Vec<T>>,
+        epsilon: T,
+        input: &[usize],
+    ) -> Result<Self, OperatorError> {
+        check_shape(input)?;
+        if axes == 0 || axes > input.len() {
+            return Err(OperatorError::new(format!("normalises the last {axes} of {} axes", input.len())));
+        }
+        let weights_shape = input[input.len() - axes..].to_vec();
+        let n = volume(&weights_shape);
+        let beta = beta.unwrap_or_else(|| vec![T::zero(); n]);
+        if gamma.len() != n || beta.len() != n {
+            return Err(OperatorError::new(format!(
+                "scale and bias have {} and {} elements for {n} normalised positions",
+                gamma.len(),
+                beta.len()
+            )));
+        }
+        if !epsilon.is_finite() || epsilon < T::zero() {
+            return Err(OperatorError::new(format!("an epsilon of {epsilon}")));
+        }
+        Ok(Self { gamma, beta, epsilon, weights_shape, shape: one(input) })
+    }
+
+    /// Number of positions that are normalised together.
+    fn width(&self) -> usize {
+        self.gamma.len()
+    }
+
+    /// Mean and `1 / √(var + ε)` of a row.
+    fn statistics(&self, row: &[T]) -> (T, T) {
+        let n = count::<T>(row.len());
+        let mean = row.iter().copied().sum::<T>() / n;
+        let var = row.iter().map(|&v| (v - mean) * (v - mean)).sum::<T>() / n;
+        (mean, (var + self.epsilon).sqrt().recip())
+    }
+
+    /// `Aᵀ s` where `A` is the affine map with the standard deviation of each row of `x` as a constant.
+    fn detached_adjoint(&self, x: &[T], s: &[T]) -> Vec<T> {
+        let mut c = Vec::with_capacity(s.len());
+        for (x, s) in x.chunks(self.width()).zip(s.chunks(self.width())) {
+            let (_, scale) = self.statistics(x);
+            let scaled: Vec<T> = s.iter().zip(&self.gamma).map(|(&s, &g)| s * g * scale).collect();
+            let mean = scaled.iter().copied().sum::<T>() / count(scaled.len());
+            c.extend(scaled.iter().map(|&v| v - mean));
+        }
+        c
+    }
+}
+
+impl<T: Scalar> Operator<T> for LayerNorm<T> {
+    fn kind(&self) -> Kind {
+        Kind::LayerNorm
+    }
+
+    fn input_shapes(&self) -> &[Vec<usize>] {
+        &self.shape
+    }
+
+    fn output_shape(&self) -> &[usize] {
+        &self.shape[0]
+    }
+
+    fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
+        let Some(x) = xs.first() else { return crate::tensor::empty() };
+        let mut y = Vec::with_capacity(x.len());
+        for row in elements(x).chunks(self.width()) {
+            let (mean, scale) = self.statistics(row);
+            let parameters = self.gamma.iter().zip(&self.beta);
+            y.extend(row.iter().zip(parameters).map(|(&v, (&g, &b))| g * (v - mean) * scale + b));
+        }
+        from_elements(&batch_shape(samples(x), &self.shape[0]), y)
+    }
+
+    fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
+        let Some(x) = io.inputs.first() else { return Vec::new() };
+        let (x, g_rows) = (elements(x), elements(g));
+        let mut gradient = Vec::with_capacity(x.len());
+        for (x, g) in x.chunks(self.width()).zip(g_rows.chunks(self.width())) {
+            let (mean, scale) = self.statistics(x);
+            let n = count::<T>(x.len());
+            let hat: Vec<T> = x.iter().map(|&v| (v - mean) * scale).collect();
+            let scaled: Vec<T> = g.iter().zip(&self.gamma).map(|(&g, &w)| g * w).collect();
+            let average = scaled.iter().copied().sum::<T>() / n;
+            let along = scaled.iter().zip(&hat).map(|(&s, &h)| s * h).sum::<T>() / n;
+            gradient.extend(scaled.iter().zip(&hat).map(|(&s, &h)| scale * (s - average - h * along)));
+        }
+        vec![from_elements(&batch_shape(samples(g), &self.shape[0]), gradient)]
+    }
+
+    fn vjp_needs_inputs(&self) -> bool {
+        true
+    }
+
+    fn fixed(&self) -> Fixed {
+        Fixed::Own { name: "epsilon, σ constant", needs: Needs::BOTH }
+    }
+
+    fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        let Some(x) = io.inputs.first() else { return Propagated::lossless(Vec::new()) };
+        let shift = |z: T| if z < T::zero() { T::of(-STABILIZER) } else { T::of(STABILIZER) };
+        // s = R / stab(z), which is never zero.
+        let s = ndarray::Zip::from(r).and(io.output).map_collect(|&r, &z| r / (z + shift(z)));
+        let c = self.detached_adjoint(&elements(x), &elements(&s));
+        let c = from_elements(x.shape(), c);
+        let mut result = Propagated::lossless(vec![crate::tensor::times(x, &c)]);
+        result.stabilizer = dots(&s, &io.output.mapv(shift));
+        let beta = from_elements(&self.weights_shape, self.beta.clone());
+        result.bias = dots(&s, &beta);
+        result
+    }
+
+    fn parameters(&self) -> usize {
+        2 * self.width()
+    }
+
+    fn detail(&self) -> String {
+        format!("over the last {}", self.weights_shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn op() -> LayerNorm<f64> {
+        LayerNorm::new(1, vec![2.0, 1.0, -1.0], Some(vec![0.5, 0.0, 1.0]), 0.0, &[2, 3]).unwrap()
+    }
+
+    #[test]
+    fn by_hand() {
+        // mean 2, variance 2/3.
+        let x = array![[[1.0, 2.0, 3.0], [3.0, 3.0, 0.0]]].into_dyn();
+        let scale = 1.5_f64.sqrt();
+        let y = op().forward(&[&x]);
+        let expected = [-2.0 * scale + 0.5, 0.0, 1.0 - scale];
+        assert!(y.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{y:?}");
+    }
+
+    #[test]
+    fn the_gradient_is_the_slope() {
+        let op = op();
+        let x = array![[[1.0, 2.5, 3.0], [3.0, -3.0, 0.5]]].into_dyn();
+        let g = array![[[1.0, -2.0, 0.5], [0.3, 0.7, 2.0]]].into_dyn();
+        let y = op.forward(&[&x]);
+        let gradient = op.vjp(Io { inputs: &[&x], output: &y }, &g).remove(0);
+        for i in 0..6 {
+            let moved = |h: f64| {
+                let mut x = x.clone();
+                x.as_slice_mut().unwrap()[i] += h;
+                (op.forward(&[&x]) * &g).sum()
+            };
+            let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+            assert!((slope - gradient.as_slice().unwrap()[i]).abs() < 1e-7);
+        }
+    }
+
+    #[test]
+    fn the_books_balance() {
+        let op = op();
+        let x = array![[[1.0, 2.5, 3.0], [3.0, -3.0, 0.5]]].into_dyn();
+        let y = op.forward(&[&x]);
+        let r = array![[[1.0, -2.0, 0.5], [0.3, 0.7, 2.0]]].into_dyn();
+        let out = op.propagate(Io { inputs: &[&x], output: &y }, &r);
+        let booked = out.relevance[0].sum() + out.bias[0] + out.stabilizer[0] + out.rule[0];
+        assert!((r.sum() - booked).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,150 @@
+//! Real architectures, small, as PyTorch's exporters write them (`models/`, made by `tools/zoo.py`): each loads, computes
+//! what ONNX Runtime computes, and is explained with balanced books.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lrp_config::Recipe;
+use lrp_core::{Explanation, Plan, Scalar, Start, Target, Tensor};
+use ndarray_npy::NpzReader;
+
+/// Models that cannot be imported yet, each with a part of the reason that the importer gives.
+const NOT_YET: &[(&str, &str)] = &[
+    // A view after global pooling that dynamo writes as a gather from all samples at once.
+    ("convnext.dynamo", "'avgpool' (Reshape): it reshapes [N, 32, 1, 1] (with N = 13) to [416]"),
+    // Recurrent layers, whose files put time before the batch.
+    ("gru.dynamo", "the permutation [1, 0, 2] moves the batch axis"),
+    ("gru.ts", "the permutation [1, 0, 2] moves the batch axis"),
+    ("lstm.dynamo", "the permutation [1, 0, 2] moves the batch axis"),
+    ("lstm.ts", "the permutation [1, 0, 2] moves the batch axis"),
+    // Boxes decoded by a softmax over bins.
+    ("yolo.dynamo", "Softmax ('softmax'): only at the end of a model"),
+    ("yolo.ts", "Softmax ('/Softmax'): only at the end of a model"),
+    ("yolo.ts11", "Softmax ('/Softmax'): only at the end of a model"),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+/// The model's file and its name without the exporter: `resnet18` for `resnet18.ts.onnx`.
+struct Case {
+    path: PathBuf,
+    file: String,
+    network: String,
+}
+
+fn cases() -> Vec<Case> {
+    let paths = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<Case> = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
+        .map(|path| {
+            let file = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let network = file.split('.').next().unwrap().to_owned();
+            Case { path, file, network }
+        })
+        .collect();
+    cases.sort_by(|a, b| a.file.cmp(&b.file));
+    assert!(!cases.is_empty(), "there are no models; run tools/zoo.py --small");
+    cases
+}
+
+impl Case {
+    fn array(&self, key: &str) -> Tensor<f32> {
+        let mut arrays = NpzReader::new(File::open(folder().join("models.npz")).unwrap()).unwrap();
+        arrays.by_name(&format!("{}.{key}", self.network)).unwrap()
+    }
+
+    fn explain<T: Scalar>(&self, x: &Tensor<f32>) -> Result<Outcome<T>, String> {
+        let import = lrp_onnx::load::<T>(&self.path, &lrp_onnx::Options::default()).map_err(|e| e.to_string())?;
+        let ends_in_softmax = import.passes.iter().any(|p| p.name == "cut-softmax" && p.changes > 0);
+        let model = Arc::new(import.model);
+        let recipe = Recipe::preset("epsilon-plus").unwrap();
+        let assignment = recipe.resolve(&model).map_err(|e| e.to_string())?.assignment();
+        let plan = Plan::new(model, &assignment).map_err(|e| e.to_string())?;
+        let x = x.mapv(|v| T::of(v.into()));
+        let explanation = plan.explain(&x, &Target::Argmax, Start::Logit).map_err(|e| e.to_string())?;
+        Ok(Outcome { explanation, ends_in_softmax })
+    }
+
+    /// Loads and explains the model in both precisions, and prints what became of the relevance.
+    fn check(&self) -> Result<(), String> {
+        let (x, y) = (self.array("x"), self.array("y"));
+        let single = self.explain::<f32>(&x)?;
+        let difference = single.difference(&y)?;
+        println!("{:34} {difference:8.1e}  {}", self.file, single.shares());
+        single.check(difference, 1e-4)?;
+        let double = self.explain::<f64>(&x)?;
+        double.check(double.difference(&y)?, 1e-9)
+    }
+}
+
+struct Outcome<T: Scalar> {
+    explanation: Explanation<T>,
+    ends_in_softmax: bool,
+}
+
+impl<T: Scalar> Outcome<T> {
+    /// The largest difference to the expected output, in proportion to its range.
+    fn difference(&self, expected: &Tensor<f32>) -> Result<f64, String> {
+        let mut output = self.explanation.output.mapv(|v| v.wide());
+        if self.ends_in_softmax {
+            for mut row in output.rows_mut() {
+                let sum: f64 = row.iter().map(|v| v.exp()).sum();
+                row.mapv_inplace(|v| v.exp() / sum);
+            }
+        }
+        if output.shape() != expected.shape() {
+            return Err(format!("gives the shape {:?}, expected {:?}", output.shape(), expected.shape()));
+        }
+        let expected = expected.mapv(f64::from);
+        let ends = expected.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+        Ok(lrp_tests::max_difference(&output, &expected) / (ends.1 - ends.0))
+    }
+
+    fn check(&self, difference: f64, imbalance: f64) -> Result<(), String> {
+        if difference > 1e-4 {
+            return Err(format!("in {} its output differs by {difference:.1e} of the range", T::NAME));
+        }
+        match self.explanation.ledger.worst_imbalance() {
+            worst if worst <= imbalance => Ok(()),
+            worst => Err(format!("in {} its books are out of balance by {worst:.1e}", T::NAME)),
+        }
+    }
+
+    /// Where the relevance of the first sample went, as shares of the start.
+    fn shares(&self) -> String {
+        let totals = self.explanation.ledger.totals(0);
+        let share = |part: f64| 100.0 * part / totals.start;
+        format!(
+            "input {:7.1} %, bias {:7.1} %, stabilizer {:9.1e} %, rules {:9.1e} %, imbalance {:.1e}",
+            share(totals.input),
+            share(totals.bias),
+            share(totals.stabilizer),
+            share(totals.rule),
+            self.explanation.ledger.worst_imbalance()
+        )
+    }
+}
+
+#[test]
+fn every_model_is_imported_right_and_explained_with_balanced_books() {
+    let cases = cases();
+    let mut failures = Vec::new();
+    for case in &cases {
+        let not_yet = NOT_YET.iter().find(|(file, _)| *file == case.file);
+        match (case.check(), not_yet) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(_)) => failures.push(format!("{}: works now; take it out of NOT_YET", case.file)),
+            (Err(error), Some((_, reason))) if error.contains(reason) => println!("{:34} not yet: {reason}", case.file),
+            (Err(error), _) => failures.push(format!("{}: {error}", case.file)),
+        }
+    }
+    for (file, _) in NOT_YET {
+        if !cases.iter().any(|case| case.file == *file) {
+            failures.push(format!("{file} is in NOT_YET, but there is no such model"));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {} models fail:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
