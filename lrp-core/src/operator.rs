@@ -80,6 +80,8 @@ kinds! {
     Mul = "mul", Product;
     /// Layer normalisation.
     LayerNorm = "layer-norm", Normalization;
+    /// Softmax inside a model.
+    Softmax = "softmax", Normalization;
     /// Enlargement or reduction by interpolation.
     Resize = "resize", Weightless;
     /// Enlargement or reduction by copying the nearest element.

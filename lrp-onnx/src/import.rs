@@ -477,7 +477,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
                 .map(|c| vec![Value::Constant(c)]);
         }
         let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(""))?;
-        if node.op_type.ends_with("Softmax") && !self.is_last(node) {
+        if node.op_type == "LogSoftmax" && !self.is_last(node) {
             return Err(Problem::unsupported("only at the end of a model"));
         }
         if unknown {

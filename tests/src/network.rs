@@ -352,7 +352,11 @@ impl<T: Scalar> Build<'_, T> {
                 let along = |d: usize| -> Vec<Taps<T>> {
                     let half = T::of(0.5);
                     let between = |i: usize| {
-                        if i % 2 == 0 { vec![(i / 2, T::one())] } else { vec![(i / 2, half), (i / 2 + 1, half)] }
+                        if i.is_multiple_of(2) {
+                            vec![(i / 2, T::one())]
+                        } else {
+                            vec![(i / 2, half), (i / 2 + 1, half)]
+                        }
                     };
                     (0..2 * d - 1).map(between).collect()
                 };

@@ -18,10 +18,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("gru.ts", "the permutation [1, 0, 2] moves the batch axis"),
     ("lstm.dynamo", "the permutation [1, 0, 2] moves the batch axis"),
     ("lstm.ts", "the permutation [1, 0, 2] moves the batch axis"),
-    // Boxes decoded by a softmax over bins.
-    ("yolo.dynamo", "Softmax ('softmax'): only at the end of a model"),
-    ("yolo.ts", "Softmax ('/Softmax'): only at the end of a model"),
-    ("yolo.ts11", "Softmax ('/Softmax'): only at the end of a model"),
 ];
 
 fn folder() -> PathBuf {

@@ -39,6 +39,7 @@ mod reshape;
 mod resize;
 mod scale;
 mod select;
+mod softmax;
 mod transpose;
 
 pub use activation::{Activation, Function};
@@ -59,6 +60,7 @@ pub use reshape::Reshape;
 pub use resize::{Resize, Taps};
 pub use scale::Scale;
 pub use select::Select;
+pub use softmax::Softmax;
 pub use transpose::Transpose;
 
 use crate::error::OperatorError;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use lrp_core::Scalar;
-use lrp_core::ops::{Broadcast, Concat, Identity, Pad, PadMode, Reshape, Transpose};
+use lrp_core::ops::{Broadcast, Concat, Identity, Pad, PadMode, Reshape, Softmax, Transpose};
 
 use super::{Context, Translated, Value};
 use crate::consteval::{axis, flattened, joint_shape, reshaped, squeezed, unsqueezed};
@@ -237,13 +237,18 @@ pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     cx.push_made_from(op.clone(), Origin::Pad(op), &[x])
 }
 
-/// Only at the end of the model, where the pass `cut-softmax` takes it away; the importer has checked that.
+/// At the end of the model the pass `cut-softmax` takes it away.
 pub(super) fn softmax<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
-    // Before operator set 13 the default was axis 1.
-    cx.sample_axis(cx.node.int("axis").unwrap_or(if cx.opset < 13 { 1 } else { -1 }), x)?;
-    let op_type = if cx.node.op_type == "LogSoftmax" { "LogSoftmax" } else { "Softmax" };
-    cx.push_loose(Loose::Softmax(op_type), &[x], cx.shape(x))
+    // Before operator set 13 the default was axis 1, and the axis and all after it were taken as one.
+    let axis = cx.sample_axis(cx.node.int("axis").unwrap_or(if cx.opset < 13 { 1 } else { -1 }), x)?;
+    let shape = cx.shape(x);
+    let one_axis = cx.opset >= 13 || shape.iter().skip(axis).all(|&d| d == 1);
+    match cx.node.op_type.as_str() {
+        "LogSoftmax" => cx.push_loose(Loose::Softmax("LogSoftmax"), &[x], shape),
+        _ if !one_axis => cx.push_loose(Loose::Softmax("Softmax"), &[x], shape),
+        _ => cx.push(Softmax::new(axis, &shape)?, &[x]),
+    }
 }
 
 #[cfg(test)]
