@@ -35,10 +35,12 @@ mod max_pool;
 mod mean;
 mod mul;
 mod pad;
+mod recurrent;
 mod reshape;
 mod resize;
 mod scale;
 mod select;
+mod softmax;
 mod transpose;
 
 pub use activation::{Activation, Function};
@@ -55,10 +57,12 @@ pub use max_pool::MaxPool;
 pub use mean::Mean;
 pub use mul::Mul;
 pub use pad::{Pad, PadMode};
+pub use recurrent::{Cell, Direction, Parameters, Recurrent};
 pub use reshape::Reshape;
 pub use resize::{Resize, Taps};
 pub use scale::Scale;
 pub use select::Select;
+pub use softmax::Softmax;
 pub use transpose::Transpose;
 
 use crate::error::OperatorError;

@@ -18,8 +18,13 @@ pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
     }
     let mut new = Rewrite::default();
     for (id, node) in graph.nodes.into_iter().enumerate() {
-        match (&node.body, node.inputs.first()) {
-            (Body::Loose(Loose::Softmax(op_type)), Some(&input)) if id == last => {
+        let op_type = match &node.body {
+            Body::Loose(Loose::Softmax(op_type)) => Some(*op_type),
+            _ if node.kind() == Some(Kind::Softmax) => Some("Softmax"),
+            _ => None,
+        };
+        match (op_type.filter(|_| id == last), node.inputs.first()) {
+            (Some(op_type), Some(&input)) => {
                 new.changes.push(format!("{op_type} ('{}')", node.name));
                 new.alias(input);
             }
