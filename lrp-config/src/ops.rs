@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest::choices;
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group::Weighted,
     Group::Weightless,
     Group::Activation,
@@ -15,6 +15,7 @@ const GROUPS: [Group; 7] = [
     Group::Structural,
     Group::Product,
     Group::Normalization,
+    Group::Recurrent,
 ];
 
 /// Every name that `ops` takes, kinds first.

@@ -82,6 +82,10 @@ kinds! {
     LayerNorm = "layer-norm", Normalization;
     /// Softmax inside a model.
     Softmax = "softmax", Normalization;
+    /// Long short-term memory: with weights, but no weighted layer, since its relevance behaviour is fixed.
+    Lstm = "lstm", Recurrent;
+    /// Gated recurrent unit; likewise.
+    Gru = "gru", Recurrent;
     /// Enlargement or reduction by interpolation.
     Resize = "resize", Weightless;
     /// Enlargement or reduction by copying the nearest element.
@@ -127,6 +131,8 @@ pub enum Group {
     Product,
     /// Centres and scales by statistics of the input: LRP-ε with the scale taken as a constant.
     Normalization,
+    /// Reads a sequence step by step: LRP-ε with the gates taken as constants, fixed in spite of the weights.
+    Recurrent,
 }
 
 impl Group {
@@ -140,6 +146,7 @@ impl Group {
             Group::Structural => "structural",
             Group::Product => "product",
             Group::Normalization => "normalization",
+            Group::Recurrent => "recurrent",
         }
     }
 }
@@ -235,7 +242,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
             Group::Weighted | Group::Weightless => Fixed::RuleNeeded,
             Group::Activation => Fixed::Pass,
             Group::Winner => Fixed::Winner,
-            Group::Structural | Group::Product | Group::Normalization => Fixed::Route,
+            Group::Structural | Group::Product | Group::Normalization | Group::Recurrent => Fixed::Route,
         }
     }
 

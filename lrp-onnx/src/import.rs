@@ -14,7 +14,7 @@ use crate::error::{ErrorKind, Problem, UnsupportedNode, shown};
 use crate::file::External;
 use crate::graph::{Body, Graph, Node};
 use crate::names::Names;
-use crate::ops::{Context, Tables, Value, translator};
+use crate::ops::{ANY_BATCH_AXIS, Context, Tables, Value, translator};
 use crate::passes;
 use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::tensor::{Constant, DType, MAX_RANK, volume};
@@ -440,7 +440,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
             .map(|i| (!i.is_empty()).then(|| self.values.get(i.as_str()).cloned()).flatten())
             .collect();
         let unknown = inputs.iter().flatten().any(|v| matches!(v, Value::Unknown | Value::UnknownConstant));
-        let constant = !inputs.iter().flatten().any(|v| matches!(v, Value::Data(_) | Value::Unknown));
+        let constant =
+            !inputs.iter().flatten().any(|v| matches!(v, Value::Data(_) | Value::Moved(..) | Value::Unknown));
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
         if !is_own && (node.domain.as_str(), node.op_type.as_str()) != ("ai.onnx.ml", "Scaler") {
             return Err(Problem::unsupported("an operator that is not part of ONNX"));
@@ -454,7 +455,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
         }
         let used: Vec<bool> = node.output.iter().map(|o| self.order.is_used(o) || o.as_str() == self.output).collect();
         if let Some((further, _)) = node.output.iter().zip(&used).skip(1).find(|(_, used)| **used)
-            && node.op_type != "Split"
+            && !matches!(node.op_type.as_str(), "Split" | "LSTM" | "GRU")
         {
             return Err(Problem::unsupported(format!("its further output '{}' is used", shown(further))));
         }
@@ -471,10 +472,14 @@ impl<'a, T: Scalar> Walk<'a, T> {
             return Ok(results.into_iter().map(Value::Constant).collect());
         }
         if node.op_type == "Shape" {
-            let Some(Some(Value::Data(id))) = inputs.first() else { return Ok(vec![Value::UnknownConstant]) };
-            let sample = self.graph.nodes.get(*id).map(|n| n.shape.as_slice()).unwrap_or_default();
-            return shape_of(node, &lrp_core::tensor::batch_shape(self.batch, sample))
-                .map(|c| vec![Value::Constant(c)]);
+            let (id, at) = match inputs.first() {
+                Some(Some(Value::Data(id))) => (*id, 0),
+                Some(Some(Value::Moved(id, at))) => (*id, *at),
+                _ => return Ok(vec![Value::UnknownConstant]),
+            };
+            let mut shape = self.graph.nodes.get(id).map(|n| n.shape.clone()).unwrap_or_default();
+            shape.insert(at.min(shape.len()), self.batch);
+            return shape_of(node, &shape).map(|c| vec![Value::Constant(c)]);
         }
         let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(""))?;
         if node.op_type == "LogSoftmax" && !self.is_last(node) {
@@ -483,6 +488,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
         if unknown {
             return Ok(Vec::new());
         }
+        let (inputs, batch_axis) = self.with_batch_first(node, inputs)?;
         let name = self.names.unique(name);
         let mut context = Context {
             graph: &mut self.graph,
@@ -495,9 +501,45 @@ impl<'a, T: Scalar> Walk<'a, T> {
             further: Vec::new(),
             opset: self.opset,
             batch: self.batch,
+            batch_axis,
         };
         let first = translate(&mut context)?;
-        Ok([vec![first], context.further].concat())
+        let moved = context.batch_axis;
+        let values = std::iter::once(first).chain(context.further);
+        Ok(values
+            .map(|v| if let (Value::Data(id), 1..) = (&v, moved) { Value::Moved(*id, moved) } else { v })
+            .collect())
+    }
+
+    /// The inputs as they are stored, batch first, and the axis that the file has the batch as in all of them.
+    fn with_batch_first(
+        &self,
+        node: &NodeProto,
+        inputs: Vec<Option<Value>>,
+    ) -> Result<(Vec<Option<Value>>, usize), Problem> {
+        let rank = |id: usize| self.graph.nodes.get(id).map_or(0, |n| n.shape.len());
+        let mut found = inputs.iter().flatten().filter_map(|v| match v {
+            Value::Data(id) => Some((0, rank(*id))),
+            Value::Moved(id, at) => Some((*at, rank(*id))),
+            _ => None,
+        });
+        let (at, first) = found.next().unwrap_or_default();
+        let differs = found.any(|(a, r)| a != at || (at > 0 && r != first));
+        if !inputs.iter().flatten().any(|v| matches!(v, Value::Moved(..))) {
+            return Ok((inputs, 0));
+        }
+        let with_constant =
+            node.op_type == "Concat" && inputs.iter().flatten().any(|v| matches!(v, Value::Constant(_)));
+        if differs || with_constant || !ANY_BATCH_AXIS.contains(&node.op_type.as_str()) {
+            let at = inputs.iter().flatten().map(|v| if let Value::Moved(_, at) = v { *at } else { 0 }).max();
+            return Err(Problem::invalid(format!(
+                "a transposition or a recurrent layer before it moves the batch axis, to axis {} of its input; here axis 0 \
+                 must be the batch (for recurrent layers in PyTorch: batch_first=True)",
+                at.unwrap_or_default()
+            )));
+        }
+        let stored = |v| if let Value::Moved(id, _) = v { Value::Data(id) } else { v };
+        Ok((inputs.into_iter().map(|v| v.map(stored)).collect(), at))
     }
 
     /// Whether nothing but changes of shape stands between a node and the model's output.
@@ -525,6 +567,11 @@ impl<'a, T: Scalar> Walk<'a, T> {
                 self.graph.output = *id;
                 Ok(self.graph)
             }
+            Some(Value::Moved(_, at)) => Err(ErrorKind::Graph(format!(
+                "a transposition or a recurrent layer moves the batch axis, to axis {at} of the output '{}'; axis 0 must be \
+                 the batch (for recurrent layers in PyTorch: batch_first=True)",
+                shown(self.output)
+            ))),
             _ => Err(ErrorKind::Graph("the output depends on no input".into())),
         }
     }

@@ -5,7 +5,7 @@
 //! passes bring the graph into the form that relevance rules expect (`passes`).
 //!
 //! The batch is axis 0 of every activation, whatever batch size the file was exported with; a node that mixes it with
-//! another axis is an error. Files are not trusted: whatever is wrong with one ends in an [`Error`] that names the place.
+//! another axis is an error, and so is one that moves it, but for what stands around recurrent layers (LSTM, GRU). Files are not trusted: whatever is wrong with one ends in an [`Error`] that names the place.
 //!
 //! ```no_run
 //! let import = lrp_onnx::load::<f32>("model.onnx".as_ref(), &lrp_onnx::Options::default())?;

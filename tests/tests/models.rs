@@ -13,11 +13,6 @@ use ndarray_npy::NpzReader;
 const NOT_YET: &[(&str, &str)] = &[
     // A view after global pooling that dynamo writes as a gather from all samples at once.
     ("convnext.dynamo", "'avgpool' (Reshape): it reshapes [N, 32, 1, 1] (with N = 13) to [416]"),
-    // Recurrent layers, whose files put time before the batch.
-    ("gru.dynamo", "the permutation [1, 0, 2] moves the batch axis"),
-    ("gru.ts", "the permutation [1, 0, 2] moves the batch axis"),
-    ("lstm.dynamo", "the permutation [1, 0, 2] moves the batch axis"),
-    ("lstm.ts", "the permutation [1, 0, 2] moves the batch axis"),
 ];
 
 fn folder() -> PathBuf {

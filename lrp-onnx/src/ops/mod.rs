@@ -8,11 +8,13 @@ mod conv;
 mod linear;
 mod norm;
 mod pool;
+mod recurrent;
 mod resize;
 mod select;
 mod structure;
 mod window;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use lrp_core::operator::Operator;
@@ -58,6 +60,7 @@ operators! {
     "Erf" => activation::erf,
     "Expand" => structure::expand,
     "Flatten" => structure::flatten,
+    "GRU" => recurrent::gru,
     "Gather" => select::gather,
     "Gelu" => activation::gelu,
     "Gemm" => linear::gemm,
@@ -66,6 +69,7 @@ operators! {
     "HardSigmoid" => activation::hard_sigmoid,
     "HardSwish" => activation::hard_swish,
     "Identity" => structure::identity,
+    "LSTM" => recurrent::lstm,
     "LayerNormalization" => norm::layer_norm,
     "LeakyRelu" => activation::leaky_relu,
     "LogSoftmax" => structure::softmax,
@@ -99,11 +103,37 @@ operators! {
     "Upsample" => resize::upsample,
 }
 
+/// The operators that know what to do with an activation whose batch is not axis 0: those that occur around recurrent layers.
+pub(crate) const ANY_BATCH_AXIS: &[&str] = &[
+    "Cast",
+    "Concat",
+    "Dropout",
+    "GRU",
+    "Gather",
+    "Identity",
+    "LSTM",
+    "LeakyRelu",
+    "ReduceMean",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Sigmoid",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Tanh",
+    "Transpose",
+    "Unsqueeze",
+];
+
 /// What stands behind a tensor's name.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     /// The output of a node of the graph: depends on the model's input.
     Data(usize),
+    /// The same where the file has the batch as another axis than 0: the node's output, whose samples have the axes that are left,
+    /// in the file's order, and the position of the batch among the file's axes.
+    Moved(usize, usize),
     /// Known while importing.
     Constant(Constant),
     /// An activation that depends on a node that is not supported.
@@ -153,6 +183,9 @@ pub(crate) struct Context<'a, T: Scalar> {
     pub opset: i64,
     /// What the batch axis is bound to in shapes.
     pub batch: usize,
+    /// Which of the file's axes is the batch in the activations among the inputs, and in the outputs unless the operator
+    /// moves it. Zero but for the operators in [`ANY_BATCH_AXIS`].
+    pub batch_axis: usize,
 }
 
 impl<T: Scalar> Context<'_, T> {
@@ -209,19 +242,35 @@ impl<T: Scalar> Context<'_, T> {
 
     /// Its shape as ONNX sees it, batch included.
     fn full_shape(&self, id: usize) -> Vec<usize> {
-        lrp_core::tensor::batch_shape(self.batch, &self.shape(id))
+        let mut shape = self.shape(id);
+        shape.insert(self.batch_axis.min(shape.len()), self.batch);
+        shape
     }
 
-    /// An axis of a node's output, counted from the batch, which it must not be.
+    /// An axis of the file, which must not be the batch, as an axis of tensors that begin with the batch.
     fn sample_axis(&self, a: i64, id: usize) -> Result<usize, Problem> {
         let shape = self.shape(id);
         match axis(a, shape.len() + 1)? {
-            0 => Err(Problem::invalid(format!(
+            at if at == self.batch_axis => Err(Problem::invalid(format!(
                 "it works along axis {a} of {}, which is the batch; samples must stay independent of each other",
                 Shape(&shape)
             ))),
-            a => Ok(a),
+            a => Ok(self.behind_batch(a)),
         }
+    }
+
+    /// An axis of the file as an axis of tensors that begin with the batch.
+    fn behind_batch(&self, axis: usize) -> usize {
+        match axis.cmp(&self.batch_axis) {
+            Ordering::Less => axis + 1,
+            Ordering::Equal => 0,
+            Ordering::Greater => axis,
+        }
+    }
+
+    /// The node `id` as a value whose batch stands at this axis of the file.
+    fn with_batch_at(id: usize, axis: usize) -> Value {
+        if axis == 0 { Value::Data(id) } else { Value::Moved(id, axis) }
     }
 
     /// Adds this node's operator to the graph.

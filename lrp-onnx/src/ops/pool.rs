@@ -48,6 +48,7 @@ pub(super) fn global_max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated 
 pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let Some(Reduction { x, axes, keep }) = reduction(cx, "mean")? else { return super::structure::identity(cx) };
     let op = Arc::new(Mean::new(&axes, keep, &cx.shape(x))?);
+    move_batch(cx, &axes, keep);
     cx.push_made_from(op, if keep { Origin::Mean(axes) } else { Origin::Other }, &[x])
 }
 
@@ -55,6 +56,7 @@ pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 pub(super) fn reduce_sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let Some(Reduction { x, axes, keep }) = reduction(cx, "sum")? else { return super::structure::identity(cx) };
     let op = Mean::new(&axes, keep, &cx.shape(x))?.map_weights(&|_| T::one());
+    move_batch(cx, &axes, keep);
     cx.push_made_from(op, Origin::Other, &[x])
 }
 
@@ -82,6 +84,13 @@ fn reduction<T: Scalar>(cx: &Context<'_, T>, what: &str) -> Result<Option<Reduct
     axes.dedup();
     let keep = cx.node.int("keepdims").unwrap_or(1) != 0;
     Ok(Some(Reduction { x, axes, keep }))
+}
+
+/// Where the batch stands after a reduction: axes before it may have gone.
+fn move_batch<T: Scalar>(cx: &mut Context<'_, T>, axes: &[usize], keep: bool) {
+    if !keep {
+        cx.batch_axis -= axes.iter().filter(|&&a| a <= cx.batch_axis).count();
+    }
 }
 
 fn space(input: &[usize]) -> Result<&[usize], Problem> {

@@ -51,6 +51,7 @@ pub(super) fn slice<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let mut indices: Vec<Vec<usize>> = input.iter().map(|&d| (0..d).collect()).collect();
     let mut detail = Vec::new();
     for (axis, picked) in sliced(&cx.full_shape(x), |index, name| cx.list(index, name))? {
+        let axis = cx.behind_batch(axis);
         let Some(slot) = axis.checked_sub(1) else {
             if picked.iter().copied().eq(0..cx.batch) {
                 continue;
@@ -87,6 +88,9 @@ pub(super) fn gather<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let Value::Data(id) = gathered else { return Ok(gathered) };
     if shape.len() == 1 {
         return Ok(gathered);
+    }
+    if axis <= cx.batch_axis {
+        cx.batch_axis = cx.batch_axis + shape.len() - 1;
     }
     let mut output = input;
     output.splice(axis - 1..axis, shape);

@@ -40,7 +40,13 @@ pub(super) fn reshape<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let target = cx.list(1, "shape")?.ok_or_else(|| Problem::invalid("it has no target shape"))?;
     let allow_zero = cx.node.int("allowzero") == Some(1);
-    let shape = reshaped(&cx.full_shape(x), &target, allow_zero).map_err(|_| mixes_batch(cx, x, &target))?;
+    let full = cx.full_shape(x);
+    let shape = reshaped(&full, &target, allow_zero).map_err(|_| mixes_batch(cx, x, &target))?;
+    // The batch stays where as much comes before it as did.
+    let before = |shape: &[usize], axis: usize| shape.iter().take(axis).product::<usize>();
+    let fits = |&at: &usize| shape.get(at) == Some(&cx.batch) && before(&shape, at) == before(&full, cx.batch_axis);
+    let at = if cx.batch_axis == 0 { Some(0) } else { std::iter::once(cx.batch_axis).chain(0..shape.len()).find(fits) };
+    cx.batch_axis = at.ok_or_else(|| mixes_batch(cx, x, &target))?;
     reshape_to(cx, x, shape)
 }
 
@@ -55,26 +61,40 @@ pub(super) fn squeeze<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let axes = cx.list(1, "axes")?;
     let rank = cx.full_shape(x).len();
     // A batch of one that was fixed at export is still the batch.
-    if axes.iter().flatten().any(|&a| axis(a, rank).is_ok_and(|a| a == 0)) {
+    if axes.iter().flatten().any(|&a| axis(a, rank).is_ok_and(|a| a == cx.batch_axis)) {
         return Err(Problem::invalid("it squeezes the batch axis away; axis 0 must stay the batch"));
     }
-    let shape = squeezed(&cx.full_shape(x), axes.as_deref())?;
+    let full = cx.full_shape(x);
+    let shape = squeezed(&full, axes.as_deref())?;
+    let gone = |at: &usize| match &axes {
+        Some(axes) => axes.iter().any(|&a| axis(a, rank).is_ok_and(|a| a == *at)),
+        None => full.get(*at) == Some(&1),
+    };
+    cx.batch_axis -= (0..cx.batch_axis).filter(gone).count();
     reshape_to(cx, x, shape)
 }
 
 pub(super) fn unsqueeze<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let axes = cx.list(1, "axes")?.ok_or_else(|| Problem::invalid("it has no axes"))?;
-    let shape = unsqueezed(&cx.full_shape(x), &axes)?;
+    let full = cx.full_shape(x);
+    let shape = unsqueezed(&full, &axes)?;
+    if cx.batch_axis > 0 {
+        let new: Vec<usize> = axes.iter().map(|&a| axis(a, shape.len())).collect::<Result<_, _>>()?;
+        let kept = (0..shape.len()).filter(|at| !new.contains(at));
+        cx.batch_axis = kept.into_iter().nth(cx.batch_axis).unwrap_or(0);
+    }
     reshape_to(cx, x, shape)
 }
 
-/// Reshapes to a full shape that must still begin with the batch.
+/// Reshapes to a full shape in which the batch must still stand at its axis.
 fn reshape_to<T: Scalar>(cx: &mut Context<'_, T>, x: usize, full: Vec<usize>) -> Translated {
     let input = cx.shape(x);
-    match full.split_first() {
-        Some((&batch, sample)) if batch == cx.batch && volume(sample) == volume(&input) => {
-            cx.push(Reshape::new(&input, sample)?, &[x])
+    let mut sample = full.clone();
+    let batch = (cx.batch_axis < full.len()).then(|| sample.remove(cx.batch_axis));
+    match batch {
+        Some(batch) if batch == cx.batch && volume(&sample) == volume(&input) => {
+            cx.push(Reshape::new(&input, &sample)?, &[x])
         }
         _ => {
             let target: Vec<i64> = full.iter().map(|&d| i64::try_from(d).unwrap_or(i64::MAX)).collect();
@@ -100,7 +120,18 @@ pub(super) fn transpose<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         Some(axes) => axes.iter().map(|&a| axis(a, rank)).collect::<Result<_, _>>()?,
         None => (0..rank).rev().collect(),
     };
+    let Some(at) = permutation.iter().position(|&axis| axis == cx.batch_axis) else {
+        return Err(Problem::invalid(format!("{permutation:?} is no permutation of {rank} axes")));
+    };
+    // Samples keep the order of their axes, whatever becomes of the batch's.
+    let samples = permutation.iter().filter(|&&axis| axis != cx.batch_axis).map(|&axis| cx.behind_batch(axis));
+    let permutation: Vec<usize> = std::iter::once(0).chain(samples).collect();
+    let moved = at != 0 || cx.batch_axis != 0;
+    cx.batch_axis = at;
     let op = Transpose::new(&permutation, &input)?;
+    if moved && permutation.is_sorted() {
+        return Ok(Value::Data(x));
+    }
     cx.push_made_from(Arc::new(op), Origin::Transpose(permutation), &[x])
 }
 
@@ -124,7 +155,7 @@ pub(super) fn concat<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
                 cx.push_constant(&name, value)
             }
             Value::Data(id) => id,
-            Value::Unknown | Value::UnknownConstant => return Ok(Value::Unknown),
+            Value::Moved(..) | Value::Unknown | Value::UnknownConstant => return Ok(Value::Unknown),
         });
     }
     let shapes: Vec<Vec<usize>> = ids.iter().map(|&id| cx.shape(id)).collect();
