@@ -257,7 +257,12 @@ impl Evaluation<'_> {
     fn concat(&mut self) -> Result<Array, Problem> {
         let axis = axis(self.node.int("axis").unwrap_or(0), self.input(0)?.shape().len())?;
         let parts: Vec<Array> = (0..self.inputs.len()).map(|i| self.array(i)).collect::<Result<_, _>>()?;
-        let mixed = |_| Problem::invalid("it concatenates tensors that do not fit together");
+        let unfit = "it concatenates tensors that do not fit together";
+        let mixed = |_| Problem::invalid(unfit);
+        // ndarray would panic on tensors that lack the axis.
+        if parts.iter().any(|p| p.shape().len() <= axis) {
+            return Err(Problem::invalid(unfit));
+        }
         if parts.iter().all(|p| matches!(p, Array::Int(_))) {
             let views = parts.iter().filter_map(|p| if let Array::Int(a) = p { Some(a.view()) } else { None });
             let views: Vec<_> = views.collect();
@@ -694,6 +699,19 @@ mod tests {
         }
         let transposed = eval("Transpose", &[&[1, 2]], vec![attribute("perm", None, &[0])]);
         assert_eq!(transposed.unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn numbers_beside_vectors_are_not_concatenated() {
+        let number: Constant = Array::Int(ndarray::arr0(1).into_dyn()).into();
+        let node = NodeProto { op_type: "Concat".into(), ..Default::default() };
+        let inputs = [Some(Constant::ints_1d(&[2])), Some(number)];
+        for inputs in [inputs.clone(), {
+            let [a, b] = inputs;
+            [b, a]
+        }] {
+            assert!(evaluate(&node, &inputs, &mut Budget::for_file(0)).is_err());
+        }
     }
 
     #[test]

@@ -8,12 +8,22 @@ use thiserror::Error;
 
 /// A model file that cannot be imported.
 #[derive(Debug, Error)]
-#[error("{file}: {kind}")]
+#[error("{file}: {}", brief(kind))]
 pub struct Error {
     /// The file, as it was given.
     pub file: String,
     /// What is wrong with it.
     pub kind: ErrorKind,
+}
+
+/// The message, unless a damaged file made it absurdly long: lists of a million numbers do not help.
+fn brief(kind: &ErrorKind) -> String {
+    const LIMIT: usize = 8000;
+    let text = kind.to_string();
+    match text.char_indices().nth(LIMIT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 /// What can be wrong with a model file.
@@ -162,6 +172,14 @@ mod tests {
         let text = unsupported(&nodes);
         assert!(text.lines().count() <= 12, "{text}");
         assert!(text.contains("1000 of its nodes") && text.contains("Op0 ('n0', 'n20', 'n40' and 47 more)"), "{text}");
+    }
+
+    #[test]
+    fn a_message_has_an_end() {
+        let kind = ErrorKind::Graph(format!("its strides are {:?}", vec![7; 100_000]));
+        let text = Error { file: "m.onnx".into(), kind }.to_string();
+        assert!(text.starts_with("m.onnx: its strides are [7, 7") && text.ends_with('…'));
+        assert_eq!(text.chars().count(), 8009);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Support for the tests: random networks and tensors, and the comparison of tensors.
 
+pub mod mutation;
 pub mod network;
 pub mod program;
 pub mod which_rule;

@@ -79,9 +79,11 @@ impl<T: Scalar> Scale<T> {
         Ok(Self { weight, bias, kind, shape: one(input) })
     }
 
-    /// The factor and the summand of each channel, if all positions of a channel share theirs.
+    /// The factor and the summand of each channel, if all positions of a channel share theirs. Not for millions of
+    /// channels: a single number would have to be repeated as often, and there is no layer to take it.
     pub fn per_channel(&self) -> Option<(Vec<T>, Vec<T>)> {
-        let channels = *self.shape[0].first()?;
+        const MOST: usize = 1 << 20;
+        let channels = *self.shape[0].first().filter(|&&c| c <= MOST)?;
         let rank = self.shape[0].len();
         let expand = |t: &Tensor<T>| -> Option<Vec<T>> {
             let mut shape = vec![1; rank - t.ndim()];
@@ -184,6 +186,13 @@ mod tests {
         let x = array![[[0.0, 5.0]]].into_dyn();
         assert_eq!(bn.forward(&[&x]), array![[[-3.0, 7.0]]].into_dyn());
         assert_eq!(bn.per_channel(), Some((vec![2.0], vec![-3.0])));
+    }
+
+    #[test]
+    fn a_number_is_not_repeated_for_an_absurd_number_of_channels() {
+        let scale = |channels| Scale::<f64>::new(Some(Tensor::from_elem(vec![1], 2.0)), None, &[channels]).unwrap();
+        assert_eq!(scale(3).per_channel(), Some((vec![2.0; 3], vec![0.0; 3])));
+        assert_eq!(scale(1 << 31).per_channel(), None);
     }
 
     #[test]

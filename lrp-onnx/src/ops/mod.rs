@@ -164,6 +164,23 @@ impl Tables {
             ))),
         }
     }
+
+    /// Accounts for a pooling window: it has a count for each output position, and its connections are walked once.
+    fn charge_window(&mut self, outputs: usize, connections: usize) -> Result<(), Problem> {
+        let total = (connections / 2).checked_add(outputs).and_then(|n| self.0.checked_add(n));
+        self.0 =
+            total.filter(|&n| n <= Self::MAX.1).ok_or_else(|| Problem::invalid("its windows are absurdly large"))?;
+        Ok(())
+    }
+
+    /// Accounts for a table of weights: lists with so many entries in all, as many lists as `outputs` says. In words, an
+    /// entry has two, a list four.
+    fn charge_weights(&mut self, outputs: usize, entries: usize) -> Result<(), Problem> {
+        let words = outputs.checked_mul(4).zip(entries.checked_mul(2)).and_then(|(a, b)| a.checked_add(b));
+        let total = words.and_then(|n| self.0.checked_add(n)).filter(|&n| n <= Self::MAX.1);
+        self.0 = total.ok_or_else(|| Problem::invalid("it interpolates absurdly many elements"))?;
+        Ok(())
+    }
 }
 
 /// One node on its way into the graph.

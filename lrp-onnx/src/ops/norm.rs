@@ -31,6 +31,7 @@ pub(super) fn layer_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let input = cx.shape(x);
     let first = cx.sample_axis(cx.node.int("axis").unwrap_or(-1), x)?;
     let normalized = input.get(first - 1..).unwrap_or_default().to_vec();
+    cx.tables.charge(&normalized)?;
     let parameter = |index: usize| -> Result<Option<Vec<T>>, Problem> {
         let Some(constant) = cx.optional(index)? else { return Ok(None) };
         let tensor = constant.tensor::<T>();

@@ -40,7 +40,7 @@ pub(super) fn global_max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated 
     let input = cx.shape(x);
     let space = space(&input)?;
     let spec = WindowSpec::new(space);
-    check_pooling(&spec, space)?;
+    check_pooling(&spec, space, cx.tables)?;
     cx.push(MaxPool::new(&spec, &input)?, &[x])
 }
 
@@ -100,13 +100,13 @@ fn space(input: &[usize]) -> Result<&[usize], Problem> {
     }
 }
 
-fn pooling<T: Scalar>(cx: &Context<'_, T>, input: &[usize]) -> Result<WindowSpec, Problem> {
+fn pooling<T: Scalar>(cx: &mut Context<'_, T>, input: &[usize]) -> Result<WindowSpec, Problem> {
     let space = space(input)?;
     if cx.node.ints("kernel_shape").is_none() {
         return Err(Problem::invalid("it has no kernel_shape"));
     }
     let spec = spec(cx, lengths(cx, "kernel_shape", space.len(), 1)?, space)?;
-    check_pooling(&spec, space)?;
+    check_pooling(&spec, space, cx.tables)?;
     Ok(spec)
 }
 
@@ -135,6 +135,16 @@ mod tests {
         assert_eq!(run("ReduceMean", &[("axes", Attr::Ints(&[-1])), ("keepdims", Attr::Int(0))]), [3.0]);
         assert_eq!(run("ReduceSum", &[("axes", Attr::Ints(&[2]))]), [15.0]);
         assert_eq!(run("ReduceMean", &[("noop_with_empty_axes", Attr::Int(1))]), [1.0, 5.0, 2.0, 4.0, 3.0]);
+    }
+
+    /// Each of them is small enough to be set up, together they are not.
+    #[test]
+    fn many_large_windows_are_refused() {
+        let mut net = Net::new(&[1, 1 << 22]);
+        let kernel = [("kernel_shape", Attr::Ints(&[9])), ("pads", Attr::Ints(&[4, 4]))];
+        let y = net.op("AveragePool", &["x"], &kernel);
+        (0..8).fold(y, |y, _| net.op("AveragePool", &[&y], &kernel));
+        assert!(net.error().contains("absurdly large"), "{}", net.error());
     }
 
     #[test]

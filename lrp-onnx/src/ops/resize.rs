@@ -3,9 +3,9 @@
 //! Nearest-neighbour resizing only copies elements, so that it is structural; interpolation is an affine operator. Where
 //! the standard leaves room, positions are computed as ONNX Runtime computes them.
 
+use lrp_core::Scalar;
 use lrp_core::operator::Kind;
 use lrp_core::ops::{Identity, Resize, Select, Taps};
-use lrp_core::{OperatorError, Scalar};
 
 use super::{Context, Translated};
 use crate::consteval::axis;
@@ -228,19 +228,15 @@ fn resized<T: Scalar>(
         (0..a.output).map(|i| interpolate(position(i), a.input, cubic).into_iter().map(narrow).collect()).collect()
     };
     let taps: Vec<Vec<Taps<T>>> = axes.iter().map(taps).collect();
-    check_taps(&taps)?;
+    let (outputs, entries) = table_size(&taps).unwrap_or((usize::MAX, usize::MAX));
+    cx.tables.charge_weights(outputs, entries)?;
     cx.push(Resize::new(&taps, &input)?, &[x])
 }
 
-/// The most inputs that the outputs of one sample may be made of together.
-const MAX_TAPS: usize = 1 << 26;
-
-fn check_taps<T>(axes: &[Vec<Taps<T>>]) -> Result<(), OperatorError> {
-    let total = axes.iter().try_fold(1usize, |n, taps| n.checked_mul(taps.iter().map(Vec::len).sum()));
-    match total {
-        Some(n) if n <= MAX_TAPS => Ok(()),
-        _ => Err(OperatorError::new("it interpolates absurdly many elements")),
-    }
+/// How many entries the table of all outputs has, and how many lists of entries.
+fn table_size<T>(axes: &[Vec<Taps<T>>]) -> Option<(usize, usize)> {
+    let product = |size: fn(&Vec<Taps<T>>) -> usize| axes.iter().try_fold(1usize, |n, a| n.checked_mul(size(a)));
+    Some((product(Vec::len)?, product(|taps| taps.iter().map(Vec::len).sum())?))
 }
 
 /// The two neighbours, in proportion to their closeness.
@@ -325,6 +321,20 @@ mod tests {
         let scales = net.floats(&[1], &[2.0]);
         net.op("Resize", &["x", "", &scales], &[("axes", Attr::Ints(&[-1]))]);
         assert_eq!(net.run(&x), expected);
+    }
+
+    /// Each of them is small enough, together they are not.
+    #[test]
+    fn many_large_interpolations_are_refused() {
+        let mut net = Net::new(&[1, 2]);
+        let (large, small) = (net.ints(&[13, 1, 1 << 22]), net.ints(&[13, 1, 2]));
+        let mut y = "x".to_owned();
+        for _ in 0..6 {
+            for size in [&large, &small] {
+                y = net.op("Resize", &[&y, "", "", size], &[("mode", Attr::Text("linear"))]);
+            }
+        }
+        assert!(net.error().contains("absurdly many"), "{}", net.error());
     }
 
     #[test]

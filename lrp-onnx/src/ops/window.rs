@@ -3,7 +3,7 @@
 use lrp_core::Scalar;
 use lrp_core::kernels::window::{MAX_VOLUME, Window, WindowSpec};
 
-use super::Context;
+use super::{Context, Tables};
 use crate::error::Problem;
 
 /// How a node wants its input padded.
@@ -91,11 +91,11 @@ pub(super) fn spec<T: Scalar>(cx: &Context<'_, T>, kernel: Vec<usize>, space: &[
 const MAX_CONNECTIONS: usize = 1 << 27;
 
 /// Refuses a pooling window that would take long to set up; only a damaged file has one.
-pub(super) fn check_pooling(spec: &WindowSpec, space: &[usize]) -> Result<(), Problem> {
+pub(super) fn check_pooling(spec: &WindowSpec, space: &[usize], tables: &mut Tables) -> Result<(), Problem> {
     let window = Window::new(spec, space)?;
     let connections = window.spatial().try_fold(1usize, |n, a| n.checked_mul(a.kernel)?.checked_mul(a.output));
-    if connections.is_none_or(|n| n > MAX_CONNECTIONS) {
-        return Err(Problem::invalid(format!("its window {} over {space:?} is absurdly large", window.describe())));
+    match connections {
+        Some(n) if n <= MAX_CONNECTIONS && tables.charge_window(window.output_len(), n).is_ok() => Ok(()),
+        _ => Err(Problem::invalid(format!("its window {} over {space:?} is absurdly large", window.describe()))),
     }
-    Ok(())
 }
