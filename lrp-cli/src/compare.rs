@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use lrp_config::Recipe;
+use lrp_config::{Input, Recipe};
 use lrp_core::{Scalar, Target};
 use ndarray::{ArrayViewD, Axis};
 
@@ -73,7 +73,7 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
             let name = if n > 1 { format!("{} [{i}]", file.stem) } else { file.stem.clone() };
             let verb = if target == Target::Argmax { "predicted" } else { "target" };
             let prediction = format!("{verb} {} ({})", loaded.label(outcome.class), short(outcome.score));
-            let input = picture(sample.view().into_dyn()).ok_or_else(no_picture)?;
+            let input = picture(sample.view().into_dyn(), &job.how.input).ok_or_else(no_picture)?;
             rows.push(Row { input, caption: [name, prediction], heatmaps });
         }
         if rows.len() > MAX_ROWS {
@@ -97,23 +97,37 @@ fn save(image: &RgbImage, path: &Path) -> Result<(), Failure> {
         .map_err(|e| Failure::user(format!("cannot write '{}': {e}", path.display()), "choose another file with -o"))
 }
 
-/// A sample as a picture: its values stretched from the smallest (black) to the largest (white).
-fn picture<T: Scalar>(sample: ArrayViewD<'_, T>) -> Option<RgbImage> {
+/// A sample as a picture: `[input]` mean and std undone, and values beyond 0…1 stretched to black and white.
+fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> Option<RgbImage> {
     let layout = Layout::of(sample.shape())?;
-    let wide = sample.mapv(Scalar::wide);
-    let (low, high) = wide.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
-    let scale = if high > low { 255.0 / (high - low) } else { 0.0 };
+    let at = |channel: usize, y: usize, x: usize| match layout {
+        Layout::ChannelsFirst { .. } => [channel, y, x].to_vec(),
+        Layout::ChannelsLast { .. } => [y, x, channel].to_vec(),
+        Layout::Plane { .. } => [y, x].to_vec(),
+    };
+    let of = |list: &Option<Vec<f64>>, channel: usize, default: f64| {
+        list.as_ref().and_then(|l| l.get(if l.len() == 1 { 0 } else { channel })).copied().unwrap_or(default)
+    };
+    let pixel = |channel: usize, y: usize, x: usize| {
+        let value = sample.get(at(channel, y, x).as_slice()).map_or(0.0, |v| v.wide());
+        value * of(&expected.std, channel, 1.0) + of(&expected.mean, channel, 0.0)
+    };
     let (height, width) = layout.size();
+    let (mut low, mut high) = (0.0_f64, 1.0_f64);
+    for (channel, y, x) in
+        (0..layout.channels()).flat_map(|c| (0..height).flat_map(move |y| (0..width).map(move |x| (c, y, x))))
+    {
+        let value = pixel(channel, y as usize, x as usize);
+        (low, high) = (low.min(value), high.max(value));
+    }
+    // Rounding must not make a picture of pixels a stretched one.
+    if low > -1e-3 && high < 1.0 + 1e-3 {
+        (low, high) = (0.0, 1.0);
+    }
     Some(RgbImage::from_fn(width, height, |x, y| {
-        let (y, x) = (y as usize, x as usize);
         let value = |channel: usize| {
             let channel = channel.min(layout.channels() - 1);
-            let index = match layout {
-                Layout::ChannelsFirst { .. } => vec![channel, y, x],
-                Layout::ChannelsLast { .. } => vec![y, x, channel],
-                Layout::Plane { .. } => vec![y, x],
-            };
-            ((wide.get(index.as_slice()).copied().unwrap_or(low) - low) * scale).round() as u8
+            ((pixel(channel, y as usize, x as usize) - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8
         };
         image::Rgb([value(0), value(1), value(2)])
     }))

@@ -140,6 +140,7 @@ impl Seeds {
     }
 }
 
+#[allow(clippy::ptr_arg, reason = "all mutations have one signature")]
 fn flip_bits(_: &Seeds, random: &mut Random, bytes: &mut Vec<u8>) {
     for _ in 0..=random.below(8) {
         let at = random.below(bytes.len());
@@ -147,6 +148,7 @@ fn flip_bits(_: &Seeds, random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
+#[allow(clippy::ptr_arg, reason = "all mutations have one signature")]
 fn replace_bytes(_: &Seeds, random: &mut Random, bytes: &mut Vec<u8>) {
     for _ in 0..=random.below(8) {
         let at = random.below(bytes.len());
