@@ -186,7 +186,7 @@ impl Fixed {
 
 /// What went into an operator and what came out, as the forward pass recorded it.
 ///
-/// Activations that the rule did not ask for (see [`Needs`](crate::rule::Needs)) are empty tensors.
+/// Activations that the rule did not ask for (see [`Needs`]) are empty tensors.
 #[derive(Debug, Clone, Copy)]
 pub struct Io<'a, T: Scalar> {
     /// The operator's inputs, each `[N, …]`.
