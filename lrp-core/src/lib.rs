@@ -19,6 +19,8 @@ pub mod rule;
 pub mod scalar;
 pub mod target;
 pub mod tensor;
+#[cfg(test)]
+mod testing;
 mod walk;
 
 pub use error::{Error, OperatorError, RuleError};

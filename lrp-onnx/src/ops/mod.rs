@@ -22,7 +22,7 @@ use lrp_core::{Scalar, Tensor};
 
 use crate::consteval::axis;
 use crate::error::{Problem, Shape};
-use crate::graph::{Body, Graph, Loose, Node, Origin};
+use crate::graph::{Body, Graph, Node, Origin};
 use crate::names::Names;
 use crate::proto::NodeProto;
 use crate::tensor::Constant;
@@ -45,6 +45,7 @@ macro_rules! operators {
 }
 
 operators! {
+    "Abs" => activation::abs,
     "Add" => arithmetic::add,
     "AveragePool" => pool::average_pool,
     "BatchNormalization" => norm::batch_norm,
@@ -53,11 +54,13 @@ operators! {
     "Concat" => structure::concat,
     "Conv" => conv::conv,
     "ConvTranspose" => conv::conv_transpose,
+    "Cos" => activation::cos,
     "DepthToSpace" => structure::depth_to_space,
     "Div" => arithmetic::div,
     "Dropout" => structure::dropout,
     "Elu" => activation::elu,
     "Erf" => activation::erf,
+    "Exp" => activation::exp,
     "Expand" => structure::expand,
     "Flatten" => structure::flatten,
     "GRU" => recurrent::gru,
@@ -69,31 +72,38 @@ operators! {
     "HardSigmoid" => activation::hard_sigmoid,
     "HardSwish" => activation::hard_swish,
     "Identity" => structure::identity,
+    "InstanceNormalization" => norm::instance_norm,
     "LSTM" => recurrent::lstm,
     "LayerNormalization" => norm::layer_norm,
     "LeakyRelu" => activation::leaky_relu,
+    "Log" => activation::log,
     "LogSoftmax" => structure::softmax,
     "MatMul" => linear::mat_mul,
+    "Max" => arithmetic::max,
     "MaxPool" => pool::max_pool,
+    "Min" => arithmetic::min,
     "Mish" => activation::mish,
     "Mul" => arithmetic::mul,
     "Neg" => arithmetic::neg,
     "PRelu" => activation::p_relu,
     "Pad" => structure::pad,
     "Pow" => arithmetic::pow,
+    "Reciprocal" => arithmetic::reciprocal,
     "ReduceMean" => pool::reduce_mean,
     "ReduceSum" => pool::reduce_sum,
     "Relu" => activation::relu,
     "Reshape" => structure::reshape,
     "Resize" => resize::resize,
     "Scaler" => arithmetic::scaler,
+    "Selu" => activation::selu,
     "Sigmoid" => activation::sigmoid,
+    "Sin" => activation::sin,
     "Slice" => select::slice,
     "Softmax" => structure::softmax,
     "Softplus" => activation::softplus,
     "SpaceToDepth" => structure::space_to_depth,
     "Split" => select::split,
-    "Sqrt" => arithmetic::sqrt,
+    "Sqrt" => activation::sqrt,
     "Squeeze" => structure::squeeze,
     "Sub" => arithmetic::sub,
     "Sum" => arithmetic::sum,
@@ -297,12 +307,6 @@ impl<T: Scalar> Context<'_, T> {
 
     fn push_made_from(&mut self, op: Arc<dyn Operator<T>>, origin: Origin<T>, inputs: &[usize]) -> Translated {
         Ok(Value::Data(self.add(self.name.clone(), op, origin, inputs)))
-    }
-
-    /// Adds an operator that only passes can make something of.
-    fn push_loose(&mut self, kind: Loose, inputs: &[usize], shape: Vec<usize>) -> Translated {
-        let node = Node { name: self.name.clone(), body: Body::Loose(kind), inputs: inputs.to_vec(), shape };
-        Ok(Value::Data(self.graph.push(node)))
     }
 
     /// Adds an operator that this node needs besides its own.
