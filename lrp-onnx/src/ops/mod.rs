@@ -152,13 +152,13 @@ pub(crate) enum Value {
     UnknownConstant,
 }
 
-/// How many elements the tables have that operators look their inputs up in: all of a model's together.
+/// How many words the tables have that operators look their inputs up in: all of a model's together.
 #[derive(Debug, Default)]
 pub(crate) struct Tables(usize);
 
 impl Tables {
     /// The limit for one operator, and for all.
-    const MAX: (usize, usize) = (1 << 24, 1 << 27);
+    const MAX: (usize, usize) = (1 << 24, 1 << 26);
 
     /// Accounts for a table of this shape before it is made.
     fn charge(&mut self, shape: &[usize]) -> Result<(), Problem> {
@@ -173,6 +173,16 @@ impl Tables {
                 Shape(shape)
             ))),
         }
+    }
+
+    /// Accounts for tables as long as these axes, one for each, before they are made. In words, an entry has two; one more
+    /// goes into making it.
+    fn charge_axes(&mut self, lengths: impl IntoIterator<Item = usize>) -> Result<(), Problem> {
+        let total = lengths.into_iter().try_fold(0, usize::checked_add).and_then(|n| n.checked_mul(3));
+        self.0 = total.and_then(|n| self.0.checked_add(n)).filter(|&n| n <= Self::MAX.1).ok_or_else(|| {
+            Problem::invalid("its output is absurdly large, for an operator that moves single elements")
+        })?;
+        Ok(())
     }
 
     /// Accounts for a pooling window: it has a count for each output position, and its connections are walked once.

@@ -250,20 +250,18 @@ pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let (Some((0, begin)), Some((0, end))) = (begin.split_first(), end.split_first()) else {
         return Err(Problem::invalid("it pads the batch axis; axis 0 must stay the batch"));
     };
-    let padded = input.iter().zip(begin.iter().zip(end)).try_fold(1usize, |n, (&d, (&b, &e))| {
-        if b.unsigned_abs().max(e.unsigned_abs()) > 1 << 31 {
-            return None;
-        }
-        let d = i64::try_from(d).ok()?.checked_add(b)?.checked_add(e)?;
-        n.checked_mul(usize::try_from(d).ok()?)
-    });
+    let padded = |(&d, (&b, &e)): (&usize, (&i64, &i64))| {
+        let d = i64::try_from(d).ok().filter(|_| b.unsigned_abs().max(e.unsigned_abs()) <= 1 << 31)?;
+        usize::try_from(d.checked_add(b)?.checked_add(e)?).ok()
+    };
+    let padded: Option<Vec<usize>> = input.iter().zip(begin.iter().zip(end)).map(padded).collect();
     let Some(padded) = padded else {
         return Err(Problem::invalid(format!(
             "it pads {} by {begin:?} before and {end:?} after: less than nothing, or absurdly much",
             Shape(&input)
         )));
     };
-    cx.tables.charge(&[padded])?;
+    cx.tables.charge_axes(padded)?;
     let op = Arc::new(Pad::new(mode, begin, end, &input)?);
     cx.push_made_from(op.clone(), Origin::Pad(op), &[x])
 }
