@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use crate::check::Limit;
 use clap::{Args, Parser, Subcommand};
 use lrp_config::{OnUnknown, Precision, Resize, Save, Start, Target};
 
@@ -86,6 +87,9 @@ pub struct PlanArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub what: WhatArgs,
+    /// Exit 1 where a quantity is above a limit: absorbed, bias, stabilizer, rule, amplification, imbalance, f32-error
+    #[arg(long, value_name = "QUANTITY=LIMIT", value_delimiter = ',')]
+    pub fail_above: Vec<Limit>,
     #[command(flatten)]
     pub listing: Listing,
 }

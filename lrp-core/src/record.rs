@@ -92,7 +92,13 @@ impl<'p, T: Scalar> Record<'p, T> {
 
     /// Propagates any relevance `start` of the output's shape back to the inputs.
     pub fn propagate(&self, start: Tensor<T>) -> Explanation<T> {
-        walk(self.plan, self, start)
+        walk(self.plan, self, start, &mut |_, _| {})
+    }
+
+    /// As [`propagate`](Record::propagate), and shows `observe` the relevance that arrives at each node, `[N, …]`, from the
+    /// output to the inputs. Nodes at which none arrives are left out.
+    pub fn propagate_observed(&self, start: Tensor<T>, observe: &mut dyn FnMut(NodeId, &Tensor<T>)) -> Explanation<T> {
+        walk(self.plan, self, start, observe)
     }
 
     /// A kept value, or an empty tensor.

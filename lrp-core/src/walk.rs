@@ -1,6 +1,6 @@
 //! The relevance walk: from the output back to the inputs, keeping the books on the way.
 
-use crate::graph::Body;
+use crate::graph::{Body, NodeId};
 use crate::ledger::{Entry, Ledger};
 use crate::operator::Io;
 use crate::plan::Plan;
@@ -26,7 +26,13 @@ impl<T: Scalar> Explanation<T> {
     }
 }
 
-pub(crate) fn walk<T: Scalar>(plan: &Plan<T>, record: &Record<'_, T>, start: Tensor<T>) -> Explanation<T> {
+/// Walks from `start` at the output to the inputs; `observe` sees the relevance that arrived at each node, `[N, …]`.
+pub(crate) fn walk<T: Scalar>(
+    plan: &Plan<T>,
+    record: &Record<'_, T>,
+    start: Tensor<T>,
+    observe: &mut dyn FnMut(NodeId, &Tensor<T>),
+) -> Explanation<T> {
     let model = plan.model();
     let n = samples(&start);
     let mut ledger = Ledger { start: sums(&start), input: vec![0.0; n], entries: Vec::new() };
@@ -43,6 +49,7 @@ pub(crate) fn walk<T: Scalar>(plan: &Plan<T>, record: &Record<'_, T>, start: Ten
             }
             continue;
         };
+        observe(id, &r);
         let needs = plan.needs(id);
         let inputs: Vec<&Tensor<T>> = if is_input {
             vec![record.value(id)]

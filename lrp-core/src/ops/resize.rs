@@ -202,7 +202,7 @@ mod tests {
     fn axis_by_axis_or_by_a_table_of_all_weights() {
         let half = |d: usize| -> Vec<Taps<f64>> {
             let between =
-                |i: usize| if i % 2 == 0 { vec![(i / 2, 1.0)] } else { vec![(i / 2, -0.5), (i / 2 + 1, 1.5)] };
+                |i: usize| if i.is_multiple_of(2) { vec![(i / 2, 1.0)] } else { vec![(i / 2, -0.5), (i / 2 + 1, 1.5)] };
             (0..2 * d - 1).map(between).collect()
         };
         let whole = vec![vec![(0, 1.0)], vec![(1, 1.0)]];
