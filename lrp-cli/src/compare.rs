@@ -72,7 +72,8 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
             let outcome = &explained[0].outcomes[i][0];
             let name = if n > 1 { format!("{} [{i}]", file.stem) } else { file.stem.clone() };
             let verb = if target == Target::Argmax { "predicted" } else { "target" };
-            let prediction = format!("{verb} {} ({})", loaded.label(outcome.class), short(outcome.score));
+            let what = loaded.explained(outcome.class, outcome.against);
+            let prediction = format!("{verb} {what} ({})", short(outcome.score));
             let input = picture(sample.view().into_dyn(), &job.how.input).ok_or_else(no_picture)?;
             rows.push(Row { input, caption: [name, prediction], heatmaps });
         }

@@ -71,10 +71,12 @@ pub fn explain_samples<T: Scalar>(
             let classes = target.classes(record.output())?;
             for (i, class) in classes.into_iter().enumerate() {
                 let scores = record.output().index_axis(Axis(0), i);
+                let score = |class: usize| scores.iter().nth(class).map_or(f64::NAN, |s| s.wide());
+                let against = if let Target::Contrast(_, other) = target { Some(*other) } else { None };
                 outcomes[first + i].push(Outcome {
                     class,
-                    against: if let Target::Contrast(_, other) = target { Some(*other) } else { None },
-                    score: scores.iter().nth(class).map_or(f64::NAN, |s| s.wide()),
+                    against,
+                    score: score(class) - against.map_or(0.0, score),
                     totals: explanation.ledger.totals(i),
                 });
             }
@@ -310,11 +312,10 @@ fn print_summary<T: Scalar>(records: &[InputRecord], loaded: &Loaded<T>, dir: &P
                 let name = input::stem(Path::new(&record.file.path));
                 let name = if record.samples.len() > 1 { format!("{name} [{i}]") } else { name };
                 for target in &sample.targets {
-                    let against = target.against.map(|c| format!(" − {}", loaded.label(c))).unwrap_or_default();
                     let [relevance, bias, stabilizer, rule] = target.ledger.shares().map(short);
                     table.add_row([
                         name.clone(),
-                        format!("{}{against}", loaded.label(target.class)),
+                        loaded.explained(target.class, target.against),
                         short(target.score),
                         relevance,
                         bias,

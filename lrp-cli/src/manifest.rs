@@ -173,7 +173,7 @@ pub struct TargetRecord {
     /// For a contrast: the class it is contrasted with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<usize>,
-    /// The model's output for the class.
+    /// The model's output for the class; for a contrast, by how much it is above that for the other.
     pub score: f64,
     /// Where relevance went.
     pub ledger: LedgerRecord,

@@ -44,7 +44,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
             record.index.map(|i| i.to_string()).unwrap_or_default(),
             record.name.clone(),
             record.op.to_owned(),
-            record.rule.clone(),
+            table::rule(&record.rule),
             by.to_owned(),
         ]);
     }

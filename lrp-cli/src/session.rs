@@ -76,6 +76,12 @@ impl<T: Scalar> Loaded<T> {
         self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
+    /// What was explained, in words: a class, or the difference of two.
+    pub fn explained(&self, class: usize, against: Option<usize>) -> String {
+        let against = against.map(|other| format!(" − {}", self.label(other))).unwrap_or_default();
+        format!("{}{against}", self.label(class))
+    }
+
     /// The outputs to explain, one after the other.
     pub fn targets(&self, wanted: &Wanted) -> Result<Vec<Target>, Failure> {
         let class = |class: &lrp_config::Class| {

@@ -184,7 +184,7 @@ impl Report {
             let total = row.name == self.totals.name && row.rule.is_empty();
             listing.add_row([
                 row.name.clone(),
-                row.rule.clone(),
+                table::rule(&row.rule),
                 table::amount(row.received),
                 table::amount(row.handed_on),
                 table::amount(row.bias),
