@@ -2,6 +2,7 @@
 
 pub mod mutation;
 pub mod network;
+pub mod presets;
 pub mod program;
 pub mod which_rule;
 
