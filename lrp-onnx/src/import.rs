@@ -371,6 +371,23 @@ fn written(dim: &DimensionProto) -> String {
     }
 }
 
+/// What there is to say about an operator that is not supported on activations.
+fn way_out(op_type: &str) -> &'static str {
+    match op_type {
+        "ConvInteger"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear"
+        | "MatMulInteger"
+        | "QLinearConv"
+        | "QLinearMatMul"
+        | "QuantizeLinear" => {
+            "activations that are rounded to integers have no relevance rule; take the model as it was before it was \
+             quantized, or quantize nothing but its weights"
+        }
+        _ => "",
+    }
+}
+
 /// The state of the walk over the nodes.
 struct Walk<'a, T: Scalar> {
     proto: &'a GraphProto,
@@ -486,7 +503,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
             }
             return shape_of(node, &shape).map(|c| vec![Value::Constant(c)]);
         }
-        let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(""))?;
+        let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(way_out(&node.op_type)))?;
         if node.op_type == "LogSoftmax" && !self.is_last(node) {
             return Err(Problem::unsupported("only at the end of a model"));
         }
