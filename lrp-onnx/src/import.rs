@@ -14,7 +14,7 @@ use crate::error::{ErrorKind, Problem, UnsupportedNode, shown};
 use crate::file::External;
 use crate::graph::{Body, Graph, Node};
 use crate::names::Names;
-use crate::ops::{ANY_BATCH_AXIS, Context, Tables, Value, translator};
+use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, Tables, Value, translator};
 use crate::passes;
 use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::tensor::{Constant, DType, MAX_RANK, volume};
@@ -371,6 +371,23 @@ fn written(dim: &DimensionProto) -> String {
     }
 }
 
+/// What there is to say about an operator that is not supported on activations.
+fn way_out(op_type: &str) -> &'static str {
+    match op_type {
+        "ConvInteger"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear"
+        | "MatMulInteger"
+        | "QLinearConv"
+        | "QLinearMatMul"
+        | "QuantizeLinear" => {
+            "activations that are rounded to integers have no relevance rule; take the model as it was before it was \
+             quantized, or quantize nothing but its weights"
+        }
+        _ => "",
+    }
+}
+
 /// The state of the walk over the nodes.
 struct Walk<'a, T: Scalar> {
     proto: &'a GraphProto,
@@ -440,8 +457,10 @@ impl<'a, T: Scalar> Walk<'a, T> {
             .map(|i| (!i.is_empty()).then(|| self.values.get(i.as_str()).cloned()).flatten())
             .collect();
         let unknown = inputs.iter().flatten().any(|v| matches!(v, Value::Unknown | Value::UnknownConstant));
-        let constant =
-            !inputs.iter().flatten().any(|v| matches!(v, Value::Data(_) | Value::Moved(..) | Value::Unknown));
+        let constant = !inputs
+            .iter()
+            .flatten()
+            .any(|v| matches!(v, Value::Data(_) | Value::Moved(..) | Value::Row(_) | Value::Unknown));
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
         if !is_own && (node.domain.as_str(), node.op_type.as_str()) != ("ai.onnx.ml", "Scaler") {
             return Err(Problem::unsupported("an operator that is not part of ONNX"));
@@ -473,15 +492,18 @@ impl<'a, T: Scalar> Walk<'a, T> {
         }
         if node.op_type == "Shape" {
             let (id, at) = match inputs.first() {
-                Some(Some(Value::Data(id))) => (*id, 0),
+                Some(Some(Value::Data(id) | Value::Row(id))) => (*id, 0),
                 Some(Some(Value::Moved(id, at))) => (*id, *at),
                 _ => return Ok(vec![Value::UnknownConstant]),
             };
             let mut shape = self.graph.nodes.get(id).map(|n| n.shape.clone()).unwrap_or_default();
             shape.insert(at.min(shape.len()), self.batch);
+            if matches!(inputs.first(), Some(Some(Value::Row(_)))) {
+                shape = vec![volume(&shape).ok_or_else(|| Problem::invalid("its input is absurdly large"))?];
+            }
             return shape_of(node, &shape).map(|c| vec![Value::Constant(c)]);
         }
-        let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(""))?;
+        let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(way_out(&node.op_type)))?;
         if unknown {
             return Ok(Vec::new());
         }
@@ -514,6 +536,13 @@ impl<'a, T: Scalar> Walk<'a, T> {
         node: &NodeProto,
         inputs: Vec<Option<Value>>,
     ) -> Result<(Vec<Option<Value>>, usize), Problem> {
+        let readable = usize::from(READS_ROWS.contains(&node.op_type.as_str()));
+        if inputs.iter().skip(readable).flatten().any(|v| matches!(v, Value::Row(_))) {
+            return Err(Problem::invalid(
+                "a Reshape before it puts the whole batch on a single axis; axis 0 must be the batch, and samples must \
+                 stay independent of each other",
+            ));
+        }
         let rank = |id: usize| self.graph.nodes.get(id).map_or(0, |n| n.shape.len());
         let mut found = inputs.iter().flatten().filter_map(|v| match v {
             Value::Data(id) => Some((0, rank(*id))),
@@ -551,6 +580,11 @@ impl<'a, T: Scalar> Walk<'a, T> {
             Some(Value::Moved(_, at)) => Err(ErrorKind::Graph(format!(
                 "a transposition or a recurrent layer moves the batch axis, to axis {at} of the output '{}'; axis 0 must be \
                  the batch (for recurrent layers in PyTorch: batch_first=True)",
+                shown(self.output)
+            ))),
+            Some(Value::Row(_)) => Err(ErrorKind::Graph(format!(
+                "the output '{}' has the whole batch on a single axis; axis 0 must be the batch, and samples must stay \
+                 independent of each other",
                 shown(self.output)
             ))),
             _ => Err(ErrorKind::Graph("the output depends on no input".into())),

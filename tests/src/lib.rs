@@ -2,6 +2,7 @@
 //! networks and the comparison of tensors are those of `lrp-testing`.
 
 pub mod mutation;
+pub mod presets;
 pub mod program;
 pub mod which_rule;
 

@@ -10,10 +10,7 @@ use lrp_core::{Explanation, Plan, Scalar, Start, Target, Tensor};
 use ndarray_npy::NpzReader;
 
 /// Models that cannot be imported yet, each with a part of the reason that the importer gives.
-const NOT_YET: &[(&str, &str)] = &[
-    // A view after global pooling that dynamo writes as a gather from all samples at once.
-    ("convnext.dynamo", "'avgpool' (Reshape): it reshapes [N, 32, 1, 1] (with N = 13) to [416]"),
-];
+const NOT_YET: &[(&str, &str)] = &[];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")

@@ -162,6 +162,20 @@ mod tests {
     }
 
     #[test]
+    fn quantized_activations_are_refused() {
+        let mut net = Net::new(&[3]);
+        let (scale, zero) = (net.floats(&[], &[0.5]), net.int8s(&[], &[0]));
+        let q = net.op("QuantizeLinear", &["x", &scale, &zero], &[]);
+        let x = net.op("DequantizeLinear", &[&q, &scale, &zero], &[]);
+        let w = net.weight(&[3, 2]);
+        net.op("MatMul", &[&x, &w], &[]);
+        let text = net.error();
+        assert!(text.contains("QuantizeLinear ('quantizelinear0'): activations that are rounded"), "{text}");
+        assert!(text.contains("DequantizeLinear ('dequantizelinear1'): activations that are rounded"), "{text}");
+        assert!(text.contains("as it was before it was quantized"), "{text}");
+    }
+
+    #[test]
     fn what_is_no_layer_is_refused() {
         let mut net = Net::new(&[2]);
         let w = net.weight(&[2, 2]);

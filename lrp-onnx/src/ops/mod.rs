@@ -136,6 +136,9 @@ pub(crate) const ANY_BATCH_AXIS: &[&str] = &[
     "Unsqueeze",
 ];
 
+/// The operators whose first input may be a [`Value::Row`].
+pub(crate) const READS_ROWS: [&str; 2] = ["Gather", "Reshape"];
+
 /// What stands behind a tensor's name.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
@@ -144,6 +147,9 @@ pub(crate) enum Value {
     /// The same where the file has the batch as another axis than 0: the node's output, whose samples have the axes that are left,
     /// in the file's order, and the position of the batch among the file's axes.
     Moved(usize, usize),
+    /// All samples of a node's output behind each other on a single axis. Only operators that take the samples apart again
+    /// know what to do with it: [`READS_ROWS`].
+    Row(usize),
     /// Known while importing.
     Constant(Constant),
     /// An activation that depends on a node that is not supported.
@@ -233,6 +239,13 @@ impl<T: Scalar> Context<'_, T> {
             Some(Some(_)) => Err(Problem::unsupported(format!("with a constant as input number {}", index + 1))),
             _ => Err(Problem::invalid(format!("it has no input number {}", index + 1))),
         }
+    }
+
+    /// The activation whose samples stand in a row in the first input, if that is one, and the length of the row.
+    fn row(&self) -> Result<Option<(usize, usize)>, Problem> {
+        let Some(Some(Value::Row(id))) = self.inputs.first() else { return Ok(None) };
+        let length = crate::tensor::volume(&self.full_shape(*id));
+        Ok(Some((*id, length.ok_or_else(|| Problem::invalid("its input is absurdly large"))?)))
     }
 
     /// The constant that is input `index`, if the input is there.

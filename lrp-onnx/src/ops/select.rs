@@ -7,9 +7,10 @@ use lrp_core::operator::Kind;
 use lrp_core::ops::{Reshape, Select};
 
 use super::{Context, Translated, Value};
-use crate::consteval::{index, sliced, split_lengths};
+use crate::consteval::{axis, index, sliced, split_lengths};
 use crate::error::{Problem, Shape};
 use crate::graph::Origin;
+use crate::tensor::volume;
 
 /// Every output that is used becomes a slice: `NAME`, `NAME.1`, `NAME.2`, ….
 pub(super) fn split<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -73,6 +74,9 @@ pub(super) fn slice<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 /// With a single index the axis is dropped; with indices of several axes it becomes as many.
 pub(super) fn gather<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    if let Some((x, length)) = cx.row()? {
+        return from_row(cx, x, length);
+    }
     let x = cx.data(0)?;
     let input = cx.shape(x);
     let axis = cx.sample_axis(cx.node.int("axis").unwrap_or(0), x)?;
@@ -98,6 +102,51 @@ pub(super) fn gather<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let mut output = input;
     output.splice(axis - 1..axis, shape);
     Ok(Value::Data(cx.push_extra("reshape", Reshape::new(&cx.shape(id), &output)?, &[id])))
+}
+
+/// A view of the whole batch that is copied by indices, as dynamo writes `as_strided`: the table has a line for each sample,
+/// and every line must take the same elements, of its own sample. Then it is a selection within samples, and a reshape.
+///
+/// The table is that of the batch that the file fixes, or that the importer binds a symbolic one to, as all shapes are.
+fn from_row<T: Scalar>(cx: &mut Context<'_, T>, x: usize, length: usize) -> Translated {
+    let size = length / cx.batch.max(1);
+    axis(cx.node.int("axis").unwrap_or(0), 1)?;
+    let constant = cx.constant(1)?;
+    let wanted = constant.ints().map_err(|e| Problem::invalid(format!("its input number 2 {e}")))?;
+    let mixes = || {
+        Problem::invalid(format!(
+            "a Reshape before it puts the whole batch of {} (with N = {}) on a single axis, and its indices of shape {:?} do \
+             not take the same from every sample; samples must stay independent of each other",
+            Shape(&cx.shape(x)),
+            cx.batch,
+            constant.shape()
+        ))
+    };
+    let sample = match constant.shape().split_first() {
+        Some((&batch, sample)) if batch == cx.batch => sample.to_vec(),
+        _ => return Err(mixes()),
+    };
+    let mut lines = wanted.chunks(volume(&sample).filter(|&n| n > 0).ok_or_else(mixes)?).enumerate();
+    let first = lines.next().map(|(_, line)| line).unwrap_or_default();
+    let first: Vec<usize> = first.iter().map(|&i| index(i, length)).collect::<Result<_, _>>()?;
+    if first.iter().any(|&i| i >= size) {
+        return Err(mixes());
+    }
+    for (n, line) in lines {
+        for (&i, &own) in line.iter().zip(&first) {
+            if index(i, length)? != n * size + own {
+                return Err(mixes());
+            }
+        }
+    }
+    if first.iter().copied().eq(0..size) {
+        return cx.push(Reshape::new(&cx.shape(x), &sample)?, &[x]);
+    }
+    cx.tables.charge(&[first.len()])?;
+    let flat = cx.push_extra("flatten", Reshape::new(&cx.shape(x), &[size])?, &[x]);
+    let picked = Select::new(Kind::Gather, described(1, &first), &[first], &[size])?;
+    let picked = cx.push_extra("pick", picked, &[flat]);
+    cx.push(Reshape::new(&cx.shape(picked), &sample)?, &[picked])
 }
 
 fn pick<T: Scalar>(
@@ -215,6 +264,72 @@ mod tests {
         let list = net.ints(&[3]);
         net.op("Gather", &["x", &list], &[("axis", Attr::Int(1))]);
         assert!(net.error().contains("element 3 of an axis of length 3"), "{}", net.error());
+    }
+
+    /// The whole batch on one axis, and elements of it by a table that is computed from the size of the batch:
+    /// `size · n + offset` for each sample `n`.
+    fn strided(batch: i64, sample: &[i64], size: i64, offsets: &[i64], shape: &[i64]) -> Net {
+        let mut net = Net::with_batch(batch, sample);
+        let (open, axis, one) = (net.ints(&[-1]), net.ints(&[0]), net.ints(&[1]));
+        let row = net.op("Reshape", &["x", &open], &[]);
+        let [zero, one] = [&axis, &one].map(|list| net.op("Squeeze", &[list, &axis], &[]));
+        let all = net.op("Shape", &["x"], &[]);
+        let n = net.op("Gather", &[&all, &zero], &[]);
+        let n = net.op("Range", &[&zero, &n, &one], &[]);
+        let (size, offsets) = (net.ints(&[size]), net.ints(offsets));
+        let starts = net.op("Mul", &[&n, &size], &[]);
+        let behind = net.ints(&[1]);
+        let starts = net.op("Unsqueeze", &[&starts, &behind], &[]);
+        let table = net.op("Add", &[&starts, &offsets], &[]);
+        let shape = net.ints(shape);
+        let table = net.op("Reshape", &[&table, &shape], &[]);
+        net.op("Gather", &[&row, &table], &[("axis", Attr::Int(0))]);
+        net
+    }
+
+    #[test]
+    fn indices_into_the_whole_batch() {
+        let x = varied(&[5, 2, 3]);
+        for batch in [-1, 1, 7] {
+            let net = strided(batch, &[2, 3], 6, &[0, 1, 2, 3, 4, 5], &[0, 3, 2]);
+            assert_eq!(net.run(&x), x.to_shape(vec![5, 3, 2]).unwrap());
+            let import = net.import().unwrap();
+            let names: Vec<&str> = import.model.nodes().map(|(_, n)| n.name.as_str()).collect();
+            assert_eq!(names.len(), 2, "{names:?}");
+            // Strides of its own: the columns, and one of them twice.
+            let columns = strided(batch, &[2, 3], 6, &[0, 3, 2, 5, 2, 5], &[0, 3, 2]);
+            let expected = x.select(Axis(2), &[0, 2, 2]).permuted_axes(vec![0, 2, 1]);
+            assert_eq!(columns.run(&x), expected);
+        }
+        // The last sample by indices that count from the end.
+        let net = strided(1, &[2, 3], 0, &[-1, -2], &[0, 2]);
+        assert_eq!(net.run(&x), x.to_shape(vec![5, 6]).unwrap().select(Axis(1), &[5, 4]));
+    }
+
+    #[test]
+    fn indices_that_mix_samples_are_refused() {
+        let reason = "do not take the same from every sample";
+        for (size, offsets, shape) in [
+            (5, &[0, 1, 2, 3, 4, 5][..], &[0, -1][..]),
+            (7, &[0], &[0, 1]),
+            (0, &[0, 1], &[0, -1]),
+            (6, &[0, 6], &[0, -1]),
+            (6, &[-1, 0], &[0, -1]),
+            (6, &[0, 1], &[-1]),
+            (6, &[0, 1], &[1, -1]),
+            (6, &[0, 1, 2, 3, 4, 5], &[6, -1]),
+        ] {
+            let text = strided(-1, &[2, 3], size, offsets, shape).error();
+            assert!(text.contains(reason), "{size} {offsets:?} {shape:?}: {text}");
+        }
+        // Lines of samples in another order.
+        let mut net = Net::with_batch(2, &[2]);
+        let (open, table) = (net.ints(&[-1]), net.ints(&[2, 3, 0, 1]));
+        let lines = net.ints(&[2, 2]);
+        let row = net.op("Reshape", &["x", &open], &[]);
+        let table = net.op("Reshape", &[&table, &lines], &[]);
+        net.op("Gather", &[&row, &table], &[]);
+        assert!(net.error().contains(reason), "{}", net.error());
     }
 
     #[test]

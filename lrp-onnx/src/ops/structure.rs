@@ -37,11 +37,19 @@ pub(super) fn cast<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 }
 
 pub(super) fn reshape<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let x = cx.data(0)?;
+    let (x, full) = match cx.row()? {
+        Some((x, length)) => (x, vec![length]),
+        None => cx.data(0).map(|x| (x, cx.full_shape(x)))?,
+    };
     let target = cx.list(1, "shape")?.ok_or_else(|| Problem::invalid("it has no target shape"))?;
     let allow_zero = cx.node.int("allowzero") == Some(1);
-    let full = cx.full_shape(x);
     let shape = reshaped(&full, &target, allow_zero).map_err(|_| mixes_batch(cx, x, &target))?;
+    // The samples one behind the other, as dynamo writes them before it copies a view of them by indices.
+    if let (0, [length]) = (cx.batch_axis, shape.as_slice())
+        && *length != cx.batch
+    {
+        return Ok(Value::Row(x));
+    }
     // The batch stays where as much comes before it as did.
     let before = |shape: &[usize], axis: usize| shape.iter().take(axis).product::<usize>();
     let fits = |&at: &usize| shape.get(at) == Some(&cx.batch) && before(&shape, at) == before(&full, cx.batch_axis);
@@ -155,7 +163,7 @@ pub(super) fn concat<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
                 cx.push_constant(&name, value)
             }
             Value::Data(id) => id,
-            Value::Moved(..) | Value::Unknown | Value::UnknownConstant => return Ok(Value::Unknown),
+            Value::Moved(..) | Value::Row(_) | Value::Unknown | Value::UnknownConstant => return Ok(Value::Unknown),
         });
     }
     let shapes: Vec<Vec<usize>> = ids.iter().map(|&id| cx.shape(id)).collect();
@@ -323,7 +331,7 @@ mod tests {
         for (op, list, attributes, reason) in [
             ("Reshape", &[1, -1][..], &[][..], "does not keep the batch as axis 0"),
             ("Reshape", &[-1, 3], &[], "does not keep the batch as axis 0"),
-            ("Reshape", &[-1], &[], "does not keep the batch as axis 0"),
+            ("Reshape", &[-1], &[], "the whole batch on a single axis"),
             ("Reshape", &[0, 5], &[], "does not keep the batch as axis 0"),
             ("Flatten", &[], &[("axis", Attr::Int(2))], "does not keep the batch as axis 0"),
             ("Unsqueeze", &[0], &[], "does not keep the batch as axis 0"),
@@ -338,6 +346,33 @@ mod tests {
             let text = shape(-1, op, list, attributes).unwrap_err();
             assert!(text.contains(reason), "{op}: {text}");
         }
+    }
+
+    #[test]
+    fn the_whole_batch_on_one_axis_can_only_be_taken_apart_again() {
+        let row = |then: &dyn Fn(&mut Net, &str) -> String| {
+            let mut net = Net::new(&[2, 3]);
+            let open = net.ints(&[-1]);
+            let row = net.op("Reshape", &["x", &open], &[]);
+            then(&mut net, &row);
+            net
+        };
+        let x = varied(&[4, 2, 3]);
+        let again = row(&|net, row| {
+            let (one, by) = (net.ints(&[-1]), net.ints(&[-1, 3, 2]));
+            let row = net.op("Reshape", &[row, &one], &[]);
+            net.op("Reshape", &[&row, &by], &[])
+        });
+        assert_eq!(again.run(&x), x.into_shape_with_order(vec![4, 3, 2]).unwrap());
+        let relu = row(&|net, row| net.op("Relu", &[row], &[]));
+        assert!(relu.error().contains("'relu1' (Relu): a Reshape before it puts the whole batch"), "{}", relu.error());
+        let other = row(&|net, row| net.op("Reshape", &["x", row], &[]));
+        assert!(other.error().contains("puts the whole batch"), "{}", other.error());
+        let by_three = row(&|net, row| {
+            let by = net.ints(&[-1, 3]);
+            net.op("Reshape", &[row, &by], &[])
+        });
+        assert!(by_three.error().contains("does not keep the batch as axis 0"), "{}", by_three.error());
     }
 
     #[test]

@@ -1,27 +1,92 @@
 //! Recognises layer normalisation where an exporter wrote it out: `(x − mean) / √(mean((x − mean)²) + ε)`, and takes the
-//! products and sums with constants that follow a layer normalisation for its own.
+//! products and sums with constants that follow a layer normalisation for its own. Where it is over other axes than the last
+//! (over channels, in front), it stands between two transpositions.
 
 use std::sync::Arc;
 
 use lrp_core::operator::Kind;
-use lrp_core::ops::Function;
+use lrp_core::ops::{Function, Transpose};
 use lrp_core::{Scalar, Tensor};
 
 use super::Passed;
-use super::pattern::{function_of, numbers, rewrite};
-use crate::graph::{Constants, Graph, Node, Normalization, Origin};
+use super::pattern::{function_of, numbers};
+use crate::graph::{Constants, Graph, Node, Normalization, Origin, Rewrite};
+use crate::names::Names;
 
 pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
-    rewrite(graph, "is a layer normalisation", |graph, node| quotient(graph, node).or_else(|| scaled(graph, node)))
+    let mut names = Names::default();
+    for node in &graph.nodes {
+        names.unique(&node.name);
+    }
+    let mut new = Rewrite::default();
+    for node in graph.nodes {
+        let node = new.moved(node);
+        let found = quotient(&new.graph, &node).or_else(|| scaled(&new.graph, &node));
+        match found.and_then(|found| found.nodes(&node, &mut names)) {
+            Some(nodes) => {
+                new.changes.push(format!("'{}' is a layer normalisation", node.name));
+                put(&mut new, nodes);
+            }
+            None => new.replace(node),
+        }
+    }
+    new.finish(graph.output)
 }
 
-fn made<T: Scalar>(node: &Node<T>, norm: Normalization<T>, x: usize) -> Option<Node<T>> {
-    let op = norm.build(&node.shape).ok()?;
-    Some(node.with(Arc::new(op), Origin::LayerNorm(norm), vec![x]))
+/// What a node is found to be.
+struct Found<T: Scalar> {
+    norm: Normalization<T>,
+    x: usize,
+    /// The permutation of axes (batch included) that makes the normalised ones the last.
+    permutation: Vec<usize>,
+}
+
+impl<T: Scalar> Found<T> {
+    /// The normalisation in the node's place, or two transpositions with the normalisation between them, each of the others'
+    /// input. All but the first have their inputs still to be set.
+    fn nodes(self, node: &Node<T>, names: &mut Names) -> Option<Vec<Node<T>>> {
+        let Self { norm, x, permutation } = self;
+        if permutation.is_sorted() {
+            let op = norm.build(&node.shape).ok()?;
+            return Some(vec![node.with(Arc::new(op), Origin::LayerNorm(norm), vec![x])]);
+        }
+        let mut transposition = |permutation: Vec<usize>, shape: &[usize], suffix: &str| {
+            let op = Transpose::new(&permutation, shape).ok()?;
+            let name = names.unique(&format!("{}/{suffix}", node.name));
+            Some(Node { name, ..node.with(Arc::new(op), Origin::Transpose(permutation), vec![x]) })
+        };
+        let inverse = inverse(&permutation);
+        let there = transposition(permutation, &node.shape, "transpose")?;
+        let back = transposition(inverse, &there.shape, "transpose back")?;
+        let op = norm.build(&there.shape).ok()?;
+        let norm = node.with(Arc::new(op), Origin::LayerNorm(norm), Vec::new());
+        Some(vec![there, norm, back])
+    }
+}
+
+/// Puts a chain of nodes in the place of the next old one.
+fn put<T: Scalar>(new: &mut Rewrite<T>, nodes: Vec<Node<T>>) {
+    let mut nodes = nodes.into_iter();
+    let Some(mut last) = nodes.next() else { return };
+    for node in nodes {
+        let id = new.graph.push(last);
+        last = Node { inputs: vec![id], ..node };
+    }
+    new.replace(last);
+}
+
+fn inverse(permutation: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; permutation.len()];
+    for (to, &from) in permutation.iter().enumerate() {
+        if let Some(slot) = inverse.get_mut(from) {
+            *slot = to;
+        }
+    }
+    inverse
 }
 
 /// The centred input divided by its standard deviation.
-fn quotient<T: Scalar>(graph: &Graph<T>, node: &Node<T>) -> Option<Node<T>> {
+fn quotient<T: Scalar>(graph: &Graph<T>, node: &Node<T>) -> Option<Found<T>> {
     let (Kind::Div, &[numerator, denominator]) = (node.kind()?, node.inputs.as_slice()) else { return None };
     let (x, axes) = centred(graph, numerator)?;
     let root = graph.nodes.get(unrepeated(graph, denominator)?)?;
@@ -32,15 +97,12 @@ fn quotient<T: Scalar>(graph: &Graph<T>, node: &Node<T>) -> Option<Node<T>> {
     if centred(graph, squared(graph, square)?)? != (x, axes) || variance_axes != axes {
         return None;
     }
-    // The normalised axes have to be the last ones.
-    let rank = node.shape.len();
-    let first = rank.checked_sub(axes.len())?;
-    if !axes.iter().copied().eq(first + 1..=rank) {
-        return None;
-    }
-    let width = crate::tensor::volume(node.shape.get(first..)?).filter(|&n| n <= MAX_WIDTH)?;
+    let permutation: Vec<usize> =
+        (0..=node.shape.len()).filter(|axis| !axes.contains(axis)).chain(axes.iter().copied()).collect();
+    let lengths: Option<Vec<usize>> = axes.iter().map(|axis| node.shape.get(axis.checked_sub(1)?).copied()).collect();
+    let width = crate::tensor::volume(&lengths?).filter(|&n| n <= MAX_WIDTH)?;
     let norm = Normalization { axes: axes.len(), gamma: vec![T::one(); width], beta: None, epsilon: T::of(epsilon) };
-    made(node, norm, x)
+    Some(Found { norm, x, permutation })
 }
 
 /// The most elements that are normalised together.
@@ -80,27 +142,59 @@ fn unrepeated<T: Scalar>(graph: &Graph<T>, id: usize) -> Option<usize> {
 }
 
 /// A product or a sum with constants, of a layer normalisation.
-fn scaled<T: Scalar>(graph: &Graph<T>, node: &Node<T>) -> Option<Node<T>> {
+fn scaled<T: Scalar>(graph: &Graph<T>, node: &Node<T>) -> Option<Found<T>> {
     let (Origin::Scale(Constants { weight, bias }), &[input]) = (node.origin()?, node.inputs.as_slice()) else {
         return None;
     };
-    let before = graph.nodes.get(input)?;
-    let (Origin::LayerNorm(norm), &[x]) = (before.origin()?, before.inputs.as_slice()) else { return None };
-    let normalized = node.shape.get(node.shape.len().checked_sub(norm.axes)?..)?;
-    let mut norm = norm.clone();
+    let Found { mut norm, x, permutation } = normalization(graph, input)?;
+    let shape: Option<Vec<usize>> =
+        permutation.iter().skip(1).map(|axis| node.shape.get(axis.checked_sub(1)?).copied()).collect();
+    let shape = shape?;
+    let normalized = shape.get(shape.len().checked_sub(norm.axes)?..)?;
     if let Some(weight) = weight {
-        let weight = spread(weight, normalized)?;
+        let weight = spread(&permuted(weight, &permutation)?, normalized)?;
         norm.gamma.iter_mut().zip(&weight).for_each(|(g, &w)| *g *= w);
         norm.beta.iter_mut().flatten().zip(&weight).for_each(|(b, &w)| *b *= w);
     }
     if let Some(bias) = bias {
-        let bias = spread(bias, normalized)?;
+        let bias = spread(&permuted(bias, &permutation)?, normalized)?;
         norm.beta = Some(match norm.beta {
             Some(own) => own.iter().zip(bias).map(|(&a, b)| a + b).collect(),
             None => bias,
         });
     }
-    made(node, norm, x)
+    Some(Found { norm, x, permutation })
+}
+
+/// A layer normalisation, or one between two transpositions that undo each other.
+fn normalization<T: Scalar>(graph: &Graph<T>, id: usize) -> Option<Found<T>> {
+    let node = graph.nodes.get(id)?;
+    match (node.origin()?, node.inputs.as_slice()) {
+        (Origin::LayerNorm(norm), &[x]) => {
+            Some(Found { norm: norm.clone(), x, permutation: (0..=node.shape.len()).collect() })
+        }
+        (Origin::Transpose(back), &[between]) => {
+            let between = graph.nodes.get(between)?;
+            let (Origin::LayerNorm(norm), &[there]) = (between.origin()?, between.inputs.as_slice()) else {
+                return None;
+            };
+            let there = graph.nodes.get(there)?;
+            let (Origin::Transpose(permutation), &[x]) = (there.origin()?, there.inputs.as_slice()) else {
+                return None;
+            };
+            let undone = *back == inverse(permutation);
+            undone.then(|| Found { norm: norm.clone(), x, permutation: permutation.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// A constant whose axes are the sample's last ones, with all of them, in the permutation's order.
+fn permuted<T: Scalar>(constant: &Tensor<T>, permutation: &[usize]) -> Option<Tensor<T>> {
+    let missing = permutation.len().checked_sub(constant.ndim() + 1)?;
+    let shape: Vec<usize> = std::iter::repeat_n(1, missing).chain(constant.shape().iter().copied()).collect();
+    let axes: Option<Vec<usize>> = permutation.iter().skip(1).map(|axis| axis.checked_sub(1)).collect();
+    Some(constant.to_shape(shape).ok()?.into_owned().permuted_axes(axes?))
 }
 
 /// A constant for each position of the normalised axes, if it depends on no other.
@@ -150,9 +244,41 @@ mod tests {
         assert_eq!(kinds(&check_pass(run, &net, &[2, 5], 1)), ["layer-norm", "scale"]);
     }
 
+    /// Over channels, as the original ConvNeXt has it: `weight[:, None, None] * x + bias[:, None, None]`.
+    #[test]
+    fn over_axes_in_front() {
+        for axes in [&[1][..], &[1, 2]] {
+            let mut net = Net::new(&[3, 2, 4]);
+            let (two, epsilon) = (net.floats(&[], &[2.0]), net.floats(&[], &[0.5]));
+            let shape: [i64; 3] = [3, if axes.len() == 2 { 2 } else { 1 }, 1];
+            let (gamma, beta) = (net.weight(&shape), net.weight(&shape));
+            let mean = net.op("ReduceMean", &["x"], &[("axes", Attr::Ints(axes))]);
+            let centred = net.op("Sub", &["x", &mean], &[]);
+            let square = net.op("Pow", &[&centred, &two], &[]);
+            let variance = net.op("ReduceMean", &[&square], &[("axes", Attr::Ints(axes))]);
+            let sum = net.op("Add", &[&variance, &epsilon], &[]);
+            let root = net.op("Sqrt", &[&sum], &[]);
+            let y = net.op("Div", &[&centred, &root], &[]);
+            let y = net.op("Mul", &[&gamma, &y], &[]);
+            net.op("Add", &[&y, &beta], &[]);
+            let after = check_pass(run, &net, &[3, 2, 4], 3);
+            assert_eq!(kinds(&after), ["transpose", "layer-norm", "transpose"]);
+            assert_eq!(after.nodes.iter().filter(|n| n.name == "add8").count(), 1);
+            // A weight for each column is none of the normalisation's.
+            let columns = net.weight(&[4]);
+            net.op("Mul", &["t8", &columns], &[]);
+            assert_eq!(kinds(&check_pass(run, &net, &[3, 2, 4], 3)).last(), Some(&"scale"));
+        }
+    }
+
     #[test]
     fn other_quotients_stay() {
-        let kinds = kinds(&check_pass(run, &written_out(&[1], false), &[2, 5], 0));
+        let mut net = Net::new(&[2, 5]);
+        let y = net.op("Relu", &["x"], &[]);
+        let half = net.floats(&[], &[0.5]);
+        let y = net.op("Add", &[&y, &half], &[]);
+        net.op("Div", &["x", &y], &[]);
+        let kinds = kinds(&check_pass(run, &net, &[2, 5], 0));
         assert!(kinds.contains(&"div"), "{kinds:?}");
     }
 }

@@ -1,16 +1,18 @@
 //! One row for each model of a folder: whether it loads, computes what ONNX Runtime computes, keeps balanced books, and what an
 //! explanation costs: `cargo run --release -p lrp-tests --bin zoo [FOLDER]` (`tests/models`, or what `tools/zoo.py --out` wrote).
+//!
+//! With `--zennit` one row for each network whose relevance by zennit is in the folder (`NAME.zennit.npz`): how far ours is from it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use lrp_config::Recipe;
-use lrp_core::{Plan, Start, Target, Tensor};
+use lrp_core::{Plan, Scalar, Start, Target, Tensor};
+use lrp_tests::presets::{PRESETS, array, load, relevance};
+use lrp_tests::relative_l2;
 use ndarray::Axis;
-use ndarray_npy::NpzReader;
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -18,26 +20,99 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// How far outputs may be from ONNX Runtime's, in proportion to their range, and how far books out of balance.
 const BOUNDS: (f64, f64) = (1e-4, 1e-4);
+/// How far relevances may be from zennit's in f64: relative L2. Where zennit's own in f32 are further away from them, because
+/// rounding decides on which side of 0 a neuron is, ours in f32 may be twice as far as those.
+const PARITY: f64 = 1e-3;
 
 fn main() -> ExitCode {
+    let (flags, rest): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|a| a.starts_with("--"));
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let folder = std::env::args().nth(1).map_or(default, PathBuf::from);
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry of the folder").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
-    paths.sort();
+    let folder = rest.first().map_or(default, PathBuf::from);
+    match flags.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => zoo(&folder),
+        ["--zennit"] => parity(&folder),
+        other => panic!("{other:?}: there is only --zennit"),
+    }
+}
 
+/// The files of the folder whose names end like this.
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry of the folder").path()).collect();
+    paths.retain(|path| path.to_string_lossy().ends_with(end));
+    paths.sort();
+    paths
+}
+
+/// For each network and preset, the relative L2 error to zennit's relevance in f64: of ours, and of zennit's in f32.
+fn parity(folder: &Path) -> ExitCode {
+    println!("Relevance of one image, compared with zennit's in f64: relative L2 error.\n");
+    println!("| network | computed | {} |", PRESETS.join(" | "));
+    println!("|---|---|---|---|---|---|---|");
+    let end = ".zennit.npz";
+    let references = files(folder, end);
+    let mut wrong = Vec::new();
+    for path in &references {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().replace(end, "");
+        let all = errors(folder, &name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (computed, errors) in ["by us, f64", "by us, f32", "by zennit, f32"].iter().zip(&all) {
+            let errors: Vec<String> = errors.iter().map(|error| format!("{error:.1e}")).collect();
+            println!("| {name} | {computed} | {} |", errors.join(" | "));
+        }
+        let [double, single, theirs] = all;
+        for (i, preset) in PRESETS.iter().enumerate() {
+            if double[i] > PARITY || single[i] > PARITY.max(2.0 * theirs[i]) {
+                wrong.push(format!("{name} {preset}"));
+            }
+        }
+    }
+    if references.is_empty() {
+        println!("\nthere is no reference in {}", folder.display());
+    } else if wrong.is_empty() {
+        println!("\n{} networks agree with zennit", references.len());
+        return ExitCode::SUCCESS;
+    } else {
+        println!("\nnot in agreement: {}", wrong.join(", "));
+    }
+    ExitCode::FAILURE
+}
+
+/// One for each preset: of ours in f64 and in f32, and of zennit's in f32.
+fn errors(folder: &Path, name: &str) -> Result<[Vec<f64>; 3], String> {
+    let reference = folder.join(format!("{name}.zennit.npz"));
+    let double = ours::<f64>(folder, name)?;
+    let single = ours::<f32>(folder, name)?;
+    let mut errors = [Vec::new(), Vec::new(), Vec::new()];
+    for ((preset, double), single) in PRESETS.iter().zip(&double).zip(&single) {
+        let expected = array::<f64>(&reference, preset)?;
+        errors[0].push(relative_l2(double, &expected));
+        errors[1].push(relative_l2(single, &expected));
+        errors[2].push(relative_l2(&array::<f32>(&reference, &format!("{preset}.f32"))?, &expected));
+    }
+    Ok(errors)
+}
+
+/// One for each preset: relevance of the first sample.
+fn ours<T: Scalar>(folder: &Path, name: &str) -> Result<Vec<Tensor<T>>, String> {
+    let model = load::<T>(&folder.join(format!("{name}.ts.onnx")))?;
+    let x = array::<f32>(&folder.join(format!("{name}.npz")), "x")?;
+    let x = x.slice_axis(Axis(0), (0..1).into()).mapv(|v| T::of(v.into()));
+    PRESETS.iter().map(|preset| relevance(&model, preset, &x)).collect()
+}
+
+fn zoo(folder: &Path) -> ExitCode {
+    let paths = files(folder, ".onnx");
     println!(
         "Recipe epsilon-plus, f32, the class with the largest logit; shares of one sample's relevance, and its cost.\n"
     );
     println!(
-        "| model | size | layers | output | imbalance | input | bias | stabilizer | rules | load | explain | memory |"
+        "| model | size | layers | output | imbalance | input | bias | stabilizer | rules | prepare | explain | memory |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     let (mut right, mut wrong) = (0, Vec::new());
     for path in &paths {
         let name = path.file_stem().expect("a file").to_string_lossy();
-        match row(&folder, path) {
+        match row(folder, path) {
             Ok(row) => {
                 println!("| {name} | {row} |");
                 right += 1;
@@ -64,10 +139,7 @@ fn reference(folder: &Path, path: &Path) -> Result<[Tensor<f32>; 2], String> {
     let own = folder.join(format!("{name}.npz"));
     let (file, prefix) =
         if own.exists() { (own, String::new()) } else { (folder.join("models.npz"), format!("{name}.")) };
-    let opened = File::open(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut arrays = NpzReader::new(opened).map_err(|error| error.to_string())?;
-    let mut array = |key: &str| arrays.by_name(&format!("{prefix}{key}")).map_err(|e| format!("{prefix}{key}: {e}"));
-    Ok([array("x")?, array("y")?])
+    Ok([array(&file, &format!("{prefix}x"))?, array(&file, &format!("{prefix}y"))?])
 }
 
 fn row(folder: &Path, path: &Path) -> Result<String, String> {
@@ -78,13 +150,13 @@ fn row(folder: &Path, path: &Path) -> Result<String, String> {
 
     let start = Instant::now();
     let import = lrp_onnx::load::<f32>(path, &lrp_onnx::Options::default()).map_err(|e| e.kind.to_string())?;
-    let load = start.elapsed();
     let ends_in_softmax = import.passes.iter().any(|p| p.name == "cut-softmax" && p.changes > 0);
     let model = Arc::new(import.model);
     let layers = model.layers().len();
     let recipe = Recipe::preset("epsilon-plus").map_err(|e| e.to_string())?;
     let assignment = recipe.resolve(&model).map_err(|e| e.to_string())?.assignment();
     let plan = Plan::new(model, &assignment).map_err(|e| e.to_string())?;
+    let prepare = start.elapsed();
 
     // What one explanation costs, and whether all samples are right.
     let first = x.slice_axis(Axis(0), (0..1).into()).to_owned();
@@ -113,7 +185,7 @@ fn row(folder: &Path, path: &Path) -> Result<String, String> {
         share(totals.bias),
         share(totals.stabilizer),
         share(totals.rule),
-        load.as_secs_f64() * 1e3,
+        prepare.as_secs_f64() * 1e3,
         time.as_secs_f64() * 1e3,
         mega(memory as f64),
     ))
