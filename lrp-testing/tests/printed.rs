@@ -7,7 +7,8 @@ use lrp_testing::{cases, compare::same_bits};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
-/// What [`printed_net`] prints, as it stands in `printed/network.rs`.
+/// What [`printed_net`] prints, as it stands in `printed/network.rs`, with `model` at the end.
+#[allow(clippy::let_and_return, reason = "printed programs end in a binding")]
 fn printed() -> Result<Model<f64>, Box<dyn std::error::Error>> {
     Ok(include!("printed/network.rs"))
 }

@@ -273,11 +273,11 @@ fn through_time(cell: Cell, direction: Direction, p: &Parameters<f64>, steps: us
                 terms.extend((0..hidden).map(|j| way.r(row, j) * of_state(j) * moment.h[j]));
                 terms.extend([b, of_bias * b_recurrent]);
                 let parts = out.divide(to_signal, &terms);
-                for j in 0..inputs {
-                    out.relevance[t * inputs + j] += parts[j];
+                for (sum, part) in out.relevance[t * inputs..].iter_mut().zip(&parts[..inputs]) {
+                    *sum += part;
                 }
-                for j in 0..hidden {
-                    rh_before[j] += parts[inputs + j];
+                for (sum, part) in rh_before.iter_mut().zip(&parts[inputs..]) {
+                    *sum += part;
                 }
                 out.bias += parts[inputs + hidden] + parts[inputs + hidden + 1];
             }
