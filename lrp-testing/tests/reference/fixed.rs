@@ -21,7 +21,7 @@ struct Expected {
     stabilizer: f64,
     rule: f64,
     moved: f64,
-    /// Some divisor is zero but for rounding: its sign is anybody's guess.
+    /// Some divisor is zero but for rounding: its sign is anybody's guess, and so is what depends on it.
     unclear: bool,
 }
 
@@ -33,7 +33,7 @@ impl Expected {
     fn divide(&mut self, r: f64, contributions: &[f64]) -> Vec<f64> {
         let z: f64 = contributions.iter().sum();
         let size: f64 = contributions.iter().map(|c| c.abs()).sum();
-        self.unclear |= r != 0.0 && size > 0.0 && z.abs() < 1e-9 * size;
+        self.unclear |= size > 0.0 && z.abs() < 1e-9 * size;
         let stabilized = if z >= 0.0 { z + EPSILON } else { z - EPSILON };
         self.stabilizer += (stabilized - z) / stabilized * r;
         let parts: Vec<f64> = contributions.iter().map(|c| c / stabilized * r).collect();
