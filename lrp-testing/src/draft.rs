@@ -57,27 +57,46 @@ impl Draft {
         self.nodes.iter().filter(|n| n.op.is_none()).map(|n| n.shape.clone()).collect()
     }
 
-    /// The operators, with the places of their inputs and their own, in order.
-    pub fn ops(&self) -> impl Iterator<Item = (&str, &Op, &[Place], Place)> {
-        self.nodes.iter().enumerate().filter_map(|(i, n)| {
-            let (op, inputs) = n.op.as_ref()?;
-            Some((n.name.as_str(), op, inputs.as_slice(), Place(i)))
-        })
+    /// The same network with every operator put in by `f`, which gets its name, itself and its new inputs and returns the
+    /// place that takes its role.
+    pub fn rebuilt(&self, mut f: impl FnMut(&mut Self, &str, &Op, &[Place]) -> Place) -> Self {
+        let mut new = Self::new();
+        let mut places: Vec<Place> = Vec::new();
+        for node in &self.nodes {
+            places.push(match &node.op {
+                Some((op, inputs)) => {
+                    let inputs: Vec<Place> = inputs.iter().map(|i| places[i.0]).collect();
+                    f(&mut new, &node.name, op, &inputs)
+                }
+                None => new.input(node.name.clone(), &node.shape),
+            });
+        }
+        new
     }
 
-    /// The same network with operators mapped, the shapes of their outputs being what the new ones give.
-    ///
-    /// # Errors
-    /// When a new operator does not fit its inputs.
-    pub fn map(&self, mut f: impl FnMut(&str, &Op) -> Op) -> Result<Self, OperatorError> {
-        let mut mapped = Self::new();
-        for node in &self.nodes {
-            match &node.op {
-                Some((op, inputs)) => mapped.add(node.name.clone(), f(&node.name, op), inputs)?,
-                None => mapped.input(node.name.clone(), &node.shape),
-            };
+    /// The places at which the network can be cut in two: later nodes see none before but this one.
+    pub fn cuts(&self) -> Vec<Place> {
+        let seen_across = |cut: usize| {
+            let later = self.nodes.iter().skip(cut + 1).filter_map(|n| n.op.as_ref());
+            later.flat_map(|(_, inputs)| inputs).any(|i| i.0 < cut)
+        };
+        let cuts = (0..self.nodes.len().saturating_sub(1)).filter(|&i| self.nodes[i].op.is_some());
+        cuts.filter(|&i| !seen_across(i)).map(Place).collect()
+    }
+
+    /// The part up to one of the [`cuts`](Draft::cuts), and the part after it, whose first input takes what the first part gives.
+    pub fn split(&self, cut: Place) -> (Self, Self) {
+        let (before, after) = self.nodes.split_at(cut.0 + 1);
+        let mut second = Self::new();
+        second.input("cut", self.shape(cut));
+        for node in after {
+            let mut node = node.clone();
+            if let Some((_, inputs)) = &mut node.op {
+                inputs.iter_mut().for_each(|i| i.0 -= cut.0);
+            }
+            second.push(node);
         }
-        Ok(mapped)
+        (Self { nodes: before.to_vec() }, second)
     }
 
     /// The model, whose output is the last node.

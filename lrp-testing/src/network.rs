@@ -229,7 +229,8 @@ impl fmt::Debug for Net {
 /// `v` with this many bits after the point.
 fn round(v: f64, bits: i32) -> f64 {
     let scale = f64::powi(2.0, bits);
-    (v * scale).round() / scale
+    // Never −0, which reads badly.
+    (v * scale).round() / scale + 0.0
 }
 
 struct Build<'a> {
