@@ -31,6 +31,7 @@ DISPUTED = {
     "batchnorm-opset-9": "the evaluator mixes the batch's statistics in, as if training",
     "convtranspose2d-depthwise": "the evaluator does not keep groups apart",
     "globalmaxpool1d": "the evaluator loses the channel axis",
+    "softmax-middle-opset-11": "before operator set 13 all axes from the given one on are taken as one; the evaluator takes one",
     "maxpool2d-same-lower": "SAME means ceil(7 / 2) = 4 rows; the evaluator makes 3",
 }
 
@@ -628,6 +629,60 @@ def run(model, x):
     return session.run(["y"], {"x": x})[0]
 
 
+# --- operators without a relevance behaviour, and extrema ----------------------------------------------------------------
+
+
+def functions():
+    for kind in ("Exp", "Abs", "Sin", "Cos"):
+        Model(kind.lower(), [3, 4]).op(kind, "x")
+    for kind in ("Log", "Sqrt", "Reciprocal"):
+        m = Model(kind.lower(), [3, 4])
+        m.op(kind, m.op("Add", m.op("Abs", "x"), m.const(0.5)))
+    for label, power in (("square", 2.0), ("cube", 3.0), ("inverse", -1.0)):
+        m = Model(f"pow-{label}", [3, 4])
+        m.op("Pow", "x", m.const(power))
+    m = Model("pow-fraction", [3, 4])
+    m.op("Pow", m.op("Abs", "x"), m.const(0.7))
+    m = Model("div-of-branches", [3, 4])
+    m.op("Div", m.op("Tanh", "x"), m.op("Exp", "x"))
+    m = Model("div-constant-left", [3, 4])
+    m.op("Div", m.weight(3, 1), m.op("Exp", "x"))
+    m = Model("div-by-norm", [3, 4])  # divides each row by its length, as face and retrieval networks do
+    length = m.op("Sqrt", m.op("ReduceSum", m.op("Mul", "x", "x"), m.ints(2), keepdims=1))
+    m.op("Div", "x", length)
+    m = Model("embedding-head", [5])  # a dense layer on an embedding of length one
+    h = m.op("Relu", m.op("Gemm", "x", m.weight(4, 5), m.positive(4), transB=1))
+    length = m.op("Sqrt", m.op("ReduceSum", m.op("Mul", h, h), m.ints(1), keepdims=1))
+    m.op("Gemm", m.op("Div", h, length), m.weight(3, 4), transB=1)
+    m = Model("selu", [3, 4])
+    m.op("Selu", "x")
+    m = Model("selu-parameters", [3, 4])
+    m.op("Selu", "x", alpha=1.1, gamma=0.9)
+    for kind in ("Max", "Min"):
+        name = kind.lower()
+        m = Model(f"{name}-number", [3, 4])
+        m.op(kind, "x", m.const(0.25))
+        m = Model(f"{name}-constant", [3, 4])
+        m.op(kind, "x", m.weight(3, 1))
+        m = Model(f"{name}-of-three", [3, 4])
+        m.op(kind, "x", m.op("Neg", "x"), m.op("Tanh", "x"))
+        m = Model(f"{name}-broadcast", [3, 4])
+        m.op(kind, "x", m.op("ReduceMean", "x", axes=[2], keepdims=1))
+    for axis in (1, -1):
+        m = Model(f"logsoftmax-middle-axis{axis}", [3, 4])
+        m.op("Neg", m.op("LogSoftmax", "x", axis=axis))
+    m = Model("softmax-middle-opset-11", [3, 4], opset=11)
+    m.op("Neg", m.op("Softmax", "x"))
+    for rank in (1, 2, 3):
+        m = Model(f"instancenorm{rank}d", [3] + [4] * rank)
+        m.op("InstanceNormalization", "x", m.positive(3), m.weight(3))
+    m = Model("groupnorm", [4, 3, 3])  # as PyTorch writes group normalisation for opset 17
+    y = m.op("Reshape", "x", m.ints(0, 2, -1))
+    y = m.op("InstanceNormalization", y, m.const([1.0, 1.0]), m.const([0.0, 0.0]), epsilon=1e-3)
+    y = m.op("Reshape", y, m.ints(0, 4, 3, 3))
+    m.op("Add", m.op("Mul", y, m.weight(4, 1, 1)), m.weight(4, 1, 1))
+
+
 def main():
     parser = argparse.ArgumentParser(description="Make the single-operator models and their expected outputs.")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
@@ -646,6 +701,7 @@ def main():
         arithmetic,
         shapes,
         rest,
+        functions,
     ):
         group()
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use lrp_config::{Precision, Resize, Save, Start, Target};
+use lrp_config::{OnUnknown, Precision, Resize, Save, Start, Target};
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
 #[derive(Debug, Parser)]
@@ -50,15 +50,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     #[command(flatten)]
-    pub model: ModelArgs,
-    /// A recipe file, or the name of a preset
-    #[arg(short, long)]
-    pub recipe: String,
-    /// Images, .npy or .npz files, folders or globs
-    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
-    pub input: Vec<PathBuf>,
-    #[command(flatten)]
-    pub how: HowArgs,
+    pub what: WhatArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -85,21 +77,15 @@ pub struct PlanArgs {
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
+    pub unknown: UnknownArgs,
+    #[command(flatten)]
     pub listing: Listing,
 }
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     #[command(flatten)]
-    pub model: ModelArgs,
-    /// A recipe file, or the name of a preset
-    #[arg(short, long)]
-    pub recipe: String,
-    /// Images, .npy or .npz files, folders or globs
-    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
-    pub input: Vec<PathBuf>,
-    #[command(flatten)]
-    pub how: HowArgs,
+    pub what: WhatArgs,
     #[command(flatten)]
     pub listing: Listing,
 }
@@ -123,6 +109,21 @@ pub struct CompareArgs {
     /// Colours of the heatmaps
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(lrp_config::COLORMAPS))]
     pub colormap: Option<String>,
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+/// A model, a recipe and inputs.
+#[derive(Debug, Args)]
+pub struct WhatArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A recipe file, or the name of a preset
+    #[arg(short, long)]
+    pub recipe: String,
+    /// Images, .npy or .npz files, folders or globs
+    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
+    pub input: Vec<PathBuf>,
     #[command(flatten)]
     pub how: HowArgs,
 }
@@ -162,6 +163,17 @@ pub struct HowArgs {
     /// What to do with images of another size than the model's: crop or stretch
     #[arg(long, value_parser = resize)]
     pub resize: Option<Resize>,
+    #[command(flatten)]
+    pub unknown: UnknownArgs,
+}
+
+/// What happens where nobody said what happens.
+#[derive(Debug, Args, Default, Clone, Copy)]
+pub struct UnknownArgs {
+    /// The rule of layers that the recipe does not reach, and of operators without a relevance behaviour: gradient or pass
+    /// [default: an error that names them]
+    #[arg(long, value_name = "RULE")]
+    pub on_unknown: Option<OnUnknown>,
 }
 
 /// Where results go.

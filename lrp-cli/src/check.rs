@@ -1,9 +1,7 @@
 //! `lrp check`: the books layer by layer, and the invariants that should hold for this recipe on this model and input.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use lrp_config::Recipe;
 use lrp_core::operator::Group;
 use lrp_core::tensor::samples;
 use lrp_core::{Explanation, Plan, Rule, Scalar, Start, Target, Tensor};
@@ -15,7 +13,7 @@ use crate::args::CheckArgs;
 use crate::failure::Failure;
 use crate::figure::short;
 use crate::input;
-use crate::job::{self, HowJob, ModelJob};
+use crate::job::WhatJob;
 use crate::layers::print_json;
 use crate::output::say;
 use crate::run::in_precision;
@@ -26,14 +24,6 @@ use crate::table;
 fn tolerance<T: Scalar>() -> f64 {
     // Rounding of single and double precision, with room for long sums.
     if T::NAME == "f32" { 1e-4 } else { 1e-10 }
-}
-
-struct CheckJob {
-    model: ModelJob,
-    recipe: Recipe,
-    inputs: Vec<PathBuf>,
-    how: HowJob,
-    json: bool,
 }
 
 /// Everything that was checked.
@@ -74,22 +64,13 @@ struct Invariant {
 
 /// Runs `lrp check`.
 pub fn check(args: CheckArgs) -> Result<(), Failure> {
-    let recipe = Recipe::find(&args.recipe)?;
-    job::limit_threads(args.how.threads)?;
-    let inputs = job::inputs(Some(&args.input), &recipe)?;
-    let job = CheckJob {
-        model: ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?,
-        inputs,
-        how: HowJob::new(&args.how, &recipe),
-        json: args.listing.json,
-        recipe,
-    };
-    in_precision!(job.how.precision, self::run, &job)
+    let job = WhatJob::new(&args.what)?;
+    in_precision!(job.how.precision, self::run, &job, args.listing.json)
 }
 
-fn run<T: Scalar>(job: &CheckJob) -> Result<(), Failure> {
+fn run<T: Scalar>(job: &WhatJob, json: bool) -> Result<(), Failure> {
     let loaded = Loaded::<T>::new(&job.model)?;
-    let prepared = Prepared::new(job.recipe.clone(), &loaded)?;
+    let prepared = Prepared::new(job.recipe.clone(), &loaded, job.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
     let targets = loaded.targets(&job.how.target)?;
     let [target] = targets[..] else {
@@ -114,7 +95,7 @@ fn run<T: Scalar>(job: &CheckJob) -> Result<(), Failure> {
     let failed = invariants.iter().any(|i| !i.holds);
     let report =
         Report { samples: samples(&x), precision: T::NAME, tolerance: tolerance::<T>(), books, totals, invariants };
-    if job.json {
+    if json {
         print_json(&report)?;
     } else {
         loaded.print_notes();
@@ -229,13 +210,14 @@ fn behaviour<T: Scalar>(
     Ok(invariants)
 }
 
-/// Whether every affine operator has LRP-0, and every activation is a ReLU.
+/// Whether every affine operator has LRP-0, every activation is a ReLU, and there is nothing else that is not piecewise linear.
 fn is_uniform_zero<T: Scalar>(prepared: &Prepared<T>) -> bool {
     let plan = &prepared.plan;
     plan.model().nodes().all(|(id, node)| match node.kind().map(|k| (k, k.group())) {
         Some((_, Group::Weighted | Group::Weightless)) => plan.behaviour(id) == "zero",
         Some((kind, Group::Activation)) => kind.name() == "relu" && plan.behaviour(id) == "pass",
-        _ => true,
+        Some((_, Group::Product | Group::Normalization | Group::Recurrent | Group::Undefined)) => false,
+        Some((_, Group::Winner | Group::Structural)) | None => true,
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use lrp_config::{Input, Recipe};
 use lrp_core::{Scalar, Target};
-use ndarray::{ArrayViewD, Axis};
+use ndarray::{Array3, ArrayViewD, Axis};
 
 use crate::colormap::Colormap;
 use crate::explain::explain_samples;
@@ -47,8 +47,8 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
         [only] => *only,
         _ => return Err(Failure::user("a figure shows one target", "choose argmax, a class or a contrast")),
     };
-    let plans =
-        job.recipes.iter().map(|(_, recipe)| Prepared::new(recipe.clone(), &loaded)).collect::<Result<Vec<_>, _>>()?;
+    let prepared = |(_, recipe): &(String, Recipe)| Prepared::new(recipe.clone(), &loaded, job.how.on_unknown);
+    let plans = job.recipes.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
     let mut rows = Vec::new();
     for path in &job.inputs {
         let file = input::read::<T>(path, &shape, &job.how.input)?;
@@ -100,34 +100,25 @@ fn save(image: &RgbImage, path: &Path) -> Result<(), Failure> {
 /// A sample as a picture: `[input]` mean and std undone, and values beyond 0…1 stretched to black and white.
 fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> Option<RgbImage> {
     let layout = Layout::of(sample.shape())?;
+    let (height, width) = layout.size();
     let at = |channel: usize, y: usize, x: usize| match layout {
         Layout::ChannelsFirst { .. } => [channel, y, x].to_vec(),
         Layout::ChannelsLast { .. } => [y, x, channel].to_vec(),
         Layout::Plane { .. } => [y, x].to_vec(),
     };
-    let of = |list: &Option<Vec<f64>>, channel: usize, default: f64| {
-        list.as_ref().and_then(|l| l.get(if l.len() == 1 { 0 } else { channel })).copied().unwrap_or(default)
-    };
-    let pixel = |channel: usize, y: usize, x: usize| {
-        let value = sample.get(at(channel, y, x).as_slice()).map_or(0.0, |v| v.wide());
-        value * of(&expected.std, channel, 1.0) + of(&expected.mean, channel, 0.0)
-    };
-    let (height, width) = layout.size();
-    let (mut low, mut high) = (0.0_f64, 1.0_f64);
-    for (channel, y, x) in
-        (0..layout.channels()).flat_map(|c| (0..height).flat_map(move |y| (0..width).map(move |x| (c, y, x))))
-    {
-        let value = pixel(channel, y as usize, x as usize);
-        (low, high) = (low.min(value), high.max(value));
-    }
+    let size = (height as usize, width as usize, layout.channels());
+    let pixels = Array3::from_shape_fn(size, |(y, x, channel)| {
+        expected.pixel(sample.get(at(channel, y, x).as_slice()).map_or(0.0, |v| v.wide()), channel)
+    });
+    let (mut low, mut high) = pixels.iter().fold((0.0_f64, 1.0_f64), |(low, high), &v| (low.min(v), high.max(v)));
     // Rounding must not make a picture of pixels a stretched one.
     if low > -1e-3 && high < 1.0 + 1e-3 {
         (low, high) = (0.0, 1.0);
     }
     Some(RgbImage::from_fn(width, height, |x, y| {
         let value = |channel: usize| {
-            let channel = channel.min(layout.channels() - 1);
-            ((pixel(channel, y as usize, x as usize) - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8
+            let pixel = pixels[(y as usize, x as usize, channel.min(layout.channels() - 1))];
+            ((pixel - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8
         };
         image::Rgb([value(0), value(1), value(2)])
     }))

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lrp_config::{Recipe, Save};
+use lrp_config::Save;
 use lrp_core::ledger::Totals;
 use lrp_core::{Plan, Scalar, Target, Tensor};
 use ndarray::{Axis, Slice};
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::figure::short;
 use crate::heatmap::Heatmap;
 use crate::input::{self, InputFile};
-use crate::job::{HowJob, ModelJob, OutputJob};
+use crate::job::{HowJob, OutputJob, WhatJob};
 use crate::layers::print_json;
 use crate::manifest::{
     FailedRecord, FileRecord, InputRecord, LayerRecord, Manifest, Program, RecipeRecord, SampleRecord, TargetRecord,
@@ -31,10 +31,7 @@ const SUMMARY: usize = 40;
 
 /// Everything an explanation run is made of.
 pub struct ExplainJob {
-    pub model: ModelJob,
-    pub recipe: Recipe,
-    pub inputs: Vec<PathBuf>,
-    pub how: HowJob,
+    pub what: WhatJob,
     pub output: OutputJob,
 }
 
@@ -100,10 +97,10 @@ fn check_finite<T: Scalar>(relevance: &Tensor<T>, first: usize) -> Result<(), lr
 /// Runs the job in one number type.
 pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure> {
     let started = Instant::now();
-    let loaded = Loaded::<T>::new(&job.model)?;
-    let prepared = Prepared::new(job.recipe.clone(), &loaded)?;
+    let loaded = Loaded::<T>::new(&job.what.model)?;
+    let prepared = Prepared::new(job.what.recipe.clone(), &loaded, job.what.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
-    let targets = loaded.targets(&job.how.target)?;
+    let targets = loaded.targets(&job.what.how.target)?;
     loaded.print_notes();
     let dir = &job.output.dir;
     fs::create_dir_all(dir).map_err(|e| {
@@ -120,22 +117,22 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
         timings: Timings { prepare: started.elapsed().as_secs_f64(), ..Timings::default() },
         written: BTreeSet::new(),
     };
-    let progress = progress_bar(job.inputs.len());
+    let progress = progress_bar(job.what.inputs.len());
     let mut waiting: Vec<InputFile<T>> = Vec::new();
     let mut count = 0;
-    for path in &job.inputs {
+    for path in &job.what.inputs {
         let started = Instant::now();
-        let read = input::read::<T>(path, &shape, &job.how.input);
+        let read = input::read::<T>(path, &shape, &job.what.how.input);
         run.timings.read += started.elapsed().as_secs_f64();
         match read {
             Ok(file) => {
                 count += lrp_core::tensor::samples(&file.samples);
                 waiting.push(file);
             }
-            Err(failure) if job.inputs.len() == 1 => return Err(failure),
+            Err(failure) if job.what.inputs.len() == 1 => return Err(failure),
             Err(failure) => run.fail(path, failure),
         }
-        if count >= job.how.batch {
+        if count >= job.what.how.batch {
             run.explain(std::mem::take(&mut waiting))?;
             count = 0;
         }
@@ -150,16 +147,16 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
         schema: 1,
         program: Program::THIS,
         model: FileRecord::new(&loaded.path)?,
-        recipe: RecipeRecord::new(&job.recipe),
+        recipe: RecipeRecord::new(&job.what.recipe),
         precision: T::NAME,
-        target: job.how.target.to_string(),
-        start: match job.how.start {
+        target: job.what.how.target.to_string(),
+        start: match job.what.how.start {
             lrp_config::Start::Logit => "logit",
             lrp_config::Start::One => "one",
         },
         times_input: prepared.resolved.times_input,
         notes: loaded.import.notes.clone(),
-        layers: LayerRecord::list(&loaded.model, &prepared),
+        layers: LayerRecord::list(&loaded.model, &prepared.resolved),
         inputs: records,
         failed,
         timings,
@@ -176,7 +173,7 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
     match failures {
         0 => Ok(()),
         n => Err(Failure::user(
-            format!("{n} of {} inputs could not be explained; the others were", job.inputs.len()),
+            format!("{n} of {} inputs could not be explained; the others were", job.what.inputs.len()),
             match job.output.save.contains(&Save::Json) {
                 true => "the reasons are above, and under \"failed\" in manifest.json",
                 false => "the reasons are above",
@@ -211,7 +208,7 @@ impl<T: Scalar + WritableElement> Run<'_, T> {
         let views: Vec<_> = files.iter().map(|f| f.samples.view()).collect();
         let Ok(all) = ndarray::concatenate(Axis(0), &views) else { return Ok(()) };
         let started = Instant::now();
-        let explained = explain_samples(self.plan, &all, &self.targets, &self.job.how);
+        let explained = explain_samples(self.plan, &all, &self.targets, &self.job.what.how);
         self.timings.explain += started.elapsed().as_secs_f64();
         match explained {
             Ok(explained) => {
@@ -231,7 +228,7 @@ impl<T: Scalar + WritableElement> Run<'_, T> {
                 }
                 Ok(())
             }
-            Err(error) if self.job.inputs.len() == 1 => Err(forward_failure(&error)),
+            Err(error) if self.job.what.inputs.len() == 1 => Err(forward_failure(&error)),
             Err(error) => {
                 if let [file] = files.as_slice() {
                     self.fail(&file.path, forward_failure(&error));
@@ -256,7 +253,7 @@ impl<T: Scalar + WritableElement> Run<'_, T> {
         let job = self.job;
         let (dir, save) = (&job.output.dir, &job.output.save);
         let several = self.targets.len() > 1
-            || matches!(self.job.how.target, lrp_config::Target::All | lrp_config::Target::Top(_));
+            || matches!(self.job.what.how.target, lrp_config::Target::All | lrp_config::Target::Top(_));
         let relevance = save.contains(&Save::Npy).then(|| format!("{}.relevance.npy", file.stem));
         if let Some(name) = &relevance {
             let views: Vec<_> = explained.relevance.iter().map(|r| r.view()).collect();
@@ -330,7 +327,7 @@ fn print_summary<T: Scalar>(records: &[InputRecord], loaded: &Loaded<T>, dir: &P
         table::print(&table)?;
     }
     let plural = if samples == 1 { "" } else { "s" };
-    say!("{samples} sample{plural} explained into {}", dir.display())
+    say!("{samples} sample{plural} explained into {}", input::shown(dir))
 }
 
 /// Writes a file, naming it where that fails.

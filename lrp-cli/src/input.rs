@@ -285,15 +285,12 @@ fn read_image<T: Scalar>(path: &Path, shape: &[usize], expected: &Input) -> Resu
             ));
         }
     }
-    let of = |list: &Option<Vec<f64>>, channel: usize, default: f64| {
-        list.as_ref().and_then(|l| l.get(if l.len() == 1 { 0 } else { channel })).copied().unwrap_or(default)
-    };
     // Sixteen bits hold the value of every eight-bit pixel exactly: v·257 / 65535 = v / 255.
     let pixels: Vec<u16> = if channels == 1 { image.to_luma16().into_raw() } else { image.to_rgb16().into_raw() };
     let (height, width) = (image.height() as usize, image.width() as usize);
     let value = |y: usize, x: usize, c: usize| {
         let pixel = pixels.get((y * width + x) * channels + c).copied().unwrap_or(0);
-        T::of((f64::from(pixel) / 65535.0 - of(&expected.mean, c, 0.0)) / of(&expected.std, c, 1.0))
+        T::of(expected.normalized(f64::from(pixel) / 65535.0, c))
     };
     let mut batch = vec![1];
     batch.extend_from_slice(shape);

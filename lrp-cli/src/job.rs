@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use lrp_config::{Input, Precision, Recipe, Save, Start, Target};
+use lrp_config::{Input, OnUnknown, Precision, Recipe, Save, Start, Target};
 
-use crate::args::{HowArgs, ModelArgs, OutputArgs};
+use crate::args::{HowArgs, ModelArgs, OutputArgs, WhatArgs};
 use crate::colormap::{COLORMAPS, Colormap};
 use crate::failure::Failure;
 use crate::input;
@@ -40,6 +40,20 @@ pub struct HowJob {
     pub batch: usize,
     /// How images become input.
     pub input: Input,
+    /// The rule of nodes that need one and have none.
+    pub on_unknown: Option<OnUnknown>,
+}
+
+/// What an explanation, or a check of one, is made of.
+pub struct WhatJob {
+    /// The model.
+    pub model: ModelJob,
+    /// The recipe.
+    pub recipe: Recipe,
+    /// The input files.
+    pub inputs: Vec<PathBuf>,
+    /// What is explained, and how.
+    pub how: HowJob,
 }
 
 /// Where results go.
@@ -107,7 +121,26 @@ impl HowJob {
             precision: args.precision.or(explain.precision).unwrap_or_default(),
             batch: args.batch.map(|n| n as usize).or(explain.batch).unwrap_or(BATCH),
             input,
+            on_unknown: args.unknown.on_unknown,
         }
+    }
+}
+
+impl WhatJob {
+    /// What the flags name, and where they are silent the recipe.
+    pub fn new(args: &WhatArgs) -> Result<Self, Failure> {
+        let recipe = Recipe::find(&args.recipe)?;
+        limit_threads(args.how.threads)?;
+        let inputs = inputs(Some(&args.input), &recipe)?;
+        let model = ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?;
+        Ok(Self { model, inputs, how: HowJob::new(&args.how, &recipe), recipe })
+    }
+
+    /// What a recipe names, under these flags.
+    pub fn of_recipe(recipe: Recipe, how: &HowArgs) -> Result<Self, Failure> {
+        let inputs = inputs(None, &recipe)?;
+        let model = ModelJob::for_inputs(None, &recipe, &inputs)?;
+        Ok(Self { model, inputs, how: HowJob::new(how, &recipe), recipe })
     }
 }
 

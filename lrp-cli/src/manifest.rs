@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use lrp_config::Resolved;
 use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
-use crate::session::Prepared;
 
 /// The whole manifest.
 #[derive(Debug, Serialize)]
@@ -125,15 +125,18 @@ pub struct LayerRecord {
 
 impl LayerRecord {
     /// All operators of a model in topological order.
-    pub fn list<T: Scalar>(model: &Model<T>, prepared: &Prepared<T>) -> Vec<Self> {
-        let operators = model.nodes().filter(|(_, node)| node.op().is_some());
+    pub fn list<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Self> {
+        let operators = model.nodes().filter_map(|(id, node)| Some((id, node, node.op()?)));
         operators
-            .map(|(id, node)| LayerRecord {
-                index: model.layer_index(id),
-                name: node.name.clone(),
-                op: node.kind_name(),
-                rule: prepared.plan.behaviour(id),
-                origin: prepared.resolved.choices.get(&id).map(|c| c.origin.to_string()),
+            .map(|(id, node, op)| {
+                let choice = resolved.choices.get(&id);
+                LayerRecord {
+                    index: model.layer_index(id),
+                    name: node.name.clone(),
+                    op: node.kind_name(),
+                    rule: choice.map_or_else(|| op.fixed().name().to_owned(), |c| c.rule.to_string()),
+                    origin: choice.map(|c| c.origin.to_string()),
+                }
             })
             .collect()
     }

@@ -1,6 +1,7 @@
 //! `lrp plan`: the rule of every layer, and the recipe entry that chose it.
 
 use lrp_config::Recipe;
+use lrp_core::operator::Fixed;
 
 use crate::args::PlanArgs;
 use crate::failure::Failure;
@@ -11,36 +12,48 @@ use crate::output::say;
 use crate::session::{Loaded, Prepared};
 use crate::table;
 
-/// Prints a plan.
+/// Prints a plan. Nodes that need a rule and have none stand in it, too, and are then named in an error.
 pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
     let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), Some(&recipe))?)?;
-    let prepared = Prepared::new(recipe, &loaded)?;
-    let records = LayerRecord::list(&loaded.model, &prepared);
+    let resolved = recipe.resolve_with(&loaded.model, args.unknown.on_unknown)?;
+    let records = LayerRecord::list(&loaded.model, &resolved);
     if args.listing.json {
-        return print_json(&records);
+        print_json(&records)?;
+    } else {
+        print(&records, &recipe, &loaded, args.all)?;
     }
+    // A rule that does not go with its operator is found when it is prepared.
+    Prepared::prepare(recipe, resolved, &loaded).map(|_| ())
+}
+
+fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bool) -> Result<(), Failure> {
     let mut listing = table::table(&["index", "name", "operator", "rule", "chosen by"], &["index"]);
     let mut hidden = 0;
-    for record in &records {
-        if record.origin.is_none() && !args.all {
-            hidden += 1;
-            continue;
-        }
+    for record in records {
+        let by = match &record.origin {
+            Some(origin) => origin,
+            None if record.rule == Fixed::RuleNeeded.name() => "nobody",
+            None if all => "fixed behaviour",
+            None => {
+                hidden += 1;
+                continue;
+            }
+        };
         listing.add_row([
             record.index.map(|i| i.to_string()).unwrap_or_default(),
             record.name.clone(),
             record.op.to_owned(),
             record.rule.clone(),
-            record.origin.clone().unwrap_or_else(|| "fixed behaviour".to_owned()),
+            by.to_owned(),
         ]);
     }
     table::print(&listing)?;
     say!("")?;
     let hidden =
         if hidden > 0 { format!("; {hidden} more with fixed behaviour (--all shows them)") } else { String::new() };
-    say!("{} on {}{hidden}", title(&prepared.recipe), loaded.path.display())?;
-    if prepared.resolved.times_input {
+    say!("{} on {}{hidden}", title(recipe), loaded.path.display())?;
+    if recipe.times_input() {
         say!("the relevance at the input is multiplied with the input")?;
     }
     loaded.print_notes();

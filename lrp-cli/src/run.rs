@@ -6,7 +6,7 @@ use crate::args::{CompareArgs, ExplainArgs, HowArgs, OutputArgs, RunArgs};
 use crate::compare::CompareJob;
 use crate::explain::ExplainJob;
 use crate::failure::Failure;
-use crate::job::{self, HowJob, ModelJob, OutputJob};
+use crate::job::{self, HowJob, ModelJob, OutputJob, WhatJob};
 use crate::manifest::title;
 
 /// Calls a function in the number type that was asked for.
@@ -66,30 +66,18 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
 }
 
 fn run_explanation(recipe: Recipe, how: HowArgs, output: OutputArgs) -> Result<(), Failure> {
-    let inputs = job::inputs(None, &recipe)?;
-    let job = ExplainJob {
-        model: ModelJob::for_inputs(None, &recipe, &inputs)?,
-        inputs,
-        how: HowJob::new(&how, &recipe),
-        output: OutputJob::new(&output, &recipe)?,
-        recipe,
-    };
-    in_precision!(job.how.precision, crate::explain::run, &job)
+    let what = WhatJob::of_recipe(recipe, &how)?;
+    let output = OutputJob::new(&output, &what.recipe)?;
+    let job = ExplainJob { what, output };
+    in_precision!(job.what.how.precision, crate::explain::run, &job)
 }
 
 /// `lrp explain`.
 pub fn explain(args: ExplainArgs) -> Result<(), Failure> {
-    let recipe = Recipe::find(&args.recipe)?;
-    job::limit_threads(args.how.threads)?;
-    let inputs = job::inputs(Some(&args.input), &recipe)?;
-    let job = ExplainJob {
-        model: ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?,
-        inputs,
-        how: HowJob::new(&args.how, &recipe),
-        output: OutputJob::new(&args.output, &recipe)?,
-        recipe,
-    };
-    in_precision!(job.how.precision, crate::explain::run, &job)
+    let what = WhatJob::new(&args.what)?;
+    let output = OutputJob::new(&args.output, &what.recipe)?;
+    let job = ExplainJob { what, output };
+    in_precision!(job.what.how.precision, crate::explain::run, &job)
 }
 
 /// `lrp compare`.

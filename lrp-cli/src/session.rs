@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lrp_config::{Recipe, Resolved, Target as Wanted};
+use lrp_config::{OnUnknown, Recipe, Resolved, Target as Wanted};
 use lrp_core::{Error, Model, Plan, Scalar, Target};
 use lrp_onnx::{ErrorKind, Import, Options};
 
@@ -154,9 +154,15 @@ pub struct Prepared<T: Scalar> {
 }
 
 impl<T: Scalar> Prepared<T> {
-    /// Resolves a recipe and prepares its rules.
-    pub fn new(recipe: Recipe, loaded: &Loaded<T>) -> Result<Self, Failure> {
-        let resolved = recipe.resolve(&loaded.model)?;
+    /// Resolves a recipe and prepares its rules; nodes that need one and have none get what `on_unknown` says.
+    pub fn new(recipe: Recipe, loaded: &Loaded<T>, on_unknown: Option<OnUnknown>) -> Result<Self, Failure> {
+        let resolved = recipe.resolve_with(&loaded.model, on_unknown)?;
+        Self::prepare(recipe, resolved, loaded)
+    }
+
+    /// Prepares the rules of a resolved recipe.
+    pub fn prepare(recipe: Recipe, resolved: Resolved<T>, loaded: &Loaded<T>) -> Result<Self, Failure> {
+        recipe.check_missing(&loaded.model, &resolved)?;
         let plan = Plan::new(Arc::clone(&loaded.model), &resolved.assignment()).map_err(|error| match &error {
             // A rule that does not go with its operator: show the entry that brought them together.
             Error::Rule { node, .. } => {

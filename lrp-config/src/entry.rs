@@ -44,7 +44,9 @@ impl Entry {
             .collect();
         if !self.assign.optional {
             self.check_layers(model)?;
-            if selected.is_empty() {
+            // An entry for all weighted layers is right on a model that has none.
+            let chooses = self.assign.layers.is_some() || self.assign.ops.is_some() || self.assign.names.is_some();
+            if selected.is_empty() && chooses {
                 return Err(self.no_match(model));
             }
         }

@@ -57,6 +57,16 @@ impl Input {
         Some(Bounds { low: bound(|[low, _]| *low)?, high: bound(|[_, high]| *high)? })
     }
 
+    /// The model's input for a pixel (0..1) of this channel: `(pixel − mean) / std`.
+    pub fn normalized(&self, pixel: f64, channel: usize) -> f64 {
+        (pixel - number(&self.mean, channel, 0.0)) / number(&self.std, channel, 1.0)
+    }
+
+    /// The pixel that becomes this value of the model's input: the inverse of [`normalized`](Self::normalized).
+    pub fn pixel(&self, value: f64, channel: usize) -> f64 {
+        value * number(&self.std, channel, 1.0) + number(&self.mean, channel, 0.0)
+    }
+
     /// Checks that keys with a value for each channel agree on the number of channels.
     pub(crate) fn check(&self) -> Result<(), String> {
         let lengths = [
@@ -86,9 +96,22 @@ fn of<V>(values: &[V], c: usize) -> Option<&V> {
     }
 }
 
+/// The number for channel `c` of a key that may not be given.
+fn number(values: &Option<Vec<f64>>, c: usize, default: f64) -> f64 {
+    values.as_deref().and_then(|values| of(values, c)).copied().unwrap_or(default)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pixels_and_values() {
+        let input = Input { mean: Some(vec![0.5]), std: Some(vec![0.25, 0.5]), ..Input::default() };
+        assert_eq!((input.normalized(1.0, 0), input.normalized(1.0, 1)), (2.0, 1.0));
+        assert_eq!((input.pixel(2.0, 0), input.pixel(1.0, 1)), (1.0, 1.0));
+        assert_eq!(Input::default().normalized(0.3, 2), 0.3);
+    }
 
     #[test]
     fn bounds_are_what_the_range_becomes() {

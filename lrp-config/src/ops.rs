@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest::choices;
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     Group::Weighted,
     Group::Weightless,
     Group::Activation,
@@ -16,6 +16,7 @@ const GROUPS: [Group; 8] = [
     Group::Product,
     Group::Normalization,
     Group::Recurrent,
+    Group::Undefined,
 ];
 
 /// Every name that `ops` takes, kinds first.

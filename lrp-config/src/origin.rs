@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::on_unknown::OnUnknown;
 use crate::source::Source;
 
 /// Who decided the rule of a node. `Display` says it: `configs/a.toml:12 (entry 2)`, `preset epsilon-plus, entry 1`.
@@ -13,6 +14,8 @@ pub enum Origin {
     Entry(Place),
     /// No entry: an operator without weights of its own gets `norm`.
     Default,
+    /// No entry: the node would have no relevance behaviour, and the caller said what it gets.
+    OnUnknown(OnUnknown),
 }
 
 /// Where an entry stands.
@@ -51,6 +54,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Entry(place) => place.fmt(f),
             Origin::Default => f.pad("default (norm for weightless operators)"),
+            Origin::OnUnknown(rule) => f.pad(&format!("--on-unknown {rule}")),
         }
     }
 }

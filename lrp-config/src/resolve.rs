@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lrp_core::operator::Group;
+use lrp_core::operator::{Fixed, Group};
 use lrp_core::{Assignment, Model, NodeId, Rule, Scalar};
 
 use crate::diagnostic::{Diagnostic, RecipeError};
 use crate::entry::Entry;
+use crate::on_unknown::OnUnknown;
 use crate::origin::Origin;
 use crate::recipe::Recipe;
 use crate::rule_spec::default_norm;
@@ -18,6 +19,8 @@ use crate::source::Source;
 pub struct Resolved<T: Scalar> {
     /// The nodes that have a rule. The others keep their fixed behaviour.
     pub choices: BTreeMap<NodeId, Choice<T>>,
+    /// The nodes that need a rule and have none, in topological order; none where [`Recipe::resolve`] made this.
+    pub missing: Vec<NodeId>,
     /// Whether the relevance at the input is multiplied with the input.
     pub times_input: bool,
     source: Arc<Source>,
@@ -44,6 +47,9 @@ impl<T: Scalar> Resolved<T> {
             Some(Origin::Entry(place)) => {
                 Diagnostic::at(&place.source, place.rule.clone(), message).label("the rule was chosen here")
             }
+            Some(Origin::OnUnknown(rule)) => Diagnostic::about(&self.source, message).help(format!(
+                "no entry chose this rule, but --on-unknown {rule}; --on-unknown gradient goes with every operator"
+            )),
             Some(Origin::Default) | None => Diagnostic::about(&self.source, message)
                 .help("no entry chose this rule; one with `ops` or `names` can choose another"),
         };
@@ -59,8 +65,24 @@ impl Recipe {
     ///
     /// # Errors
     /// When an entry asks for layers beyond the model, matches nothing, or has a rule that means nothing for what it matches;
-    /// when a weighted layer is reached by no entry; when z-box has no bounds. All of these are reported at once.
+    /// when a weighted layer or an operator without a relevance behaviour is reached by no entry; when z-box has no bounds. All
+    /// of these are reported at once.
     pub fn resolve<T: Scalar>(&self, model: &Model<T>) -> Result<Resolved<T>, RecipeError> {
+        let resolved = self.resolve_with(model, None)?;
+        self.check_missing(model, &resolved)?;
+        Ok(resolved)
+    }
+
+    /// As [`resolve`](Self::resolve), except that nodes that need a rule and that no entry reaches get what `on_unknown` says,
+    /// or are listed in [`Resolved::missing`].
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), but for missing rules.
+    pub fn resolve_with<T: Scalar>(
+        &self,
+        model: &Model<T>,
+        on_unknown: Option<OnUnknown>,
+    ) -> Result<Resolved<T>, RecipeError> {
         let mut problems = Vec::new();
         let mut deciding: BTreeMap<NodeId, &Entry> = BTreeMap::new();
         for entry in self.entries() {
@@ -68,10 +90,6 @@ impl Recipe {
                 Ok(nodes) => deciding.extend(nodes.into_iter().map(|node| (node, entry))),
                 Err(problem) => problems.push(problem),
             }
-        }
-        // A layer may seem unreached only because its entry has a mistake.
-        if problems.is_empty() {
-            problems.extend(self.unreached(model, &deciding));
         }
         let mut choices = BTreeMap::new();
         for entry in self.entries() {
@@ -88,29 +106,84 @@ impl Recipe {
                 Err(problem) => problems.push(entry.unbuildable(problem)),
             }
         }
+        // A layer may seem unreached only because its entry has a mistake.
         RecipeError::check(problems)?;
         let norm = default_norm::<T>().map_err(|error| Diagnostic::about(self.source(), error.to_string()))?;
+        let mut missing = Vec::new();
         for (id, node) in model.nodes() {
-            if node.kind().is_some_and(|kind| kind.group() == Group::Weightless) {
-                choices.entry(id).or_insert_with(|| Choice { rule: Arc::clone(&norm), origin: Origin::Default });
-            }
+            let Some(op) = node.op().filter(|_| !choices.contains_key(&id)) else { continue };
+            let choice = match (op.kind().group(), on_unknown) {
+                (Group::Weightless, _) => Choice { rule: Arc::clone(&norm), origin: Origin::Default },
+                _ if op.fixed() != Fixed::RuleNeeded => continue,
+                (_, Some(rule)) => Choice { rule: rule.rule(), origin: Origin::OnUnknown(rule) },
+                (_, None) => {
+                    missing.push(id);
+                    continue;
+                }
+            };
+            choices.insert(id, choice);
         }
-        Ok(Resolved { choices, times_input: self.times_input(), source: Arc::clone(self.source()) })
+        Ok(Resolved { choices, missing, times_input: self.times_input(), source: Arc::clone(self.source()) })
+    }
+
+    /// Checks that every node has a rule that needs one.
+    ///
+    /// # Errors
+    /// When nodes are missing, naming all of them with what can be done.
+    pub fn check_missing<T: Scalar>(&self, model: &Model<T>, resolved: &Resolved<T>) -> Result<(), RecipeError> {
+        let (layers, others): (Vec<NodeId>, Vec<NodeId>) =
+            resolved.missing.iter().partition(|id| model.layer_index(**id).is_some());
+        let mut problems = Vec::new();
+        if !layers.is_empty() {
+            problems.push(self.unreached(model, &layers));
+        }
+        if !others.is_empty() {
+            problems.push(self.undefined(model, &others));
+        }
+        RecipeError::check(problems)
     }
 
     /// What to say about weighted layers that no entry reaches.
-    fn unreached<T: Scalar>(&self, model: &Model<T>, deciding: &BTreeMap<NodeId, &Entry>) -> Option<Diagnostic> {
-        let layers = model.layers().iter().enumerate().filter(|(_, id)| !deciding.contains_key(id));
-        let names: Vec<String> = layers.map(|(i, id)| format!("{i} '{}'", model.node(*id).name)).collect();
-        if names.is_empty() {
-            return None;
-        }
-        let these = if names.len() == 1 { "this layer" } else { "these layers" };
-        let message = format!("no entry gives a rule to {these}: {}", names.join(", "));
+    fn unreached<T: Scalar>(&self, model: &Model<T>, layers: &[NodeId]) -> Diagnostic {
+        let described = |id: &NodeId| {
+            let index = model.layer_index(*id).map(|i| i.to_string()).unwrap_or_default();
+            format!("{index} '{}'", model.node(*id).name)
+        };
+        let these = if layers.len() == 1 { "this layer" } else { "these layers" };
+        let message = format!("no entry gives a rule to {these}: {}", list(layers.iter().map(described)));
         let last_own = self.entries().iter().rev().find(|entry| Arc::ptr_eq(&entry.place.source, self.source()));
         let spot = last_own.map_or(0..0, |entry| entry.place.span.clone());
         let problem =
             Diagnostic::at(self.source(), spot, message).label("none of the entries up to this one reaches them");
-        Some(problem.help("begin with an entry for all layers: one without `layers`, `ops` and `names`"))
+        problem.help("begin with an entry for all layers: one without `layers`, `ops` and `names`")
     }
+
+    /// What to say about operators that have no relevance behaviour.
+    fn undefined<T: Scalar>(&self, model: &Model<T>, nodes: &[NodeId]) -> Diagnostic {
+        let described = |id: &NodeId| {
+            let node = model.node(*id);
+            format!("'{}' ({})", node.name, node.kind_name())
+        };
+        let mut kinds: Vec<String> = nodes.iter().map(|id| format!("\"{}\"", model.node(*id).kind_name())).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let these = if nodes.len() == 1 { "this node" } else { "these nodes" };
+        let message = format!(
+            "what happens to relevance at {these} is not defined, and no entry says it: {}",
+            list(nodes.iter().map(described))
+        );
+        Diagnostic::about(self.source(), message).help(format!(
+            "add an entry such as `ops = [{}]` with `rule = \"gradient\"`, or pass --on-unknown gradient; it does not conserve, \
+             and the books will show what it creates or loses",
+            kinds.join(", ")
+        ))
+    }
+}
+
+/// Names, of which a message shows what fits a screen.
+fn list(names: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 24;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names.take(SHOWN).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more, which `lrp plan` lists") } else { shown }
 }

@@ -43,8 +43,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// An affine operator was given no rule.
-    #[error("no rule for {}: {}; every affine operator needs one, so assign a rule to {}",
+    /// An operator without a relevance behaviour of its own was given no rule.
+    #[error("no rule for {}: {}; affine operators need one, and those whose relevance behaviour nobody defined, so assign \
+        a rule to {}",
         if nodes.len() == 1 { "this layer" } else { "these layers" }, nodes.join(", "),
         if nodes.len() == 1 { "it" } else { "each" })]
     Unassigned {

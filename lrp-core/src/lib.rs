@@ -19,6 +19,8 @@ pub mod rule;
 pub mod scalar;
 pub mod target;
 pub mod tensor;
+#[cfg(test)]
+mod testing;
 mod walk;
 
 pub use error::{Error, OperatorError, RuleError};
@@ -26,7 +28,7 @@ pub use graph::{Builder, Model, NodeId};
 pub use ledger::Ledger;
 pub use plan::{Assignment, Plan};
 pub use record::Record;
-pub use rule::{PreparedRule, Rule};
+pub use rule::{Claims, Positive, PreparedRule, Rule};
 pub use scalar::Scalar;
 pub use target::{Start, Target};
 pub use tensor::Tensor;

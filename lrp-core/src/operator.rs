@@ -52,6 +52,10 @@ kinds! {
     Mean = "mean", Weightless;
     /// Max pooling.
     MaxPool = "max-pool", Winner;
+    /// The largest of several activations.
+    Maximum = "maximum", Winner;
+    /// The smallest of several activations.
+    Minimum = "minimum", Winner;
     /// `max(x, 0)`.
     Relu = "relu", Activation;
     /// `x` for `x ≥ 0`, `αx` below.
@@ -86,6 +90,24 @@ kinds! {
     Lstm = "lstm", Recurrent;
     /// Gated recurrent unit; likewise.
     Gru = "gru", Recurrent;
+    /// Quotient of two activations.
+    Div = "div", Undefined;
+    /// A constant power.
+    Power = "power", Undefined;
+    /// Square root.
+    Sqrt = "sqrt", Undefined;
+    /// Exponential function.
+    Exp = "exp", Undefined;
+    /// Natural logarithm.
+    Log = "log", Undefined;
+    /// Absolute value.
+    Abs = "abs", Undefined;
+    /// Sine.
+    Sin = "sin", Undefined;
+    /// Cosine.
+    Cos = "cos", Undefined;
+    /// The logarithm of a softmax inside a model.
+    LogSoftmax = "log-softmax", Undefined;
     /// Enlargement or reduction by interpolation.
     Resize = "resize", Weightless;
     /// Enlargement or reduction by copying the nearest element.
@@ -133,6 +155,8 @@ pub enum Group {
     Normalization,
     /// Reads a sequence step by step: LRP-ε with the gates taken as constants, fixed in spite of the weights.
     Recurrent,
+    /// Computes something for which nobody has said what happens to relevance: needs a rule, as weighted layers do.
+    Undefined,
 }
 
 impl Group {
@@ -147,6 +171,7 @@ impl Group {
             Group::Product => "product",
             Group::Normalization => "normalization",
             Group::Recurrent => "recurrent",
+            Group::Undefined => "undefined",
         }
     }
 }
@@ -235,11 +260,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         vec![0.0; samples(r)]
     }
 
-    /// What happens to relevance here when no rule was assigned: the operator's fixed behaviour. Affine operators have none;
-    /// they always need a rule.
+    /// What happens to relevance here when no rule was assigned: the operator's fixed behaviour. Affine operators and
+    /// those for which none is defined have none; they always need a rule.
     fn fixed(&self) -> Fixed {
         match self.kind().group() {
-            Group::Weighted | Group::Weightless => Fixed::RuleNeeded,
+            Group::Weighted | Group::Weightless | Group::Undefined => Fixed::RuleNeeded,
             Group::Activation => Fixed::Pass,
             Group::Winner => Fixed::Winner,
             Group::Structural | Group::Product | Group::Normalization | Group::Recurrent => Fixed::Route,

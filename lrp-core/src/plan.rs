@@ -41,7 +41,7 @@ impl<T: Scalar> Plan<T> {
     /// Prepares every rule for its node.
     ///
     /// # Errors
-    /// When an affine operator has no rule (all of them are named), or a rule does not go with its operator.
+    /// When an operator that needs a rule has none (all of them are named), or a rule does not go with its operator.
     pub fn new(model: Arc<Model<T>>, rules: &Assignment<T>) -> Result<Self, Error> {
         let mut steps = Vec::new();
         let mut unassigned = Vec::new();
@@ -62,7 +62,7 @@ impl<T: Scalar> Plan<T> {
                     })?;
                     Step::Rule { name: rule.to_string(), prepared }
                 }
-                (Body::Operator(op), None) if op.as_affine().is_some() => {
+                (Body::Operator(op), None) if op.fixed() == Fixed::RuleNeeded => {
                     unassigned.push(format!("'{}' ({})", node.name, op.kind()));
                     Step::End
                 }

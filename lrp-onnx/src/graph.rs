@@ -1,8 +1,7 @@
 //! The graph while it is being imported: what the passes rewrite before it becomes a [`Model`].
 //!
-//! It differs from the model in three ways: its node ids are plain indices, operators may be in it that are only known as
-//! parts of something larger ([`Loose`]), and a node can remember what it was made from ([`Origin`]) so that a pass can
-//! recognise it, or make it anew with other parameters.
+//! It differs from the model in two ways: its node ids are plain indices, and a node can remember what it was made from
+//! ([`Origin`]) so that a pass can recognise it, or make it anew with other parameters.
 
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use lrp_core::operator::{Kind, Operator};
 use lrp_core::ops::{Conv, Dense, Function, LayerNorm, Pad, Scale};
 use lrp_core::{Model, NodeId, OperatorError, Scalar, Tensor};
 
-use crate::error::{ErrorKind, UnsupportedNode};
+use crate::error::ErrorKind;
 use crate::tensor::Constant;
 
 /// A graph in topological order: every node's inputs come before it.
@@ -37,33 +36,6 @@ pub(crate) enum Body<T: Scalar> {
     Input,
     Constant(Tensor<T>),
     Operator(Arc<dyn Operator<T>>, Origin<T>),
-    /// Has to be taken away by a pass.
-    Loose(Loose),
-}
-
-/// An operator that has no relevance behaviour by itself. What no pass takes away is reported as not supported.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Loose {
-    /// Softmax or LogSoftmax, which is cut from the end of the model.
-    Softmax(&'static str),
-    /// One activation divided by another.
-    Quotient,
-    /// An activation to this power.
-    Power(f64),
-    /// The square root of an activation.
-    SquareRoot,
-}
-
-impl Loose {
-    /// Its ONNX operator, and what about it is not supported.
-    fn report(self) -> (&'static str, &'static str) {
-        match self {
-            Loose::Softmax(op_type) => (op_type, "only at the end of a model"),
-            Loose::Quotient => ("Div", "one activation divided by another is known in layer normalisation only"),
-            Loose::Power(_) => ("Pow", "powers of activations are known in layer normalisation and GELU only"),
-            Loose::SquareRoot => ("Sqrt", "roots of activations are known in layer normalisation only"),
-        }
-    }
 }
 
 /// What an operator was made from, where a pass needs more of it than the trait `Operator` offers.
@@ -265,9 +237,8 @@ impl<T: Scalar> Graph<T> {
     /// The finished model.
     ///
     /// # Errors
-    /// When something [`Loose`] is left, or the model does not depend on its inputs.
+    /// When shapes do not fit, or the model does not depend on its inputs.
     pub fn into_model(self) -> Result<Model<T>, ErrorKind> {
-        let mut loose = Vec::new();
         let mut builder = Builder::new();
         let mut ids: Vec<NodeId> = Vec::new();
         let mut output = None;
@@ -277,20 +248,11 @@ impl<T: Scalar> Graph<T> {
                 Body::Input => builder.input(node.name, &node.shape),
                 Body::Constant(value) => builder.constant(node.name, value),
                 Body::Operator(op, _) => builder.add_shared(node.name, op, &inputs).map_err(ErrorKind::Model)?,
-                Body::Loose(kind) => {
-                    let (op_type, reason) = kind.report();
-                    let (op_type, reason) = (op_type.to_owned(), reason.to_owned());
-                    loose.push(UnsupportedNode { node: node.name.clone(), op_type, reason });
-                    builder.input(node.name, &node.shape)
-                }
             };
             ids.push(id);
             if index == self.output {
                 output = Some(id);
             }
-        }
-        if !loose.is_empty() {
-            return Err(ErrorKind::Unsupported { nodes: loose });
         }
         let output = output.ok_or_else(|| ErrorKind::Graph("the graph has no output".into()))?;
         builder.finish(output).map_err(ErrorKind::Model)

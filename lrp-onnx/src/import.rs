@@ -504,9 +504,6 @@ impl<'a, T: Scalar> Walk<'a, T> {
             return shape_of(node, &shape).map(|c| vec![Value::Constant(c)]);
         }
         let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(way_out(&node.op_type)))?;
-        if node.op_type == "LogSoftmax" && !self.is_last(node) {
-            return Err(Problem::unsupported("only at the end of a model"));
-        }
         if unknown {
             return Ok(Vec::new());
         }
@@ -569,22 +566,6 @@ impl<'a, T: Scalar> Walk<'a, T> {
         }
         let stored = |v| if let Value::Moved(id, _) = v { Value::Data(id) } else { v };
         Ok((inputs.into_iter().map(|v| v.map(stored)).collect(), at))
-    }
-
-    /// Whether nothing but changes of shape stands between a node and the model's output.
-    fn is_last(&self, node: &NodeProto) -> bool {
-        const PASSING: [&str; 7] = ["Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"];
-        let mut tensor = node.output.first().map(String::as_str);
-        // The graph is acyclic, so that this ends.
-        while let Some(name) = tensor {
-            if name == self.output {
-                return true;
-            }
-            let Some(&[reader]) = self.order.readers.get(name).map(Vec::as_slice) else { return false };
-            let reader = self.proto.node.get(reader).filter(|r| PASSING.contains(&r.op_type.as_str()));
-            tensor = reader.and_then(|r| r.output.first()).map(String::as_str);
-        }
-        false
     }
 
     fn finish(mut self) -> Result<Graph<T>, ErrorKind> {

@@ -5,7 +5,7 @@ use lrp_core::{Model, Scalar, Tensor};
 use prost::Message;
 
 use crate::file::External;
-use crate::graph::{Body, Graph, Loose};
+use crate::graph::{Body, Graph};
 use crate::passes::Passed;
 use crate::proto::*;
 use crate::{Error, Import, Options};
@@ -210,7 +210,7 @@ pub(crate) fn check_pass_to(
     after
 }
 
-/// The output of a graph, which may have loose operators.
+/// The output of a graph.
 fn evaluated(graph: &Graph<f64>, x: &Tensor<f64>) -> Tensor<f64> {
     let mut values: Vec<Tensor<f64>> = Vec::new();
     for node in &graph.nodes {
@@ -219,10 +219,6 @@ fn evaluated(graph: &Graph<f64>, x: &Tensor<f64>) -> Tensor<f64> {
             Body::Input => x.clone(),
             Body::Constant(c) => c.broadcast([&[x.shape()[0]], c.shape()].concat()).unwrap().to_owned(),
             Body::Operator(op, _) => op.forward(&inputs),
-            Body::Loose(Loose::Quotient) => inputs[0] / inputs[1],
-            Body::Loose(Loose::Power(p)) => inputs[0].mapv(|v| v.powf(*p)),
-            Body::Loose(Loose::SquareRoot) => inputs[0].mapv(f64::sqrt),
-            Body::Loose(Loose::Softmax(op_type)) => panic!("a {op_type} is not computed here"),
         });
     }
     values.swap_remove(graph.output)
@@ -235,8 +231,6 @@ pub(crate) fn kinds(graph: &Graph<f64>) -> Vec<&'static str> {
         .iter()
         .filter_map(|n| match &n.body {
             Body::Operator(op, _) => Some(op.kind().name()),
-            Body::Loose(Loose::Softmax(_)) => Some("softmax"),
-            Body::Loose(_) => Some("loose"),
             _ => None,
         })
         .collect()

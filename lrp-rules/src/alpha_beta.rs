@@ -5,7 +5,7 @@ use std::fmt;
 use lrp_core::operator::Io;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{neg, pos};
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
@@ -62,6 +62,12 @@ impl<T: Scalar> Rule<T> for AlphaBeta {
             nonnegative: layer.nonnegative_inputs,
             rule: *self,
         }))
+    }
+
+    fn claims(&self) -> Claims {
+        let positive = if self.beta == 0.0 { Positive::Always } else { Positive::Never };
+        let amplification = Some(self.alpha + self.beta);
+        Claims { conserving: true, beta: self.beta, positive, amplification, ..Claims::default() }
     }
 }
 

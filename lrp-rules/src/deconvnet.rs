@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lrp_core::operator::{Group, Io, Operator};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{positive, sums};
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 /// DeconvNet (Zeiler and Fergus 2014) for activations: what is positive, `R⁺`, whatever the input was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,16 @@ impl<T: Scalar> Rule<T> for Deconvnet {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         activation(layer)?;
         Ok(Box::new(Deconvnet))
+    }
+
+    fn claims(&self) -> Claims {
+        Claims {
+            linear: false,
+            positive: Positive::Always,
+            input_independent: true,
+            amplification: Some(1.0),
+            ..Claims::default()
+        }
     }
 }
 

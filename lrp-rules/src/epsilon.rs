@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{rms, times};
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
@@ -57,6 +57,10 @@ impl fmt::Display for Epsilon {
 impl<T: Scalar> Rule<T> for Epsilon {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         Proportional::prepare(layer, self.epsilon, self.bias)
+    }
+
+    fn claims(&self) -> Claims {
+        Claims { conserving: true, ..Claims::default() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use lrp_core::rule::{Layer, PreparedRule};
-use lrp_core::{Rule, RuleError, Scalar};
+use lrp_core::{Claims, Positive, Rule, RuleError, Scalar};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
@@ -38,5 +38,15 @@ impl<T: Scalar> Rule<T> for Flat {
         let op = layer.affine()?;
         let bias = Bias::new(op.as_ref(), BiasMode::Ignore);
         Ok(Box::new(Shares::new(op.map_weights(&|_| T::one()), self.stabilizer, bias)))
+    }
+
+    fn claims(&self) -> Claims {
+        Claims {
+            conserving: true,
+            positive: Positive::Always,
+            input_independent: true,
+            amplification: Some(1.0),
+            ..Claims::default()
+        }
     }
 }

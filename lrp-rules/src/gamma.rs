@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{is_zero, neg, pos};
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 use ndarray::Zip;
 
 use crate::bias::{Bias, BiasMode};
@@ -57,6 +57,13 @@ impl<T: Scalar> Rule<T> for Gamma {
             rule: *self,
         };
         Ok(Box::new(prepared))
+    }
+
+    fn claims(&self) -> Claims {
+        // However contributions cancel, what is favoured is left: with P ≥ N of either sign, (1+γ)P + N over (1+γ)P − N is at most
+        // (2+γ)/γ. Not without the bias: the sign of z, which decides, is then not that of what is divided.
+        let bounded = self.gamma > 0.0 && self.bias != BiasMode::Ignore;
+        Claims { conserving: true, amplification: bounded.then(|| 1.0 + 2.0 / self.gamma), ..Claims::default() }
     }
 }
 

@@ -66,8 +66,8 @@ impl<T: Scalar> PreparedRule<T> for OfOther<T> {
         match (self.op.kind().group(), result.relevance.as_slice()) {
             // Σ R (1 − φ′), element by element.
             (Group::Activation, [g]) => result.rule = sums(&(r - g)),
-            // Products, normalisations and recurrent layers have no closed form but the difference.
-            (Group::Product | Group::Normalization | Group::Recurrent, parts) => {
+            // Products, normalisations, recurrent layers and the like have no closed form but the difference.
+            (Group::Product | Group::Normalization | Group::Recurrent | Group::Undefined, parts) => {
                 result.rule = parts.iter().fold(sums(r), |left, part| minus(left, &sums(part)));
             }
             // Operators that only move elements lose nothing.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lrp_core::operator::{Io, Operator};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::positive;
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::deconvnet::{activation, masked};
 
@@ -23,6 +23,10 @@ impl fmt::Display for GuidedBackprop {
 impl<T: Scalar> Rule<T> for GuidedBackprop {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         Ok(Box::new(Prepared { op: activation(layer)? }))
+    }
+
+    fn claims(&self) -> Claims {
+        Claims { linear: false, ..Claims::default() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use lrp_core::operator::{Group, Io, Kind};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::samples;
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 use ndarray::Zip;
 
 use crate::bias::BiasMode;
@@ -100,6 +100,10 @@ impl<T: Scalar> Rule<T> for Norm {
         };
         let total: f64 = shares.iter().sum();
         Ok(Box::new(FixedShares { shares: shares.iter().map(|s| s / total).collect() }))
+    }
+
+    fn claims(&self) -> Claims {
+        Claims { conserving: true, ..Claims::default() }
     }
 }
 

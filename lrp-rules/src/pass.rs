@@ -4,7 +4,7 @@ use std::fmt;
 
 use lrp_core::operator::Io;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 /// Hands relevance on unchanged, whatever the operator does; its input and output must have the same shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +25,16 @@ impl<T: Scalar> Rule<T> for Pass {
                 layer.op.output_shape()
             ))),
             inputs => Err(RuleError::new(format!("it takes one input, this operator has {}", inputs.len()))),
+        }
+    }
+
+    fn claims(&self) -> Claims {
+        Claims {
+            conserving: true,
+            positive: Positive::Always,
+            input_independent: true,
+            amplification: Some(1.0),
+            ..Claims::default()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use lrp_core::operator::{Group, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 /// How a product divides relevance between its factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +60,16 @@ impl<T: Scalar> Rule<T> for Product {
             }
         };
         Ok(Box::new(Prepared { shares }))
+    }
+
+    fn claims(&self) -> Claims {
+        Claims {
+            conserving: true,
+            positive: Positive::Always,
+            input_independent: true,
+            amplification: Some(1.0),
+            ..Claims::default()
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lrp_core::operator::{Affine, Io, apply_to_ones};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
@@ -42,6 +42,16 @@ impl<T: Scalar> Rule<T> for WSquare {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         let op = layer.affine()?;
         Ok(Box::new(Shares::new(op.map_weights(&|w| w * w), self.stabilizer, Bias::new(op.as_ref(), self.bias))))
+    }
+
+    fn claims(&self) -> Claims {
+        Claims {
+            conserving: true,
+            positive: Positive::Always,
+            input_independent: true,
+            amplification: Some(1.0),
+            ..Claims::default()
+        }
     }
 }
 

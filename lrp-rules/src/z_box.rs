@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{batch_shape, is_zero, neg, pos, samples};
-use lrp_core::{Rule, RuleError, Scalar, Tensor};
+use lrp_core::tensor::{batch_shape, neg, pos, samples, times};
+use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 use ndarray::Zip;
 
-use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
 use crate::quotient::{Quotient, constant, quotient};
 
@@ -63,20 +62,20 @@ impl fmt::Display for ZBox {
 impl<T: Scalar> Rule<T> for ZBox {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         let op = layer.affine()?;
-        let bounds = |values: &[f64]| -> Result<Vec<Tensor<T>>, RuleError> {
-            op.input_shapes().iter().map(|shape| filled(values, shape)).collect()
+        let side = |bounds: &[f64], weights: fn(T) -> T| -> Result<Side<T>, RuleError> {
+            let bounds: Result<_, _> = op.input_shapes().iter().map(|shape| filled(bounds, shape)).collect();
+            Ok(Side { op: op.map_weights(&weights), bounds: bounds? })
         };
-        let side = |bounds: Vec<Tensor<T>>, weights: fn(T) -> T| {
-            // A bound of zero contributes nothing: its side is not computed at all.
-            (!bounds.iter().all(is_zero)).then(|| Side { op: op.map_weights(&weights), bounds })
-        };
-        let sides: Vec<_> =
-            [side(bounds(&self.low)?, pos), side(bounds(&self.high)?, neg)].into_iter().flatten().collect();
-        // l w⁺ + h w⁻, summed over the inputs.
-        let offset =
-            sides.iter().map(|Side { bounds, op }| op.apply(&bounds.iter().collect::<Vec<_>>())).reduce(|a, b| a + b);
-        let bias = Bias::new(op.as_ref(), BiasMode::Ignore);
-        Ok(Box::new(Prepared { op, sides, offset, bias, stabilizer: self.stabilizer }))
+        let sides = [side(&self.low, pos)?, side(&self.high, neg)?];
+        Ok(Box::new(Prepared { sides, stabilizer: self.stabilizer }))
+    }
+
+    fn claims(&self) -> Claims {
+        // Inside the box of every channel; channels may have none in common. A box of a single point leaves nothing but rounding.
+        let low = self.low.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let high = self.high.iter().copied().fold(f64::INFINITY, f64::min);
+        let positive = if low < high { Positive::Between { low, high } } else { Positive::Never };
+        Claims { conserving: true, positive, ..Claims::default() }
     }
 }
 
@@ -98,35 +97,29 @@ struct Side<T: Scalar> {
     op: Arc<dyn Affine<T>>,
 }
 
+/// Contributions are written `(x − l) w⁺ + (x − h) w⁻`, which is `x w − l w⁺ − h w⁻` without its cancellations: an input at its bound
+/// contributes exactly nothing, whatever the stabilizer makes of its denominator.
 struct Prepared<T: Scalar> {
-    op: Arc<dyn Affine<T>>,
-    /// The bounds that are not zero everywhere.
-    sides: Vec<Side<T>>,
-    /// `Σ_j l_j w⁺_jk + h_j w⁻_jk`, `[1, …]`.
-    offset: Option<Tensor<T>>,
-    bias: Bias<T>,
+    sides: [Side<T>; 2],
     stabilizer: f64,
 }
 
 impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     fn needs(&self) -> Needs {
-        Needs::BOTH
+        Needs::INPUTS
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
-        let mut z = self.bias.denominator(self.op.as_ref(), io.output);
-        if let Some(offset) = &self.offset {
-            z -= offset;
-        }
+        let inside = |side: &Side<T>| io.inputs.iter().zip(&side.bounds).map(|(x, b)| *x - b).collect::<Vec<_>>();
+        let [low, high] = &self.sides;
+        let (from_low, from_high) = (inside(low), inside(high));
+        let apply = |op: &Arc<dyn Affine<T>>, x: &[Tensor<T>]| op.apply_where(&x.iter().collect::<Vec<_>>(), r);
+        let z = apply(&low.op, &from_low) + apply(&high.op, &from_high);
         let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(self.stabilizer));
         let mut relevance: Vec<Tensor<T>> =
-            io.inputs.iter().zip(self.op.adjoint(&s)).map(|(x, c)| lrp_core::tensor::times(x, &c)).collect();
-        for Side { bounds, op } in &self.sides {
-            for ((r, bound), c) in relevance.iter_mut().zip(bounds).zip(op.adjoint(&s)) {
-                if let Some(bound) = bound.broadcast(c.raw_dim()) {
-                    Zip::from(r).and(&bound).and(&c).for_each(|r, &bound, &c| *r -= bound * c);
-                }
-            }
+            from_low.iter().zip(low.op.adjoint(&s)).map(|(x, c)| times(x, &c)).collect();
+        for ((r, x), c) in relevance.iter_mut().zip(&from_high).zip(high.op.adjoint(&s)) {
+            Zip::from(r).and(x).and(&c).for_each(|r, &x, &c| *r += x * c);
         }
         Propagated { relevance, stabilizer, rule: dead, bias: vec![0.0; samples(r)] }
     }
@@ -135,6 +128,8 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lrp_core::operator::Operator;
+    use lrp_core::ops::Dense;
 
     #[test]
     fn bounds_are_checked() {
@@ -143,5 +138,22 @@ mod tests {
         assert!(ZBox::new(vec![], vec![1.0], 1e-6).is_err());
         assert!(ZBox::new(vec![0.0, 0.0], vec![1.0, 1.0, 1.0], 1e-6).is_err());
         assert!(ZBox::new(vec![0.0], vec![f64::NAN], 1e-6).is_err());
+    }
+
+    /// One output sees an input at its bound, so that the stabilizer takes all; it must not disturb the other output's share.
+    #[test]
+    fn inputs_at_their_bound_contribute_exactly_nothing() {
+        let w = Tensor::from_shape_vec(vec![2, 1], vec![-0.125_f32, 0.375]).unwrap();
+        let op: Arc<dyn Operator<f32>> = Arc::new(Dense::new(w, None, &[1]).unwrap());
+        let layer = Layer { name: "", op: &op, nonnegative_inputs: false, skip_input: None };
+        let rule = ZBox::new(vec![-0.5], vec![-0.375], 1e-6).unwrap();
+        let x = Tensor::from_elem(vec![1, 1], -0.375);
+        let z = op.forward(&[&x]);
+        let r = Tensor::from_elem(vec![1, 2], 0.5);
+        let out = rule.prepare(&layer).unwrap().propagate(Io { inputs: &[&x], output: &z }, &r);
+        // (x − l) w⁺ = 0.046875 at the second output.
+        let expected = 0.5 * 0.046_875 / 0.046_876;
+        assert!((f64::from(out.relevance[0][[0, 0]]) - expected).abs() < 1e-6, "{out:?}");
+        assert!((out.stabilizer[0] - (1.0 - expected)).abs() < 1e-6, "{out:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use lrp_core::rule::{Layer, PreparedRule};
-use lrp_core::{Rule, RuleError, Scalar};
+use lrp_core::{Claims, Rule, RuleError, Scalar};
 
 use crate::alpha_beta::AlphaBeta;
 use crate::bias::BiasMode;
@@ -40,5 +40,9 @@ impl fmt::Display for ZPlus {
 impl<T: Scalar> Rule<T> for ZPlus {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         self.rule.prepare(layer)
+    }
+
+    fn claims(&self) -> Claims {
+        Rule::<T>::claims(&self.rule)
     }
 }

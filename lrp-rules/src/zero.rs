@@ -3,7 +3,7 @@
 use std::fmt;
 
 use lrp_core::rule::{Layer, PreparedRule};
-use lrp_core::{Rule, RuleError, Scalar};
+use lrp_core::{Claims, Rule, RuleError, Scalar};
 
 use crate::bias::BiasMode;
 use crate::epsilon::{EpsilonValue, Proportional};
@@ -35,5 +35,9 @@ impl fmt::Display for Zero {
 impl<T: Scalar> Rule<T> for Zero {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         Proportional::prepare(layer, EpsilonValue::Absolute(0.0), self.bias)
+    }
+
+    fn claims(&self) -> Claims {
+        Claims { conserving: true, ..Claims::default() }
     }
 }

@@ -16,9 +16,9 @@ use crate::Random;
 
 /// How much an import may allocate at once for each byte of the file…
 pub const MEMORY_PER_BYTE: usize = 512;
-/// …and on top of that, whatever the size: a model's tables of positions and weights may have 1 GiB together (and while it is
-/// made, the last one is there twice), constants that are computed 16 Mi elements (128 MiB).
-pub const MEMORY: usize = 2 << 30;
+/// …and on top of that, whatever the size: a model's tables of positions and weights may have 512 MiB together (and while it
+/// is made, the last one is there twice), constants that are computed 16 Mi elements (128 MiB).
+pub const MEMORY: usize = 1 << 30;
 /// How long an import may take.
 pub const TIME: Duration = Duration::from_secs(2);
 /// Larger files are not mutated.

@@ -646,6 +646,39 @@ fn mistakes_in_recipes() {
     snapshot(&folder, "run-no-experiment", "run recipe.toml");
 }
 
+/// A head that divides its embedding by its length: nobody has said what relevance does at quotients and roots.
+fn embedding_head() -> Folder {
+    let folder = Folder::new();
+    let model = std::fs::read(repository().join("tests/references/ops/embedding-head.onnx")).unwrap();
+    folder.write("head.onnx", model);
+    save(&folder, "x.npy", &Tensor::<f32>::from_shape_fn(vec![3, 5], |i| ((i[0] * 5 + i[1]) % 7) as f32 - 2.5));
+    folder
+}
+
+#[test]
+fn operators_without_a_relevance_behaviour_are_named_and_refused() {
+    let folder = embedding_head();
+    let first_only = "schema = 1\n[[assign]]\nlayers = \"first\"\nrule = \"zero\"\n";
+    folder.write("first.toml", first_only);
+    folder.write("own.toml", format!("{first_only}[[assign]]\nlayers = \"last\"\nrule = \"zero\"\n[[assign]]\nops = \"undefined\"\nrule = \"gradient\"\n"));
+    // The plan shows all there is, and then what is missing: layers and operators at once.
+    let plan = folder.lrp("plan -m head.onnx -r first.toml");
+    assert_eq!(plan.code, Some(2));
+    insta::assert_snapshot!("unknown-plan", plan.to_string());
+    snapshot(&folder, "unknown-explain", "explain -m head.onnx -r first.toml -i x.npy -o out");
+    assert!(folder.list("out").is_empty());
+    snapshot(&folder, "unknown-pass", "explain -m head.onnx -r lrp-0 -i x.npy -o out --on-unknown pass");
+    // The ways past: a flag, or an entry.
+    let layers = folder.lrp("plan -m head.onnx -r first.toml --on-unknown gradient --json").json();
+    let by_flag = layers.as_array().unwrap().iter().filter(|l| l["origin"] == "--on-unknown gradient");
+    let kinds: Vec<&str> = by_flag.map(|layer| layer["op"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["sqrt", "div", "dense"]);
+    for recipe in ["first.toml --on-unknown gradient", "own.toml"] {
+        folder.lrp(&format!("check -m head.onnx -i x.npy --precision f64 -r {recipe}")).ok();
+        folder.lrp(&format!("explain -m head.onnx -i x.npy -o out -r {recipe}")).ok();
+    }
+}
+
 #[test]
 fn mistakes_in_models() {
     let folder = Folder::with(&["cnn.onnx", "nine.png"]);
@@ -667,7 +700,7 @@ fn mistakes_in_models() {
     // All operators there are need not be in a snapshot.
     let mut run = folder.lrp(&explain("unknown.onnx"));
     run.complaint();
-    let (start, end) = (run.stderr.find("Add, AveragePool"), run.stderr.find("  help: "));
+    let (start, end) = (run.stderr.find("Abs, Add"), run.stderr.find("  help: "));
     run.stderr.replace_range(start.unwrap()..end.unwrap(), "[…]\n");
     insta::assert_snapshot!("model-unknown-operator", run.to_string());
     snapshot(&folder, "model-missing", &explain("missing.onnx"));

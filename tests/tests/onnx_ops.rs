@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lrp_core::operator::{Io, Operator};
+use lrp_core::operator::{Fixed, Io, Operator};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated, Rule};
 use lrp_core::{Plan, RuleError, Scalar, Tensor};
 use ndarray::Axis;
@@ -49,8 +49,8 @@ fn root(path: &str) -> PathBuf {
 fn forward<T: Scalar>(path: &Path, xs: &[Tensor<T>]) -> Result<Tensor<T>, String> {
     let import = lrp_onnx::load::<T>(path, &lrp_onnx::Options::default()).map_err(|e| e.to_string())?;
     let model = Arc::new(import.model);
-    let affine = model.nodes().filter(|(_, node)| node.op().is_some_and(|op| op.as_affine().is_some()));
-    let rules: BTreeMap<_, Arc<dyn Rule<T>>> = affine.map(|(id, _)| (id, Arc::new(Gradient) as _)).collect();
+    let in_need = model.nodes().filter(|(_, node)| node.op().is_some_and(|op| op.fixed() == Fixed::RuleNeeded));
+    let rules: BTreeMap<_, Arc<dyn Rule<T>>> = in_need.map(|(id, _)| (id, Arc::new(Gradient) as _)).collect();
     let plan = Plan::new(model, &rules).map_err(|e| e.to_string())?;
     let record = plan.record_all(xs).map_err(|e| e.to_string())?;
     Ok(record.output().clone())

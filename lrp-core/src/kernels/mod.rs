@@ -1,6 +1,7 @@
 //! The loops that do the arithmetic. Everything here works on plain slices of one sample and gives the
 //! same bits for every batch size and number of threads.
 
+pub(crate) mod axes;
 pub mod conv;
 pub mod matmul;
 pub mod window;

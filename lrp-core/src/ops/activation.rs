@@ -1,4 +1,5 @@
-//! Elementwise activations. Relevance passes through them unchanged unless a recipe says otherwise.
+//! Elementwise functions. Relevance passes through activations unchanged unless a recipe says otherwise; for powers, roots,
+//! exponentials and the like a recipe has to say.
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
@@ -52,6 +53,23 @@ pub enum Function {
     Softplus,
     /// The error function.
     Erf,
+    /// `x^exponent`.
+    Power {
+        /// Any number; NaN comes out where a power of a negative number does not exist.
+        exponent: f64,
+    },
+    /// `√x`.
+    Sqrt,
+    /// `eˣ`.
+    Exp,
+    /// `ln x`.
+    Log,
+    /// `|x|`.
+    Abs,
+    /// `sin x`.
+    Sin,
+    /// `cos x`.
+    Cos,
 }
 
 /// `√(2/π)`, and the cubic coefficient of GELU's tanh approximation (Hendrycks and Gimpel 2016).
@@ -102,6 +120,13 @@ impl Function {
             // ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|), which cannot overflow.
             Function::Softplus => crate::tensor::pos(x) + (-x.abs()).exp().ln_1p(),
             Function::Erf => erf(x),
+            Function::Power { exponent } => power(x, exponent),
+            Function::Sqrt => x.sqrt(),
+            Function::Exp => x.exp(),
+            Function::Log => x.ln(),
+            Function::Abs => x.abs(),
+            Function::Sin => x.sin(),
+            Function::Cos => x.cos(),
         }
     }
 
@@ -158,8 +183,21 @@ impl Function {
             Function::Softplus => sigmoid(x),
             // 2/√π e^(−x²)
             Function::Erf => T::of(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).exp(),
+            Function::Power { exponent: 0.0 } => T::zero(),
+            Function::Power { exponent } => T::of(exponent) * power(x, exponent - 1.0),
+            Function::Sqrt => T::of(0.5) / x.sqrt(),
+            Function::Exp => x.exp(),
+            Function::Log => x.recip(),
+            Function::Abs => step(x > T::zero()) - step(x < T::zero()),
+            Function::Sin => x.cos(),
+            Function::Cos => -x.sin(),
         }
     }
+}
+
+/// `x^exponent`; whole exponents are multiplied out, as `x·x` is elsewhere.
+fn power<T: Scalar>(x: T, exponent: f64) -> T {
+    if exponent.fract() == 0.0 && exponent.abs() <= 16.0 { x.powi(exponent as i32) } else { x.powf(T::of(exponent)) }
 }
 
 /// What GELU's approximation takes the tanh of.
@@ -191,6 +229,9 @@ impl Activation {
             Function::HardSigmoid { alpha, beta } if !alpha.is_finite() || !beta.is_finite() => {
                 Err(OperatorError::new(format!("a hard sigmoid with slope {alpha} and offset {beta}")))
             }
+            Function::Power { exponent } if !exponent.is_finite() => {
+                Err(OperatorError::new(format!("a power of {exponent}")))
+            }
             _ => Ok(Self { function, shape: one(input) }),
         }
     }
@@ -211,6 +252,13 @@ impl<T: Scalar> Operator<T> for Activation {
             Function::Elu { .. } => Kind::Elu,
             Function::Softplus => Kind::Softplus,
             Function::Erf => Kind::Erf,
+            Function::Power { .. } => Kind::Power,
+            Function::Sqrt => Kind::Sqrt,
+            Function::Exp => Kind::Exp,
+            Function::Log => Kind::Log,
+            Function::Abs => Kind::Abs,
+            Function::Sin => Kind::Sin,
+            Function::Cos => Kind::Cos,
         }
     }
 
@@ -239,7 +287,14 @@ impl<T: Scalar> Operator<T> for Activation {
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         match self.function {
-            Function::Relu | Function::Sigmoid | Function::HardSigmoid { .. } | Function::Softplus => true,
+            Function::Relu
+            | Function::Sigmoid
+            | Function::HardSigmoid { .. }
+            | Function::Softplus
+            | Function::Exp
+            | Function::Abs
+            | Function::Sqrt => true,
+            Function::Log | Function::Sin | Function::Cos => false,
             Function::Clip { low, .. } if low >= 0.0 => true,
             Function::Clip { high, .. } if high < 0.0 => false,
             _ => inputs.iter().all(|&i| i),
@@ -253,6 +308,7 @@ impl<T: Scalar> Operator<T> for Activation {
             Function::HardSigmoid { alpha, beta } => format!("slope {alpha}, offset {beta}"),
             Function::Gelu { tanh: true } => "tanh approximation".into(),
             Function::Clip { low, high } => format!("{low} to {high}"),
+            Function::Power { exponent } => format!("exponent {exponent}"),
             _ => String::new(),
         }
     }
@@ -286,6 +342,17 @@ mod tests {
                 assert!((slope - f.derivative(x)).abs() < 1e-8, "{f:?} at {x}");
             }
         }
+        let powers = [2.0, 3.0, -1.0, 0.5, 2.5, 0.0].map(|exponent| Function::Power { exponent });
+        let others = [Function::Sqrt, Function::Exp, Function::Log, Function::Abs, Function::Sin, Function::Cos];
+        for f in powers.into_iter().chain(others) {
+            for x in [0.3_f64, 1.0, 1.7] {
+                let h = 1e-6;
+                let slope = (f.value(x + h) - f.value(x - h)) / (2.0 * h);
+                assert!((slope - f.derivative(x)).abs() < 1e-7, "{f:?} at {x}");
+            }
+        }
+        assert_eq!(Function::Power { exponent: 3.0 }.value(-2.0_f64), -8.0);
+        assert_eq!(Function::Abs.derivative(-2.0_f64), -1.0);
     }
 
     #[test]

@@ -177,17 +177,7 @@ mod tests {
         let op = op();
         let x = array![[[1.0, 2.5, 3.0], [3.0, -3.0, 0.5]]].into_dyn();
         let g = array![[[1.0, -2.0, 0.5], [0.3, 0.7, 2.0]]].into_dyn();
-        let y = op.forward(&[&x]);
-        let gradient = op.vjp(Io { inputs: &[&x], output: &y }, &g).remove(0);
-        for i in 0..6 {
-            let moved = |h: f64| {
-                let mut x = x.clone();
-                x.as_slice_mut().unwrap()[i] += h;
-                (op.forward(&[&x]) * &g).sum()
-            };
-            let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
-            assert!((slope - gradient.as_slice().unwrap()[i]).abs() < 1e-7);
-        }
+        crate::testing::assert_gradient(&op, &[&x], &g);
     }
 
     #[test]

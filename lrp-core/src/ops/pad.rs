@@ -2,9 +2,11 @@
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
+use crate::kernels::axes::{AxisMap, Sources};
+use crate::kernels::map_samples;
 use crate::operator::{Io, Kind, Operator};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, samples, volume};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 
 /// What padded positions hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,10 +25,8 @@ pub struct Pad {
     mode: PadMode,
     begin: Vec<i64>,
     end: Vec<i64>,
-    /// For each output position the input position it copies, or none for a constant.
-    source: Vec<Option<usize>>,
+    map: AxisMap,
     input_shape: [Vec<usize>; 1],
-    output_shape: Vec<usize>,
 }
 
 impl Pad {
@@ -55,32 +55,23 @@ impl Pad {
             output_shape.push(usize::try_from(d + b + e).unwrap_or(0));
         }
         check_shape(&output_shape)?;
-        let mut source = vec![Some(0); volume(&output_shape)];
-        let mut stride = 1;
-        let mut repeat = 1;
-        // From the last axis to the first: the input index of every output position is a sum over axes.
-        for axis in (0..input.len()).rev() {
-            let (len, out) = (input[axis], output_shape[axis]);
-            for (position, slot) in source.iter_mut().enumerate() {
-                let o = i64::try_from(position / repeat % out).unwrap_or(0) - begin[axis];
-                let last = i64::try_from(len).unwrap_or(1) - 1;
+        let sources = |axis: usize| -> Sources {
+            let last = i64::try_from(input[axis]).unwrap_or(limit) - 1;
+            let source = |position: usize| {
+                let o = i64::try_from(position).unwrap_or(limit) - begin[axis];
                 let i = match mode {
                     PadMode::Constant(_) => Some(o).filter(|o| (0..=last).contains(o)),
                     PadMode::Edge => Some(o.clamp(0, last)),
-                    PadMode::Reflect => Some(if o < 0 {
-                        -o
-                    } else if o > last {
-                        2 * last - o
-                    } else {
-                        o
-                    }),
+                    PadMode::Reflect if o < 0 => Some(-o),
+                    PadMode::Reflect if o > last => Some(2 * last - o),
+                    PadMode::Reflect => Some(o),
                 };
-                *slot = slot.zip(i.and_then(|i| usize::try_from(i).ok())).map(|(sum, i)| sum + i * stride);
-            }
-            stride *= len;
-            repeat *= out;
-        }
-        Ok(Self { mode, begin: begin.to_vec(), end: end.to_vec(), source, input_shape: one(input), output_shape })
+                i.and_then(|i| usize::try_from(i).ok())
+            };
+            (0..output_shape[axis]).map(source).collect()
+        };
+        let map = AxisMap::new((0..input.len()).map(sources).collect(), input);
+        Ok(Self { mode, begin: begin.to_vec(), end: end.to_vec(), map, input_shape: one(input) })
     }
 
     /// What padded positions hold.
@@ -104,33 +95,26 @@ impl<T: Scalar> Operator<T> for Pad {
     }
 
     fn output_shape(&self) -> &[usize] {
-        &self.output_shape
+        self.map.output()
     }
 
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let Some(x) = xs.first() else { return crate::tensor::empty() };
         let fill = if let PadMode::Constant(value) = self.mode { T::of(value) } else { T::zero() };
-        let in_len = volume(&self.input_shape[0]);
-        let y = elements(x).chunks(in_len).flat_map(|x| self.source.iter().map(|s| s.map_or(fill, |i| x[i]))).collect();
-        crate::tensor::from_elements(&batch_shape(samples(x), &self.output_shape), y)
+        let (in_len, out_len) = self.map.lengths();
+        let y = map_samples(&elements(x), in_len, out_len, |x, y| self.map.gather(x, y, fill));
+        from_elements(&batch_shape(samples(x), self.map.output()), y)
     }
 
     fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        let in_len = volume(&self.input_shape[0]);
-        let mut routed = vec![T::zero(); samples(g) * in_len];
-        for (g, routed) in elements(g).chunks(self.source.len()).zip(routed.chunks_mut(in_len)) {
-            for (&g, source) in g.iter().zip(&self.source) {
-                if let Some(i) = *source {
-                    routed[i] += g;
-                }
-            }
-        }
-        vec![crate::tensor::from_elements(&batch_shape(samples(g), &self.input_shape[0]), routed)]
+        let (in_len, out_len) = self.map.lengths();
+        let routed = map_samples(&elements(g), out_len, in_len, |g, routed| self.map.scatter(g, routed));
+        vec![from_elements(&batch_shape(samples(g), &self.input_shape[0]), routed)]
     }
 
     fn constant_share(&self, r: &Tensor<T>) -> Vec<f64> {
-        let constants = |r: &[T]| r.iter().zip(&self.source).filter(|(_, s)| s.is_none()).map(|(r, _)| r.wide()).sum();
-        elements(r).chunks(self.source.len()).map(constants).collect()
+        let (_, out_len) = self.map.lengths();
+        elements(r).chunks(out_len).map(|r| self.map.constant_sum(r)).collect()
     }
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {

@@ -468,17 +468,7 @@ mod tests {
         for op in ops() {
             let y = op.forward(&[&x]);
             let g = varied(y.shape(), 600.0);
-            let gradient = op.vjp(Io { inputs: &[&x], output: &y }, &g).remove(0);
-            for i in 0..x.len() {
-                let moved = |h: f64| {
-                    let mut x = x.clone();
-                    x.as_slice_mut().unwrap()[i] += h;
-                    (op.forward(&[&x]) * &g).sum()
-                };
-                let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                let got = gradient.as_slice().unwrap()[i];
-                assert!((slope - got).abs() < 1e-8, "{:?} {:?}: {slope} and {got}", op.cell, op.direction);
-            }
+            crate::testing::assert_gradient(&op, &[&x], &g);
         }
     }
 

@@ -2,9 +2,11 @@
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
+use crate::kernels::axes::AxisMap;
+use crate::kernels::map_samples;
 use crate::operator::{Io, Kind, Operator};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples, volume};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 
 /// Every output element is a copy of one input element, chosen axis by axis. Relevance of copies adds up at their source;
 /// elements that nobody picked get none.
@@ -12,10 +14,8 @@ use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples, volum
 pub struct Select {
     kind: Kind,
     detail: String,
-    /// For each output position (of one sample) the input position it copies.
-    source: Vec<usize>,
+    map: AxisMap,
     input_shape: [Vec<usize>; 1],
-    output_shape: Vec<usize>,
 }
 
 impl Select {
@@ -35,16 +35,8 @@ impl Select {
         }
         let output_shape: Vec<usize> = indices.iter().map(Vec::len).collect();
         check_shape(&output_shape)?;
-        let mut source = vec![0];
-        for (list, &length) in indices.iter().zip(input) {
-            // Not collected: a list that grows takes three times its size while it does.
-            let mut longer = Vec::with_capacity(source.len() * list.len());
-            for s in source {
-                longer.extend(list.iter().map(|&i| s * length + i));
-            }
-            source = longer;
-        }
-        Ok(Self { kind, detail, source, input_shape: one(input), output_shape })
+        let axes = indices.iter().map(|list| list.iter().map(|&i| Some(i)).collect()).collect();
+        Ok(Self { kind, detail, map: AxisMap::new(axes, input), input_shape: one(input) })
     }
 
     /// A slice: `start..`, every `step`-th, `len` elements of one axis (counted from the batch axis, which is 0).
@@ -87,24 +79,19 @@ impl<T: Scalar> Operator<T> for Select {
     }
 
     fn output_shape(&self) -> &[usize] {
-        &self.output_shape
+        self.map.output()
     }
 
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let Some(x) = xs.first() else { return crate::tensor::empty() };
-        let copy = |x: &[T]| self.source.iter().map(|&i| x[i]).collect::<Vec<_>>();
-        let y = elements(x).chunks(volume(&self.input_shape[0])).flat_map(copy).collect();
-        from_elements(&batch_shape(samples(x), &self.output_shape), y)
+        let (in_len, out_len) = self.map.lengths();
+        let y = map_samples(&elements(x), in_len, out_len, |x, y| self.map.gather(x, y, T::zero()));
+        from_elements(&batch_shape(samples(x), self.map.output()), y)
     }
 
     fn vjp(&self, _: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        let in_len = volume(&self.input_shape[0]);
-        let mut routed = vec![T::zero(); samples(g) * in_len];
-        for (g, routed) in elements(g).chunks(self.source.len()).zip(routed.chunks_mut(in_len)) {
-            for (&g, &i) in g.iter().zip(&self.source) {
-                routed[i] += g;
-            }
-        }
+        let (in_len, out_len) = self.map.lengths();
+        let routed = map_samples(&elements(g), out_len, in_len, |g, routed| self.map.scatter(g, routed));
         vec![from_elements(&batch_shape(samples(g), &self.input_shape[0]), routed)]
     }
 

@@ -17,6 +17,7 @@ pub struct Softmax {
     length: usize,
     stride: usize,
     axis: usize,
+    log: bool,
     shape: [Vec<usize>; 1],
 }
 
@@ -34,7 +35,13 @@ impl Softmax {
                 input.len() + 1
             )));
         };
-        Ok(Self { length, stride: after.iter().product(), axis, shape: one(input) })
+        Ok(Self { length, stride: after.iter().product(), axis, log: false, shape: one(input) })
+    }
+
+    /// The logarithm of the softmax, which has no relevance behaviour: a rule has to be assigned.
+    #[must_use]
+    pub fn logarithm(self) -> Self {
+        Self { log: true, ..self }
     }
 
     /// Calls `f` with the positions of every row along the axis.
@@ -58,7 +65,7 @@ impl Softmax {
 
 impl<T: Scalar> Operator<T> for Softmax {
     fn kind(&self) -> Kind {
-        Kind::Softmax
+        if self.log { Kind::LogSoftmax } else { Kind::Softmax }
     }
 
     fn input_shapes(&self) -> &[Vec<usize>] {
@@ -77,7 +84,11 @@ impl<T: Scalar> Operator<T> for Softmax {
             let top = row.iter().fold(T::neg_infinity(), |m, &p| m.max(x[p]));
             row.iter().for_each(|&p| y[p] = (x[p] - top).exp());
             let sum = row.iter().map(|&p| y[p]).sum::<T>();
-            row.iter().for_each(|&p| y[p] /= sum);
+            if self.log {
+                row.iter().for_each(|&p| y[p] = x[p] - top - sum.ln());
+            } else {
+                row.iter().for_each(|&p| y[p] /= sum);
+            }
         })
     }
 
@@ -85,8 +96,13 @@ impl<T: Scalar> Operator<T> for Softmax {
         let y = Operator::<T>::forward(self, io.inputs);
         let (s, g_all) = (elements(&y), elements(g));
         vec![self.by_row(g.shape(), |row, out: &mut [T]| {
-            let along = row.iter().map(|&p| s[p] * g_all[p]).sum::<T>();
-            row.iter().for_each(|&p| out[p] = s[p] * (g_all[p] - along));
+            if self.log {
+                let along = row.iter().map(|&p| g_all[p]).sum::<T>();
+                row.iter().for_each(|&p| out[p] = g_all[p] - s[p].exp() * along);
+            } else {
+                let along = row.iter().map(|&p| s[p] * g_all[p]).sum::<T>();
+                row.iter().for_each(|&p| out[p] = s[p] * (g_all[p] - along));
+            }
         })]
     }
 
@@ -95,7 +111,7 @@ impl<T: Scalar> Operator<T> for Softmax {
     }
 
     fn fixed(&self) -> Fixed {
-        Fixed::Own { name: "softmax (AttnLRP)", needs: Needs::BOTH }
+        if self.log { Fixed::RuleNeeded } else { Fixed::Own { name: "softmax (AttnLRP)", needs: Needs::BOTH } }
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
@@ -119,7 +135,7 @@ impl<T: Scalar> Operator<T> for Softmax {
     }
 
     fn nonnegative(&self, _: &[bool]) -> bool {
-        true
+        !self.log
     }
 
     fn detail(&self) -> String {
@@ -150,16 +166,12 @@ mod tests {
     #[test]
     fn the_gradient_is_the_slope() {
         let (op, x, g) = case();
-        let y = op.forward(&[&x]);
-        let gradient = op.vjp(Io { inputs: &[&x], output: &y }, &g).remove(0);
-        for (i, slope) in gradient.iter().enumerate() {
-            let moved = |h: f64| {
-                let mut x = x.clone();
-                x.as_slice_mut().unwrap()[i] += h;
-                (op.forward(&[&x]) * &g).sum()
-            };
-            assert!(((moved(1e-6) - moved(-1e-6)) / 2e-6 - slope).abs() < 1e-8);
-        }
+        crate::testing::assert_gradient(&op, &[&x], &g);
+        let log = op.clone().logarithm();
+        crate::testing::assert_gradient(&log, &[&x], &g);
+        let (y, logs) = (op.forward(&[&x]), log.forward(&[&x]));
+        assert!(y.iter().zip(&logs).all(|(y, log)| (y.ln() - log).abs() < 1e-12));
+        assert_eq!(Operator::<f64>::fixed(&log), Fixed::RuleNeeded);
     }
 
     #[test]

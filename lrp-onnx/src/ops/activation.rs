@@ -68,6 +68,42 @@ pub(super) fn gelu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     }
 }
 
+pub(super) fn sqrt<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Sqrt)
+}
+
+pub(super) fn exp<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Exp)
+}
+
+pub(super) fn log<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Log)
+}
+
+pub(super) fn abs<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Abs)
+}
+
+pub(super) fn sin<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Sin)
+}
+
+pub(super) fn cos<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Cos)
+}
+
+/// `gamma · elu(x)`.
+pub(super) fn selu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    // The defaults of the ONNX specification.
+    let alpha = cx.node.float("alpha").unwrap_or(1.673_263_192_176_818_8);
+    let gamma = cx.node.float("gamma").unwrap_or(1.050_700_902_938_842_8);
+    let elu = extra(cx, "elu", Function::Elu { alpha }, x)?;
+    let constants = Constants { weight: Some(ndarray::arr0(T::of(gamma)).into_dyn()), bias: None };
+    let op = Arc::new(constants.build(&cx.shape(x))?);
+    cx.push_made_from(op, Origin::Scale(constants), &[elu])
+}
+
 /// `x · tanh(softplus(x))`, of which the tanh is the gate.
 pub(super) fn mish<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use lrp_core::ops::{Add, Broadcast, Mul};
+use lrp_core::ops::{Activation, Add, Broadcast, Div, Extremum, Function, Mul};
 use lrp_core::{Scalar, Tensor};
 
 use super::{Context, Translated, Value};
 use crate::consteval::joint_shape;
 use crate::error::{Problem, Shape};
-use crate::graph::{Constants, Loose, Origin};
-
-const QUOTIENT: &str = "something divided by an activation has no relevance rule";
+use crate::graph::{Constants, Origin};
 
 /// The two sides of a binary operator.
 enum Sides<T> {
@@ -65,10 +63,14 @@ pub(super) fn mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 pub(super) fn div<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     match sides(cx)? {
-        Sides::Left(..) => Err(Problem::unsupported(QUOTIENT)),
+        Sides::Left(x, c) => {
+            let (op, origin) = power_of(cx, x, -1.0)?;
+            let x = cx.push_extra_made_from("reciprocal", op, origin, &[x]);
+            scale(cx, x, Some(c), None)
+        }
         Sides::Both(a, b) => {
             let (inputs, shape) = aligned(cx, &[a, b])?;
-            cx.push_loose(Loose::Quotient, &inputs, shape)
+            cx.push(Div::new(&shape)?, &inputs)
         }
         Sides::Right(_, c) if c.iter().any(|v| v.is_zero()) => Err(Problem::invalid("it divides by a zero")),
         Sides::Right(x, c) => scale(cx, x, Some(c.mapv(|v| v.recip())), None),
@@ -99,19 +101,70 @@ pub(super) fn scaler<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     scale(cx, x, weight, bias)
 }
 
-/// A constant power, known as a part of patterns only.
+pub(super) fn reciprocal<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let (op, origin) = power_of(cx, x, -1.0)?;
+    cx.push_made_from(op, origin, &[x])
+}
+
+/// A constant power.
 pub(super) fn pow<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     match cx.constant(1)?.floats::<f64>().as_slice() {
         [power] if *power == 1.0 => scale(cx, x, None, None),
-        [power] => cx.push_loose(Loose::Power(*power), &[x], cx.shape(x)),
+        [power] => {
+            let (op, origin) = power_of(cx, x, *power)?;
+            cx.push_made_from(op, origin, &[x])
+        }
         powers => Err(Problem::unsupported(format!("with {} different powers", powers.len()))),
     }
 }
 
-pub(super) fn sqrt<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let x = cx.data(0)?;
-    cx.push_loose(Loose::SquareRoot, &[x], cx.shape(x))
+fn power_of<T: Scalar>(cx: &Context<'_, T>, x: usize, exponent: f64) -> Result<(Arc<Activation>, Origin<T>), Problem> {
+    let function = Function::Power { exponent };
+    Ok((Arc::new(Activation::new(function, &cx.shape(x))?), Origin::Activation(function)))
+}
+
+pub(super) fn max<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    extremum(cx, true)
+}
+
+pub(super) fn min<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    extremum(cx, false)
+}
+
+/// The largest or the smallest of activations and constants. Of one activation and one number it is a clip.
+fn extremum<T: Scalar>(cx: &mut Context<'_, T>, largest: bool) -> Translated {
+    let inputs: Vec<Value> = cx.inputs.iter().flatten().cloned().collect();
+    let rank = inputs.iter().find_map(|v| if let Value::Data(id) = v { Some(cx.shape(*id).len() + 1) } else { None });
+    let rank = rank.ok_or_else(|| Problem::invalid("it has no activation as input"))?;
+    if let [Value::Data(x), Value::Constant(c)] | [Value::Constant(c), Value::Data(x)] = inputs.as_slice()
+        && let [limit] = c.floats::<f64>().as_slice()
+    {
+        let (low, high) = if largest { (*limit, f64::INFINITY) } else { (f64::NEG_INFINITY, *limit) };
+        let function = if largest && low == 0.0 { Function::Relu } else { Function::Clip { low, high } };
+        let op = Activation::new(function, &cx.shape(*x))?;
+        return cx.push_made_from(Arc::new(op), Origin::Activation(function), &[*x]);
+    }
+    let mut ids = Vec::new();
+    for (position, value) in inputs.iter().enumerate() {
+        match value {
+            Value::Data(id) => ids.push(*id),
+            Value::Constant(constant) => {
+                let value = cx.per_sample(constant, rank)?;
+                // With as many axes as the activations, so that the batch stays the batch.
+                let missing = (rank - 1).saturating_sub(value.ndim());
+                let shape: Vec<usize> = std::iter::repeat_n(1, missing).chain(value.shape().iter().copied()).collect();
+                let value = value.into_shape_with_order(shape).map_err(|e| Problem::invalid(e.to_string()))?;
+                let name = format!("{}/constant{position}", cx.name);
+                ids.push(cx.push_constant(&name, value));
+            }
+            _ => return Err(Problem::invalid("one of its inputs is neither an activation nor a constant")),
+        }
+    }
+    let (inputs, shape) = aligned(cx, &ids)?;
+    let op = if largest { Extremum::maximum(ids.len(), &shape) } else { Extremum::minimum(ids.len(), &shape) };
+    cx.push(op?, &inputs)
 }
 
 /// The sum of any number of activations and constants.
@@ -207,14 +260,41 @@ mod tests {
         assert_eq!(with_constant("Sub", false), [-3.0, 1.5]);
         assert_eq!(with_constant("Mul", true), [4.0, 1.0]);
         assert_eq!(with_constant("Div", false), [0.25, 4.0]);
-        let mut net = Net::new(&[2]);
-        let c = net.floats(&[2], &[1.0, 1.0]);
-        net.op("Div", &[&c, "x"], &[]);
-        assert!(net.error().contains("divided by an activation"), "{}", net.error());
+        assert_eq!(with_constant("Div", true), [4.0, 0.25]);
+        assert_eq!(with_constant("Max", false), [4.0, 2.0]);
+        assert_eq!(with_constant("Min", true), [1.0, 0.5]);
         let mut net = Net::new(&[2]);
         let c = net.floats(&[2], &[1.0, 0.0]);
         net.op("Div", &["x", &c], &[]);
         assert!(net.error().contains("divides by a zero"), "{}", net.error());
+    }
+
+    #[test]
+    fn largest_and_smallest() {
+        let mut net = Net::new(&[2]);
+        let six = net.floats(&[], &[1.5]);
+        net.op("Min", &["x", &six], &[]);
+        assert_eq!(kinds(&net.raw()), ["clip"]);
+        assert_eq!(net.run(&array![[1.0, 2.0]].into_dyn()), array![[1.0, 1.5]].into_dyn());
+        let mut net = Net::new(&[2, 3]);
+        let first = net.op("ReduceMean", &["x"], &[("axes", crate::testing::Attr::Ints(&[2]))]);
+        let c = net.floats(&[3], &[0.5, -9.0, 0.5]);
+        net.op("Max", &["x", &first, &c], &[]);
+        assert_eq!(kinds(&net.raw()), ["mean", "broadcast", "broadcast", "maximum"]);
+        let y = net.run(&array![[[1.0, 2.0, 3.0], [0.0, 0.0, -3.0]]].into_dyn());
+        assert_eq!(y, array![[[2.0, 2.0, 3.0], [0.5, 0.0, 0.5]]].into_dyn());
+    }
+
+    #[test]
+    fn quotients_and_powers_are_computed_though_no_relevance_behaviour_is_defined() {
+        let mut net = Net::new(&[2]);
+        let three = net.floats(&[], &[3.0]);
+        let cube = net.op("Pow", &["x", &three], &[]);
+        let root = net.op("Sqrt", &["x"], &[]);
+        let quotient = net.op("Div", &[&cube, &root], &[]);
+        net.op("Reciprocal", &[&quotient], &[]);
+        assert_eq!(kinds(&net.raw()), ["power", "sqrt", "div", "power"]);
+        assert_eq!(net.run(&array![[4.0, 1.0]].into_dyn()), array![[2.0 / 64.0, 1.0]].into_dyn());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use lrp_core::{Scalar, Tensor};
 
 use crate::consteval::axis;
 use crate::error::{Problem, Shape};
-use crate::graph::{Body, Graph, Loose, Node, Origin};
+use crate::graph::{Body, Graph, Node, Origin};
 use crate::names::Names;
 use crate::proto::NodeProto;
 use crate::tensor::Constant;
@@ -45,6 +45,7 @@ macro_rules! operators {
 }
 
 operators! {
+    "Abs" => activation::abs,
     "Add" => arithmetic::add,
     "AveragePool" => pool::average_pool,
     "BatchNormalization" => norm::batch_norm,
@@ -53,11 +54,13 @@ operators! {
     "Concat" => structure::concat,
     "Conv" => conv::conv,
     "ConvTranspose" => conv::conv_transpose,
+    "Cos" => activation::cos,
     "DepthToSpace" => structure::depth_to_space,
     "Div" => arithmetic::div,
     "Dropout" => structure::dropout,
     "Elu" => activation::elu,
     "Erf" => activation::erf,
+    "Exp" => activation::exp,
     "Expand" => structure::expand,
     "Flatten" => structure::flatten,
     "GRU" => recurrent::gru,
@@ -69,31 +72,38 @@ operators! {
     "HardSigmoid" => activation::hard_sigmoid,
     "HardSwish" => activation::hard_swish,
     "Identity" => structure::identity,
+    "InstanceNormalization" => norm::instance_norm,
     "LSTM" => recurrent::lstm,
     "LayerNormalization" => norm::layer_norm,
     "LeakyRelu" => activation::leaky_relu,
+    "Log" => activation::log,
     "LogSoftmax" => structure::softmax,
     "MatMul" => linear::mat_mul,
+    "Max" => arithmetic::max,
     "MaxPool" => pool::max_pool,
+    "Min" => arithmetic::min,
     "Mish" => activation::mish,
     "Mul" => arithmetic::mul,
     "Neg" => arithmetic::neg,
     "PRelu" => activation::p_relu,
     "Pad" => structure::pad,
     "Pow" => arithmetic::pow,
+    "Reciprocal" => arithmetic::reciprocal,
     "ReduceMean" => pool::reduce_mean,
     "ReduceSum" => pool::reduce_sum,
     "Relu" => activation::relu,
     "Reshape" => structure::reshape,
     "Resize" => resize::resize,
     "Scaler" => arithmetic::scaler,
+    "Selu" => activation::selu,
     "Sigmoid" => activation::sigmoid,
+    "Sin" => activation::sin,
     "Slice" => select::slice,
     "Softmax" => structure::softmax,
     "Softplus" => activation::softplus,
     "SpaceToDepth" => structure::space_to_depth,
     "Split" => select::split,
-    "Sqrt" => arithmetic::sqrt,
+    "Sqrt" => activation::sqrt,
     "Squeeze" => structure::squeeze,
     "Sub" => arithmetic::sub,
     "Sum" => arithmetic::sum,
@@ -148,13 +158,13 @@ pub(crate) enum Value {
     UnknownConstant,
 }
 
-/// How many elements the tables have that operators look their inputs up in: all of a model's together.
+/// How many words the tables have that operators look their inputs up in: all of a model's together.
 #[derive(Debug, Default)]
 pub(crate) struct Tables(usize);
 
 impl Tables {
     /// The limit for one operator, and for all.
-    const MAX: (usize, usize) = (1 << 24, 1 << 27);
+    const MAX: (usize, usize) = (1 << 24, 1 << 26);
 
     /// Accounts for a table of this shape before it is made.
     fn charge(&mut self, shape: &[usize]) -> Result<(), Problem> {
@@ -169,6 +179,16 @@ impl Tables {
                 Shape(shape)
             ))),
         }
+    }
+
+    /// Accounts for tables as long as these axes, one for each, before they are made. In words, an entry has two; one more
+    /// goes into making it.
+    fn charge_axes(&mut self, lengths: impl IntoIterator<Item = usize>) -> Result<(), Problem> {
+        let total = lengths.into_iter().try_fold(0, usize::checked_add).and_then(|n| n.checked_mul(3));
+        self.0 = total.and_then(|n| self.0.checked_add(n)).filter(|&n| n <= Self::MAX.1).ok_or_else(|| {
+            Problem::invalid("its output is absurdly large, for an operator that moves single elements")
+        })?;
+        Ok(())
     }
 
     /// Accounts for a pooling window: it has a count for each output position, and its connections are walked once.
@@ -310,12 +330,6 @@ impl<T: Scalar> Context<'_, T> {
 
     fn push_made_from(&mut self, op: Arc<dyn Operator<T>>, origin: Origin<T>, inputs: &[usize]) -> Translated {
         Ok(Value::Data(self.add(self.name.clone(), op, origin, inputs)))
-    }
-
-    /// Adds an operator that only passes can make something of.
-    fn push_loose(&mut self, kind: Loose, inputs: &[usize], shape: Vec<usize>) -> Translated {
-        let node = Node { name: self.name.clone(), body: Body::Loose(kind), inputs: inputs.to_vec(), shape };
-        Ok(Value::Data(self.graph.push(node)))
     }
 
     /// Adds an operator that this node needs besides its own.

@@ -1,13 +1,13 @@
-//! Batch normalisation with its recorded statistics, and layer normalisation.
+//! Batch normalisation with its recorded statistics, layer normalisation and instance normalisation.
 
 use std::sync::Arc;
 
-use lrp_core::Scalar;
 use lrp_core::ops::Scale;
+use lrp_core::{Scalar, Tensor};
 
 use super::{Context, Translated};
-use crate::error::Problem;
-use crate::graph::{Normalization, Origin};
+use crate::error::{Problem, Shape};
+use crate::graph::{Constants, Normalization, Origin};
 
 pub(super) fn batch_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
@@ -48,6 +48,33 @@ pub(super) fn layer_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     cx.push_made_from(Arc::new(norm.build(&input)?), Origin::LayerNorm(norm), &[x])
 }
 
+/// Each channel of each sample by its own mean and variance: layer normalisation over all positions, and a factor and a
+/// summand for each channel.
+pub(super) fn instance_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let Some((&channels, positions)) = input.split_first().filter(|(_, positions)| !positions.is_empty()) else {
+        return Err(Problem::invalid(format!("its input {} has no positions", Shape(&input))));
+    };
+    cx.tables.charge(positions)?;
+    let per_channel = |index: usize| -> Result<Tensor<T>, Problem> {
+        let tensor = cx.constant(index)?.tensor::<T>();
+        let tensor = tensor.map_err(|e| Problem::invalid(format!("its input number {} {e}", index + 1)))?;
+        let given = tensor.len();
+        let shape: Vec<usize> = std::iter::once(channels).chain(positions.iter().map(|_| 1)).collect();
+        tensor.into_shape_with_order(shape).map_err(|_| {
+            Problem::invalid(format!("its input number {} has {given} elements for {channels} channels", index + 1))
+        })
+    };
+    let constants = Constants { weight: Some(per_channel(1)?), bias: Some(per_channel(2)?) };
+    let epsilon = T::of(cx.node.float("epsilon").unwrap_or(1e-5));
+    let gamma = vec![T::one(); crate::tensor::volume(positions).unwrap_or(0)];
+    let norm = Normalization { axes: positions.len(), gamma, beta: None, epsilon };
+    let op = Arc::new(norm.build(&input)?);
+    let normalized = cx.push_extra_made_from("normalized", op, Origin::LayerNorm(norm), &[x]);
+    cx.push_made_from(Arc::new(constants.build(&input)?), Origin::Scale(constants), &[normalized])
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::{Attr, Net};
@@ -75,6 +102,19 @@ mod tests {
             net.op("LayerNormalization", &["x", &g], &[("axis", Attr::Int(axis))]);
             assert!(net.error().contains(reason), "{}", net.error());
         }
+    }
+
+    #[test]
+    fn instance_norm_by_hand() {
+        let mut net = Net::new(&[2, 2]);
+        let (g, b) = (net.floats(&[2], &[2.0, 1.0]), net.floats(&[2], &[1.0, 0.0]));
+        net.op("InstanceNormalization", &["x", &g, &b], &[("epsilon", Attr::Float(0.0))]);
+        let x = array![[[1.0, 5.0], [0.0, 4.0]]].into_dyn();
+        assert_eq!(net.run(&x), array![[[-1.0, 3.0], [-1.0, 1.0]]].into_dyn());
+        let mut net = Net::new(&[2, 2]);
+        let p = net.positive(&[3]);
+        net.op("InstanceNormalization", &["x", &p, &p], &[]);
+        assert!(net.error().contains("3 elements for 2 channels"), "{}", net.error());
     }
 
     #[test]

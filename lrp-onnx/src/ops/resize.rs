@@ -203,10 +203,10 @@ fn resized<T: Scalar>(
     if axes.iter().all(|a| a.scale == 1.0 && a.input == a.output) {
         return cx.push(Identity::new(&input)?, &[x]);
     }
-    cx.tables.charge(&axes.iter().map(|a| a.output).collect::<Vec<_>>())?;
     let cubic = cx.node.float("cubic_coeff_a").unwrap_or(-0.75);
     let interpolate: fn(f64, usize, f64) -> Vec<(usize, f64)> = match cx.node.text("mode").as_deref() {
         None | Some("nearest") => {
+            cx.tables.charge_axes(axes.iter().map(|a| a.output))?;
             let pick = |a: &Length| {
                 let nearest = |i| rounding(a.scale).nearest(coordinates.source(i, *a), a.input);
                 (0..a.output).map(nearest).collect()
@@ -227,16 +227,11 @@ fn resized<T: Scalar>(
         let narrow = |(index, weight): (usize, f64)| (index, T::of(weight));
         (0..a.output).map(|i| interpolate(position(i), a.input, cubic).into_iter().map(narrow).collect()).collect()
     };
+    // Four taps at most, for every position along an axis.
+    let outputs = axes.iter().try_fold(0usize, |n, a| n.checked_add(a.output)).unwrap_or(usize::MAX);
+    cx.tables.charge_weights(outputs, outputs.saturating_mul(4))?;
     let taps: Vec<Vec<Taps<T>>> = axes.iter().map(taps).collect();
-    let (outputs, entries) = table_size(&taps).unwrap_or((usize::MAX, usize::MAX));
-    cx.tables.charge_weights(outputs, entries)?;
     cx.push(Resize::new(&taps, &input)?, &[x])
-}
-
-/// How many entries the table of all outputs has, and how many lists of entries.
-fn table_size<T>(axes: &[Vec<Taps<T>>]) -> Option<(usize, usize)> {
-    let product = |size: fn(&Vec<Taps<T>>) -> usize| axes.iter().try_fold(1usize, |n, a| n.checked_mul(size(a)));
-    Some((product(Vec::len)?, product(|taps| taps.iter().map(Vec::len).sum())?))
 }
 
 /// The two neighbours, in proportion to their closeness.

@@ -31,7 +31,7 @@ pub(super) fn split<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
             if let Some(slot) = part.get_mut(axis - 1) {
                 *slot = length;
             }
-            cx.tables.charge(&part)?;
+            cx.tables.charge_axes(part)?;
             let op = Arc::new(Select::slice(axis, start, 1, length, &input)?);
             let name = if i == 0 { cx.name.clone() } else { cx.names.unique(&format!("{}.{i}", cx.name)) };
             Value::Data(cx.add(name, op, Origin::Other, &[x]))
@@ -49,6 +49,8 @@ pub(super) fn split<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 pub(super) fn slice<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let input = cx.shape(x);
+    // What is picked is never longer than the axis.
+    cx.tables.charge_axes(input.iter().copied())?;
     let mut indices: Vec<Vec<usize>> = input.iter().map(|&d| (0..d).collect()).collect();
     let mut detail = Vec::new();
     for (axis, picked) in sliced(&cx.full_shape(x), |index, name| cx.list(index, name))? {
@@ -83,6 +85,7 @@ pub(super) fn gather<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let shape = constant.shape().to_vec();
     let length = input.get(axis - 1).copied().unwrap_or(0);
     let picked: Vec<usize> = wanted.into_iter().map(|i| index(i, length)).collect::<Result<_, _>>()?;
+    cx.tables.charge_axes(input.iter().copied().chain([picked.len()]))?;
     let mut indices: Vec<Vec<usize>> = input.iter().map(|&d| (0..d).collect()).collect();
     let detail = described(axis, &picked);
     if let Some(list) = indices.get_mut(axis - 1) {
@@ -153,7 +156,6 @@ fn pick<T: Scalar>(
     indices: &[Vec<usize>],
     x: usize,
 ) -> Translated {
-    cx.tables.charge(&indices.iter().map(Vec::len).collect::<Vec<_>>())?;
     cx.push(Select::new(kind, detail, indices, &cx.shape(x))?, &[x])
 }
 

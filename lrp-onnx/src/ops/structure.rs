@@ -9,7 +9,7 @@ use lrp_core::ops::{Broadcast, Concat, Identity, Pad, PadMode, Reshape, Softmax,
 use super::{Context, Translated, Value};
 use crate::consteval::{axis, flattened, joint_shape, reshaped, squeezed, unsqueezed};
 use crate::error::{Problem, Shape};
-use crate::graph::{Loose, Origin};
+use crate::graph::Origin;
 use crate::tensor::{DType, volume};
 
 pub(super) fn identity<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -258,20 +258,18 @@ pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let (Some((0, begin)), Some((0, end))) = (begin.split_first(), end.split_first()) else {
         return Err(Problem::invalid("it pads the batch axis; axis 0 must stay the batch"));
     };
-    let padded = input.iter().zip(begin.iter().zip(end)).try_fold(1usize, |n, (&d, (&b, &e))| {
-        if b.unsigned_abs().max(e.unsigned_abs()) > 1 << 31 {
-            return None;
-        }
-        let d = i64::try_from(d).ok()?.checked_add(b)?.checked_add(e)?;
-        n.checked_mul(usize::try_from(d).ok()?)
-    });
+    let padded = |(&d, (&b, &e)): (&usize, (&i64, &i64))| {
+        let d = i64::try_from(d).ok().filter(|_| b.unsigned_abs().max(e.unsigned_abs()) <= 1 << 31)?;
+        usize::try_from(d.checked_add(b)?.checked_add(e)?).ok()
+    };
+    let padded: Option<Vec<usize>> = input.iter().zip(begin.iter().zip(end)).map(padded).collect();
     let Some(padded) = padded else {
         return Err(Problem::invalid(format!(
             "it pads {} by {begin:?} before and {end:?} after: less than nothing, or absurdly much",
             Shape(&input)
         )));
     };
-    cx.tables.charge(&[padded])?;
+    cx.tables.charge_axes(padded)?;
     let op = Arc::new(Pad::new(mode, begin, end, &input)?);
     cx.push_made_from(op.clone(), Origin::Pad(op), &[x])
 }
@@ -283,11 +281,20 @@ pub(super) fn softmax<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let axis = cx.sample_axis(cx.node.int("axis").unwrap_or(if cx.opset < 13 { 1 } else { -1 }), x)?;
     let shape = cx.shape(x);
     let one_axis = cx.opset >= 13 || shape.iter().skip(axis).all(|&d| d == 1);
-    match cx.node.op_type.as_str() {
-        "LogSoftmax" => cx.push_loose(Loose::Softmax("LogSoftmax"), &[x], shape),
-        _ if !one_axis => cx.push_loose(Loose::Softmax("Softmax"), &[x], shape),
-        _ => cx.push(Softmax::new(axis, &shape)?, &[x]),
+    let softmax = |shape: &[usize]| -> Result<Softmax, Problem> {
+        let softmax = Softmax::new(axis, shape)?;
+        Ok(if cx.node.op_type == "LogSoftmax" { softmax.logarithm() } else { softmax })
+    };
+    if one_axis {
+        let op = softmax(&shape)?;
+        return cx.push(op, &[x]);
     }
+    let (kept, joined) = shape.split_at_checked(axis - 1).unwrap_or_default();
+    let flat: Vec<usize> = kept.iter().copied().chain(crate::tensor::volume(joined)).collect();
+    let op = softmax(&flat)?;
+    let x = cx.push_extra("joined", Reshape::new(&shape, &flat)?, &[x]);
+    let y = cx.push_extra("rows", op, &[x]);
+    cx.push(Reshape::new(&flat, &shape)?, &[y])
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use lrp_core::operator::Kind;
 use lrp_core::ops::{Activation, Function};
 
 use super::Passed;
-use crate::graph::{Body, Constants, Graph, Loose, Node, Origin, Rewrite};
+use crate::graph::{Constants, Graph, Node, Origin, Rewrite};
 
 /// Puts what `recognise` finds in the place of a node; it gets the new graph so far and the node, whose inputs are ids of
 /// that graph.
@@ -173,9 +173,9 @@ fn polynomial_within<T: Scalar>(graph: &Graph<T>, id: usize, x: usize, steps: &m
     }
     *steps = steps.checked_sub(1)?;
     let node = graph.nodes.get(id)?;
-    if let (&Body::Loose(Loose::Power(power)), &[input]) = (&node.body, node.inputs.as_slice()) {
+    if let Some((Function::Power { exponent }, input)) = function_of(node) {
         let base = polynomial_within(graph, input, x, steps)?;
-        return match power {
+        return match exponent {
             2.0 => times(base, base),
             3.0 => times(times(base, base)?, base),
             _ => None,

@@ -8,7 +8,7 @@ use lrp_core::ops::{Activation, Transpose};
 
 use super::Passed;
 use super::pattern::{function_of, numbers};
-use crate::graph::{Body, Graph, Loose, Node, Origin, Rewrite};
+use crate::graph::{Graph, Node, Origin, Rewrite};
 
 pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
     let uses = graph.uses();
@@ -59,9 +59,8 @@ fn swapped<T: Scalar>(new: &Rewrite<T>, node: &Node<T>, uses: &[usize]) -> Optio
     let before = new.node(input).filter(|_| uses.get(input) == Some(&1))?;
     permutation(before)?;
     let source = before.op()?.input_shapes().first()?;
-    let mut moved = match (&node.body, node.origin()) {
-        (Body::Loose(Loose::Power(_) | Loose::SquareRoot), _) => Node { inputs: before.inputs.clone(), ..node.clone() },
-        (_, Some(Origin::Scale(constants))) if numbers(node).is_some() => {
+    let mut moved = match node.origin() {
+        Some(Origin::Scale(constants)) if numbers(node).is_some() => {
             // A number in a shape of its own could have more axes than there are.
             let op = constants.build(source).ok()?;
             node.with(Arc::new(op), Origin::Scale(constants.clone()), before.inputs.clone())
@@ -90,7 +89,7 @@ mod tests {
         let y = net.op("Mul", &[&y, &half], &[]);
         let y = net.op("Tanh", &[&y], &[]);
         net.op("Transpose", &[&y], &[("perm", Attr::Ints(&[0, 3, 1, 2]))]);
-        assert_eq!(kinds(&check_pass(run, &net, &[2, 3, 4], 4)), ["loose", "scale", "tanh"]);
+        assert_eq!(kinds(&check_pass(run, &net, &[2, 3, 4], 4)), ["power", "scale", "tanh"]);
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! The properties of `rules.md`, over random networks with convolutions, groups, strides, pooling, batch norms, residual sums and
-//! concatenations, in f64.
+//! The properties that define the rules, over random networks with convolutions, groups, strides, pooling, batch norms, residual
+//! sums, concatenations, gates, recurrent layers and several inputs, in f64.
 
 use std::sync::Arc;
 
-use lrp_core::operator::{Group, Io, apply_to_ones};
+use lrp_core::operator::{Group, Io, Kind, apply_to_ones};
 use lrp_core::tensor::{is_nonnegative, sums};
 use lrp_core::{Assignment, Explanation, Model, Plan, Rule, Scalar, Start, Target, Tensor};
 use lrp_rules::{
     AlphaBeta, BiasMode, Deconvnet, Epsilon, EpsilonValue, Flat, Gamma, Gradient, GuidedBackprop, Norm, Pass, Residual,
     WSquare, ZBox, ZPlus, Zero,
 };
-use lrp_tests::network::{ANYTHING, Allow, Net, nets};
-use lrp_tests::{Random, cases, max_difference};
+use lrp_testing::network::{ANYTHING, Allow, Net, nets};
+use lrp_testing::{Random, cases, max_difference, rules};
 use ndarray::{Axis, Slice};
 use proptest::prelude::*;
 
@@ -47,8 +47,25 @@ fn layers<T: Scalar>(net: &Net, rule: impl Rule<T> + 'static) -> Plan<T> {
     Plan::new(Arc::clone(&model), &uniform(&model, &(Arc::new(rule) as Shared<T>), &norm)).unwrap()
 }
 
-fn explain<T: Scalar>(plan: &Plan<T>, x: &Tensor<T>) -> Explanation<T> {
-    plan.explain(x, &Target::Argmax, Start::Logit).unwrap()
+fn explain_from<T: Scalar>(plan: &Plan<T>, xs: &[Tensor<T>], start: Start) -> Explanation<T> {
+    plan.record_all(xs).unwrap().explain(&Target::Argmax, start).unwrap()
+}
+
+fn explain<T: Scalar>(plan: &Plan<T>, xs: &[Tensor<T>]) -> Explanation<T> {
+    explain_from(plan, xs, Start::Logit)
+}
+
+/// The tensors of all inputs as one, `[N, …]` each to `[N, total]`.
+fn joined<T: Scalar>(tensors: &[Tensor<T>]) -> Tensor<T> {
+    let n = tensors[0].shape()[0];
+    let flat: Vec<Tensor<T>> =
+        tensors.iter().map(|t| t.to_shape((n, t.len() / n)).unwrap().to_owned().into_dyn()).collect();
+    ndarray::concatenate(Axis(1), &flat.iter().map(|t| t.view()).collect::<Vec<_>>()).unwrap()
+}
+
+/// One sample of every tensor.
+fn sample_of<T: Scalar>(tensors: &[Tensor<T>], sample: usize) -> Vec<Tensor<T>> {
+    tensors.iter().map(|t| t.slice_axis(Axis(0), Slice::from(sample..=sample)).to_owned()).collect()
 }
 
 /// Close in proportion to the largest value.
@@ -57,35 +74,13 @@ fn close(a: &Tensor<f64>, b: &Tensor<f64>, tolerance: f64) -> bool {
     max_difference(a, b) <= tolerance * size.max(1e-300)
 }
 
-/// The gradient of the explained outputs with respect to the input, by plain backpropagation.
-fn gradient(net: &Net, x: &Tensor<f64>) -> Tensor<f64> {
+/// The gradient of the explained outputs with respect to the inputs, by plain backpropagation.
+fn gradient(net: &Net, xs: &[Tensor<f64>]) -> Tensor<f64> {
     let model = Arc::new(net.build());
     let rule: Shared<f64> = Arc::new(Gradient);
     let rules = model.nodes().filter(|(_, n)| n.op().is_some()).map(|(id, _)| (id, Arc::clone(&rule))).collect();
     let plan = Plan::new(model, &rules).unwrap();
-    plan.explain(x, &Target::Argmax, Start::One).unwrap().relevance.remove(0)
-}
-
-/// Any rule that goes with every affine operator, with any bias mode.
-fn any_rule() -> impl Strategy<Value = (String, Shared<f64>)> {
-    let bias = prop_oneof![Just(BiasMode::Absorb), Just(BiasMode::Ignore), Just(BiasMode::Distribute)];
-    let stabilizer = prop_oneof![Just(0.0), Just(1e-9), Just(1e-6), Just(0.1)];
-    (0..11usize, bias, stabilizer, 0.0..3.0_f64).prop_map(|(which, bias, stabilizer, p)| {
-        let rule: Shared<f64> = match which {
-            0 => Arc::new(Zero::new(bias)),
-            1 => Arc::new(Epsilon::new(EpsilonValue::Absolute(stabilizer), bias).unwrap()),
-            2 => Arc::new(Epsilon::new(EpsilonValue::Relative(p), bias).unwrap()),
-            3 => Arc::new(Gamma::new(p, stabilizer, bias).unwrap()),
-            4 => Arc::new(AlphaBeta::new(1.0 + p, p, stabilizer, bias).unwrap()),
-            5 => Arc::new(ZPlus::new(stabilizer, bias).unwrap()),
-            6 => Arc::new(WSquare::new(stabilizer, bias).unwrap()),
-            7 => Arc::new(Flat::new(stabilizer).unwrap()),
-            8 => Arc::new(ZBox::new(vec![-1.0], vec![1.0 + p], stabilizer).unwrap()),
-            9 => Arc::new(ZBox::new(vec![0.0], vec![p], stabilizer).unwrap()),
-            _ => Arc::new(Gradient),
-        };
-        (format!("{rule} (bias {bias})"), rule)
-    })
+    joined(&explain_from(&plan, xs, Start::One).relevance)
 }
 
 /// Rules that hand on exactly what they get where nothing is stabilized and no bias takes part.
@@ -112,8 +107,8 @@ proptest! {
         let plan = everywhere(&net, Zero::new(BiasMode::Absorb));
         let lrp = explain(&plan, &x);
         // Relevance starts at the logit: f ∂f/∂x · x / f. A dead output (f = 0) explains nothing either way.
-        prop_assert!(close(lrp.input_relevance(), &(gradient(&net, &x) * &x), 1e-8),
-            "{:?}\n{:?}", lrp.input_relevance(), gradient(&net, &x) * &x);
+        let expected = gradient(&net, &x) * joined(&x);
+        prop_assert!(close(&joined(&lrp.relevance), &expected, 1e-8), "{:?}\n{expected:?}", lrp.relevance);
     }
 
     /// Property 2: LRP-ε approaches LRP-0 as ε vanishes.
@@ -123,14 +118,15 @@ proptest! {
         let zero = explain(&everywhere(&net, Zero::new(BiasMode::Absorb)), &x);
         // Where contributions cancel to exactly zero under relevance, the limit does not exist: LRP-0 books a loss there.
         prop_assume!(zero.ledger.entries.iter().all(|e| e.rule[0] == 0.0));
-        let distance = |e: f64| max_difference(explain(&everywhere(&net, epsilon(e)), &x).input_relevance(), zero.input_relevance());
-        let size = zero.input_relevance().iter().fold(1e-9_f64, |m, v| m.max(v.abs()));
-        prop_assert!(distance(1e-13) <= 1e-4 * size, "{} of {size}", distance(1e-13));
+        let zero = joined(&zero.relevance);
+        let distance = max_difference(&joined(&explain(&everywhere(&net, epsilon(1e-13)), &x).relevance), &zero);
+        let size = zero.iter().fold(1e-9_f64, |m, v| m.max(v.abs()));
+        prop_assert!(distance <= 1e-4 * size, "{distance} of {size}");
     }
 
     /// Property 3: γ → ∞ is α1β0 where z > 0.
     #[test]
-    fn gamma_approaches_alpha1_beta0(net in nets(Allow { any_activation: false, biases: true, weightless: false, products: false })) {
+    fn gamma_approaches_alpha1_beta0(net in nets(Allow { any_activation: false, biases: true, weightless: false, products: false, joins: false })) {
         let model: Model<f64> = net.build();
         let (gamma, ab): (Shared<f64>, Shared<f64>) = (
             Arc::new(Gamma::new(1e9, 0.0, BiasMode::Absorb).unwrap()),
@@ -157,7 +153,7 @@ proptest! {
         let x = net.inputs::<f64>(2, -1.0, 1.0);
         let ab = explain(&layers(&net, AlphaBeta::new(1.0, 0.0, 1e-6, BiasMode::Absorb).unwrap()), &x);
         let plan = everywhere(&net, ZPlus::new(1e-6, BiasMode::Absorb).unwrap());
-        let zp = plan.explain(&x, &Target::Argmax, Start::One).unwrap();
+        let zp = explain_from(&plan, &x, Start::One);
         prop_assert!(is_nonnegative(zp.input_relevance()));
         let zp = explain(&layers(&net, ZPlus::new(1e-6, BiasMode::Absorb).unwrap()), &x);
         prop_assert_eq!(ab.input_relevance(), zp.input_relevance());
@@ -189,7 +185,7 @@ proptest! {
 
     /// Property 6: the books balance, per layer and in total, for every rule, operator, bias mode and network.
     #[test]
-    fn the_books_balance((name, rule) in any_rule(), (other_name, other) in any_rule(), net in nets(ANYTHING)) {
+    fn the_books_balance(rule in rules::any_affine(), other in rules::any_affine(), net in nets(ANYTHING)) {
         let model = Arc::new(net.build());
         let plan = Plan::new(Arc::clone(&model), &uniform(&model, &rule, &other)).unwrap();
         let e = explain(&plan, &net.inputs(2, -1.0, 1.0));
@@ -198,12 +194,12 @@ proptest! {
             for sample in 0..2 {
                 let node = &model.node(entry.node).name;
                 prop_assert!(entry.relative_imbalance(sample).abs() < BALANCE,
-                    "{node}: {name} / {other_name}: {:e} of {entry:?}", entry.relative_imbalance(sample));
+                    "{node}: {rule} / {other}: {:e} of {entry:?}", entry.relative_imbalance(sample));
             }
         }
         let moved = e.ledger.entries.iter().map(|e| e.handed_on_abs[0]).fold(0.0, f64::max);
         prop_assert!(e.ledger.totals(0).imbalance().abs() <= BALANCE * moved.max(e.ledger.start[0].abs()));
-        prop_assert!((sums(e.input_relevance())[0] - e.ledger.input[0]).abs() <= BALANCE * moved.max(1e-300));
+        prop_assert!((sums(&joined(&e.relevance))[0] - e.ledger.input[0]).abs() <= BALANCE * moved.max(1e-300));
     }
 
     /// Property 6 for what is not affine: activations under every rule that goes with them, and the product with the input.
@@ -221,7 +217,7 @@ proptest! {
         rules.extend(model.nodes().filter(|(_, n)| n.kind().is_some_and(|k| k.group() == Group::Activation))
             .map(|(id, _)| (id, Arc::clone(&rule))));
         let plan = Plan::new(model, &rules).unwrap().times_input(true);
-        let e = plan.explain(&net.inputs(2, -1.0, 1.0), &Target::Argmax, Start::One).unwrap();
+        let e = explain_from(&plan, &net.inputs(2, -1.0, 1.0), Start::One);
         for entry in &e.ledger.entries {
             prop_assert!(entry.relative_imbalance(0).abs() < BALANCE, "{entry:?}");
         }
@@ -231,10 +227,17 @@ proptest! {
     #[test]
     fn the_books_balance_for_residual_policies(which in 0..5usize, net in nets(ANYTHING)) {
         let policies = [Residual::Signed, Residual::Absolute, Residual::Equal, Residual::SkipOnly, Residual::BranchOnly];
-        let rule: Shared<f64> = Arc::new(Norm::new(1e-6, policies[which]).unwrap());
+        let norm = |residual| -> Shared<f64> { Arc::new(Norm::new(1e-6, residual).unwrap()) };
         let model = Arc::new(net.build());
         let zp: Shared<f64> = Arc::new(ZPlus::new(1e-6, BiasMode::Absorb).unwrap());
-        let plan = Plan::new(Arc::clone(&model), &uniform(&model, &zp, &rule)).unwrap();
+        let mut rules = uniform(&model, &zp, &norm(policies[which]));
+        // Of a sum of equals, no summand is the skip connection.
+        for (id, rule) in rules.iter_mut().filter(|(id, _)| model.skip_input(**id).is_none()) {
+            if model.node(*id).kind() == Some(Kind::Add) {
+                *rule = norm(policies[which % 3]);
+            }
+        }
+        let plan = Plan::new(Arc::clone(&model), &rules).unwrap();
         let e = explain(&plan, &net.inputs(1, -1.0, 1.0));
         for entry in &e.ledger.entries {
             prop_assert!(entry.relative_imbalance(0).abs() < BALANCE, "{entry:?}");
@@ -243,41 +246,41 @@ proptest! {
 
     /// Property 7: relevance is linear in the starting relevance.
     #[test]
-    fn relevance_is_linear_in_the_start((name, rule) in any_rule(), net in nets(ANYTHING), a in -2.0..2.0, b in -2.0..2.0) {
+    fn relevance_is_linear_in_the_start(rule in rules::any_affine(), net in nets(ANYTHING), a in -2.0..2.0, b in -2.0..2.0) {
         let model = Arc::new(net.build());
         let norm: Shared<f64> = Arc::new(Norm::new(1e-6, Residual::Signed).unwrap());
         let plan = Plan::new(Arc::clone(&model), &uniform(&model, &rule, &norm)).unwrap();
         let x = net.inputs(1, -1.0, 1.0);
-        let record = plan.record(&x).unwrap();
+        let record = plan.record_all(&x).unwrap();
         let mut random = Random(net.seed);
         let (u, v) = (random.tensor(&[1, net.classes], -1.0, 1.0), random.tensor(&[1, net.classes], -1.0, 1.0));
         let of = |start: Tensor<f64>| record.propagate(start);
         let (ru, rv) = (of(u.clone()), of(v.clone()));
         let both = of(&u * a + &v * b);
-        let expected = ru.input_relevance() * a + rv.input_relevance() * b;
+        let expected = joined(&ru.relevance) * a + joined(&rv.relevance) * b;
         // Rounding grows with what was moved on the way, not with what arrives.
         let moved = [&ru, &rv].iter().flat_map(|e| &e.ledger.entries).map(|e| e.handed_on_abs[0]).fold(1e-300, f64::max);
         prop_assume!(moved.is_finite());
-        prop_assert!(max_difference(both.input_relevance(), &expected) <= 1e-9 * moved, "{name}");
+        prop_assert!(max_difference(&joined(&both.relevance), &expected) <= 1e-9 * moved, "{rule}");
     }
 
     /// Property 7: a batch gives bit for bit what its samples give one by one, on one thread and on several.
     #[test]
-    fn a_batch_is_its_samples((_, rule) in any_rule(), net in nets(ANYTHING)) {
+    fn a_batch_is_its_samples(rule in rules::any_affine(), net in nets(ANYTHING)) {
         let model = Arc::new(net.build());
         let norm: Shared<f64> = Arc::new(Norm::new(1e-6, Residual::Signed).unwrap());
         let plan = Plan::new(Arc::clone(&model), &uniform(&model, &rule, &norm)).unwrap();
         // One sample without negative elements, so that what is skipped for it alone is computed in the batch.
         let mut x = net.inputs::<f64>(5, -1.0, 1.0);
-        x.index_axis_mut(Axis(0), 1).mapv_inplace(f64::abs);
+        x.iter_mut().for_each(|x| x.index_axis_mut(Axis(0), 1).mapv_inplace(f64::abs));
         let batch = explain(&plan, &x);
         let bits = |t: ndarray::ArrayViewD<'_, f64>| t.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         for sample in 0..5 {
-            let one = x.slice_axis(Axis(0), Slice::from(sample..=sample)).to_owned();
+            let one = sample_of(&x, sample);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
             let single = pool.install(|| explain(&plan, &one));
-            let part = batch.input_relevance().slice_axis(Axis(0), Slice::from(sample..=sample));
-            prop_assert_eq!(bits(part), bits(single.input_relevance().view()));
+            let part = joined(&sample_of(&batch.relevance, sample));
+            prop_assert_eq!(bits(part.view()), bits(joined(&single.relevance).view()));
             prop_assert_eq!(batch.ledger.totals(sample), single.ledger.totals(0));
         }
     }
@@ -289,9 +292,9 @@ proptest! {
         let x = net.inputs::<f32>(9, -1.0, 1.0);
         let batch = explain(&plan, &x);
         for sample in [0, 4, 8] {
-            let single = explain(&plan, &x.slice_axis(Axis(0), Slice::from(sample..=sample)).to_owned());
-            let part = batch.input_relevance().slice_axis(Axis(0), Slice::from(sample..=sample)).to_owned();
-            prop_assert!(part.iter().zip(single.input_relevance()).all(|(a, b)| a.to_bits() == b.to_bits()));
+            let single = explain(&plan, &sample_of(&x, sample));
+            let part = joined(&sample_of(&batch.relevance, sample));
+            prop_assert!(part.iter().zip(&joined(&single.relevance)).all(|(a, b)| a.to_bits() == b.to_bits()));
         }
     }
 

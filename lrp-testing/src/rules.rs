@@ -1,0 +1,102 @@
+//! Strategies over the rules of `lrp-rules`, with all their parameters.
+
+use std::sync::Arc;
+
+use lrp_core::Rule;
+use lrp_rules::{
+    AlphaBeta, BiasMode, Epsilon, EpsilonValue, Factors, Flat, Gamma, Gradient, Norm, Product, Residual, WSquare, ZBox,
+    ZPlus, Zero,
+};
+use proptest::prelude::*;
+
+/// What is done with biases.
+pub fn bias_modes() -> impl Strategy<Value = BiasMode> {
+    prop_oneof![Just(BiasMode::Absorb), Just(BiasMode::Ignore), Just(BiasMode::Distribute)]
+}
+
+/// Stabilizers from none to a strong one.
+pub fn stabilizers() -> impl Strategy<Value = f64> {
+    prop_oneof![Just(0.0), Just(1e-9), Just(1e-6), Just(0.125)]
+}
+
+/// Factors such as γ and β: multiples of 1/8 from nothing to three.
+fn factors() -> impl Strategy<Value = f64> {
+    (0..=24u32).prop_map(|n| f64::from(n) / 8.0)
+}
+
+/// [`Zero`].
+pub fn zero() -> impl Strategy<Value = Zero> {
+    bias_modes().prop_map(Zero::new)
+}
+
+/// [`Epsilon`], absolute and relative.
+pub fn epsilon() -> impl Strategy<Value = Epsilon> {
+    let value = prop_oneof![
+        stabilizers().prop_map(EpsilonValue::Absolute),
+        factors().prop_map(EpsilonValue::Absolute),
+        factors().prop_map(EpsilonValue::Relative),
+    ];
+    (value, bias_modes()).prop_map(|(epsilon, bias)| Epsilon::new(epsilon, bias).expect("not negative"))
+}
+
+/// [`Gamma`].
+pub fn gamma() -> impl Strategy<Value = Gamma> {
+    (factors(), stabilizers(), bias_modes()).prop_map(|(g, s, bias)| Gamma::new(g, s, bias).expect("not negative"))
+}
+
+/// [`AlphaBeta`].
+pub fn alpha_beta() -> impl Strategy<Value = AlphaBeta> {
+    (factors(), stabilizers(), bias_modes())
+        .prop_map(|(beta, s, bias)| AlphaBeta::new(1.0 + beta, beta, s, bias).expect("α − β = 1"))
+}
+
+/// [`ZPlus`].
+pub fn z_plus() -> impl Strategy<Value = ZPlus> {
+    (stabilizers(), bias_modes()).prop_map(|(s, bias)| ZPlus::new(s, bias).expect("not negative"))
+}
+
+/// [`WSquare`].
+pub fn w_square() -> impl Strategy<Value = WSquare> {
+    (stabilizers(), bias_modes()).prop_map(|(s, bias)| WSquare::new(s, bias).expect("not negative"))
+}
+
+/// [`Flat`].
+pub fn flat() -> impl Strategy<Value = Flat> {
+    stabilizers().prop_map(|s| Flat::new(s).expect("not negative"))
+}
+
+/// [`ZBox`], with the same bounds for all channels.
+pub fn z_box() -> impl Strategy<Value = ZBox> {
+    (factors(), factors(), stabilizers())
+        .prop_map(|(low, width, s)| ZBox::new(vec![-low], vec![width - low], s).expect("in order"))
+}
+
+/// [`Norm`], with every policy for residual sums.
+pub fn norm() -> impl Strategy<Value = Norm> {
+    let policies = [Residual::Signed, Residual::Absolute, Residual::Equal, Residual::SkipOnly, Residual::BranchOnly];
+    (stabilizers(), prop::sample::select(policies.to_vec()))
+        .prop_map(|(s, residual)| Norm::new(s, residual).expect("not negative"))
+}
+
+/// [`Product`].
+pub fn product() -> impl Strategy<Value = Product> {
+    prop_oneof![Just(Factors::Gate), Just(Factors::Uniform)].prop_map(Product::new)
+}
+
+/// Any rule that goes with every affine operator.
+pub fn any_affine() -> impl Strategy<Value = Arc<dyn Rule<f64>>> {
+    fn shared(rule: impl Rule<f64> + 'static) -> Arc<dyn Rule<f64>> {
+        Arc::new(rule)
+    }
+    prop_oneof![
+        zero().prop_map(shared),
+        epsilon().prop_map(shared),
+        gamma().prop_map(shared),
+        alpha_beta().prop_map(shared),
+        z_plus().prop_map(shared),
+        w_square().prop_map(shared),
+        flat().prop_map(shared),
+        z_box().prop_map(shared),
+        Just(Gradient).prop_map(shared),
+    ]
+}
