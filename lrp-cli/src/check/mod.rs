@@ -159,7 +159,7 @@ fn warnings(books: &[Books]) -> Vec<String> {
     let at_input = books.last().and_then(|row| row.f32_error);
     if let Some(error) = at_input.filter(|error| *error > F32_ERROR) {
         warnings.push(format!(
-            "single precision is {error:.1e} from double precision at the input (relative L2): --precision f64 is exact"
+            "single precision is {error:.1e} from double precision at the input (relative L2): use --precision f64"
         ));
     }
     warnings
