@@ -46,7 +46,7 @@ fn printed_net() -> Net {
     }
 }
 
-/// To print it anew: `LRP_PRINT=1 cargo test -p lrp-testing --test printed`, twice.
+/// To print it anew: `LRP_PRINT=1 cargo test -p lrp-testing printed`, twice.
 #[test]
 fn a_printed_network_is_the_network() {
     let net = printed_net();

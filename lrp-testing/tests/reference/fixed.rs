@@ -11,7 +11,7 @@ use lrp_testing::operators::{Applied, applied, layer_norm, max_pool, mul, recurr
 use ndarray::Axis;
 use proptest::prelude::*;
 
-use crate::{TOLERANCE, flat};
+use super::{TOLERANCE, flat};
 
 /// Relevance and what was taken on the way, with the largest amount that was moved.
 #[derive(Default)]

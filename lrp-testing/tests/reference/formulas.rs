@@ -1,6 +1,6 @@
 //! The formulas of the rules, output by output: `R_j += share · n_jk / stab(Σ_j n_jk + n_k) · R_k`, where `n_k` is the bias's part.
 
-use crate::matrix::Matrix;
+use super::matrix::Matrix;
 
 /// What is done with a bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
