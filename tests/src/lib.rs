@@ -1,9 +1,11 @@
-//! Support for the tests of the whole workspace: mutated files, the program as a process, and the tables of the guides. Random
+//! Support for the tests of the whole workspace: mutated files, the program as a process, what other
+//! implementations say, and the tables of the guides. Random
 //! networks and the comparison of tensors are those of `lrp-testing`.
 
 pub mod mutation;
 pub mod presets;
 pub mod program;
+pub mod references;
 pub mod which_rule;
 
 /// The code blocks of the guides are tested as documentation.

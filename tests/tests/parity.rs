@@ -2,18 +2,12 @@
 //!
 //! The references (f64) are made by `tools/make_references.py`. Here both f32 and f64 are compared with them.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use lrp_config::Recipe;
-use lrp_core::{Explanation, Model, Plan, Scalar, Start, Target, Tensor};
+use lrp_core::{Explanation, Plan, Scalar, Start, Target};
+use lrp_tests::references::Bundled;
 use lrp_tests::relative_l2;
-use ndarray_npy::{NpzReader, ReadNpyExt};
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
 
 /// Average pooling as in the references, activations and max pooling by their fixed behaviour.
 fn uniform(rule: &str) -> Recipe {
@@ -57,51 +51,21 @@ fn cases() -> Vec<(&'static str, Recipe)> {
     ]
 }
 
-struct Bundled<T: Scalar> {
-    model: Arc<Model<T>>,
-    digits: Tensor<T>,
-    references: PathBuf,
-}
-
-impl<T: Scalar> Bundled<T> {
-    fn new(model: &str, references: &str) -> Self {
-        let path = root().join("examples/mnist").join(model);
-        let digits = File::open(root().join("examples/mnist/digits.npy")).unwrap();
-        let digits = Tensor::<f32>::read_npy(digits).unwrap();
-        Self {
-            model: Arc::new(lrp_onnx::load::<T>(&path, &lrp_onnx::Options::default()).unwrap().model),
-            digits: digits.mapv(|v| T::of(f64::from(v))),
-            references: root().join("tests/references").join(references),
-        }
-    }
-
-    fn reference(&self, key: &str) -> Tensor<f64> {
-        NpzReader::new(File::open(&self.references).unwrap()).unwrap().by_name(key).unwrap()
-    }
-
-    fn explain(&self, recipe: &Recipe, start: Start) -> Explanation<T> {
-        let resolved = recipe.resolve(&self.model).unwrap();
-        let plan = Plan::new(Arc::clone(&self.model), &resolved.assignment()).unwrap();
-        plan.explain(&self.digits, &Target::Argmax, start).unwrap()
-    }
-
-    /// The relative L2 error of every case.
-    fn errors(&self) -> Vec<(&'static str, f64)> {
-        let error = |key: &'static str, recipe: Recipe| {
-            let start = recipe.explain().start.unwrap_or_default().into();
-            let explanation = self.explain(&recipe, start);
-            (key, relative_l2(explanation.input_relevance(), &self.reference(key)))
-        };
-        cases().into_iter().map(|(key, recipe)| error(key, recipe)).collect()
-    }
+/// The relative L2 error of every case.
+fn errors<T: Scalar>(bundled: &Bundled<T>) -> Vec<(&'static str, f64)> {
+    let error = |key: &'static str, recipe: Recipe| {
+        let start = recipe.explain().start.unwrap_or_default().into();
+        let explanation = bundled.explain(&recipe, start);
+        (key, relative_l2(explanation.input_relevance(), &bundled.reference(key)))
+    };
+    cases().into_iter().map(|(key, recipe)| error(key, recipe)).collect()
 }
 
 fn compare<T: Scalar>(tolerance: impl Fn(&str) -> f64) {
     let mut wrong = Vec::new();
     for (model, references) in [("cnn.onnx", "cnn.npz"), ("clever-hans.onnx", "clever_hans.npz")] {
         let bundled = Bundled::<T>::new(model, references);
-        assert_eq!(bundled.digits.shape(), [16, 1, 28, 28]);
-        for (key, error) in bundled.errors() {
+        for (key, error) in errors(&bundled) {
             println!("{} {model:18} {key:34} {error:.1e}", T::NAME);
             if error > tolerance(key) {
                 wrong.push(format!("{model} {key}: {error:.1e}"));
