@@ -1,6 +1,5 @@
-//! Support for the tests of the whole workspace: mutated files, the program as a process, what other
-//! implementations say, and the tables of the guides. Random
-//! networks and the comparison of tensors are those of `lrp-testing`.
+//! Support for the tests of the whole workspace: mutated files, the program as a process, what other implementations say, and the
+//! tables of the guides. Random networks and the comparison of tensors are those of `lrp-testing`.
 
 pub mod mutation;
 pub mod presets;
@@ -15,6 +14,8 @@ mod guides {
     struct Contributing;
     #[doc = include_str!("../../README.md")]
     struct Readme;
+    #[doc = include_str!("../../docs/verification.md")]
+    struct Verification;
 }
 
 pub use lrp_testing::{Random, cases, max_difference, relative_l2};
