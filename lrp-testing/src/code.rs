@@ -74,6 +74,7 @@ fn function(function: Function) -> String {
         Function::Clip { low, high } => ("Clip", parameters(&[("low", low), ("high", high)])),
         Function::HardSigmoid { alpha, beta } => ("HardSigmoid", parameters(&[("alpha", alpha), ("beta", beta)])),
         Function::Elu { alpha } => ("Elu", parameters(&[("alpha", alpha)])),
+        Function::Power { exponent } => ("Power", parameters(&[("exponent", exponent)])),
         plain => return format!("Function::{plain:?}"),
     };
     format!("Function::{name} {{ {parameters} }}")
@@ -123,7 +124,11 @@ pub fn op(op: &Op, inputs: &[&[usize]]) -> String {
             let (gamma, beta) = (vector(gamma), maybe_vector(beta.as_ref()));
             format!("LayerNorm::new({axes}, {gamma}, {beta}, {}, &{x:?})?", number(*epsilon))
         }
-        Op::Softmax { axis } => format!("Softmax::new({axis}, &{x:?})?"),
+        Op::Softmax { axis, logarithm: false } => format!("Softmax::new({axis}, &{x:?})?"),
+        Op::Softmax { axis, logarithm: true } => format!("Softmax::new({axis}, &{x:?})?.logarithm()"),
+        Op::Maximum { inputs } => format!("Extremum::maximum({inputs}, &{x:?})?"),
+        Op::Minimum { inputs } => format!("Extremum::minimum({inputs}, &{x:?})?"),
+        Op::Div => format!("Div::new(&{x:?})?"),
         Op::Recurrent { cell, direction, parameters: p } => {
             let maybe = |t: &Option<Tensor<f64>>| maybe(t.as_ref(), tensor);
             let parameters = format!(
@@ -176,6 +181,8 @@ fn names(op: &Op) -> (&'static [&'static str], bool) {
         Op::Mul { .. } => (&["Mul"], false),
         Op::LayerNorm { .. } => (&["LayerNorm"], false),
         Op::Softmax { .. } => (&["Softmax"], false),
+        Op::Maximum { .. } | Op::Minimum { .. } => (&["Extremum"], false),
+        Op::Div => (&["Div"], false),
         Op::Recurrent { .. } => (&["Cell", "Direction", "Parameters", "Recurrent"], true),
         Op::Slice { .. } | Op::Gather { .. } => (&["Select"], false),
         Op::Concat { .. } => (&["Concat"], false),

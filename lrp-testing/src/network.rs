@@ -432,7 +432,7 @@ impl Build<'_> {
             }
             Block::Softmax { channels: over_channels } => {
                 let axis = if over_channels { 1 } else { shape.len() };
-                self.op("softmax", Op::Softmax { axis }, &[x])
+                self.op("softmax", Op::Softmax { axis, logarithm: false }, &[x])
             }
             Block::Recurrent { gru, both, hidden } => {
                 let steps: usize = shape[1..].iter().product();

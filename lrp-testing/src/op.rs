@@ -5,9 +5,9 @@ use std::sync::Arc;
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Kind, Operator};
 use lrp_core::ops::{
-    Activation, Add, AvgPool, Broadcast, Cell, Concat, Conv, ConvTranspose, Dense, Direction, Function, Identity,
-    LayerNorm, MaxPool, Mean, Mul, Pad, PadMode, Parameters, Recurrent, Reshape, Resize, Scale, Select, Softmax, Taps,
-    Transpose,
+    Activation, Add, AvgPool, Broadcast, Cell, Concat, Conv, ConvTranspose, Dense, Direction, Div, Extremum, Function,
+    Identity, LayerNorm, MaxPool, Mean, Mul, Pad, PadMode, Parameters, Recurrent, Reshape, Resize, Scale, Select,
+    Softmax, Taps, Transpose,
 };
 use lrp_core::{OperatorError, Scalar, Tensor};
 
@@ -31,7 +31,10 @@ pub enum Op {
     Activation { function: Function },
     Mul { gate: Option<usize> },
     LayerNorm { axes: usize, gamma: Vec<f64>, beta: Option<Vec<f64>>, epsilon: f64 },
-    Softmax { axis: usize },
+    Softmax { axis: usize, logarithm: bool },
+    Maximum { inputs: usize },
+    Minimum { inputs: usize },
+    Div,
     Recurrent { cell: Cell, direction: Direction, parameters: Box<Parameters<f64>> },
     Slice { axis: usize, start: usize, step: i64, len: usize },
     Gather { kind: Kind, indices: Vec<Vec<usize>> },
@@ -99,7 +102,11 @@ impl Op {
             Op::LayerNorm { axes, gamma, beta, epsilon } => {
                 Arc::new(LayerNorm::<T>::new(*axes, list(gamma), maybe(beta.as_ref()), T::of(*epsilon), x)?)
             }
-            Op::Softmax { axis } => Arc::new(Softmax::new(*axis, x)?),
+            Op::Softmax { axis, logarithm: false } => Arc::new(Softmax::new(*axis, x)?),
+            Op::Softmax { axis, logarithm: true } => Arc::new(Softmax::new(*axis, x)?.logarithm()),
+            Op::Maximum { inputs } => Arc::new(Extremum::maximum(*inputs, x)?),
+            Op::Minimum { inputs } => Arc::new(Extremum::minimum(*inputs, x)?),
+            Op::Div => Arc::new(Div::new(x)?),
             Op::Recurrent { cell, direction, parameters: p } => {
                 let parameters = Parameters {
                     input: tensor::<T>(&p.input),

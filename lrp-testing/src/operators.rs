@@ -120,6 +120,8 @@ pub fn not_affine() -> impl Strategy<Value = Bound> {
         2 => mul(),
         1 => layer_norm(),
         1 => softmax(),
+        1 => extremum(),
+        2 => undefined(),
         1 => recurrent(),
         3 => structural(),
     ]
@@ -302,10 +304,37 @@ pub fn layer_norm() -> impl Strategy<Value = Bound> {
 
 /// Softmax along any axis.
 pub fn softmax() -> impl Strategy<Value = Bound> {
-    (shapes(1..=3, 3), 1..=3usize).prop_map(|(shape, axis)| {
+    softmax_or_logarithm(false)
+}
+
+fn softmax_or_logarithm(logarithm: bool) -> impl Strategy<Value = Bound> {
+    (shapes(1..=3, 3), 1..=3usize).prop_map(move |(shape, axis)| {
         let axis = axis.min(shape.len());
-        Bound::new(Op::Softmax { axis }, vec![shape])
+        Bound::new(Op::Softmax { axis, logarithm }, vec![shape])
     })
+}
+
+/// The largest and the smallest of one to three activations.
+pub fn extremum() -> impl Strategy<Value = Bound> {
+    (any::<bool>(), 1..=3usize, shapes(1..=2, 3)).prop_map(|(largest, inputs, shape)| {
+        let op = if largest { Op::Maximum { inputs } } else { Op::Minimum { inputs } };
+        Bound::new(op, vec![shape; inputs])
+    })
+}
+
+/// Operators for which no relevance behaviour is defined, those that are finite for any input.
+pub fn undefined() -> impl Strategy<Value = Bound> {
+    let functions = vec![
+        Function::Power { exponent: 2.0 },
+        Function::Power { exponent: 3.0 },
+        Function::Exp,
+        Function::Abs,
+        Function::Sin,
+        Function::Cos,
+    ];
+    let function = (prop::sample::select(functions), shapes(1..=2, 3))
+        .prop_map(|(function, shape)| Bound::new(Op::Activation { function }, vec![shape]));
+    prop_oneof![4 => function, 1 => softmax_or_logarithm(true)]
 }
 
 /// LSTM and GRU, in every direction.
@@ -382,9 +411,9 @@ mod tests {
             let xs: Vec<&Tensor<f64>> = applied.xs.iter().collect();
             assert_eq!(op.forward(&xs).shape(), applied.r.shape(), "{applied:?}");
         }
-        // The nearest resize is a gather by another name, and is in the random networks.
-        let missing: Vec<&Kind> =
-            Kind::ALL.iter().filter(|k| !kinds.contains(k) && **k != Kind::ResizeNearest).collect();
+        // The nearest resize is a gather by another name, and is in the random networks. The last three are not finite for any input.
+        let elsewhere = [Kind::ResizeNearest, Kind::Div, Kind::Sqrt, Kind::Log];
+        let missing: Vec<&Kind> = Kind::ALL.iter().filter(|k| !kinds.contains(k) && !elsewhere.contains(k)).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 }

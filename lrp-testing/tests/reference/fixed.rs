@@ -315,7 +315,7 @@ proptest! {
     /// `R_i = x_i (R_i − s_i Σ_j R_j)` (Achtibat et al. 2024, Proposition 3.1).
     #[test]
     fn softmax_is_its_expansion(case in applied(softmax())) {
-        let Op::Softmax { axis } = case.bound.op else { unreachable!() };
+        let Op::Softmax { axis, .. } = case.bound.op else { unreachable!() };
         let shape = case.bound.shapes[0].clone();
         agree(&case, |x, r| {
             let mut relevance = vec![0.0; x.len()];
