@@ -7,6 +7,7 @@
 //! Method: Bach et al. 2015, "On pixel-wise explanations for non-linear classifier decisions by layer-wise relevance
 //! propagation", PLoS ONE 10(7); Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview".
 
+pub mod blocks;
 pub mod error;
 pub mod graph;
 pub mod kernels;

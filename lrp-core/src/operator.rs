@@ -342,7 +342,7 @@ pub trait Affine<T: Scalar>: Operator<T> {
 pub(crate) fn affine_forward<T: Scalar>(op: &dyn Affine<T>, xs: &[&Tensor<T>]) -> Tensor<T> {
     let mut z = op.apply(xs);
     if let Some(bias) = op.bias() {
-        z += bias;
+        crate::tensor::add_broadcast(&mut z, bias);
     }
     z
 }

@@ -132,6 +132,11 @@ impl<T: Scalar> Plan<T> {
         needs(&self.model, &self.steps, id)
     }
 
+    /// Whether a node hands on its relevance as it is, so that there is nothing to compute.
+    pub(crate) fn passes(&self, id: NodeId) -> bool {
+        matches!(self.steps[id.index()], Step::Fixed(Fixed::Pass))
+    }
+
     /// Passes the relevance `r` through one node.
     pub(crate) fn propagate(&self, id: NodeId, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         match &self.steps[id.index()] {

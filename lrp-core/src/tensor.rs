@@ -5,9 +5,11 @@
 //! shape `[C, H, W]`. Every tensor that crosses a layer's boundary is in standard (row-major) layout.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use ndarray::{ArrayD, Axis, IxDyn, Zip};
+use ndarray::{ArrayD, IxDyn, Zip};
 
+use crate::blocks::{sum_blocks, write_blocks};
 use crate::scalar::Scalar;
 
 /// A tensor of any rank. Axis 0 is the batch wherever a doc comment does not say otherwise.
@@ -66,14 +68,43 @@ pub fn samples<T>(tensor: &Tensor<T>) -> usize {
     tensor.shape().first().copied().unwrap_or(1)
 }
 
+/// `f(x)`, elementwise.
+pub fn map<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
+    let x_all = elements(x);
+    let mut y = vec![T::zero(); x_all.len()];
+    write_blocks(&mut y, per_sample(x), |range, y| {
+        y.iter_mut().zip(&x_all[range]).for_each(|(y, &x)| *y = f(x));
+        []
+    });
+    from_elements(x.shape(), y)
+}
+
+/// `f(a, b)`, elementwise; both have the same shape.
+pub fn zip<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
+    let (a_all, b_all) = (elements(a), elements(b));
+    let mut y = vec![T::zero(); a_all.len()];
+    write_blocks(&mut y, per_sample(a), |range, y| {
+        for ((y, &a), &b) in y.iter_mut().zip(&a_all[range.clone()]).zip(&b_all[range]) {
+            *y = f(a, b);
+        }
+        []
+    });
+    from_elements(a.shape(), y)
+}
+
+/// Number of elements of one sample of a batch.
+fn per_sample<T>(x: &Tensor<T>) -> usize {
+    x.len() / samples(x).max(1)
+}
+
 /// `x⁺ = max(x, 0)`, elementwise.
 pub fn positive<T: Scalar>(x: &Tensor<T>) -> Tensor<T> {
-    x.mapv(pos)
+    map(x, pos)
 }
 
 /// `x⁻ = min(x, 0)`, elementwise.
 pub fn negative<T: Scalar>(x: &Tensor<T>) -> Tensor<T> {
-    x.mapv(neg)
+    map(x, neg)
 }
 
 /// `max(v, 0)`.
@@ -106,6 +137,14 @@ pub fn abs_sums<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
     fold(x, |v| v.wide().abs())
 }
 
+/// `Σ` and `Σ |·|` over each sample in one pass, accumulated in `f64`.
+pub fn totals<T: Scalar>(x: &Tensor<T>) -> Vec<[f64; 2]> {
+    let all = elements(x);
+    sum_blocks(samples(x), per_sample(x), |range| {
+        all[range].iter().fold([0.0, 0.0], |[sum, abs], v| [sum + v.wide(), abs + v.wide().abs()])
+    })
+}
+
 /// Root mean square of each sample: one number per sample.
 pub fn rms<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
     let per_sample = (x.len() / samples(x).max(1)).max(1) as f64;
@@ -113,23 +152,161 @@ pub fn rms<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
 }
 
 /// `Σ f(v)` over each sample.
-pub fn fold<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> f64) -> Vec<f64> {
-    x.axis_iter(Axis(0)).map(|sample| sample.iter().map(|&v| f(v)).sum()).collect()
+pub fn fold<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> f64 + Sync) -> Vec<f64> {
+    let all = elements(x);
+    let sums = sum_blocks(samples(x), per_sample(x), |range| [all[range].iter().map(|&v| f(v)).sum()]);
+    sums.into_iter().map(|[sum]| sum).collect()
 }
 
 /// `Σ a·b` over each sample, accumulated in `f64`; `b` broadcasts to `a`.
 pub fn dots<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Vec<f64> {
-    match b.broadcast(a.raw_dim()) {
-        Some(b) => a
-            .axis_iter(Axis(0))
-            .zip(b.axis_iter(Axis(0)))
-            .map(|(a, b)| Zip::from(&a).and(&b).fold(0.0, |sum, x, y| sum + x.wide() * y.wide()))
-            .collect(),
-        None => vec![f64::NAN; samples(a)],
+    let (a_all, b_all) = (elements(a), elements(b));
+    let Some(run) = run_of(a, b) else {
+        return match b.broadcast(a.raw_dim()) {
+            Some(b) => sums(&(a * &b)),
+            None => vec![f64::NAN; samples(a)],
+        };
+    };
+    let sums = sum_blocks(samples(a), per_sample(a), |range| {
+        let mut sum = 0.0;
+        for_each_run(range, run, |range, position| {
+            let offset = position % b_all.len();
+            if run > 1 {
+                sum += a_all[range].iter().map(|a| a.wide()).sum::<f64>() * b_all[offset].wide();
+            } else if range.len() <= b_all.len() - offset {
+                sum += a_all[range].iter().zip(&b_all[offset..]).map(|(a, b)| a.wide() * b.wide()).sum::<f64>();
+            } else {
+                let b = b_all.iter().cycle().skip(offset);
+                sum += a_all[range].iter().zip(b).map(|(a, b)| a.wide() * b.wide()).sum::<f64>();
+            }
+        });
+        [sum]
+    });
+    sums.into_iter().map(|[sum]| sum).collect()
+}
+
+/// `z += b`, where `b` broadcasts to `z`: what adding a bias is.
+pub fn add_broadcast<T: Scalar>(z: &mut Tensor<T>, b: &Tensor<T>) {
+    let (run, len, b_all) = (run_of(z, b), per_sample(z), elements(b));
+    match (z.as_slice_mut(), run) {
+        (Some(z), Some(run)) => {
+            write_blocks(z, len, |range, z| {
+                let start = range.start;
+                for_each_run(range, run, |range, position| {
+                    let z = &mut z[range.start - start..range.end - start];
+                    let offset = position % b_all.len();
+                    if run > 1 {
+                        let b = b_all[offset];
+                        z.iter_mut().for_each(|z| *z += b);
+                    } else if z.len() <= b_all.len() - offset {
+                        z.iter_mut().zip(&b_all[offset..]).for_each(|(z, &b)| *z += b);
+                    } else {
+                        let b = b_all.iter().cycle().skip(offset);
+                        z.iter_mut().zip(b).for_each(|(z, &b)| *z += b);
+                    }
+                });
+                []
+            });
+        }
+        _ => *z += b,
+    }
+}
+
+/// For a `b` that is the same for every sample of `a`: how many elements in a row see the same element of it. One for a whole
+/// sample, or the last axis of one; the number of positions for a number per channel (`[C, 1, 1]`).
+fn run_of<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Option<usize> {
+    let sample = a.shape().get(1..)?;
+    let own: Vec<usize> =
+        std::iter::repeat_n(1, (sample.len() + 1).saturating_sub(b.ndim())).chain(b.shape().iter().copied()).collect();
+    let (first, own) = own.split_first()?;
+    if *first != 1 || own.len() != sample.len() || b.is_empty() {
+        return None;
+    }
+    // Ones, then axes as they are, then ones.
+    let start = own.iter().position(|&d| d != 1).unwrap_or(own.len());
+    let end = own.iter().rposition(|&d| d != 1).map_or(start, |last| last + 1);
+    (own[start..end] == sample[start..end]).then(|| sample[end..].iter().product())
+}
+
+/// Calls `f` with the parts of a range of elements that see the same element of a `b` (see [`run_of`]), and that element's position
+/// among all that there are, before it repeats itself. With runs of one, parts are the range up to where it would repeat.
+fn for_each_run(range: Range<usize>, run: usize, mut f: impl FnMut(Range<usize>, usize)) {
+    if run == 1 {
+        f(range.clone(), range.start);
+        return;
+    }
+    let mut start = range.start;
+    while start < range.end {
+        let end = range.end.min((start / run + 1) * run);
+        f(start..end, start / run);
+        start = end;
     }
 }
 
 /// `x ⊙ c`, with every zero made `+0` so that skipping a branch whose share is zero cannot change a bit.
 pub fn times<T: Scalar>(x: &Tensor<T>, c: &Tensor<T>) -> Tensor<T> {
-    Zip::from(x).and(c).map_collect(|&x, &c| x * c + T::zero())
+    zip(x, c, |x, c| x * c + T::zero())
+}
+
+/// `sum += x`; both have the same shape.
+pub fn add<T: Scalar>(sum: &mut Tensor<T>, x: &Tensor<T>) {
+    let (x_all, len) = (elements(x), per_sample(x));
+    match sum.as_slice_mut() {
+        Some(sum) => {
+            write_blocks(sum, len, |range, sum| {
+                sum.iter_mut().zip(&x_all[range]).for_each(|(sum, &x)| *sum += x);
+                []
+            });
+        }
+        None => *sum += x,
+    }
+}
+
+/// `sum += x ⊙ c`; all have the same shape.
+pub fn add_times<T: Scalar>(sum: &mut Tensor<T>, x: &Tensor<T>, c: &Tensor<T>) {
+    let (x_all, c_all, len) = (elements(x), elements(c), per_sample(x));
+    match sum.as_slice_mut() {
+        Some(sum) => {
+            write_blocks(sum, len, |range, sum| {
+                for ((sum, &x), &c) in sum.iter_mut().zip(&x_all[range.clone()]).zip(&c_all[range]) {
+                    *sum += x * c;
+                }
+                []
+            });
+        }
+        None => Zip::from(sum).and(x).and(c).for_each(|sum, &x, &c| *sum += x * c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcasts_of_every_shape() {
+        let z =
+            Tensor::from_shape_fn(vec![2, 3, 4, 5], |i| ((i[0] * 7 + i[1] * 5 + i[2] * 3 + i[3]) % 11) as f64 - 5.0);
+        for shape in
+            [&[3, 1, 1][..], &[3, 4, 5], &[1, 3, 4, 1], &[5], &[4, 5], &[4, 1], &[1], &[2, 1, 1, 1], &[1, 1, 5]]
+        {
+            let b = Tensor::from_shape_fn(shape.to_vec(), |i| {
+                (0..shape.len()).map(|a| (i[a] * (a + 2)) as f64).sum::<f64>() - 3.0
+            });
+            let mut sum = z.clone();
+            add_broadcast(&mut sum, &b);
+            assert_eq!(sum, &z + &b, "{shape:?}");
+            let expected = fold(&(&z * &b), |v| v);
+            assert!(dots(&z, &b).iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn sums_in_one_pass() {
+        let x = Tensor::from_shape_vec(vec![2, 2], vec![1.0_f32, -3.0, 0.5, 0.5]).unwrap();
+        assert_eq!(totals(&x), [[-2.0, 4.0], [1.0, 1.0]]);
+        assert_eq!((sums(&x), abs_sums(&x)), (vec![-2.0, 1.0], vec![4.0, 1.0]));
+        let mut sum = x.clone();
+        add_times(&mut sum, &x, &x);
+        assert_eq!(sum, &x + &(&x * &x));
+    }
 }

@@ -5,8 +5,9 @@ use crate::ledger::{Entry, Ledger};
 use crate::operator::Io;
 use crate::plan::Plan;
 use crate::record::Record;
+use crate::rule::Propagated;
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, abs_sums, samples, sums};
+use crate::tensor::{Tensor, samples, sums, totals};
 
 /// The result of one walk.
 #[derive(Debug, Clone)]
@@ -50,28 +51,27 @@ pub(crate) fn walk<T: Scalar>(
             continue;
         };
         observe(id, &r);
-        let needs = plan.needs(id);
-        let inputs: Vec<&Tensor<T>> = if is_input {
-            vec![record.value(id)]
+        let received = totals(&r);
+        let result = if plan.passes(id) {
+            Propagated::lossless(vec![r])
         } else {
-            node.inputs.iter().map(|&i| if needs.inputs { record.value(i) } else { record.nothing() }).collect()
+            let needs = plan.needs(id);
+            let inputs: Vec<&Tensor<T>> = if is_input {
+                vec![record.value(id)]
+            } else {
+                node.inputs.iter().map(|&i| if needs.inputs { record.value(i) } else { record.nothing() }).collect()
+            };
+            let io = Io { inputs: &inputs, output: if needs.output { record.value(id) } else { record.nothing() } };
+            plan.propagate(id, io, &r)
         };
-        let io = Io { inputs: &inputs, output: if needs.output { record.value(id) } else { record.nothing() } };
-        let result = plan.propagate(id, io, &r);
-
-        let total = |f: fn(&Tensor<T>) -> Vec<f64>| {
-            result
-                .relevance
-                .iter()
-                .map(f)
-                .fold(vec![0.0; n], |sum, part| sum.iter().zip(part).map(|(a, b)| a + b).collect())
-        };
+        let handed_on = if plan.passes(id) { received.clone() } else { totals_of(&result.relevance, n) };
+        let column = |totals: &[[f64; 2]], which: usize| totals.iter().map(|t| t[which]).collect();
         let entry = Entry {
             node: id,
-            received: sums(&r),
-            received_abs: abs_sums(&r),
-            handed_on: total(sums),
-            handed_on_abs: total(abs_sums),
+            received: column(&received, 0),
+            received_abs: column(&received, 1),
+            handed_on: column(&handed_on, 0),
+            handed_on_abs: column(&handed_on, 1),
             bias: result.bias,
             stabilizer: result.stabilizer,
             rule: result.rule,
@@ -82,7 +82,7 @@ pub(crate) fn walk<T: Scalar>(
         } else {
             for (&i, part) in node.inputs.iter().zip(result.relevance) {
                 match &mut arrived[i.index()] {
-                    Some(sum) => *sum += &part,
+                    Some(sum) => crate::tensor::add(sum, &part),
                     slot => *slot = Some(part),
                 }
             }
@@ -91,4 +91,12 @@ pub(crate) fn walk<T: Scalar>(
     }
     at_inputs.reverse();
     Explanation { relevance: at_inputs, output: record.output().clone(), ledger }
+}
+
+/// `Σ` and `Σ |·|` per sample over several tensors.
+fn totals_of<T: Scalar>(parts: &[Tensor<T>], n: usize) -> Vec<[f64; 2]> {
+    parts.iter().map(totals).fold(vec![[0.0; 2]; n], |mut sum, part| {
+        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum = [sum[0] + part[0], sum[1] + part[1]]);
+        sum
+    })
 }

@@ -1,10 +1,11 @@
 //! What happens to the bias's share of the relevance.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use lrp_core::operator::{Affine, apply_to_ones};
-use lrp_core::tensor::sums;
+use lrp_core::tensor::{add, dots};
 use lrp_core::{Scalar, Tensor};
 
 use crate::quotient::safe_divide;
@@ -69,32 +70,32 @@ impl<T: Scalar> Bias<T> {
     }
 
     /// `z` as this mode sees it, from the recorded output `z = A x + b`.
-    pub(crate) fn denominator(&self, op: &dyn Affine<T>, z: &Tensor<T>) -> Tensor<T> {
+    pub(crate) fn denominator<'a>(&self, op: &dyn Affine<T>, z: &'a Tensor<T>) -> Cow<'a, Tensor<T>> {
         match (&self.value, op.bias()) {
-            (None, Some(b)) => z - b,
-            _ => z.clone(),
+            (None, Some(b)) => Cow::Owned(z - b),
+            _ => Cow::Borrowed(z),
         }
     }
 
-    /// Settles the bias's shares, one per output (`[N, …]`): absorbs them or spreads them over `relevance`.
+    /// Settles the shares `b·s` of a bias `b`, one per output (`[N, …]`): absorbs them or spreads them over `relevance`.
     /// Returns what was absorbed, per sample.
-    pub(crate) fn settle(&self, shares: &Tensor<T>, relevance: &mut [Tensor<T>]) -> Vec<f64> {
+    pub(crate) fn settle(&self, s: &Tensor<T>, b: &Tensor<T>, relevance: &mut [Tensor<T>]) -> Vec<f64> {
         match &self.spread {
-            None => sums(shares),
+            None => dots(s, b),
             Some((connected, inputs)) => {
-                let (each, lost) = safe_divide(shares, inputs);
+                let (each, lost) = safe_divide(&(s * b), inputs);
                 for (r, part) in relevance.iter_mut().zip(connected.adjoint(&each)) {
-                    *r += &part;
+                    add(r, &part);
                 }
                 lost
             }
         }
     }
 
-    /// Settles the shares `b·s` of an unmodified bias; see [`settle`](Bias::settle).
+    /// Settles the shares of the bias as it is; see [`settle`](Bias::settle).
     pub(crate) fn settle_for(&self, s: &Tensor<T>, relevance: &mut [Tensor<T>]) -> Vec<f64> {
         match &self.value {
-            Some(b) => self.settle(&(s * b), relevance),
+            Some(b) => self.settle(s, b, relevance),
             None => vec![0.0; lrp_core::tensor::samples(s)],
         }
     }

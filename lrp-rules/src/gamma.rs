@@ -5,9 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{is_zero, neg, pos};
+use lrp_core::tensor::{is_zero, neg, pos, zip};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
-use ndarray::Zip;
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
@@ -116,8 +115,6 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
 
 /// `r` where `z ≥ 0` and zero elsewhere, and the other way round.
 fn split_by_sign<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>) -> (Tensor<T>, Tensor<T>) {
-    let select = |negative: bool| {
-        Zip::from(r).and(z).map_collect(|&r, &z| if (z < T::zero()) == negative { r } else { T::zero() })
-    };
+    let select = |negative: bool| zip(r, z, |r, z| if (z < T::zero()) == negative { r } else { T::zero() });
     (select(false), select(true))
 }

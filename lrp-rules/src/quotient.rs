@@ -1,8 +1,10 @@
 //! `s = R / stab(z)`: the division that every rule contains, and what the stabilizer takes.
 
-use lrp_core::tensor::samples;
+use std::borrow::Cow;
+
+use lrp_core::blocks::write_blocks;
+use lrp_core::tensor::{elements, samples};
 use lrp_core::{Scalar, Tensor};
-use ndarray::{Axis, Zip};
 
 /// `s = R / stab(z)` with its two side accounts, per sample.
 pub(crate) struct Quotient<T: Scalar> {
@@ -23,22 +25,33 @@ pub(crate) fn sign<T: Scalar>(z: T) -> T {
 pub(crate) fn quotient<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>, epsilon: impl Fn(usize) -> T) -> Quotient<T> {
     let n = samples(r);
     let mut s = Tensor::zeros(r.raw_dim());
-    let (mut stabilizer, mut dead) = (vec![0.0; n], vec![0.0; n]);
-    let Some(z) = z.broadcast(r.raw_dim()) else { return Quotient { s, stabilizer, dead } };
-    for (i, ((mut s, r), z)) in s.axis_iter_mut(Axis(0)).zip(r.axis_iter(Axis(0))).zip(z.axis_iter(Axis(0))).enumerate()
-    {
-        let epsilon = epsilon(i);
-        Zip::from(&mut s).and(&r).and(&z).for_each(|s, &r, &z| {
-            let shift = epsilon * sign(z);
-            let denominator = z + shift;
-            if denominator.is_zero() {
-                dead[i] += r.wide();
-            } else {
-                *s = r / denominator;
-                stabilizer[i] += shift.wide() * s.wide();
+    let len = r.len() / n.max(1);
+    let epsilons: Vec<T> = (0..n).map(epsilon).collect();
+    // Denominators that do not depend on the sample are there once; other broadcasts are written out.
+    let z = match z.broadcast(r.raw_dim()) {
+        Some(broadcast) if z.len() != len && z.len() != r.len() => Cow::Owned(broadcast.to_owned()),
+        _ => Cow::Borrowed(z),
+    };
+    let (r_all, z_all) = (elements(r), elements(&z));
+    let accounts = s.as_slice_mut().map_or_else(Vec::new, |s| {
+        write_blocks(s, len, |range, s| {
+            let sample = range.start / len;
+            let first = range.start % z_all.len();
+            let mut accounts = [0.0, 0.0];
+            for ((s, &r), &z) in s.iter_mut().zip(&r_all[range]).zip(&z_all[first..]) {
+                let shift = epsilons[sample] * sign(z);
+                let denominator = z + shift;
+                if denominator.is_zero() {
+                    accounts[1] += r.wide();
+                } else {
+                    *s = r / denominator;
+                    accounts[0] += shift.wide() * s.wide();
+                }
             }
-        });
-    }
+            accounts
+        })
+    });
+    let (stabilizer, dead) = accounts.into_iter().map(|[stabilizer, dead]| (stabilizer, dead)).unzip();
     Quotient { s, stabilizer, dead }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::Affine;
 use lrp_core::rule::Propagated;
-use lrp_core::tensor::{is_nonnegative, negative, positive};
+use lrp_core::tensor::{add_broadcast, add_times, is_nonnegative, negative, positive};
 use lrp_core::{Scalar, Tensor};
 
 use crate::bias::Bias;
@@ -86,7 +86,9 @@ impl<T: Scalar> SignedPair<T> {
         match &x.split {
             None => self.for_positive.get().apply_where(x.inputs, wanted),
             Some(Parts { positive, negative }) => {
-                apply(&self.for_positive, positive) + apply(&self.for_negative, negative)
+                let mut z = apply(&self.for_positive, positive);
+                lrp_core::tensor::add(&mut z, &apply(&self.for_negative, negative));
+                z
             }
         }
     }
@@ -95,7 +97,7 @@ impl<T: Scalar> SignedPair<T> {
     pub(crate) fn add_relevance(&self, x: &SignedInputs<'_, T>, s: &Tensor<T>, relevance: &mut [Tensor<T>]) {
         let mut add = |op: &Variant<T>, x: &[&Tensor<T>]| {
             for ((r, x), c) in relevance.iter_mut().zip(x).zip(op.get().adjoint(s)) {
-                ndarray::Zip::from(r).and(*x).and(&c).for_each(|r, &x, &c| *r += x * c);
+                add_times(r, x, &c);
             }
         };
         match &x.split {
@@ -121,12 +123,12 @@ pub(crate) fn add_shares<T: Scalar>(
     let (settlement, b) = bias;
     let mut z = contributions.apply(x, r);
     if let Some(b) = &b {
-        z += b;
+        add_broadcast(&mut z, b);
     }
     let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(stabilizer));
     contributions.add_relevance(x, &s, &mut result.relevance);
     if let Some(b) = &b {
-        add(&mut result.bias, &settlement.settle(&(&s * b), &mut result.relevance));
+        add(&mut result.bias, &settlement.settle(&s, b, &mut result.relevance));
     }
     add(&mut result.stabilizer, &stabilizer);
     add(&mut result.rule, &dead);

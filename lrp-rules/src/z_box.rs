@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{batch_shape, neg, pos, samples, times};
+use lrp_core::tensor::{add_times, batch_shape, neg, pos, samples, times};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
-use ndarray::Zip;
 
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
 use crate::quotient::{Quotient, constant, quotient};
@@ -119,7 +118,7 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let mut relevance: Vec<Tensor<T>> =
             from_low.iter().zip(low.op.adjoint(&s)).map(|(x, c)| times(x, &c)).collect();
         for ((r, x), c) in relevance.iter_mut().zip(&from_high).zip(high.op.adjoint(&s)) {
-            Zip::from(r).and(x).and(&c).for_each(|r, &x, &c| *r += x * c);
+            add_times(r, x, &c);
         }
         Propagated { relevance, stabilizer, rule: dead, bias: vec![0.0; samples(r)] }
     }
