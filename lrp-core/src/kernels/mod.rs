@@ -1,12 +1,17 @@
 //! The loops that do the arithmetic. Everything here works on plain slices of one sample and gives the
 //! same bits for every batch size and number of threads.
 
+pub(crate) mod aligned;
 pub(crate) mod axes;
 pub mod conv;
 pub mod matmul;
+mod shared;
+pub mod simd;
 pub mod window;
 
 use rayon::prelude::*;
+pub(crate) use shared::Shared;
+pub use simd::Isa;
 
 use crate::scalar::Scalar;
 

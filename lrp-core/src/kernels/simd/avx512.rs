@@ -1,0 +1,180 @@
+//! Vectors of 512 bits.
+
+// Every function below is an intrinsic or two under another name: its demands are those of the trait.
+#![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
+
+use std::arch::x86_64::*;
+use std::marker::PhantomData;
+
+use super::{Simd, Task};
+
+/// Sixteen `f32` or eight `f64`.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx512<T>(PhantomData<T>);
+
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+#[inline(never)]
+unsafe fn compiled<K: Task>(task: K) -> K::Output {
+    task.run()
+}
+
+impl Simd for Avx512<f32> {
+    type T = f32;
+    type V = __m512;
+    const LANES: usize = 16;
+    const REGISTERS: usize = 32;
+
+    #[inline(always)]
+    unsafe fn run<K: Task>(task: K) -> K::Output {
+        compiled(task)
+    }
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> __m512 {
+        _mm512_set1_ps(v)
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        _mm512_loadu_ps(from)
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> __m512 {
+        _mm512_maskz_loadu_ps(first(n) as u16, from)
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: __m512) {
+        _mm512_storeu_ps(to, v)
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, n: usize, v: __m512) {
+        _mm512_mask_storeu_ps(to, first(n) as u16, v)
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        _mm512_add_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        _mm512_sub_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        _mm512_mul_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+        _mm512_fmadd_ps(a, b, c)
+    }
+
+    /// Pairs of rows, pairs of pairs, then quarters of registers: 64 shuffles for 256 elements.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, rows: usize, to: *mut f32, to_step: usize, columns: usize) {
+        let mut r = [_mm512_setzero_ps(); 16];
+        for i in 0..16 {
+            if i < rows {
+                r[i] = _mm512_loadu_ps(from.add(i * from_step));
+            }
+        }
+        let mut t = r;
+        for i in 0..8 {
+            t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+            t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+        }
+        for i in 0..4 {
+            let q = [0, 1, 2, 3].map(|j| _mm512_castps_pd(t[4 * i + j]));
+            r[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(q[0], q[2]));
+            r[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(q[0], q[2]));
+            r[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(q[1], q[3]));
+            r[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(q[1], q[3]));
+        }
+        for i in 0..4 {
+            t[i] = _mm512_shuffle_f32x4::<0x88>(r[i], r[4 + i]);
+            t[4 + i] = _mm512_shuffle_f32x4::<0xdd>(r[i], r[4 + i]);
+            t[8 + i] = _mm512_shuffle_f32x4::<0x88>(r[8 + i], r[12 + i]);
+            t[12 + i] = _mm512_shuffle_f32x4::<0xdd>(r[8 + i], r[12 + i]);
+        }
+        for i in 0..4 {
+            r[i] = _mm512_shuffle_f32x4::<0x88>(t[i], t[8 + i]);
+            r[8 + i] = _mm512_shuffle_f32x4::<0xdd>(t[i], t[8 + i]);
+            r[4 + i] = _mm512_shuffle_f32x4::<0x88>(t[4 + i], t[12 + i]);
+            r[12 + i] = _mm512_shuffle_f32x4::<0xdd>(t[4 + i], t[12 + i]);
+        }
+        let mask = first(rows) as u16;
+        for i in 0..16 {
+            if i < columns {
+                _mm512_mask_storeu_ps(to.add(i * to_step), mask, r[i]);
+            }
+        }
+    }
+}
+
+impl Simd for Avx512<f64> {
+    type T = f64;
+    type V = __m512d;
+    const LANES: usize = 8;
+    const REGISTERS: usize = 32;
+
+    #[inline(always)]
+    unsafe fn run<K: Task>(task: K) -> K::Output {
+        compiled(task)
+    }
+
+    #[inline(always)]
+    unsafe fn splat(v: f64) -> __m512d {
+        _mm512_set1_pd(v)
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f64) -> __m512d {
+        _mm512_loadu_pd(from)
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const f64, n: usize) -> __m512d {
+        _mm512_maskz_loadu_pd(first(n) as u8, from)
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f64, v: __m512d) {
+        _mm512_storeu_pd(to, v)
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f64, n: usize, v: __m512d) {
+        _mm512_mask_storeu_pd(to, first(n) as u8, v)
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_add_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_sub_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_mul_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
+        _mm512_fmadd_pd(a, b, c)
+    }
+}
+
+/// A mask of the first `n ≤ 16` lanes.
+#[inline(always)]
+fn first(n: usize) -> u32 {
+    (1u32 << n) - 1
+}
