@@ -1,32 +1,29 @@
-//! A slice that several threads write to, each its own elements.
+//! Memory that several threads write to, each its own elements.
 
 #![allow(unsafe_code)]
 
-use std::marker::PhantomData;
-
-/// A mutable slice, handed to many threads. Whoever writes through it must see to it that nobody else touches that element.
+/// Elements, initialized or not, handed to many threads. Whoever writes through it must see to it that they exist for as long as
+/// that takes and that nobody else touches the same ones.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shared<'a, T> {
+pub(crate) struct Shared<T> {
     start: *mut T,
     len: usize,
-    slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is a mutable slice; writing through the pointers it gives is unsafe and asks for disjoint elements.
-unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: it is a pointer; using it is unsafe and asks for disjoint elements.
+unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: the same.
-unsafe impl<T: Send> Sync for Shared<'_, T> {}
+unsafe impl<T: Send> Sync for Shared<T> {}
 
-impl<'a, T> Shared<'a, T> {
-    pub fn new(slice: &'a mut [T]) -> Self {
-        Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+impl<T> Shared<T> {
+    pub fn new(start: *mut T, len: usize) -> Self {
+        Self { start, len }
     }
 
-    /// A pointer to an element.
+    /// A pointer to the first of `len` elements.
     #[inline]
-    pub fn at(&self, index: usize) -> *mut T {
-        assert!(index < self.len, "element {index} of {}", self.len);
-        // SAFETY: inside the slice.
-        unsafe { self.start.add(index) }
+    pub fn at(&self, index: usize, len: usize) -> *mut T {
+        assert!(index + len <= self.len, "elements {index}..{} of {}", index + len, self.len);
+        self.start.wrapping_add(index)
     }
 }

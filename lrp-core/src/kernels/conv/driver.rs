@@ -11,12 +11,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::passes::Pass;
-use super::strip::{Fill, Layout};
+use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{run, tile};
-use crate::kernels::Shared;
 use crate::kernels::aligned::Aligned;
+use crate::kernels::{Shared, chunks, parts};
 use num_traits::Zero;
 
 use crate::kernels::simd::Simd;
@@ -25,6 +24,9 @@ use crate::kernels::simd::Simd;
 const STRIP: usize = 384 << 10;
 /// Bytes of a strip that is read only once (depthwise convolutions): the first-level cache.
 const SMALL_STRIP: usize = 20 << 10;
+/// Outputs of a channel that are collected before they are written to their place, and the distance between channels then.
+const STAGE: usize = 224;
+const STAGE_PITCH: usize = STAGE + 16;
 /// Multiply-adds below which a job is not worth handing to another thread.
 const GRAIN: usize = 1 << 18;
 /// Jobs per thread that even out what jobs differ in.
@@ -59,20 +61,27 @@ struct Work<'a, S: Simd> {
     packed: &'a Packed<S::T>,
     sides: Sides,
     source: &'a [S::T],
-    target: Shared<'a, S::T>,
+    target: Shared<S::T>,
 }
 
 /// The buffers of a thread.
 struct Scratch<T> {
     strip: Aligned<T>,
-    runs: Aligned<T>,
+    stage: Aligned<T>,
 }
 
-/// Convolves a batch `[samples, groups·sources, source_len]` into zeros.
+/// Convolves a batch `[samples, groups·sources, source_len]`.
 pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S::T]) -> Vec<S::T> {
     let target_len: usize = sides.target.iter().product();
     let samples = source.len() / (packed.groups * packed.sources * sides.source_len).max(1);
-    let mut target = vec![S::T::zero(); samples * packed.groups * packed.targets * target_len];
+    let channels = samples * packed.groups * packed.targets;
+    let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
+    let mut target = if covered == target_len {
+        Vec::with_capacity(channels * target_len)
+    } else {
+        // Some outputs read nothing but padding.
+        vec![S::T::zero(); channels * target_len]
+    };
 
     let mut divisions: Vec<Division<'_, S>> = Vec::new();
     for pass in &packed.passes {
@@ -87,13 +96,13 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
     let runs = divisions.iter().map(|d| d.layout.rows * d.layout.pitch + run::longest::<S>()).max();
     let scratch = || Scratch {
         strip: Aligned::zeros(strip.unwrap_or(0) + run::longest::<S>()),
-        runs: Aligned::zeros(match packed.shape {
-            Shape::Tiles => 0,
+        stage: Aligned::zeros(match packed.shape {
+            Shape::Tiles => packed.block * STAGE_PITCH,
             Shape::Runs => runs.unwrap_or(0) * run::BLOCK,
         }),
     };
 
-    let work = Work::<S> { packed, sides, source, target: Shared::new(&mut target) };
+    let work = Work::<S> { packed, sides, source, target: Shared::new(target.as_mut_ptr(), channels * target_len) };
     let run = |scratch: &mut Scratch<S::T>, job: usize| {
         if let Some(division) = divisions.iter().rev().find(|d| d.before <= job) {
             division.run(&work, job - division.before, scratch);
@@ -106,6 +115,9 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
     } else {
         (0..jobs).into_par_iter().with_min_len(grain).for_each_init(scratch, run);
     }
+    // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or zeros stood there
+    // before.
+    unsafe { target.set_len(channels * target_len) };
     target
 }
 
@@ -176,7 +188,7 @@ impl<'a, S: Simd> Division<'a, S> {
                 pass: &self.pass.pass,
                 layout: &self.layout,
                 source,
-                strip: &mut scratch.strip[..packed.sources * self.layout.channel],
+                strip: &mut scratch.strip[..packed.sources * self.layout.channel + SLACK * S::LANES],
                 depth,
                 row: rows.start,
                 column: columns.start,
@@ -198,46 +210,50 @@ impl<'a, S: Simd> Division<'a, S> {
                 columns: columns.clone(),
             };
             match packed.shape {
-                Shape::Tiles => self.tiles(work, strip, &place),
-                Shape::Runs => self.runs(work, strip, &mut scratch.runs, &place),
+                Shape::Tiles => self.tiles(work, strip, &mut scratch.stage, &place),
+                Shape::Runs => self.runs(work, strip, &mut scratch.stage, &place),
             }
         }
     }
 
-    /// Goes through the tiles of a strip.
-    fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], place: &Place<'_, S::T>) {
-        let tiles = parts(place.columns.len(), tile::pixels::<S>());
-        let target_channel: usize = work.sides.target.iter().product();
-        let axis = &self.pass.pass.axes[2];
-        for (y, row) in place.rows.clone().enumerate() {
-            let line = place.line(&self.pass.pass, &work.sides, row);
-            let source = &strip[y * self.layout.pitch..];
-            for pixels in tiles.clone() {
-                let tile = tile::Tile::<S> {
-                    source: source[pixels.start..].as_ptr(),
-                    channels: work.packed.sources,
-                    channel: self.layout.channel,
-                    taps: &self.layout.taps,
-                    weights: place.weights.as_ptr(),
-                    target: work.target.at(line + axis.first + (place.columns.start + pixels.start) * axis.stride),
-                    target_pixel: axis.stride,
-                    target_channel,
-                    target_channels: place.channels,
-                };
-                // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs
-                // read (`Layout`); the weights of the block are packed as the tile reads them; and no other job has these rows and
-                // columns of these channels of this sample.
-                unsafe { tile.run(pixels.len()) };
+    /// Goes through the tiles of a strip, some rows (or a part of one) at a time.
+    fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
+        let columns = place.columns.len();
+        let (rows_at_once, most) = ((STAGE / columns).max(1), STAGE / tile::pixels::<S>() * tile::pixels::<S>());
+        for rows in chunks(place.rows.len(), rows_at_once) {
+            for columns in chunks(columns, most) {
+                for (line, y) in rows.clone().enumerate() {
+                    let source = &strip[y * self.layout.pitch..];
+                    for pixels in parts(columns.clone(), tile::pixels::<S>()) {
+                        let tile = tile::Tile::<S> {
+                            source: source[pixels.start..].as_ptr(),
+                            channels: work.packed.sources,
+                            channel: self.layout.channel,
+                            taps: &self.layout.taps,
+                            weights: place.weights.as_ptr(),
+                            target: stage[line * columns.len() + pixels.start - columns.start..].as_mut_ptr(),
+                            target_channel: STAGE_PITCH,
+                            target_channels: place.channels,
+                        };
+                        // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs
+                        // read (`Layout`); the weights of the block are packed as the tile reads them; and the stage has room for
+                        // the pixels of these rows in every channel.
+                        unsafe { tile.run(pixels.len()) };
+                    }
+                }
+                let staged =
+                    Staged { data: stage, channel: STAGE_PITCH, pitch: columns.len(), rows: rows.clone(), columns };
+                self.put(work, &staged, place);
             }
         }
     }
 
-    /// Takes the strip as one run, then copies the rows to their places.
-    fn runs(&self, work: &Work<'_, S>, strip: &[S::T], buffer: &mut [S::T], place: &Place<'_, S::T>) {
+    /// Takes the strip as one run.
+    fn runs(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
         let len = (place.rows.len() - 1) * self.layout.pitch + place.columns.len();
         let vectors = len.div_ceil(S::LANES);
-        let buffer_channel = vectors * S::LANES;
-        for vectors in parts(vectors, run::vectors::<S>(place.channels)) {
+        let channel = vectors * S::LANES;
+        for vectors in parts(0..vectors, run::vectors::<S>(place.channels)) {
             let start = vectors.start * S::LANES;
             let run = run::Run::<S> {
                 source: strip[start..].as_ptr(),
@@ -245,33 +261,61 @@ impl<'a, S: Simd> Division<'a, S> {
                 channel: self.layout.channel,
                 taps: &self.layout.taps,
                 weights: place.weights.as_ptr(),
-                target: buffer[start..].as_mut_ptr(),
-                target_channel: buffer_channel,
+                target: stage[start..].as_mut_ptr(),
+                target_channel: channel,
                 target_channels: place.channels,
             };
-            // SAFETY: as for tiles; what is read beyond the last row is the slack at the end of the strip, and the buffer has
+            // SAFETY: as for tiles; what is read beyond the last row is the slack at the end of the strip, and the stage has
             // room for whole vectors of every channel.
             unsafe { run.run(vectors.len()) };
         }
+        let (rows, columns) = (0..place.rows.len(), 0..place.columns.len());
+        self.put(work, &Staged { data: stage, channel, pitch: self.layout.pitch, rows, columns }, place);
+    }
+
+    /// Copies a stage to where it belongs.
+    fn put(&self, work: &Work<'_, S>, stage: &Staged<'_, S::T>, place: &Place<'_, S::T>) {
+        let [d, h, w] = &self.pass.pass.axes;
+        let [_, height, width] = work.sides.target;
         let target_len: usize = work.sides.target.iter().product();
-        let axis = &self.pass.pass.axes[2];
-        for (channel, buffer) in buffer.chunks(buffer_channel).take(place.channels).enumerate() {
-            for (y, row) in place.rows.clone().enumerate() {
-                let line = channel * target_len + place.line(&self.pass.pass, &work.sides, row);
-                let from = &buffer[y * self.layout.pitch..][..place.columns.len()];
-                let to = work.target.at(line + axis.first + place.columns.start * axis.stride);
-                if axis.stride == 1 {
-                    // SAFETY: the row is inside the target and belongs to this job alone.
-                    unsafe { std::slice::from_raw_parts_mut(to, from.len()) }.copy_from_slice(from);
-                } else {
-                    for (x, &v) in from.iter().enumerate() {
-                        // SAFETY: the same.
-                        unsafe { *to.add(x * axis.stride) = v };
+        let (first_row, first_column) =
+            (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
+        let line = ((d.first + place.depth * d.stride) * height + h.first + first_row * h.stride) * width;
+        let first = place.first + line + w.first + first_column * w.stride;
+        // Rows that follow each other both here and there are copied as one.
+        let together = h.stride == 1 && w.stride == 1 && stage.pitch == stage.columns.len() && stage.pitch == width;
+        let (rows, len) = match together {
+            true => (1, stage.rows.len() * width),
+            false => (stage.rows.len(), stage.columns.len()),
+        };
+        for channel in 0..place.channels {
+            for row in 0..rows {
+                let from = &stage.data[channel * stage.channel + row * stage.pitch..][..len];
+                let to =
+                    work.target.at(first + channel * target_len + row * h.stride * width, (len - 1) * w.stride + 1);
+                // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample.
+                unsafe {
+                    if w.stride == 1 {
+                        std::ptr::copy_nonoverlapping(from.as_ptr(), to, len);
+                    } else {
+                        from.iter().enumerate().for_each(|(x, &v)| *to.add(x * w.stride) = v);
                     }
                 }
             }
         }
     }
+}
+
+/// Outputs in a buffer in the cache. Rows of the target go far apart, often by a multiple of 4096 bytes, to places that push each
+/// other out of the cache; so they are collected until there is a good piece of each.
+struct Staged<'a, T> {
+    data: &'a [T],
+    /// Distances between channels and rows.
+    channel: usize,
+    pitch: usize,
+    /// Which rows and columns of the strip.
+    rows: Range<usize>,
+    columns: Range<usize>,
 }
 
 /// Where a block of output channels of a strip goes.
@@ -284,20 +328,4 @@ struct Place<'a, T> {
     depth: usize,
     rows: Range<usize>,
     columns: Range<usize>,
-}
-
-impl<T> Place<'_, T> {
-    /// Index of the beginning of the row of the target that row `row` of the outputs is written to.
-    fn line(&self, pass: &Pass, sides: &Sides, row: usize) -> usize {
-        let [d, h, _] = &pass.axes;
-        let [_, height, width] = sides.target;
-        let (z, y) = (d.first + self.depth * d.stride, h.first + row * h.stride);
-        self.first + (z * height + y) * width
-    }
-}
-
-/// Divides `0..len` into the fewest parts of at most `most`, of nearly the same length.
-fn parts(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    let n = len.div_ceil(most).max(1);
-    (0..n).map(move |i| i * len / n..(i + 1) * len / n)
 }

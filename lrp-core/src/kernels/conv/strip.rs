@@ -6,8 +6,6 @@
 
 #![allow(unsafe_code)]
 
-use std::ops::Range;
-
 use super::passes::Pass;
 use num_traits::Zero;
 
@@ -68,7 +66,7 @@ pub(super) struct Fill<'a, S: Simd> {
     pub layout: &'a Layout,
     /// The channels of a group of one sample: `[channels, depth, height, width]` of the source.
     pub source: &'a [S::T],
-    /// At least `channels · layout.channel` elements.
+    /// At least `channels · layout.channel` elements and [`SLACK`] vectors.
     pub strip: &'a mut [S::T],
     /// The depth of the outputs.
     pub depth: usize,
@@ -85,36 +83,33 @@ impl<S: Simd> Task for Fill<'_, S> {
         let Self { pass, layout, source, strip, depth, row, column } = self;
         let [d, h, w] = &pass.axes;
         let (first_row, first_column) = (row as isize + h.shifts().0, column as isize + w.shifts().0);
-        let columns: Vec<(Range<usize>, usize)> = layout
-            .column_phases
-            .iter()
-            .map(|&phase| {
-                let valid = w.valid(phase, first_column, layout.pitch);
-                let from = (valid.start as isize + first_column) * w.step as isize + phase as isize;
-                (valid, from.max(0) as usize)
-            })
-            .collect();
-        let zero = S::T::zero();
-        let mut targets = strip.chunks_exact_mut(layout.pitch);
-        for channel in source.chunks_exact(d.source * h.source * w.source) {
+        let source_len = d.source * h.source * w.source;
+        debug_assert!(strip.len() >= source.len() / source_len * layout.channel + SLACK * S::LANES);
+        let mut target = strip.as_mut_ptr();
+        for channel in source.chunks_exact(source_len) {
             for depth_tap in &d.taps {
                 let z = (depth as isize + depth_tap.shift) * d.step as isize + depth_tap.phase as isize;
                 for &row_phase in &layout.row_phases {
-                    for (valid, from) in &columns {
+                    for &column_phase in &layout.column_phases {
+                        let valid = w.valid(column_phase, first_column, layout.pitch);
+                        let x = (valid.start as isize + first_column) * w.step as isize + column_phase as isize;
                         for j in 0..layout.plane_rows {
-                            let Some(target) = targets.next() else { return };
                             let y = (first_row + j as isize) * h.step as isize + row_phase as isize;
                             let inside = (0..d.source as isize).contains(&z) && (0..h.source as isize).contains(&y);
-                            if !inside || valid.is_empty() {
-                                target.fill(zero);
-                                continue;
+                            // SAFETY: the instruction set is the caller's. The strip has room for `pitch` elements from here on
+                            // and for the vectors by which a line may overrun its end. The source line has `valid.len()`
+                            // elements at distances of `step` from `x` on.
+                            unsafe {
+                                if inside && !valid.is_empty() {
+                                    let line = &channel[(z as usize * h.source + y as usize) * w.source..][..w.source];
+                                    zeros::<S>(target, valid.start);
+                                    copy::<S>(&line[x as usize..], w.step, target.add(valid.start), valid.len());
+                                    zeros::<S>(target.add(valid.end), layout.pitch - valid.end);
+                                } else {
+                                    zeros::<S>(target, layout.pitch);
+                                }
+                                target = target.add(layout.pitch);
                             }
-                            let line = (z as usize * h.source + y as usize) * w.source;
-                            target[..valid.start].fill(zero);
-                            let (to, rest) = target[valid.start..].split_at_mut(valid.len());
-                            // SAFETY: the instruction set is the caller's.
-                            unsafe { copy::<S>(&channel[line + from..line + w.source], w.step, to) };
-                            rest.fill(zero);
                         }
                     }
                 }
@@ -123,24 +118,65 @@ impl<S: Simd> Task for Fill<'_, S> {
     }
 }
 
-/// Copies every `step`-th element.
+/// Vectors by which writing a line may overrun its end; the next line is written after it.
+pub(super) const SLACK: usize = 1;
+
+/// Writes `len` zeros and less than a vector more.
 ///
 /// # Safety
-/// The machine has the instruction set.
+/// The machine has the instruction set; whole vectors can be written.
 #[inline(always)]
-unsafe fn copy<S: Simd>(from: &[S::T], step: usize, to: &mut [S::T]) {
-    debug_assert!(to.is_empty() || (to.len() - 1) * step < from.len());
-    if step == 1 {
-        let len = to.len().min(from.len());
-        let mut i = 0;
-        while i + S::LANES <= len {
-            // SAFETY: `LANES` elements from `i` on are inside both.
-            unsafe { S::store(to.as_mut_ptr().add(i), S::load(from.as_ptr().add(i))) };
-            i += S::LANES;
+unsafe fn zeros<S: Simd>(to: *mut S::T, len: usize) {
+    let mut i = 0;
+    while i < len {
+        // SAFETY: the caller's.
+        unsafe { S::store(to.add(i), S::splat(S::T::zero())) };
+        i += S::LANES;
+    }
+}
+
+/// Copies `len` elements, every `step`-th of `from`, and writes less than a vector of zeros more.
+///
+/// # Safety
+/// The machine has the instruction set; whole vectors can be written; `from` has that many elements.
+#[inline(always)]
+unsafe fn copy<S: Simd>(from: &[S::T], step: usize, to: *mut S::T, len: usize) {
+    debug_assert!(len == 0 || (len - 1) * step < from.len());
+    let from_end = from.len();
+    let from = from.as_ptr();
+    let mut i = 0;
+    // SAFETY: reads stay within `from`, writes within whole vectors from `to` on.
+    unsafe {
+        match step {
+            1 => {
+                while i + S::LANES <= len {
+                    S::store(to.add(i), S::load(from.add(i)));
+                    i += S::LANES;
+                }
+                if i < len {
+                    S::store(to.add(i), S::load_first(from.add(i), len - i));
+                }
+            }
+            2 => {
+                while i + S::LANES <= len && 2 * (i + S::LANES) <= from_end {
+                    S::store(to.add(i), S::evens(S::load(from.add(2 * i)), S::load(from.add(2 * i + S::LANES))));
+                    i += S::LANES;
+                }
+                while i < len {
+                    // What is left may end with the source: its elements in two parts, as far as they are there and wanted.
+                    let left = (2 * (len - i) - 1).min(2 * S::LANES - 1);
+                    let (low, high) = (left.min(S::LANES), left.saturating_sub(S::LANES));
+                    let high = S::load_first(from.wrapping_add(2 * i + S::LANES), high);
+                    S::store(to.add(i), S::evens(S::load_first(from.add(2 * i), low), high));
+                    i += S::LANES;
+                }
+            }
+            _ => {
+                while i < len {
+                    *to.add(i) = *from.add(i * step);
+                    i += 1;
+                }
+            }
         }
-        // SAFETY: `len − i < LANES` elements from `i` on are inside both.
-        unsafe { S::store_first(to.as_mut_ptr().add(i), len - i, S::load_first(from.as_ptr().add(i), len - i)) };
-    } else {
-        to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, &from)| *to = from);
     }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernels::tests::noise;
 use crate::kernels::window::WindowSpec;
 
 /// A convolution to be tried.
@@ -14,16 +15,6 @@ struct Case {
     spec: WindowSpec,
     space: Vec<usize>,
     samples: usize,
-}
-
-/// Numbers in −0.5..0.5 from a linear congruential generator.
-fn noise(len: usize, seed: u64) -> Vec<f64> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / 16_777_216.0 - 0.5
-    };
-    (0..len).map(|_| next()).collect()
 }
 
 /// `W x` and the sum of magnitudes of its terms, connection by connection.

@@ -3,7 +3,8 @@
 //! Vectors run along output channels, so weights are packed with the channels of a block next to each other; each pixel of
 //! the input is one number, multiplied with all of them at once. With 32 registers, 14 pixels × 2 vectors leave room for two vectors
 //! of weights and one pixel: 28 multiply-adds for 16 loads, which is enough to hide both latency and loads. A tile is summed over
-//! all source channels and taps, in that order, without leaving the registers; then it is transposed into the planes of the output.
+//! all source channels and taps, in that order, without leaving the registers; then it is transposed, so that every channel's pixels stand next to
+//! each other.
 
 #![allow(unsafe_code)]
 
@@ -33,10 +34,9 @@ pub(super) struct Tile<'a, S: Simd> {
     pub taps: &'a [usize],
     /// `[channels, taps, B·LANES]`.
     pub weights: *const S::T,
-    /// The first pixel in the first output channel.
+    /// The first pixel in the first output channel; the others follow it.
     pub target: *mut S::T,
-    /// Distances between pixels and between channels of the output.
-    pub target_pixel: usize,
+    /// Distance between channels of the output.
     pub target_channel: usize,
     /// Number of output channels that exist, at most `B·LANES`: the others are padding and are not written.
     pub target_channels: usize,
@@ -118,21 +118,12 @@ impl<S: Simd, const P: usize, const B: usize> Task for Shaped<'_, S, P, B> {
             for b in 0..B {
                 let columns = tile.target_channels.saturating_sub(b * S::LANES).min(S::LANES);
                 let target = tile.target.add(b * S::LANES * tile.target_channel);
-                if tile.target_pixel == 1 {
-                    let mut p = 0;
-                    while p < P {
-                        let from = block.add((p * B + b) * S::LANES);
-                        let rows = (P - p).min(S::LANES);
-                        S::transpose(from, B * S::LANES, rows, target.add(p), tile.target_channel, columns);
-                        p += S::LANES;
-                    }
-                } else {
-                    for c in 0..columns {
-                        for p in 0..P {
-                            *target.add(c * tile.target_channel + p * tile.target_pixel) =
-                                *block.add((p * B + b) * S::LANES + c);
-                        }
-                    }
+                let mut p = 0;
+                while p < P {
+                    let from = block.add((p * B + b) * S::LANES);
+                    let rows = (P - p).min(S::LANES);
+                    S::transpose(from, B * S::LANES, rows, target.add(p), tile.target_channel, columns);
+                    p += S::LANES;
                 }
             }
         }

@@ -74,6 +74,12 @@ impl Simd for Avx2<f32> {
         _mm256_fmadd_ps(a, b, c)
     }
 
+    #[inline(always)]
+    unsafe fn evens(a: __m256, b: __m256) -> __m256 {
+        let mixed = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(mixed))
+    }
+
     /// Pairs of rows, pairs of pairs, then halves of registers.
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, rows: usize, to: *mut f32, to_step: usize, columns: usize) {
@@ -161,6 +167,11 @@ impl Simd for Avx2<f64> {
     #[inline(always)]
     unsafe fn mul_add(a: __m256d, b: __m256d, c: __m256d) -> __m256d {
         _mm256_fmadd_pd(a, b, c)
+    }
+
+    #[inline(always)]
+    unsafe fn evens(a: __m256d, b: __m256d) -> __m256d {
+        _mm256_permute4x64_pd::<0xd8>(_mm256_shuffle_pd::<0>(a, b))
     }
 }
 

@@ -74,6 +74,12 @@ impl Simd for Avx512<f32> {
         _mm512_fmadd_ps(a, b, c)
     }
 
+    #[inline(always)]
+    unsafe fn evens(a: __m512, b: __m512) -> __m512 {
+        let places = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        _mm512_permutex2var_ps(a, places, b)
+    }
+
     /// Pairs of rows, pairs of pairs, then quarters of registers: 64 shuffles for 256 elements.
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, rows: usize, to: *mut f32, to_step: usize, columns: usize) {
@@ -89,7 +95,11 @@ impl Simd for Avx512<f32> {
             t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
         }
         for i in 0..4 {
-            let q = [0, 1, 2, 3].map(|j| _mm512_castps_pd(t[4 * i + j]));
+            // No closure: it would be a function of its own, compiled without the instruction set.
+            let mut q = [_mm512_setzero_pd(); 4];
+            for j in 0..4 {
+                q[j] = _mm512_castps_pd(t[4 * i + j]);
+            }
             r[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(q[0], q[2]));
             r[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(q[0], q[2]));
             r[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(q[1], q[3]));
@@ -170,6 +180,11 @@ impl Simd for Avx512<f64> {
     #[inline(always)]
     unsafe fn mul_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
         _mm512_fmadd_pd(a, b, c)
+    }
+
+    #[inline(always)]
+    unsafe fn evens(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b)
     }
 }
 

@@ -234,6 +234,24 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         lanes[0]
     }
 
+    /// The elements at even places of `a` followed by `b`.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn evens(a: Self::V, b: Self::V) -> Self::V {
+        let mut both = [Self::T::zero(); 32];
+        // SAFETY: no vector has more than 16 lanes; the rest is the caller's.
+        unsafe {
+            Self::store(both.as_mut_ptr(), a);
+            Self::store(both.as_mut_ptr().add(Self::LANES), b);
+            for i in 0..Self::LANES {
+                both[i] = both[2 * i];
+            }
+            Self::load(both.as_ptr())
+        }
+    }
+
     /// Transposes a block: `to[c·to_step + p] = from[p·from_step + c]` for `p < rows` and `c < columns`, both at most `LANES`.
     /// Whole rows of `LANES` elements are read.
     ///
@@ -286,6 +304,7 @@ mod tests {
                     S::load_first(a.as_ptr(), n - 1),
                     S::load_first(a.as_ptr(), 0),
                     S::splat(S::sum(va)),
+                    S::evens(va, vb),
                 ] {
                     S::store(to, v);
                     to = to.add(n);
@@ -314,6 +333,7 @@ mod tests {
             first(n - 1),
             first(0),
             vec![a.iter().sum(); n],
+            a.iter().chain(&b).step_by(2).copied().collect(),
             first(n - 1),
         ]
         .concat();
