@@ -16,14 +16,17 @@ use crate::scalar::Scalar;
 
 /// Rows of weights in registers.
 const ROWS: usize = 4;
-/// Rows of weights (forward) that a thread takes at a time.
-const ROW_BLOCK: usize = 32;
+/// Rows of weights that go past all samples of a panel while they are in the cache.
+const ROW_BLOCK: usize = 16;
 /// Samples that go through a block of weights while that is in the cache.
 const PANEL: usize = 48;
-/// Inputs that are taken at a time where there are many samples: six pieces of them and four of weights fit into the first-level cache.
-const INPUT_BLOCK: usize = 1024;
-/// Columns of weights (backward) that a thread takes at a time.
-const COLUMN_BLOCK: usize = 2048;
+/// Inputs that are taken at a time where there are many samples: few enough for the second-level cache, enough for memory to be read in
+/// long pieces.
+const INPUT_BLOCK: usize = 4096;
+/// Columns of weights (backward) that a thread takes at a time, for the same reasons.
+const COLUMN_BLOCK: usize = 8192;
+/// Tasks per thread that even out what threads are disturbed by.
+const TASKS_PER_THREAD: usize = 4;
 /// Multiply-adds below which work is not worth handing to another thread.
 const GRAIN: usize = 1 << 18;
 
@@ -158,11 +161,14 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
     /// Adds the rows with these indices, times `s`, to `g`, which is zero.
     fn sums<S: Simd<T = T>>(&self, s: &[T], some: &[usize], g: Shared<T>) {
         let n = s.len() / self.outputs;
-        let (blocks, panels) = (self.inputs.div_ceil(COLUMN_BLOCK), n.div_ceil(PANEL));
+        let panels = n.div_ceil(PANEL);
+        let share = self.inputs * panels / (TASKS_PER_THREAD * rayon::current_num_threads());
+        let column_block = share.max(1).next_multiple_of(1024).min(COLUMN_BLOCK);
+        let blocks = self.inputs.div_ceil(column_block);
         let row_block = if n <= samples::<S>() { some.len() } else { ROW_BLOCK };
         self.each(blocks * panels, n * some.len() * self.inputs, |task| {
             let (block, panel) = (task / panels, task % panels);
-            let columns = block * COLUMN_BLOCK..((block + 1) * COLUMN_BLOCK).min(self.inputs);
+            let columns = block * column_block..((block + 1) * column_block).min(self.inputs);
             let panel = panel * PANEL..((panel + 1) * PANEL).min(n);
             for rows in some.chunks(row_block.max(1)) {
                 for block in parts(panel.clone(), samples::<S>()) {
@@ -270,13 +276,15 @@ impl<S: Simd, const N: usize> Task for DotsOf<S, N> {
                     }
                 }
             }
+            // By way of memory, even at the end: sums that are picked one by one would not stay in registers before.
             for n in 0..N {
                 for r in 0..ROWS {
-                    match last {
-                        Some(rows) if r < rows => *y.add(n * y_pitch + r) = S::sum(sums[n][r]),
-                        Some(_) => {}
-                        None => S::store(kept.add((n * ROWS + r) * S::LANES), sums[n][r]),
-                    }
+                    S::store(kept.add((n * ROWS + r) * S::LANES), sums[n][r]);
+                }
+            }
+            for n in 0..N {
+                for r in 0..last.unwrap_or(0) {
+                    *y.add(n * y_pitch + r) = S::sum(S::load(kept.add((n * ROWS + r) * S::LANES)));
                 }
             }
         }

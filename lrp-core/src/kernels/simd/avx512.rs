@@ -75,6 +75,11 @@ impl Simd for Avx512<f32> {
     }
 
     #[inline(always)]
+    unsafe fn sum(v: __m512) -> f32 {
+        _mm512_reduce_add_ps(v)
+    }
+
+    #[inline(always)]
     unsafe fn evens(a: __m512, b: __m512) -> __m512 {
         let places = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
         _mm512_permutex2var_ps(a, places, b)
@@ -180,6 +185,11 @@ impl Simd for Avx512<f64> {
     #[inline(always)]
     unsafe fn mul_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
         _mm512_fmadd_pd(a, b, c)
+    }
+
+    #[inline(always)]
+    unsafe fn sum(v: __m512d) -> f64 {
+        _mm512_reduce_add_pd(v)
     }
 
     #[inline(always)]
