@@ -50,7 +50,7 @@ mod tests {
         for len in [0, 1, 15, 1000] {
             let (a, b) = (Aligned::<f32>::zeros(len), Aligned::<f64>::zeros(len));
             assert_eq!((a.len(), b.len()), (len, len));
-            assert!(a.as_ptr() as usize % CACHE_LINE == 0 && b.as_ptr() as usize % CACHE_LINE == 0);
+            assert_eq!((a.as_ptr().align_offset(CACHE_LINE), b.as_ptr().align_offset(CACHE_LINE)), (0, 0));
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The loops that do the arithmetic. Everything here works on plain slices of one sample and gives the
 //! same bits for every batch size and number of threads.
 
+// Loops over arrays that live in registers are written with indices: that way they unroll for certain.
+#![allow(clippy::needless_range_loop)]
+
 pub(crate) mod aligned;
 pub(crate) mod axes;
 pub mod conv;
 pub mod dense;
+pub(crate) mod pool;
 mod shared;
 pub mod simd;
 pub mod window;
@@ -44,6 +48,38 @@ pub(crate) fn chunks(len: usize, size: usize) -> impl Iterator<Item = Range<usiz
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::window::{Axis, WindowSpec};
+
+    /// Windows over one to three axes with their input sizes.
+    pub fn windows() -> impl Strategy<Value = (WindowSpec, Vec<usize>)> {
+        let axis = (1..4usize, 1..4usize, 1..3usize, 0..3usize, 0..3usize, 1..40usize).prop_map(
+            |(kernel, stride, dilation, pad_begin, pad_end, input)| Axis {
+                input,
+                output: 0,
+                kernel,
+                stride,
+                dilation,
+                pad_begin,
+                pad_end,
+            },
+        );
+        (prop::collection::vec(axis, 1..4), any::<bool>()).prop_map(|(axes, ceil_mode)| {
+            let list = |f: fn(&Axis) -> usize| axes.iter().map(f).collect::<Vec<_>>();
+            let spec = WindowSpec {
+                kernel: list(|a| a.kernel),
+                stride: list(|a| a.stride),
+                dilation: list(|a| a.dilation),
+                pad_begin: list(|a| a.pad_begin),
+                pad_end: list(|a| a.pad_end),
+                ceil_mode,
+            };
+            let longest = [40, 20, 8][axes.len() - 1];
+            (spec, axes.iter().map(|a| a.input.min(longest)).collect())
+        })
+    }
+
     /// Numbers in −0.5..0.5 from a linear congruential generator.
     pub fn noise(len: usize, seed: u64) -> Vec<f64> {
         let mut state = seed;

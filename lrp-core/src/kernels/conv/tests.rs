@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::kernels::tests::noise;
+use crate::kernels::tests::{noise, windows};
 use crate::kernels::window::WindowSpec;
 
 /// A convolution to be tried.
@@ -97,21 +97,12 @@ fn case(inputs: usize, outputs: usize, groups: usize, kernel: &[usize], space: &
 fn cases() -> impl Strategy<Value = Case> {
     let channels = prop_oneof![3 => 1..6usize, 2 => 1..41usize];
     let groups = prop_oneof![4 => Just(1usize), 1 => 2..5usize];
-    let axes = prop::collection::vec((1..4usize, 1..4usize, 1..3usize, 0..3usize, 0..3usize, 1..20usize), 1..4);
-    (channels.clone(), channels, groups, axes, 1..3usize).prop_map(|(inputs, outputs, groups, axes, samples)| {
-        let rank = axes.len();
-        let list = |f: fn(&(usize, usize, usize, usize, usize, usize)) -> usize| axes.iter().map(f).collect::<Vec<_>>();
-        let spec = WindowSpec {
-            kernel: list(|a| a.0),
-            stride: list(|a| a.1),
-            dilation: list(|a| a.2),
-            pad_begin: list(|a| a.3),
-            pad_end: list(|a| a.4),
-            ceil_mode: false,
-        };
-        let space = axes.iter().map(|a| if rank == 3 { a.5.min(7) } else { a.5 }).collect();
-        Case { inputs: inputs * groups, outputs: outputs * groups, groups, spec, space, samples }
-    })
+    (channels.clone(), channels, groups, windows(), 1..3usize).prop_map(
+        |(inputs, outputs, groups, (spec, space), samples)| {
+            let (inputs, outputs, spec) = (inputs * groups, outputs * groups, WindowSpec { ceil_mode: false, ..spec });
+            Case { inputs, outputs, groups, spec, space, samples }
+        },
+    )
 }
 
 proptest! {

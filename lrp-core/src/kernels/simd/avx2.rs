@@ -70,6 +70,11 @@ impl Simd for Avx2<f32> {
     }
 
     #[inline(always)]
+    unsafe fn max(a: __m256, b: __m256) -> __m256 {
+        _mm256_max_ps(a, b)
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
         _mm256_fmadd_ps(a, b, c)
     }
@@ -162,6 +167,11 @@ impl Simd for Avx2<f64> {
     #[inline(always)]
     unsafe fn mul(a: __m256d, b: __m256d) -> __m256d {
         _mm256_mul_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: __m256d, b: __m256d) -> __m256d {
+        _mm256_max_pd(a, b)
     }
 
     #[inline(always)]

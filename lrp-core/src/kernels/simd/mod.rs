@@ -215,6 +215,12 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// See the trait.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
+    /// `a` where it is larger than `b`, else `b`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+
     /// The sum of all lanes, always in the same order.
     ///
     /// # Safety
@@ -228,7 +234,7 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         while n > 1 {
             n /= 2;
             for i in 0..n {
-                lanes[i] = lanes[i] + lanes[i + n];
+                lanes[i] += lanes[i + n];
             }
         }
         lanes[0]
@@ -300,6 +306,7 @@ mod tests {
                     S::add(va, vb),
                     S::sub(va, vb),
                     S::mul(va, vb),
+                    S::max(vb, S::mul_add(va, vb, va)),
                     S::mul_add(va, vb, S::splat(S::T::of(3.0))),
                     S::load_first(a.as_ptr(), n - 1),
                     S::load_first(a.as_ptr(), 0),
@@ -329,6 +336,7 @@ mod tests {
             zip(|a, b| a + b),
             zip(|a, b| a - b),
             zip(|a, b| a * b),
+            zip(|a, b| b.max(a * b + a)),
             zip(|a, b| a * b + 3.0),
             first(n - 1),
             first(0),
