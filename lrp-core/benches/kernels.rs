@@ -4,6 +4,7 @@
 //! cargo bench -p lrp-core                                    # every layer
 //! cargo bench -p lrp-core -- vgg16 --threads 1 --batch 8     # those whose name contains a word
 //! cargo bench -p lrp-core -- --isa avx2 --f64
+//! cargo bench -p lrp-core -- 3×3 vgg16 --winograd
 //! ```
 //!
 //! The ceiling is a loop of multiply-adds without memory on as many threads, timed before and after every measurement in the same run: on
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lrp_core::Scalar;
-use lrp_core::kernels::conv::ConvKernel;
+use lrp_core::kernels::conv::{Algorithm, ConvKernel};
 use lrp_core::kernels::dense::DenseKernel;
 use lrp_core::kernels::simd::{Isa, ceiling};
 use lrp_core::kernels::window::{Window, WindowSpec};
@@ -79,11 +80,19 @@ struct Options {
     isa: Isa,
     double: bool,
     cpu: bool,
+    algorithm: Algorithm,
 }
 
 fn options() -> Options {
-    let mut options =
-        Options { words: Vec::new(), threads: vec![1, 2], batch: vec![1], isa: Isa::best(), double: false, cpu: false };
+    let mut options = Options {
+        words: Vec::new(),
+        threads: vec![1, 2],
+        batch: vec![1],
+        isa: Isa::best(),
+        double: false,
+        cpu: false,
+        algorithm: Algorithm::Direct,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut numbers = || {
@@ -94,6 +103,7 @@ fn options() -> Options {
             "--bench" | "--test" => {}
             "--threads" => options.threads = numbers(),
             "--batch" => options.batch = numbers(),
+            "--winograd" => options.algorithm = Algorithm::Winograd,
             "--cpu" => options.cpu = true,
             "--f64" => options.double = true,
             "--isa" => {
@@ -191,7 +201,12 @@ fn run<T: Scalar>(options: &Options) {
         let flops = (2 * inputs * outputs * groups * window.taps() * window.output_len()) as f64;
         let (in_len, out_len) = (inputs * groups * window.input_len(), outputs * groups * window.output_len());
         let weights = Arc::new(noise::<T>(inputs * outputs * groups * window.taps()));
-        let kernel = ConvKernel::new(weights, inputs * groups, outputs * groups, groups, window).with_isa(options.isa);
+        let kernel = ConvKernel::new(weights, inputs * groups, outputs * groups, groups, window)
+            .with_isa(options.isa)
+            .with_algorithm(options.algorithm);
+        if kernel.algorithm() != options.algorithm {
+            continue;
+        }
         let most = options.batch.iter().max().copied().unwrap_or(1);
         let (x, s) = (noise::<T>(most * in_len), noise::<T>(most * out_len));
         row(options, name, flops, |n| kernel.forward(&x[..n * in_len]), |n| kernel.adjoint(&s[..n * out_len]));

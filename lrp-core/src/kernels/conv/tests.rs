@@ -86,6 +86,17 @@ fn check<T: Scalar>(case: &Case) {
         let kernel = kernel.with_isa(isa);
         assert_close(&kernel.forward(&x[1..]), &expected_y, &format!("{isa:?} {} forward of {case:?}", T::NAME));
         assert_close(&kernel.adjoint(&s[1..]), &expected_g, &format!("{isa:?} {} adjoint of {case:?}", T::NAME));
+        let kernel = kernel.with_algorithm(Algorithm::Winograd);
+        if kernel.algorithm() == Algorithm::Winograd {
+            // Its errors are those of its largest intermediate numbers, wherever they go.
+            let worst = |(y, size): &(Vec<f64>, Vec<f64>)| {
+                let largest = size.iter().fold(0.0f64, |a, &b| a.max(b));
+                (y.clone(), vec![8.0 * largest; size.len()])
+            };
+            let what = format!("{isa:?} {} Winograd of {case:?}", T::NAME);
+            assert_close(&kernel.forward(&x[1..]), &worst(&expected_y), &what);
+            assert_close(&kernel.adjoint(&s[1..]), &worst(&expected_g), &what);
+        }
     }
 }
 
@@ -142,13 +153,30 @@ fn shapes_of_real_networks() {
 }
 
 #[test]
+fn winograd_at_any_size() {
+    for (height, width) in [(1, 1), (3, 4), (5, 7), (14, 14), (33, 70)] {
+        for (begin, end) in [(0, 2), (1, 1), (2, 2), (2, 0)] {
+            for (inputs, outputs, groups) in [(3, 40, 1), (20, 5, 3)] {
+                let mut case = case(inputs, outputs, groups, &[3, 3], &[height, width]);
+                (case.spec.pad_begin, case.spec.pad_end) = (vec![begin; 2], vec![end; 2]);
+                case.samples = 2;
+                check::<f32>(&case);
+                check::<f64>(&case);
+            }
+        }
+    }
+}
+
+#[test]
 fn neither_threads_nor_batch_change_a_bit() {
-    for (inputs, outputs, groups, kernel, space, stride) in [
-        (40, 70, 1, 3, 31, 1),
-        (40, 70, 1, 3, 31, 2),
-        (200, 64, 1, 1, 31, 1),
-        (1, 1, 60, 3, 31, 1),
-        (64, 3, 1, 3, 60, 1),
+    let (direct, winograd) = (Algorithm::Direct, Algorithm::Winograd);
+    for (inputs, outputs, groups, kernel, space, stride, algorithm) in [
+        (40, 70, 1, 3, 31, 1, direct),
+        (40, 70, 1, 3, 31, 1, winograd),
+        (40, 70, 1, 3, 31, 2, direct),
+        (200, 64, 1, 1, 31, 1, direct),
+        (1, 1, 60, 3, 31, 1, direct),
+        (64, 3, 1, 3, 60, 1, direct),
     ] {
         let mut case = case(inputs, outputs, groups, &[kernel, kernel], &[space, space]);
         case.spec = case.spec.stride(stride).pad(kernel / 2);
@@ -157,6 +185,7 @@ fn neither_threads_nor_batch_change_a_bit() {
         let x = narrow::<f32>(&noise(3 * case.inputs * window.input_len(), 2));
         let s = narrow::<f32>(&noise(3 * case.outputs * window.output_len(), 3));
         let kernel = ConvKernel::new(Arc::new(w), case.inputs, case.outputs, groups, window.clone());
+        let kernel = kernel.with_algorithm(algorithm);
         let both = || (kernel.forward(&x), kernel.adjoint(&s));
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let one = pool(1).install(both);

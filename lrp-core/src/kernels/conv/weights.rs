@@ -53,15 +53,20 @@ pub(super) struct Packed<T> {
     pub block: usize,
 }
 
+/// Channels of a group that go in and come out.
+pub(super) fn sizes<T>(kernel: &ConvKernel<T>, direction: Direction) -> (usize, usize) {
+    let (ins, outs) = (kernel.inputs / kernel.groups, kernel.outputs / kernel.groups);
+    match direction {
+        Direction::Forward => (ins, outs),
+        Direction::Adjoint => (outs, ins),
+    }
+}
+
 impl<T: Scalar> Packed<T> {
     /// Packs the weights of a kernel for one instruction set and direction.
     pub fn new<S: Simd<T = T>>(kernel: &ConvKernel<T>, direction: Direction) -> Self {
         let window = &kernel.window;
-        let (ins, outs) = (kernel.inputs / kernel.groups, kernel.outputs / kernel.groups);
-        let (sources, targets) = match direction {
-            Direction::Forward => (ins, outs),
-            Direction::Adjoint => (outs, ins),
-        };
+        let (sources, targets) = sizes(kernel, direction);
         // Vectors along channels pay as soon as half a vector is used.
         let shape = if targets * 2 > S::LANES { Shape::Tiles } else { Shape::Runs };
         let block = match shape {
@@ -77,11 +82,7 @@ impl<T: Scalar> Packed<T> {
         for pass in passes {
             let taps = pass.taps(window);
             let weight = |group: usize, target: usize, source: usize, tap: usize| {
-                let (o, i) = match direction {
-                    Direction::Forward => (target, source),
-                    Direction::Adjoint => (source, target),
-                };
-                kernel.weights[((group * outs + o) * ins + i) * window.taps() + tap]
+                kernel.taps(direction, group, target, source)[tap]
             };
             let pass = packed.pack::<S>(pass, &taps, weight);
             packed.passes.push(pass);

@@ -90,6 +90,27 @@ impl Simd for Avx512<f32> {
         _mm512_permutex2var_ps(a, places, b)
     }
 
+    #[inline(always)]
+    unsafe fn interleave(v: [__m512; 4]) -> [__m512; 4] {
+        let (low, high) = (_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
+        let (low_2, high_2) = (_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
+        let (low, high) = (_mm512_castps_pd(low), _mm512_castps_pd(high));
+        let (low_2, high_2) = (_mm512_castps_pd(low_2), _mm512_castps_pd(high_2));
+        // Fours that belong together, but those of a quarter of a register in four registers.
+        let q0 = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low_2));
+        let q1 = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low_2));
+        let q2 = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high_2));
+        let q3 = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high_2));
+        let (a, b) = (_mm512_shuffle_f32x4::<0x44>(q0, q1), _mm512_shuffle_f32x4::<0x44>(q2, q3));
+        let (c, d) = (_mm512_shuffle_f32x4::<0xee>(q0, q1), _mm512_shuffle_f32x4::<0xee>(q2, q3));
+        [
+            _mm512_shuffle_f32x4::<0x88>(a, b),
+            _mm512_shuffle_f32x4::<0xdd>(a, b),
+            _mm512_shuffle_f32x4::<0x88>(c, d),
+            _mm512_shuffle_f32x4::<0xdd>(c, d),
+        ]
+    }
+
     /// Pairs of rows, pairs of pairs, then quarters of registers: 64 shuffles for 256 elements.
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, rows: usize, to: *mut f32, to_step: usize, columns: usize) {

@@ -258,6 +258,29 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         }
     }
 
+    /// Four vectors, element by element: the first of each, the second of each, and so on.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn interleave(v: [Self::V; 4]) -> [Self::V; 4] {
+        let (mut apart, mut together) = ([Self::T::zero(); 64], [Self::T::zero(); 64]);
+        // SAFETY: no vector has more than 16 lanes; the rest is the caller's.
+        unsafe {
+            let mut found = v;
+            for j in 0..4 {
+                Self::store(apart.as_mut_ptr().add(j * Self::LANES), v[j]);
+            }
+            for i in 0..4 * Self::LANES {
+                together[i] = apart[i % 4 * Self::LANES + i / 4];
+            }
+            for j in 0..4 {
+                found[j] = Self::load(together.as_ptr().add(j * Self::LANES));
+            }
+            found
+        }
+    }
+
     /// Transposes a block: `to[c·to_step + p] = from[p·from_step + c]` for `p < rows` and `c < columns`, both at most `LANES`.
     /// Whole rows of `LANES` elements are read.
     ///
@@ -297,7 +320,7 @@ mod tests {
             let n = S::LANES;
             let a: Vec<S::T> = (0..n).map(|i| S::T::of(i as f64 + 1.0)).collect();
             let b: Vec<S::T> = (0..n).map(|i| S::T::of(0.5 * i as f64 - 2.0)).collect();
-            let mut out = vec![S::T::zero(); 16 * n + n * n];
+            let mut out = vec![S::T::zero(); 20 * n + n * n];
             // SAFETY: every slice has `n` elements at the places that are read and written.
             unsafe {
                 let (va, vb) = (S::load(a.as_ptr()), S::load(b.as_ptr()));
@@ -313,6 +336,10 @@ mod tests {
                     S::splat(S::sum(va)),
                     S::evens(va, vb),
                 ] {
+                    S::store(to, v);
+                    to = to.add(n);
+                }
+                for v in S::interleave([va, vb, vb, va]) {
                     S::store(to, v);
                     to = to.add(n);
                 }
@@ -342,6 +369,7 @@ mod tests {
             first(0),
             vec![a.iter().sum(); n],
             a.iter().chain(&b).step_by(2).copied().collect(),
+            a.iter().zip(&b).flat_map(|(&a, &b)| [a, b, b, a]).collect(),
             first(n - 1),
         ]
         .concat();
@@ -349,7 +377,7 @@ mod tests {
             out.extend((0..n).map(|p| if p < n - 1 { (p * n + c) as f64 } else { 0.0 }));
         }
         out.extend((0..n).map(|p| (p * n) as f64));
-        out.resize(16 * n + n * n, 0.0);
+        out.resize(20 * n + n * n, 0.0);
         out
     }
 
