@@ -6,9 +6,11 @@ use std::iter::Sum;
 use ndarray::{LinalgScalar, ScalarOperand};
 use num_traits::{Float, NumAssign, NumCast};
 
+use crate::kernels::simd::Vectors;
+
 /// A floating-point number that relevance can be computed in.
 pub trait Scalar:
-    Float + NumAssign + LinalgScalar + ScalarOperand + Sum + Debug + Display + Default + Send + Sync + 'static
+    Vectors + Float + NumAssign + LinalgScalar + ScalarOperand + Sum + Debug + Display + Default + Send + Sync + 'static
 {
     /// The name that `--precision` and the manifest use.
     const NAME: &'static str;

@@ -1,12 +1,23 @@
 //! The loops that do the arithmetic. Everything here works on plain slices of one sample and gives the
 //! same bits for every batch size and number of threads.
 
+// Loops over arrays that live in registers are written with indices: that way they unroll for certain.
+#![allow(clippy::needless_range_loop)]
+
+pub(crate) mod aligned;
 pub(crate) mod axes;
 pub mod conv;
-pub mod matmul;
+pub mod dense;
+pub(crate) mod pool;
+mod shared;
+pub mod simd;
 pub mod window;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
+pub(crate) use shared::Shared;
+pub use simd::Isa;
 
 use crate::scalar::Scalar;
 
@@ -21,4 +32,61 @@ pub(crate) fn map_samples<T: Scalar>(
     let mut out = vec![T::zero(); n * out_len];
     out.par_chunks_mut(out_len.max(1)).zip(x.par_chunks(in_len.max(1))).for_each(|(o, x)| f(x, o));
     out
+}
+
+/// Divides a range into the fewest parts of at most `most`, of nearly the same length.
+pub(crate) fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let n = range.len().div_ceil(most).max(1);
+    let at = move |i: usize| range.start + i * range.len() / n;
+    (0..n).map(move |i| at(i)..at(i + 1))
+}
+
+/// Divides `0..len` into parts of `size` and a rest.
+pub(crate) fn chunks(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(size).map(move |start| start..(start + size).min(len))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::window::{Axis, WindowSpec};
+
+    /// Windows over one to three axes with their input sizes.
+    pub fn windows() -> impl Strategy<Value = (WindowSpec, Vec<usize>)> {
+        let axis = (1..4usize, 1..4usize, 1..3usize, 0..3usize, 0..3usize, 1..40usize).prop_map(
+            |(kernel, stride, dilation, pad_begin, pad_end, input)| Axis {
+                input,
+                output: 0,
+                kernel,
+                stride,
+                dilation,
+                pad_begin,
+                pad_end,
+            },
+        );
+        (prop::collection::vec(axis, 1..4), any::<bool>()).prop_map(|(axes, ceil_mode)| {
+            let list = |f: fn(&Axis) -> usize| axes.iter().map(f).collect::<Vec<_>>();
+            let spec = WindowSpec {
+                kernel: list(|a| a.kernel),
+                stride: list(|a| a.stride),
+                dilation: list(|a| a.dilation),
+                pad_begin: list(|a| a.pad_begin),
+                pad_end: list(|a| a.pad_end),
+                ceil_mode,
+            };
+            let longest = [40, 20, 8][axes.len() - 1];
+            (spec, axes.iter().map(|a| a.input.min(longest)).collect())
+        })
+    }
+
+    /// Numbers in −0.5..0.5 from a linear congruential generator.
+    pub fn noise(len: usize, seed: u64) -> Vec<f64> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f64 / 16_777_216.0 - 0.5
+        };
+        (0..len).map(|_| next()).collect()
+    }
 }

@@ -266,7 +266,7 @@ impl Row {
 
 impl Axis {
     /// The outputs whose tap `k` reads a real input rather than padding.
-    fn valid(&self, k: usize) -> std::ops::Range<usize> {
+    pub(super) fn valid(&self, k: usize) -> std::ops::Range<usize> {
         let offset = k * self.dilation;
         // o·stride + offset ≥ pad_begin and o·stride + offset < pad_begin + input
         let first = self.pad_begin.saturating_sub(offset).div_ceil(self.stride);
@@ -275,7 +275,7 @@ impl Axis {
     }
 
     /// The input that tap `k` of output `o` reads; only for `o` within [`valid`](Axis::valid).
-    fn source(&self, o: usize, k: usize) -> usize {
+    pub(super) fn source(&self, o: usize, k: usize) -> usize {
         o * self.stride + k * self.dilation - self.pad_begin
     }
 }

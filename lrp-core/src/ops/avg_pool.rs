@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::map_samples;
+use crate::kernels::conv::ConvKernel;
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::{Scalar, count};
@@ -13,7 +13,8 @@ use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 /// Average pooling `[N, C, spatial…] → [N, C, spatial…]`: every output weighs the inputs it sees equally.
 #[derive(Debug, Clone)]
 pub struct AvgPool<T> {
-    window: Window,
+    /// The sum over each window: a depthwise convolution with weights of one.
+    sum: ConvKernel<T>,
     /// The weight of each input of each output position.
     weights: Vec<T>,
     input_shape: [Vec<usize>; 1],
@@ -50,7 +51,16 @@ impl<T: Scalar> AvgPool<T> {
         }
         // A window that sees nothing but padding gives 0, not 0/0.
         let weights = seen.into_iter().map(|n| if n == 0 { T::zero() } else { T::one() / count(n) }).collect();
-        Ok(Self { window, weights, input_shape: one(input), output_shape })
+        let ones = Arc::new(vec![T::one(); channels * window.taps()]);
+        let sum = ConvKernel::new(ones, channels, channels, channels, window);
+        Ok(Self { sum, weights, input_shape: one(input), output_shape })
+    }
+
+    /// Multiplies what stands at every output position with its weight.
+    fn weigh(&self, outputs: &mut [T]) {
+        for plane in outputs.chunks_mut(self.weights.len()) {
+            plane.iter_mut().zip(&self.weights).for_each(|(v, &w)| *v *= w);
+        }
     }
 }
 
@@ -74,29 +84,24 @@ impl<T: Scalar> Operator<T> for AvgPool<T> {
     }
 
     fn detail(&self) -> String {
-        self.window.describe()
+        self.sum.window.describe()
     }
 }
 
 impl<T: Scalar> Affine<T> for AvgPool<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        let (in_len, out_len) = (self.window.input_len(), self.window.output_len());
-        // Channels are independent: each is a "sample" of its own.
         let y = xs.first().map_or_else(Vec::new, |x| {
-            map_samples(&elements(x), in_len, out_len, |x, y| {
-                self.window.for_each_row(|row| row.pairs().for_each(|(o, i)| y[o] += x[i]));
-                y.iter_mut().zip(&self.weights).for_each(|(y, &w)| *y *= w);
-            })
+            let mut y = self.sum.forward(&elements(x));
+            self.weigh(&mut y);
+            y
         });
         from_elements(&batch_shape(batch_of(xs), &self.output_shape), y)
     }
 
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
-        let (in_len, out_len) = (self.window.input_len(), self.window.output_len());
-        let g = map_samples(&elements(s), out_len, in_len, |s, g| {
-            self.window.for_each_row(|row| row.pairs().for_each(|(o, i)| g[i] += s[o] * self.weights[o]));
-        });
-        vec![from_elements(&batch_shape(samples(s), &self.input_shape[0]), g)]
+        let mut weighted = elements(s).into_owned();
+        self.weigh(&mut weighted);
+        vec![from_elements(&batch_shape(samples(s), &self.input_shape[0]), self.sum.adjoint(&weighted))]
     }
 
     fn bias(&self) -> Option<&Tensor<T>> {

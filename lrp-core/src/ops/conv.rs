@@ -74,7 +74,7 @@ impl<T: Scalar> Conv<T> {
         let weights = Arc::new(into_elements(weights));
         Ok(Self {
             bias: checked_bias(bias, outputs, space.len())?,
-            kernel: ConvKernel { weights, inputs, outputs, groups, window },
+            kernel: ConvKernel::new(weights, inputs, outputs, groups, window),
             input_shape: one(input),
             output_shape,
         })

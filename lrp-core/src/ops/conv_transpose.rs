@@ -64,7 +64,7 @@ impl<T: Scalar> ConvTranspose<T> {
         let weights = Arc::new(into_elements(weights));
         Ok(Self {
             bias: checked_bias(bias, outputs, space.len())?,
-            kernel: ConvKernel { weights, inputs: outputs, outputs: channels, groups, window },
+            kernel: ConvKernel::new(weights, outputs, channels, groups, window),
             input_shape: one(input),
             output_shape,
         })

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::matmul::{Mat, matmul};
+use crate::kernels::dense::DenseKernel;
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples, volume};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples};
 
 /// A fully connected layer over the last axis: `[N, …, K] → [N, …, O]`.
 #[derive(Debug, Clone)]
@@ -67,6 +67,10 @@ impl<T: Scalar> Dense<T> {
         }
     }
 
+    fn kernel(&self) -> DenseKernel<'_, T> {
+        DenseKernel::new(&self.weights, self.inputs)
+    }
+
     /// Rows of `s` in which few outputs carry something are given to `sparse(row, s, target)`; the others are
     /// collected for one matrix product. The decision looks at one row alone, so a batch cannot change a bit.
     fn by_sparsity(
@@ -89,6 +93,11 @@ impl<T: Scalar> Dense<T> {
             dense(&full, out);
         }
     }
+}
+
+/// Indices of the elements that are not zero.
+fn carrying<T: Scalar>(values: &[T]) -> Vec<usize> {
+    values.iter().enumerate().filter(|(_, v)| !v.is_zero()).map(|(i, _)| i).collect()
 }
 
 /// Copies the rows with these indices into one block.
@@ -130,12 +139,7 @@ impl<T: Scalar> Operator<T> for Dense<T> {
 impl<T: Scalar> Affine<T> for Dense<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let n = batch_of(xs);
-        let rows = n * volume(&self.output_shape) / self.outputs;
-        let mut y = vec![T::zero(); rows * self.outputs];
-        if let Some(x) = xs.first() {
-            let w = Mat::new(&self.weights, self.outputs, self.inputs).t();
-            matmul(Mat::new(&elements(x), rows, self.inputs), w, &mut y);
-        }
+        let y = xs.first().map_or_else(Vec::new, |x| self.kernel().forward(&elements(x)));
         from_elements(&batch_shape(n, &self.output_shape), y)
     }
 
@@ -148,20 +152,8 @@ impl<T: Scalar> Affine<T> for Dense<T> {
             self.outputs,
             &mut y,
             self.outputs,
-            |row, wanted, y| {
-                let x = &x[row * self.inputs..(row + 1) * self.inputs];
-                for (k, y) in y.iter_mut().enumerate().filter(|(k, _)| !wanted[*k].is_zero()) {
-                    let w = &self.weights[k * self.inputs..(k + 1) * self.inputs];
-                    *y = w.iter().zip(x).fold(T::zero(), |sum, (&w, &x)| sum + w * x);
-                }
-            },
-            |rows, y| {
-                let mut block = vec![T::zero(); rows.len() * self.outputs];
-                let x = pick(rows, &x, self.inputs);
-                let w = Mat::new(&self.weights, self.outputs, self.inputs).t();
-                matmul(Mat::new(&x, rows.len(), self.inputs), w, &mut block);
-                put(rows, &block, y, self.outputs);
-            },
+            |row, wanted, y| self.kernel().forward_some(&x[row * self.inputs..], &carrying(wanted), y),
+            |rows, y| put(rows, &self.kernel().forward(&pick(rows, &x, self.inputs)), y, self.outputs),
         );
         from_elements(&batch_shape(n, &self.output_shape), y)
     }
@@ -175,20 +167,8 @@ impl<T: Scalar> Affine<T> for Dense<T> {
             self.outputs,
             &mut g,
             self.inputs,
-            |_, s, g| {
-                for (w, &s) in self.weights.chunks(self.inputs).zip(s).filter(|(_, s)| !s.is_zero()) {
-                    for (g, &w) in g.iter_mut().zip(w) {
-                        *g += w * s;
-                    }
-                }
-            },
-            |rows, g| {
-                let mut block = vec![T::zero(); rows.len() * self.inputs];
-                let s = pick(rows, &s, self.outputs);
-                let w = Mat::new(&self.weights, self.outputs, self.inputs);
-                matmul(Mat::new(&s, rows.len(), self.outputs), w, &mut block);
-                put(rows, &block, g, self.inputs);
-            },
+            |_, s, g| self.kernel().adjoint_of_some(s, &carrying(s), g),
+            |rows, g| put(rows, &self.kernel().adjoint(&pick(rows, &s, self.outputs)), g, self.inputs),
         );
         vec![from_elements(&batch_shape(n, &self.input_shape[0]), g)]
     }

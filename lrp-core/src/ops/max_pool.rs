@@ -2,8 +2,8 @@
 
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::map_samples;
 use crate::kernels::window::{Window, WindowSpec};
+use crate::kernels::{Isa, pool};
 use crate::operator::{Io, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
@@ -34,21 +34,6 @@ impl MaxPool {
         output_shape.extend(window.output());
         Ok(Self { window, input_shape: one(input), output_shape })
     }
-
-    /// Index of the winner of every window of one channel: the first of equals in row-major order.
-    fn winners<T: Scalar>(&self, x: &[T]) -> Vec<usize> {
-        let mut winners = vec![usize::MAX; self.window.output_len()];
-        // Rows come tap by tap, and taps in row-major order: a later tap must be strictly larger to win.
-        self.window.for_each_row(|row| {
-            for (o, i) in row.pairs() {
-                let winner = &mut winners[o];
-                if *winner == usize::MAX || x[i] > x[*winner] {
-                    *winner = i;
-                }
-            }
-        });
-        winners
-    }
 }
 
 impl<T: Scalar> Operator<T> for MaxPool {
@@ -65,27 +50,14 @@ impl<T: Scalar> Operator<T> for MaxPool {
     }
 
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        let (in_len, out_len) = (self.window.input_len(), self.window.output_len());
-        let y = xs.first().map_or_else(Vec::new, |x| {
-            map_samples(&elements(x), in_len, out_len, |x, y| {
-                y.iter_mut().zip(self.winners(x)).for_each(|(y, winner)| *y = x[winner]);
-            })
-        });
+        let y = xs.first().map_or_else(Vec::new, |x| pool::max(&self.window, &elements(x), Isa::best()));
         from_elements(&batch_shape(batch_of(xs), &self.output_shape), y)
     }
 
     fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        let mut routed = Tensor::zeros(batch_shape(samples(g), &self.input_shape[0]));
-        if let (Some(x), Some(routed)) = (io.inputs.first(), routed.as_slice_mut()) {
-            let (in_len, out_len) = (self.window.input_len(), self.window.output_len());
-            let (x, g) = (elements(x), elements(g));
-            for ((x, g), routed) in x.chunks(in_len).zip(g.chunks(out_len)).zip(routed.chunks_mut(in_len)) {
-                for (winner, &g) in self.winners(x).into_iter().zip(g) {
-                    routed[winner] += g;
-                }
-            }
-        }
-        vec![routed]
+        let shape = batch_shape(samples(g), &self.input_shape[0]);
+        let route = |x: &&Tensor<T>| from_elements(&shape, pool::route(&self.window, &elements(x), &elements(g)));
+        vec![io.inputs.first().map_or_else(|| Tensor::zeros(shape.clone()), route)]
     }
 
     fn vjp_needs_inputs(&self) -> bool {

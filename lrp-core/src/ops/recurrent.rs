@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
+use crate::kernels::dense::DenseKernel;
 use crate::kernels::map_samples;
-use crate::kernels::matmul::{Mat, matmul};
 use crate::operator::{Fixed, Io, Kind, Operator};
 use crate::rule::{Needs, Propagated};
 use crate::scalar::Scalar;
@@ -215,8 +215,7 @@ impl<T: Scalar> Recurrent<T> {
     /// All steps of a direction for one sample.
     fn run(&self, weights: &Weights<T>, x: &[T]) -> Vec<Step<T>> {
         let rows = weights.input_bias.len();
-        let mut projected = vec![T::zero(); self.steps * rows];
-        matmul(Mat::new(x, self.steps, self.inputs), Mat::new(&weights.input, rows, self.inputs).t(), &mut projected);
+        let projected = DenseKernel::new(&weights.input, self.inputs).forward(x);
         let mut steps: Vec<Step<T>> = Vec::with_capacity(self.steps);
         for step in 0..self.steps {
             let time = self.time(weights, step);

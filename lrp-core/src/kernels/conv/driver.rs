@@ -1,0 +1,331 @@
+//! The loops around the micro-kernels, and how they are divided among threads.
+//!
+//! A *job* is a strip of outputs (a few rows of one sample and group) and some blocks of its output channels. It copies the
+//! rows that the strip reads into a buffer of its thread (unless the pass can read the source in place), then goes through the blocks;
+//! for each, the weights of the block stay in the cache while the tiles of the strip pass by. Every output is summed by one job in
+//! one order, however the work is divided: so results depend neither on the number of threads nor on the batch.
+
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::strip::{Fill, Layout, SLACK};
+use super::weights::{Packed, PackedPass, Shape};
+use super::{run, tile};
+use crate::kernels::aligned::Aligned;
+use crate::kernels::{Shared, chunks, parts};
+use num_traits::Zero;
+
+use crate::kernels::simd::Simd;
+
+/// Bytes that a strip may take: with the weights of a block it should fit into the second-level cache.
+pub(super) const STRIP: usize = 384 << 10;
+/// Bytes of a strip that is read only once (depthwise convolutions): the first-level cache.
+const SMALL_STRIP: usize = 20 << 10;
+/// Outputs of a channel that are collected before they are written to their place, and the distance between channels then.
+const STAGE: usize = 224;
+const STAGE_PITCH: usize = STAGE + 16;
+/// Multiply-adds below which a job is not worth handing to another thread.
+const GRAIN: usize = 1 << 18;
+/// Jobs per thread that even out what jobs differ in.
+const JOBS_PER_THREAD: usize = 4;
+
+/// Sizes of the two sides of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sides {
+    /// Positions of a source channel.
+    pub source_len: usize,
+    /// Depth, height and width of the target.
+    pub target: [usize; 3],
+}
+
+/// How the work of one pass is divided.
+#[derive(Debug)]
+struct Division<'a, S: Simd> {
+    pass: &'a PackedPass<S::T>,
+    layout: Layout,
+    /// Number of strips down and across.
+    strips: (usize, usize),
+    /// Number of parts that the blocks of output channels are divided into, and blocks in a part.
+    parts: usize,
+    blocks: usize,
+    /// Number of jobs in all passes before this one, and in this one.
+    before: usize,
+    jobs: usize,
+}
+
+/// What the jobs of all passes share.
+struct Work<'a, S: Simd> {
+    packed: &'a Packed<S::T>,
+    sides: Sides,
+    source: &'a [S::T],
+    target: Shared<S::T>,
+}
+
+/// The buffers of a thread.
+struct Scratch<T> {
+    strip: Aligned<T>,
+    stage: Aligned<T>,
+}
+
+/// Convolves a batch `[samples, groups·sources, source_len]`.
+pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S::T]) -> Vec<S::T> {
+    let target_len: usize = sides.target.iter().product();
+    let samples = source.len() / (packed.groups * packed.sources * sides.source_len).max(1);
+    let channels = samples * packed.groups * packed.targets;
+    let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
+    let mut target = if covered == target_len {
+        Vec::with_capacity(channels * target_len)
+    } else {
+        // Some outputs read nothing but padding.
+        vec![S::T::zero(); channels * target_len]
+    };
+
+    let mut divisions: Vec<Division<'_, S>> = Vec::new();
+    for pass in &packed.passes {
+        let before = divisions.last().map_or(0, |d| d.before + d.jobs);
+        divisions.push(Division::new(packed, pass, samples, before));
+    }
+    let jobs = divisions.last().map_or(0, |d| d.before + d.jobs);
+    let taps: usize = divisions.iter().map(|d| d.layout.taps.len() * d.pass.pass.outputs()).sum();
+    let work_load = samples * packed.groups * packed.targets * packed.sources * taps;
+    let strip =
+        divisions.iter().map(|d| if d.pass.pass.in_place { 0 } else { packed.sources * d.layout.channel }).max();
+    let runs = divisions.iter().map(|d| d.layout.rows * d.layout.pitch + run::longest::<S>()).max();
+    let scratch = || Scratch {
+        strip: Aligned::zeros(strip.unwrap_or(0) + run::longest::<S>()),
+        stage: Aligned::zeros(match packed.shape {
+            Shape::Tiles => packed.block * STAGE_PITCH,
+            Shape::Runs => runs.unwrap_or(0) * run::BLOCK,
+        }),
+    };
+
+    let work = Work::<S> { packed, sides, source, target: Shared::new(target.as_mut_ptr(), channels * target_len) };
+    let run = |scratch: &mut Scratch<S::T>, job: usize| {
+        if let Some(division) = divisions.iter().rev().find(|d| d.before <= job) {
+            division.run(&work, job - division.before, scratch);
+        }
+    };
+    let grain = (GRAIN * jobs).div_ceil(work_load.max(1)).max(1);
+    if grain >= jobs {
+        let mut scratch = scratch();
+        (0..jobs).for_each(|job| run(&mut scratch, job));
+    } else {
+        (0..jobs).into_par_iter().with_min_len(grain).for_each_init(scratch, run);
+    }
+    // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or zeros stood there
+    // before.
+    unsafe { target.set_len(channels * target_len) };
+    target
+}
+
+impl<'a, S: Simd> Division<'a, S> {
+    /// Divides a pass so that strips fit into the cache, and then as far as threads need it.
+    fn new(packed: &Packed<S::T>, pass: &'a PackedPass<S::T>, samples: usize, before: usize) -> Self {
+        let [depths, rows, columns] = pass.pass.axes.each_ref().map(|axis| axis.len);
+        let (row_overlap, column_overlap) = pass.pass.overlaps();
+        let whole = Layout::new(&pass.pass, 1, columns);
+        let row = packed.sources * whole.channel / (1 + row_overlap) * size_of::<S::T>();
+        let budget = match packed.shape {
+            Shape::Runs if packed.sources <= 2 => SMALL_STRIP,
+            _ => STRIP,
+        };
+
+        // As many rows as fit, or if not even one does, a part of a row.
+        let fitting = (budget / row.max(1)).saturating_sub(row_overlap);
+        let mut down = rows.div_ceil(fitting.clamp(1, rows));
+        let mut across = if fitting > 0 { 1 } else { (row * (1 + row_overlap)).div_ceil(budget) };
+
+        // More strips for more threads, as long as little is copied twice; then parts of the output channels.
+        let threads = rayon::current_num_threads();
+        let wanted =
+            if threads == 1 { 1 } else { (threads * JOBS_PER_THREAD).div_ceil(samples * packed.groups * depths) };
+        let wide = |overlap: usize| (3 * overlap).max(1);
+        down = down.max((wanted / across).min(rows / wide(row_overlap)));
+        if rows == 1 {
+            across = across.max(wanted.min(columns / wide(column_overlap).max(4 * tile::pixels::<S>())));
+        }
+        let strip_rows = rows.div_ceil(down.clamp(1, rows));
+        let strip_columns =
+            columns.div_ceil(across.clamp(1, columns)).next_multiple_of(tile::pixels::<S>()).min(columns);
+        let strips = (rows.div_ceil(strip_rows), columns.div_ceil(strip_columns));
+
+        let all_blocks = packed.targets.div_ceil(packed.block);
+        let blocks = all_blocks.div_ceil(wanted.div_ceil(strips.0 * strips.1).clamp(1, all_blocks));
+        let parts = all_blocks.div_ceil(blocks);
+        let layout = if pass.pass.in_place {
+            Layout::in_place(&pass.pass, strip_columns)
+        } else {
+            Layout::new(&pass.pass, strip_rows, strip_columns)
+        };
+        let jobs = samples * packed.groups * depths * strips.0 * strips.1 * parts;
+        Self { pass, layout, strips, parts, blocks, before, jobs }
+    }
+
+    /// Does one job: parts of the channels innermost, then strips, depths, groups, samples.
+    fn run(&self, work: &Work<'_, S>, job: usize, scratch: &mut Scratch<S::T>) {
+        let Work { packed, sides, source, .. } = work;
+        let axes = &self.pass.pass.axes;
+        let (job, part) = (job / self.parts, job % self.parts);
+        let (job, across) = (job / self.strips.1, job % self.strips.1);
+        let (job, down) = (job / self.strips.0, job % self.strips.0);
+        let (sample_and_group, depth) = (job / axes[0].len, job % axes[0].len);
+        let group = sample_and_group % packed.groups;
+
+        let span = |index: usize, step: usize, len: usize| index * step..((index + 1) * step).min(len);
+        let rows = span(down, self.layout.rows, axes[1].len);
+        let columns = span(across, self.layout.columns, axes[2].len);
+        let blocks = span(part, self.blocks, packed.targets.div_ceil(packed.block));
+        let source_size = packed.sources * sides.source_len;
+        let source = &source[sample_and_group * source_size..][..source_size];
+
+        let strip: &[S::T] = if self.pass.pass.in_place {
+            &source[columns.start..]
+        } else {
+            let fill = Fill::<S> {
+                pass: &self.pass.pass,
+                layout: &self.layout,
+                source,
+                strip: &mut scratch.strip[..packed.sources * self.layout.channel + SLACK * S::LANES],
+                depth,
+                row: rows.start,
+                column: columns.start,
+            };
+            // SAFETY: the instruction set is available, or `S` would not have been chosen.
+            unsafe { S::run(fill) };
+            &scratch.strip
+        };
+
+        for block in blocks {
+            let channels = packed.channels(block);
+            let weights = &self.pass.weights[group * self.pass.group + block * self.pass.block..];
+            let place = Place {
+                weights,
+                channels: channels.len(),
+                first: (sample_and_group * packed.targets + channels.start) * sides.target.iter().product::<usize>(),
+                depth,
+                rows: rows.clone(),
+                columns: columns.clone(),
+            };
+            match packed.shape {
+                Shape::Tiles => self.tiles(work, strip, &mut scratch.stage, &place),
+                Shape::Runs => self.runs(work, strip, &mut scratch.stage, &place),
+            }
+        }
+    }
+
+    /// Goes through the tiles of a strip, some rows (or a part of one) at a time.
+    fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
+        let columns = place.columns.len();
+        let (rows_at_once, most) = ((STAGE / columns).max(1), STAGE / tile::pixels::<S>() * tile::pixels::<S>());
+        for rows in chunks(place.rows.len(), rows_at_once) {
+            for columns in chunks(columns, most) {
+                for (line, y) in rows.clone().enumerate() {
+                    let source = &strip[y * self.layout.pitch..];
+                    for pixels in parts(columns.clone(), tile::pixels::<S>()) {
+                        let tile = tile::Tile::<S> {
+                            source: source[pixels.start..].as_ptr(),
+                            channels: work.packed.sources,
+                            channel: self.layout.channel,
+                            taps: &self.layout.taps,
+                            weights: place.weights.as_ptr(),
+                            target: stage[line * columns.len() + pixels.start - columns.start..].as_mut_ptr(),
+                            target_channel: STAGE_PITCH,
+                            target_channels: place.channels,
+                        };
+                        // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs
+                        // read (`Layout`); the weights of the block are packed as the tile reads them; and the stage has room for
+                        // the pixels of these rows in every channel.
+                        unsafe { tile.run(pixels.len()) };
+                    }
+                }
+                let staged =
+                    Staged { data: stage, channel: STAGE_PITCH, pitch: columns.len(), rows: rows.clone(), columns };
+                self.put(work, &staged, place);
+            }
+        }
+    }
+
+    /// Takes the strip as one run.
+    fn runs(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
+        let len = (place.rows.len() - 1) * self.layout.pitch + place.columns.len();
+        let vectors = len.div_ceil(S::LANES);
+        let channel = vectors * S::LANES;
+        for vectors in parts(0..vectors, run::vectors::<S>(place.channels)) {
+            let start = vectors.start * S::LANES;
+            let run = run::Run::<S> {
+                source: strip[start..].as_ptr(),
+                channels: work.packed.sources,
+                channel: self.layout.channel,
+                taps: &self.layout.taps,
+                weights: place.weights.as_ptr(),
+                target: stage[start..].as_mut_ptr(),
+                target_channel: channel,
+                target_channels: place.channels,
+            };
+            // SAFETY: as for tiles; what is read beyond the last row is the slack at the end of the strip, and the stage has
+            // room for whole vectors of every channel.
+            unsafe { run.run(vectors.len()) };
+        }
+        let (rows, columns) = (0..place.rows.len(), 0..place.columns.len());
+        self.put(work, &Staged { data: stage, channel, pitch: self.layout.pitch, rows, columns }, place);
+    }
+
+    /// Copies a stage to where it belongs.
+    fn put(&self, work: &Work<'_, S>, stage: &Staged<'_, S::T>, place: &Place<'_, S::T>) {
+        let [d, h, w] = &self.pass.pass.axes;
+        let [_, height, width] = work.sides.target;
+        let target_len: usize = work.sides.target.iter().product();
+        let (first_row, first_column) =
+            (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
+        let line = ((d.first + place.depth * d.stride) * height + h.first + first_row * h.stride) * width;
+        let first = place.first + line + w.first + first_column * w.stride;
+        // Rows that follow each other both here and there are copied as one.
+        let together = h.stride == 1 && w.stride == 1 && stage.pitch == stage.columns.len() && stage.pitch == width;
+        let (rows, len) = match together {
+            true => (1, stage.rows.len() * width),
+            false => (stage.rows.len(), stage.columns.len()),
+        };
+        for channel in 0..place.channels {
+            for row in 0..rows {
+                let from = &stage.data[channel * stage.channel + row * stage.pitch..][..len];
+                let to =
+                    work.target.at(first + channel * target_len + row * h.stride * width, (len - 1) * w.stride + 1);
+                // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample.
+                unsafe {
+                    if w.stride == 1 {
+                        std::ptr::copy_nonoverlapping(from.as_ptr(), to, len);
+                    } else {
+                        from.iter().enumerate().for_each(|(x, &v)| *to.add(x * w.stride) = v);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Outputs in a buffer in the cache. Rows of the target go far apart, often by a multiple of 4096 bytes, to places that push each
+/// other out of the cache; so they are collected until there is a good piece of each.
+struct Staged<'a, T> {
+    data: &'a [T],
+    /// Distances between channels and rows.
+    channel: usize,
+    pitch: usize,
+    /// Which rows and columns of the strip.
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+/// Where a block of output channels of a strip goes.
+struct Place<'a, T> {
+    weights: &'a [T],
+    /// Number of channels of the block.
+    channels: usize,
+    /// Index of the first of them in the target.
+    first: usize,
+    depth: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}

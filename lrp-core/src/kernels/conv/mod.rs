@@ -1,0 +1,160 @@
+//! Convolution, forward and adjoint, for any groups, strides, paddings and dilations in one to three dimensions.
+//!
+//! Direct convolution: nothing is gathered into a matrix. [`passes`] brings both directions into one form, [`weights`] packs
+//! weights once, [`strip`] copies a few rows with their padding, [`tile`] and [`run`] are the two micro-kernels, and [`driver`] has
+//! the loops and divides them among threads. A transposed convolution is the same pair with the roles swapped.
+
+mod driver;
+mod passes;
+mod run;
+mod strip;
+mod tile;
+mod weights;
+mod winograd;
+
+use std::sync::{Arc, OnceLock};
+
+use self::driver::Sides;
+use self::weights::{Direction, Packed};
+use super::simd::{Isa, with_isa};
+use super::window::Window;
+use crate::scalar::Scalar;
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// Every product is made and summed.
+    #[default]
+    Direct,
+    /// Winograd's F(4×4, 3×3): a quarter of the products, rounding errors a few times as large, packed weights four times. For 3×3
+    /// kernels with stride and dilation 1 and padding of at most 2.
+    Winograd,
+}
+
+/// A convolution, one way, with packed weights.
+#[derive(Debug)]
+enum Prepared<T> {
+    Direct(Packed<T>),
+    Winograd(Box<winograd::Packed<T>>),
+}
+
+/// Weights and geometry of a convolution.
+///
+/// Weights are packed for each direction when it is first needed and kept for as long as the kernel or a copy of it lives.
+#[derive(Debug, Clone)]
+pub struct ConvKernel<T> {
+    /// `[out, in / groups, taps]`, row-major.
+    pub weights: Arc<Vec<T>>,
+    /// Input channels.
+    pub inputs: usize,
+    /// Output channels.
+    pub outputs: usize,
+    /// Number of groups; divides both.
+    pub groups: usize,
+    /// Which input positions each output position sees.
+    pub window: Window,
+    isa: Isa,
+    algorithm: Algorithm,
+    forward: Arc<OnceLock<Prepared<T>>>,
+    adjoint: Arc<OnceLock<Prepared<T>>>,
+}
+
+impl<T: Scalar> ConvKernel<T> {
+    /// A convolution from `inputs` to `outputs` channels in `groups` with weights `[outputs, inputs / groups, taps]`.
+    pub fn new(weights: Arc<Vec<T>>, inputs: usize, outputs: usize, groups: usize, window: Window) -> Self {
+        let (forward, adjoint) = Default::default();
+        Self {
+            weights,
+            inputs,
+            outputs,
+            groups,
+            window,
+            isa: Isa::best(),
+            algorithm: Algorithm::Direct,
+            forward,
+            adjoint,
+        }
+    }
+
+    /// The same kernel on another instruction set, if the machine has it. For tests and measurements.
+    pub fn with_isa(&self, isa: Isa) -> Self {
+        let isa = if isa.is_available() { isa } else { self.isa };
+        Self { isa, ..self.with_weights(Arc::clone(&self.weights)) }
+    }
+
+    /// The same kernel computed in another way, where that is possible.
+    pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
+        let algorithm = if winograd::applies(&self.window) { algorithm } else { Algorithm::Direct };
+        Self { algorithm, ..self.with_weights(Arc::clone(&self.weights)) }
+    }
+
+    /// How it is computed, both ways and after [`map`](Self::map).
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// `W x` for a batch `x` of samples `[inputs, positions]`.
+    pub fn forward(&self, x: &[T]) -> Vec<T> {
+        self.convolve(x, Direction::Forward)
+    }
+
+    /// `Wᵀ s` for a batch `s` of samples `[outputs, positions]`.
+    pub fn adjoint(&self, s: &[T]) -> Vec<T> {
+        self.convolve(s, Direction::Adjoint)
+    }
+
+    fn convolve(&self, source: &[T], direction: Direction) -> Vec<T> {
+        let axes = &self.window.axes;
+        let (inputs, outputs) = (axes.map(|a| a.input), axes.map(|a| a.output));
+        let (packed, source_space, mut target) = match direction {
+            Direction::Forward => (&self.forward, inputs, outputs),
+            Direction::Adjoint => (&self.adjoint, outputs, inputs),
+        };
+        let source_len = source_space.iter().product();
+        with_isa!(self.isa, T, S => {
+            let prepared = packed.get_or_init(|| match self.algorithm {
+                Algorithm::Direct => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
+                Algorithm::Winograd => Prepared::Winograd(Box::new(winograd::Packed::new::<S<T>>(self, direction))),
+            });
+            match prepared {
+                Prepared::Direct(packed) => {
+                    if packed.passes.iter().any(|pass| pass.pass.in_place) {
+                        target = [1, 1, target.iter().product()];
+                    }
+                    driver::convolve::<S<T>>(packed, Sides { source_len, target }, source)
+                }
+                Prepared::Winograd(packed) => winograd::convolve::<S<T>>(packed, Sides { source_len, target }, source),
+            }
+        })
+    }
+
+    /// The taps between two channels of a group.
+    fn taps(&self, direction: Direction, group: usize, target: usize, source: usize) -> &[T] {
+        let (o, i) = match direction {
+            Direction::Forward => (target, source),
+            Direction::Adjoint => (source, target),
+        };
+        let (ins, outs, taps) = (self.inputs / self.groups, self.outputs / self.groups, self.window.taps());
+        &self.weights[((group * outs + o) * ins + i) * taps..][..taps]
+    }
+
+    /// The same geometry with other weights.
+    pub fn map(&self, f: &dyn Fn(T) -> T) -> Self {
+        self.with_weights(Arc::new(self.weights.iter().map(|&w| f(w)).collect()))
+    }
+
+    /// The same geometry with weights `f(output channel, input channel within its group, weight)`.
+    pub fn map_by_channel(&self, f: impl Fn(usize, usize, T) -> T) -> Self {
+        let (taps, ins) = (self.window.taps(), self.inputs / self.groups);
+        let weight = |(i, &w): (usize, &T)| f(i / (taps * ins), i / taps % ins, w);
+        self.with_weights(Arc::new(self.weights.iter().enumerate().map(weight).collect()))
+    }
+
+    fn with_weights(&self, weights: Arc<Vec<T>>) -> Self {
+        let (forward, adjoint) = Default::default();
+        Self { weights, window: self.window.clone(), forward, adjoint, ..*self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! The micro-kernel for many output channels: a register tile of pixels × channels.
+//!
+//! Vectors run along output channels, so weights are packed with the channels of a block next to each other; each pixel of
+//! the input is one number, multiplied with all of them at once. With 32 registers, 14 pixels × 2 vectors leave room for two vectors
+//! of weights and one pixel: 28 multiply-adds for 16 loads, which is enough to hide both latency and loads. A tile is summed over
+//! all source channels and taps, in that order, without leaving the registers; then it is transposed, so that every channel's pixels stand next to
+//! each other.
+
+#![allow(unsafe_code)]
+
+use std::mem::MaybeUninit;
+
+use num_traits::Zero;
+
+use crate::kernels::simd::{Simd, Task};
+
+/// Vectors of output channels in a block.
+pub(super) const BLOCK: usize = 2;
+
+/// Largest number of pixels in a tile of two vectors.
+pub(super) const fn pixels<S: Simd>() -> usize {
+    if S::REGISTERS >= 32 { 14 } else { 6 }
+}
+
+/// One tile: what it reads and where it goes.
+#[derive(Debug)]
+pub(super) struct Tile<'a, S: Simd> {
+    /// Place of the first pixel in the first source channel; the others follow it.
+    pub source: *const S::T,
+    /// Number of source channels and the distance between them.
+    pub channels: usize,
+    pub channel: usize,
+    /// Offsets from a pixel to what its taps read.
+    pub taps: &'a [usize],
+    /// `[channels, taps, B·LANES]`.
+    pub weights: *const S::T,
+    /// The first pixel in the first output channel; the others follow it.
+    pub target: *mut S::T,
+    /// Distance between channels of the output.
+    pub target_channel: usize,
+    /// Number of output channels that exist, at most `B·LANES`: the others are padding and are not written.
+    pub target_channels: usize,
+}
+
+impl<S: Simd> Tile<'_, S> {
+    /// Computes `pixels ≤ pixels::<S>()` pixels by as many vectors of channels as `target_channels` needs.
+    ///
+    /// # Safety
+    /// The machine has the instruction set; `source + c·channel + tap + p` is readable for every channel, tap and pixel, the weights
+    /// are as long as described, and every existing channel of every pixel of the target is writable and nobody else's.
+    pub unsafe fn run(self, pixels: usize) {
+        macro_rules! dispatch {
+            ($($p:literal)*) => {
+                if self.target_channels > S::LANES {
+                    match pixels {
+                        // SAFETY: the caller's.
+                        $($p => unsafe { S::run(Shaped::<S, $p, 2>(self)) },)*
+                        _ => debug_assert!(false, "a tile of {pixels} pixels"),
+                    }
+                } else {
+                    match pixels {
+                        // SAFETY: the caller's.
+                        $($p => unsafe { S::run(Shaped::<S, $p, 1>(self)) },)*
+                        _ => debug_assert!(false, "a tile of {pixels} pixels"),
+                    }
+                }
+            };
+        }
+        dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    }
+}
+
+/// A tile of `P` pixels and `B` vectors of channels.
+struct Shaped<'a, S: Simd, const P: usize, const B: usize>(Tile<'a, S>);
+
+/// A tile on its way from registers to memory: 16 pixels × 2 vectors of 64 bytes.
+#[repr(align(64))]
+struct Buffer([MaybeUninit<u8>; 16 * BLOCK * 64]);
+
+impl<S: Simd, const P: usize, const B: usize> Task for Shaped<'_, S, P, B> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        if P > pixels::<S>() {
+            return; // Never called; spares compiling tiles that do not fit into the registers.
+        }
+        let tile = self.0;
+        // SAFETY: all reads and writes are those that the caller of `Tile::run` vouches for; the buffer holds 16·BLOCK vectors.
+        unsafe {
+            let mut sums = [[S::splat(S::T::zero()); B]; P];
+            let (mut source, mut weights) = (tile.source, tile.weights);
+            for _ in 0..tile.channels {
+                for &tap in tile.taps {
+                    let pixel = source.add(tap);
+                    let mut w = [S::splat(S::T::zero()); B];
+                    for b in 0..B {
+                        w[b] = S::load(weights.add(b * S::LANES));
+                    }
+                    weights = weights.add(B * S::LANES);
+                    for p in 0..P {
+                        let x = S::splat(*pixel.add(p));
+                        for b in 0..B {
+                            sums[p][b] = S::mul_add(x, w[b], sums[p][b]);
+                        }
+                    }
+                }
+                source = source.add(tile.channel);
+            }
+
+            let mut buffer = Buffer([MaybeUninit::uninit(); _]);
+            let block = buffer.0.as_mut_ptr().cast::<S::T>();
+            for p in 0..P {
+                for b in 0..B {
+                    S::store(block.add((p * B + b) * S::LANES), sums[p][b]);
+                }
+            }
+            for b in 0..B {
+                let columns = tile.target_channels.saturating_sub(b * S::LANES).min(S::LANES);
+                let target = tile.target.add(b * S::LANES * tile.target_channel);
+                let mut p = 0;
+                while p < P {
+                    let from = block.add((p * B + b) * S::LANES);
+                    let rows = (P - p).min(S::LANES);
+                    S::transpose(from, B * S::LANES, rows, target.add(p), tile.target_channel, columns);
+                    p += S::LANES;
+                }
+            }
+        }
+    }
+}

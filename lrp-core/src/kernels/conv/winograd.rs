@@ -1,0 +1,442 @@
+//! Winograd's F(4×4, 3×3): four by four outputs of a 3×3 convolution for 36 multiplications instead of 144.
+//!
+//! Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", with the points 0, ±1, ±2, ∞:
+//! `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A` for a patch `d` of 6×6 inputs and a kernel `g`. Summed over channels, the products are 36 matrix
+//! products, and those are done by the [`tile`] kernel. Rounding errors are a few times those of the direct way, because the
+//! transformed numbers are larger than what is left of them in the end.
+//!
+//! Patches overlap and begin every fourth element, which makes reading them a convolution of stride 4 with 6×6 taps: strips
+//! and their layout are those of the direct way, and vectors run along patches.
+
+#![allow(unsafe_code)]
+
+use num_traits::Zero;
+use rayon::prelude::*;
+
+use super::driver::{STRIP, Sides};
+use super::passes::{AxisPass, AxisTap, Pass};
+use super::strip::{Fill, Layout, SLACK};
+use super::weights::{Direction, sizes};
+use super::{ConvKernel, tile};
+use crate::kernels::aligned::Aligned;
+use crate::kernels::simd::{Simd, Task};
+use crate::kernels::window::Window;
+use crate::kernels::{Shared, chunks, parts};
+use crate::scalar::Scalar;
+
+/// Outputs and inputs of a patch along an axis.
+const OUT: usize = 4;
+const IN: usize = 6;
+/// Products for a patch.
+const PRODUCTS: usize = IN * IN;
+
+/// A convolution, one way, with transformed weights.
+#[derive(Debug)]
+pub(super) struct Packed<T> {
+    /// Where patches are read and written: a pass over patches.
+    pass: Pass,
+    /// Rows and columns of outputs.
+    outputs: (usize, usize),
+    /// `[group, block of output channels, product, source channel, channel of the block]`.
+    weights: Aligned<T>,
+    sources: usize,
+    targets: usize,
+    groups: usize,
+    block: usize,
+}
+
+/// Whether a convolution over this window can be done this way.
+pub(super) fn applies(window: &Window) -> bool {
+    let [d, h, w] = &window.axes;
+    let three = |axis: &crate::kernels::window::Axis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
+    let through = d.kernel == 1 && d.stride == 1 && d.pad_begin == 0 && d.pad_end == 0;
+    through && three(h) && three(w) && h.pad_begin <= 2 && w.pad_begin <= 2
+}
+
+/// An axis of outputs as an axis of patches.
+fn patches(len: usize, source: usize, first: isize) -> AxisPass {
+    let step = OUT as isize;
+    let taps = (0..IN as isize).map(|i| {
+        let offset = first + i;
+        AxisTap { tap: i as usize, phase: offset.rem_euclid(step) as usize, shift: offset.div_euclid(step) }
+    });
+    AxisPass { len: len.div_ceil(OUT), first: 0, stride: OUT, source, step: OUT, taps: taps.collect() }
+}
+
+/// `G`: from three weights to six.
+const G: [[f64; 3]; IN] = [
+    [0.25, 0.0, 0.0],
+    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [0.0, 0.0, 1.0],
+];
+
+impl<T: Scalar> Packed<T> {
+    /// Transforms and packs the weights of a kernel to which this [applies].
+    pub fn new<S: Simd<T = T>>(kernel: &ConvKernel<T>, direction: Direction) -> Self {
+        let [d, h, w] = &kernel.window.axes;
+        let (sources, targets) = sizes(kernel, direction);
+        let axis = |axis: &crate::kernels::window::Axis| match direction {
+            Direction::Forward => (axis.output, axis.input, -(axis.pad_begin as isize)),
+            // The first output gets something through the last tap first.
+            Direction::Adjoint => (axis.input, axis.output, axis.pad_begin as isize - 2),
+        };
+        let ((rows, row_source, top), (columns, column_source, left)) = (axis(h), axis(w));
+        let depth = AxisPass {
+            len: d.input,
+            first: 0,
+            stride: 1,
+            source: d.input,
+            step: 1,
+            taps: vec![AxisTap { tap: 0, phase: 0, shift: 0 }],
+        };
+        let pass = Pass {
+            axes: [depth, patches(rows, row_source, top), patches(columns, column_source, left)],
+            in_place: false,
+        };
+        let block = tile::BLOCK * S::LANES;
+        let blocks = targets.div_ceil(block);
+        let mut weights = Aligned::zeros(kernel.groups * blocks * PRODUCTS * sources * block);
+        weights.par_chunks_mut(PRODUCTS * sources * block).enumerate().for_each(|(index, packed)| {
+            let (group, first) = (index / blocks, index % blocks * block);
+            for target in first..(first + block).min(targets) {
+                for source in 0..sources {
+                    let transformed = transform(kernel.taps(direction, group, target, source), direction);
+                    for (product, v) in transformed.into_iter().enumerate() {
+                        packed[(product * sources + source) * block + target - first] = T::of(v);
+                    }
+                }
+            }
+        });
+        Self { pass, outputs: (rows, columns), weights, sources, targets, groups: kernel.groups, block }
+    }
+}
+
+/// `G g Gᵀ`, in f64; the adjoint's kernel is turned round.
+fn transform<T: Scalar>(taps: &[T], direction: Direction) -> [f64; PRODUCTS] {
+    let tap = |row: usize, column: usize| match direction {
+        Direction::Forward => taps[3 * row + column].wide(),
+        Direction::Adjoint => taps[8 - 3 * row - column].wide(),
+    };
+    std::array::from_fn(|product| {
+        let (a, b) = (G[product / IN], G[product % IN]);
+        (0..9).map(|i| a[i / 3] * tap(i / 3, i % 3) * b[i % 3]).sum()
+    })
+}
+
+/// How the work is divided, and the sizes of a strip.
+struct Division {
+    layout: Layout,
+    strips: usize,
+    parts: usize,
+    blocks: usize,
+}
+
+/// The buffers of a thread.
+struct Scratch<T> {
+    strip: Aligned<T>,
+    /// One channel of transformed patches, gaps between rows of patches included: `[product, patch]`.
+    gapped: Aligned<T>,
+    /// `[product, source channel, patch]`.
+    patches: Aligned<T>,
+    /// `[product, channel of the block, patch]`.
+    products: Aligned<T>,
+    /// Outputs of a channel: `[row of a patch, column]` for every row of patches.
+    stage: Aligned<T>,
+}
+
+/// Convolves a batch `[samples, groups·sources, source_len]`.
+pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S::T]) -> Vec<S::T> {
+    let target_len: usize = sides.target.iter().product();
+    let [depths, rows, columns] = packed.pass.axes.each_ref().map(|axis| axis.len);
+    let source_size = packed.sources * sides.source_len;
+    let all = source.len() / source_size.max(1);
+
+    // As many rows of patches as their transforms fit into the second-level cache, but enough for a tile.
+    let patch = PRODUCTS * packed.sources * size_of::<S::T>();
+    let fitting = (2 * STRIP / patch).max(4 * tile::pixels::<S>());
+    let threads = rayon::current_num_threads();
+    let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(all * depths) };
+    let strip_rows = (fitting / columns).clamp(1, rows);
+    let mut strips = rows.div_ceil(strip_rows);
+    strips = strips.max(wanted.min(rows * columns / (2 * tile::pixels::<S>())).min(rows));
+    let strip_rows = rows.div_ceil(strips);
+    let strips = rows.div_ceil(strip_rows);
+    let all_blocks = packed.targets.div_ceil(packed.block);
+    let blocks = all_blocks.div_ceil(wanted.div_ceil(strips).clamp(1, all_blocks));
+    let parts = all_blocks.div_ceil(blocks);
+    let division = Division { layout: Layout::new(&packed.pass, strip_rows, columns), strips, parts, blocks };
+
+    let count = strip_rows * columns;
+    let gapped = (strip_rows * division.layout.pitch).next_multiple_of(S::LANES);
+    let scratch = || Scratch {
+        strip: Aligned::zeros(packed.sources * division.layout.channel + (SLACK + 1) * S::LANES),
+        gapped: Aligned::zeros(PRODUCTS * gapped + S::LANES),
+        patches: Aligned::zeros(PRODUCTS * (packed.sources * count + S::LANES)),
+        products: Aligned::zeros(PRODUCTS * packed.block * count.next_multiple_of(S::LANES)),
+        stage: Aligned::zeros(OUT * OUT * count.next_multiple_of(S::LANES)),
+    };
+
+    let mut target = Vec::with_capacity(all * packed.targets * target_len);
+    let shared = Shared::new(target.as_mut_ptr(), all * packed.targets * target_len);
+    let jobs = all * depths * strips * parts;
+    let run = |scratch: &mut Scratch<S::T>, job: usize| {
+        packed.run::<S>(&division, &sides, source, &shared, job, scratch);
+    };
+    if jobs == 1 || threads == 1 {
+        let mut scratch = scratch();
+        (0..jobs).for_each(|job| run(&mut scratch, job));
+    } else {
+        (0..jobs).into_par_iter().for_each_init(scratch, run);
+    }
+    // SAFETY: that many elements were allocated, and the jobs together have written all of them: every row and column of every
+    // channel belongs to one patch.
+    unsafe { target.set_len(all * packed.targets * target_len) };
+    target
+}
+
+impl<T: Scalar> Packed<T> {
+    fn run<S: Simd<T = T>>(
+        &self,
+        division: &Division,
+        sides: &Sides,
+        source: &[T],
+        target: &Shared<T>,
+        job: usize,
+        scratch: &mut Scratch<T>,
+    ) {
+        let Division { layout, strips, parts: channel_parts, blocks } = division;
+        let [depths, patch_rows, columns] = self.pass.axes.each_ref().map(|axis| axis.len);
+        let (job, part) = (job / channel_parts, job % channel_parts);
+        let (job, strip) = (job / strips, job % strips);
+        let (sample_and_group, depth) = (job / depths, job % depths);
+        let rows = strip * layout.rows..((strip + 1) * layout.rows).min(patch_rows);
+        let count = rows.len() * columns;
+        let source_size = self.sources * sides.source_len;
+
+        let fill = Fill::<S> {
+            pass: &self.pass,
+            layout,
+            source: &source[sample_and_group * source_size..][..source_size],
+            strip: &mut scratch.strip[..self.sources * layout.channel + SLACK * S::LANES],
+            depth,
+            row: rows.start,
+            column: 0,
+        };
+        // SAFETY: the instruction set is available, or `S` would not have been chosen.
+        unsafe { S::run(fill) };
+        let product = self.sources * count + S::LANES;
+        for channel in 0..self.sources {
+            let patches = Patches::<S> {
+                strip: &scratch.strip[channel * layout.channel..],
+                layout,
+                rows: rows.len(),
+                columns,
+                gapped: &mut scratch.gapped,
+                patches: &mut scratch.patches[channel * count..],
+                product,
+            };
+            // SAFETY: the same.
+            unsafe { S::run(patches) };
+        }
+
+        let group = sample_and_group % self.groups;
+        let all_blocks = self.targets.div_ceil(self.block);
+        let pitch = count.next_multiple_of(S::LANES);
+        let target_len: usize = sides.target.iter().product();
+        for block in part * blocks..((part + 1) * blocks).min(all_blocks) {
+            let channels = (self.targets - block * self.block).min(self.block);
+            let weights = &self.weights[(group * all_blocks + block) * PRODUCTS * self.sources * self.block..];
+            for index in 0..PRODUCTS {
+                for some in parts(0..count, tile::pixels::<S>()) {
+                    let tile = tile::Tile::<S> {
+                        source: scratch.patches[index * product + some.start..].as_ptr(),
+                        channels: self.sources,
+                        channel: count,
+                        taps: &[0],
+                        weights: weights[index * self.sources * self.block..].as_ptr(),
+                        target: scratch.products[index * self.block * pitch + some.start..].as_mut_ptr(),
+                        target_channel: pitch,
+                        // Whole blocks: the weights of channels that do not exist are zero.
+                        target_channels: self.block,
+                    };
+                    // SAFETY: the instruction set is available; there are `count` patches of every channel and product, and
+                    // room for the products of whole blocks.
+                    unsafe { tile.run(some.len()) };
+                }
+            }
+            for channel in 0..channels {
+                let outputs = Outputs::<S> {
+                    products: &scratch.products[channel * pitch..],
+                    product: self.block * pitch,
+                    count,
+                    stage: &mut scratch.stage,
+                };
+                // SAFETY: the instruction set is available.
+                unsafe { S::run(outputs) };
+                let first = (sample_and_group * self.targets + block * self.block + channel) * target_len
+                    + depth * self.outputs.0 * self.outputs.1;
+                for (line, row) in (rows.start * OUT..(rows.end * OUT).min(self.outputs.0)).enumerate() {
+                    let from =
+                        &scratch.stage[line % OUT * OUT * pitch + line / OUT * OUT * columns..][..self.outputs.1];
+                    let to = target.at(first + row * self.outputs.1, from.len());
+                    // SAFETY: this row exists, and this job alone has it.
+                    unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
+                }
+            }
+        }
+    }
+}
+
+/// `Bᵀ d B` of all patches of one channel of a strip.
+struct Patches<'a, S: Simd> {
+    strip: &'a [S::T],
+    layout: &'a Layout,
+    rows: usize,
+    columns: usize,
+    gapped: &'a mut [S::T],
+    /// Where the first product's patches of this channel go; those of the others follow at distances of `product`.
+    patches: &'a mut [S::T],
+    product: usize,
+}
+
+impl<S: Simd> Task for Patches<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { strip, layout, rows, columns, gapped, patches, product } = self;
+        let len = (rows - 1) * layout.pitch + columns;
+        let pitch = len.next_multiple_of(S::LANES);
+        debug_assert!(layout.taps.len() == PRODUCTS && gapped.len() >= PRODUCTS * pitch);
+        debug_assert!(patches.len() >= (PRODUCTS - 1) * product + rows * columns + S::LANES);
+        // SAFETY: a strip has a channel's worth of elements and a vector more from its channel's beginning on; the buffers are as
+        // long as the assertions say.
+        unsafe {
+            let zero = S::splat(S::T::zero());
+            for start in chunks(len, S::LANES) {
+                let source = strip.as_ptr().add(start.start);
+                let mut half = [[zero; IN]; IN];
+                for i in 0..IN {
+                    let mut line = [zero; IN];
+                    for j in 0..IN {
+                        line[j] = S::load(source.add(*layout.taps.get_unchecked(i * IN + j)));
+                    }
+                    half[i] = from_inputs::<S>(line);
+                }
+                for j in 0..IN {
+                    let mut column = [zero; IN];
+                    for i in 0..IN {
+                        column[i] = half[i][j];
+                    }
+                    let column = from_inputs::<S>(column);
+                    for i in 0..IN {
+                        S::store(gapped.as_mut_ptr().add((i * IN + j) * pitch + start.start), column[i]);
+                    }
+                }
+            }
+            // Close the gaps between rows. A vector that runs over the end of its row is overwritten by the next row or channel.
+            for index in 0..PRODUCTS {
+                for row in 0..rows {
+                    let from = gapped.as_ptr().add(index * pitch + row * layout.pitch);
+                    let to = patches.as_mut_ptr().add(index * product + row * columns);
+                    let mut i = 0;
+                    while i < columns {
+                        S::store(to.add(i), S::load(from.add(i)));
+                        i += S::LANES;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `Aᵀ m A` of all patches of one channel.
+struct Outputs<'a, S: Simd> {
+    /// The first product of the first patch; other products follow at distances of `product`.
+    products: &'a [S::T],
+    product: usize,
+    count: usize,
+    /// `[row of a patch, column of the row of patches]`.
+    stage: &'a mut [S::T],
+}
+
+impl<S: Simd> Task for Outputs<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { products, product, count, stage } = self;
+        let pitch = count.next_multiple_of(S::LANES);
+        debug_assert!(products.len() >= (PRODUCTS - 1) * product + pitch && stage.len() >= OUT * OUT * pitch);
+        // SAFETY: as the assertion says.
+        unsafe {
+            let zero = S::splat(S::T::zero());
+            for start in chunks(count, S::LANES) {
+                let source = products.as_ptr().add(start.start);
+                let mut half = [[zero; IN]; OUT];
+                for j in 0..IN {
+                    let mut column = [zero; IN];
+                    for i in 0..IN {
+                        column[i] = S::load(source.add((i * IN + j) * product));
+                    }
+                    let column = to_outputs::<S>(column);
+                    for i in 0..OUT {
+                        half[i][j] = column[i];
+                    }
+                }
+                for i in 0..OUT {
+                    let row = S::interleave(to_outputs::<S>(half[i]));
+                    for j in 0..OUT {
+                        S::store(stage.as_mut_ptr().add(OUT * (i * pitch + start.start) + j * S::LANES), row[j]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `Bᵀ d`.
+///
+/// # Safety
+/// The machine has the instruction set.
+#[inline(always)]
+unsafe fn from_inputs<S: Simd>(d: [S::V; IN]) -> [S::V; IN] {
+    // SAFETY: the caller's.
+    unsafe {
+        let (two, four, minus_four) = (S::splat(S::T::of(2.0)), S::splat(S::T::of(4.0)), S::splat(S::T::of(-4.0)));
+        let minus_five = S::splat(S::T::of(-5.0));
+        let (even, odd) = (S::mul_add(minus_four, d[2], d[4]), S::mul_add(minus_four, d[1], d[3]));
+        let (even_2, odd_2) = (S::sub(d[4], d[2]), S::mul(two, S::sub(d[3], d[1])));
+        [
+            S::mul_add(four, d[0], S::mul_add(minus_five, d[2], d[4])),
+            S::add(even, odd),
+            S::sub(even, odd),
+            S::add(even_2, odd_2),
+            S::sub(even_2, odd_2),
+            S::mul_add(four, d[1], S::mul_add(minus_five, d[3], d[5])),
+        ]
+    }
+}
+
+/// `Aᵀ m`.
+///
+/// # Safety
+/// The machine has the instruction set.
+#[inline(always)]
+unsafe fn to_outputs<S: Simd>(m: [S::V; IN]) -> [S::V; OUT] {
+    // SAFETY: the caller's.
+    unsafe {
+        let (two, four, eight) = (S::splat(S::T::of(2.0)), S::splat(S::T::of(4.0)), S::splat(S::T::of(8.0)));
+        let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
+        let (sum_2, difference_2) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+        [
+            S::add(S::add(m[0], sum), sum_2),
+            S::mul_add(two, difference_2, difference),
+            S::mul_add(four, sum_2, sum),
+            S::add(S::mul_add(eight, difference_2, difference), m[5]),
+        ]
+    }
+}

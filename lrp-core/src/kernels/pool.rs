@@ -1,0 +1,192 @@
+//! Max pooling of planes, and the way back to the winners.
+//!
+//! No table of winners is kept: the maxima are taken row by row in vectors, and for the way back each window that carries
+//! something is searched again.
+
+#![allow(unsafe_code)]
+
+use rayon::prelude::*;
+
+use super::simd::{Isa, Simd, Task, with_isa};
+use super::window::{Axis, Window};
+use crate::scalar::Scalar;
+
+/// Elements below which work is not worth handing to another thread.
+const GRAIN: usize = 1 << 14;
+
+/// The maximum of every window of every plane of `x`. Every window must see an element; the first of equals wins, and a number that
+/// is not one wins where it comes first.
+pub(crate) fn max<T: Scalar>(window: &Window, x: &[T], isa: Isa) -> Vec<T> {
+    let (in_len, out_len) = (window.input_len(), window.output_len());
+    let mut y = vec![T::zero(); x.len() / in_len * out_len];
+    with_isa!(isa, T, S => y
+        .par_chunks_mut(out_len)
+        .zip(x.par_chunks(in_len))
+        .with_min_len(GRAIN.div_ceil(in_len))
+        // SAFETY: the instruction set is available, or it would not have been chosen.
+        .for_each(|(y, x)| unsafe { S::<T>::run(Max::<S<T>> { window, x, y }) }));
+    y
+}
+
+/// Gives each element of `g` to the winner of its window. `x` is what [`max`] was taken of.
+pub(crate) fn route<T: Scalar>(window: &Window, x: &[T], g: &[T]) -> Vec<T> {
+    let (in_len, out_len) = (window.input_len(), window.output_len());
+    let mut routed = vec![T::zero(); x.len()];
+    let planes = routed.par_chunks_mut(in_len).zip(x.par_chunks(in_len)).zip(g.par_chunks(out_len));
+    planes.with_min_len(GRAIN.div_ceil(in_len)).for_each(|((routed, x), g)| {
+        let [d, h, w] = &window.axes;
+        for (o, &g) in g.iter().enumerate().filter(|(_, g)| !g.is_zero()) {
+            let (z, y, column) = (o / (h.output * w.output), o / w.output % h.output, o % w.output);
+            let mut winner: Option<usize> = None;
+            for z in seen(d, z) {
+                for y in seen(h, y) {
+                    for column in seen(w, column) {
+                        let i = (z * h.input + y) * w.input + column;
+                        if winner.is_none_or(|winner| x[i] > x[winner]) {
+                            winner = Some(i);
+                        }
+                    }
+                }
+            }
+            if let Some(winner) = winner {
+                routed[winner] += g;
+            }
+        }
+    });
+    routed
+}
+
+/// The inputs that window `o` sees along an axis.
+fn seen(axis: &Axis, o: usize) -> impl Iterator<Item = usize> {
+    let start = o * axis.stride;
+    let skipped = axis.pad_begin.saturating_sub(start).div_ceil(axis.dilation);
+    let end = (axis.input + axis.pad_begin).saturating_sub(start).div_ceil(axis.dilation).min(axis.kernel);
+    (skipped..end).map(move |k| start + k * axis.dilation - axis.pad_begin)
+}
+
+/// The maxima of one plane.
+struct Max<'a, S: Simd> {
+    window: &'a Window,
+    x: &'a [S::T],
+    y: &'a mut [S::T],
+}
+
+impl<S: Simd> Task for Max<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { window, x, y } = self;
+        let [d, h, w] = &window.axes;
+        for (line, y) in y.chunks_exact_mut(w.output).enumerate() {
+            let (z, row) = (line / h.output, line % h.output);
+            let mut first = true;
+            for z in seen(d, z) {
+                for row in seen(h, row) {
+                    let x = &x[(z * h.input + row) * w.input..][..w.input];
+                    // The outputs that nothing was written to yet. With each tap, those that see something begin further left.
+                    let mut unseen = w.output;
+                    for tap in 0..w.kernel {
+                        let valid = w.valid(tap);
+                        if valid.is_empty() {
+                            continue;
+                        }
+                        let new = valid.start..if first { unseen.clamp(valid.start, valid.end) } else { valid.start };
+                        unseen = valid.start;
+                        for o in new.clone() {
+                            y[o] = x[w.source(o, tap)];
+                        }
+                        if new.end < valid.end {
+                            let from = &x[w.source(new.end, tap)..];
+                            // SAFETY: the instruction set is the caller's.
+                            unsafe { larger::<S>(from, w.stride, &mut y[new.end..valid.end]) };
+                        }
+                    }
+                    first = false;
+                }
+            }
+        }
+    }
+}
+
+/// Replaces each element by an element of `from`, taken at steps of `step`, where that is larger.
+///
+/// # Safety
+/// The machine has the instruction set.
+#[inline(always)]
+unsafe fn larger<S: Simd>(from: &[S::T], step: usize, to: &mut [S::T]) {
+    let mut i = 0;
+    if step <= 2 {
+        while i + S::LANES <= to.len() && step * (i + S::LANES) <= from.len() {
+            // SAFETY: `step·LANES` elements of `from` and `LANES` of `to` are there.
+            unsafe {
+                let place = from.as_ptr().add(step * i);
+                let x = if step == 1 { S::load(place) } else { S::evens(S::load(place), S::load(place.add(S::LANES))) };
+                let to = to.as_mut_ptr().add(i);
+                S::store(to, S::max(x, S::load(to)));
+            }
+            i += S::LANES;
+        }
+    }
+    while i < to.len() {
+        if from[i * step] > to[i] {
+            to[i] = from[i * step];
+        }
+        i += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::tests::{noise, windows};
+    use proptest::prelude::*;
+
+    /// The winner of every window, straight from the definition.
+    fn winners(window: &Window, x: &[f64]) -> Vec<usize> {
+        let mut winners = vec![usize::MAX; window.output_len()];
+        window.for_each_row(|row| {
+            for (o, i) in row.pairs() {
+                if winners[o] == usize::MAX || x[i] > x[winners[o]] {
+                    winners[o] = i;
+                }
+            }
+        });
+        winners
+    }
+
+    proptest! {
+        #[test]
+        fn maxima_are_those_of_the_winners(
+            (spec, space) in windows(),
+            coarse: bool,
+        ) {
+            let Ok(window) = Window::new(&spec, &space) else { return Ok(()) };
+            let in_len = window.input_len();
+            let mut x = noise(2 * in_len, 5);
+            if coarse {
+                x.iter_mut().for_each(|v| *v = (*v * 4.0).round());
+            }
+            x[in_len / 2] = f64::NAN;
+            let winners: Vec<usize> =
+                x.chunks(in_len).enumerate().flat_map(|(n, x)| winners(&window, x).into_iter().map(move |w| (n, w)))
+                    .map(|(n, w)| if w == usize::MAX { w } else { n * in_len + w }).collect();
+            if winners.contains(&usize::MAX) {
+                return Ok(());
+            }
+            for isa in Isa::available() {
+                for (y, &winner) in max(&window, &x, isa).into_iter().zip(&winners) {
+                    prop_assert!(y == x[winner] || y.is_nan() && x[winner].is_nan(), "{:?}", isa);
+                }
+                let narrow: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+                for (y, &winner) in max(&window, &narrow, isa).into_iter().zip(&winners) {
+                    prop_assert!(y == narrow[winner] || y.is_nan() && narrow[winner].is_nan(), "{:?}", isa);
+                }
+            }
+            let g = noise(winners.len(), 6);
+            let mut expected = vec![0.0; x.len()];
+            winners.iter().zip(&g).for_each(|(&winner, &g)| expected[winner] += g);
+            prop_assert_eq!(route(&window, &x, &g), expected);
+        }
+    }
+}

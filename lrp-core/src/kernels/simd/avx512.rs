@@ -1,0 +1,236 @@
+//! Vectors of 512 bits.
+
+// Every function below is an intrinsic or two under another name: its demands are those of the trait.
+#![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
+
+use std::arch::x86_64::*;
+use std::marker::PhantomData;
+
+use super::{Simd, Task};
+
+/// Sixteen `f32` or eight `f64`.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx512<T>(PhantomData<T>);
+
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+#[inline(never)]
+unsafe fn compiled<K: Task>(task: K) -> K::Output {
+    task.run()
+}
+
+impl Simd for Avx512<f32> {
+    type T = f32;
+    type V = __m512;
+    const LANES: usize = 16;
+    const REGISTERS: usize = 32;
+
+    #[inline(always)]
+    unsafe fn run<K: Task>(task: K) -> K::Output {
+        compiled(task)
+    }
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> __m512 {
+        _mm512_set1_ps(v)
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        _mm512_loadu_ps(from)
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> __m512 {
+        _mm512_maskz_loadu_ps(first(n) as u16, from)
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: __m512) {
+        _mm512_storeu_ps(to, v)
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, n: usize, v: __m512) {
+        _mm512_mask_storeu_ps(to, first(n) as u16, v)
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        _mm512_add_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        _mm512_sub_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        _mm512_mul_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: __m512, b: __m512) -> __m512 {
+        _mm512_max_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+        _mm512_fmadd_ps(a, b, c)
+    }
+
+    #[inline(always)]
+    unsafe fn sum(v: __m512) -> f32 {
+        _mm512_reduce_add_ps(v)
+    }
+
+    #[inline(always)]
+    unsafe fn evens(a: __m512, b: __m512) -> __m512 {
+        let places = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        _mm512_permutex2var_ps(a, places, b)
+    }
+
+    #[inline(always)]
+    unsafe fn interleave(v: [__m512; 4]) -> [__m512; 4] {
+        let (low, high) = (_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
+        let (low_2, high_2) = (_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
+        let (low, high) = (_mm512_castps_pd(low), _mm512_castps_pd(high));
+        let (low_2, high_2) = (_mm512_castps_pd(low_2), _mm512_castps_pd(high_2));
+        // Fours that belong together, but those of a quarter of a register in four registers.
+        let q0 = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low_2));
+        let q1 = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low_2));
+        let q2 = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high_2));
+        let q3 = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high_2));
+        let (a, b) = (_mm512_shuffle_f32x4::<0x44>(q0, q1), _mm512_shuffle_f32x4::<0x44>(q2, q3));
+        let (c, d) = (_mm512_shuffle_f32x4::<0xee>(q0, q1), _mm512_shuffle_f32x4::<0xee>(q2, q3));
+        [
+            _mm512_shuffle_f32x4::<0x88>(a, b),
+            _mm512_shuffle_f32x4::<0xdd>(a, b),
+            _mm512_shuffle_f32x4::<0x88>(c, d),
+            _mm512_shuffle_f32x4::<0xdd>(c, d),
+        ]
+    }
+
+    /// Pairs of rows, pairs of pairs, then quarters of registers: 64 shuffles for 256 elements.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, rows: usize, to: *mut f32, to_step: usize, columns: usize) {
+        let mut r = [_mm512_setzero_ps(); 16];
+        for i in 0..16 {
+            if i < rows {
+                r[i] = _mm512_loadu_ps(from.add(i * from_step));
+            }
+        }
+        let mut t = r;
+        for i in 0..8 {
+            t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+            t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+        }
+        for i in 0..4 {
+            // No closure: it would be a function of its own, compiled without the instruction set.
+            let mut q = [_mm512_setzero_pd(); 4];
+            for j in 0..4 {
+                q[j] = _mm512_castps_pd(t[4 * i + j]);
+            }
+            r[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(q[0], q[2]));
+            r[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(q[0], q[2]));
+            r[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(q[1], q[3]));
+            r[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(q[1], q[3]));
+        }
+        for i in 0..4 {
+            t[i] = _mm512_shuffle_f32x4::<0x88>(r[i], r[4 + i]);
+            t[4 + i] = _mm512_shuffle_f32x4::<0xdd>(r[i], r[4 + i]);
+            t[8 + i] = _mm512_shuffle_f32x4::<0x88>(r[8 + i], r[12 + i]);
+            t[12 + i] = _mm512_shuffle_f32x4::<0xdd>(r[8 + i], r[12 + i]);
+        }
+        for i in 0..4 {
+            r[i] = _mm512_shuffle_f32x4::<0x88>(t[i], t[8 + i]);
+            r[8 + i] = _mm512_shuffle_f32x4::<0xdd>(t[i], t[8 + i]);
+            r[4 + i] = _mm512_shuffle_f32x4::<0x88>(t[4 + i], t[12 + i]);
+            r[12 + i] = _mm512_shuffle_f32x4::<0xdd>(t[4 + i], t[12 + i]);
+        }
+        let mask = first(rows) as u16;
+        for i in 0..16 {
+            if i < columns {
+                _mm512_mask_storeu_ps(to.add(i * to_step), mask, r[i]);
+            }
+        }
+    }
+}
+
+impl Simd for Avx512<f64> {
+    type T = f64;
+    type V = __m512d;
+    const LANES: usize = 8;
+    const REGISTERS: usize = 32;
+
+    #[inline(always)]
+    unsafe fn run<K: Task>(task: K) -> K::Output {
+        compiled(task)
+    }
+
+    #[inline(always)]
+    unsafe fn splat(v: f64) -> __m512d {
+        _mm512_set1_pd(v)
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f64) -> __m512d {
+        _mm512_loadu_pd(from)
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const f64, n: usize) -> __m512d {
+        _mm512_maskz_loadu_pd(first(n) as u8, from)
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f64, v: __m512d) {
+        _mm512_storeu_pd(to, v)
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f64, n: usize, v: __m512d) {
+        _mm512_mask_storeu_pd(to, first(n) as u8, v)
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_add_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_sub_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_mul_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_max_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
+        _mm512_fmadd_pd(a, b, c)
+    }
+
+    #[inline(always)]
+    unsafe fn sum(v: __m512d) -> f64 {
+        _mm512_reduce_add_pd(v)
+    }
+
+    #[inline(always)]
+    unsafe fn evens(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b)
+    }
+}
+
+/// A mask of the first `n ≤ 16` lanes.
+#[inline(always)]
+fn first(n: usize) -> u32 {
+    (1u32 << n) - 1
+}
