@@ -21,7 +21,7 @@ use num_traits::Zero;
 use crate::kernels::simd::Simd;
 
 /// Bytes that a strip may take: with the weights of a block it should fit into the second-level cache.
-pub(super) const STRIP: usize = 384 << 10;
+pub(super) const STRIP: usize = 576 << 10;
 /// Bytes of a strip that is read only once (depthwise convolutions): the first-level cache.
 const SMALL_STRIP: usize = 20 << 10;
 /// Outputs of a channel that are collected before they are written to their place, and the distance between channels then.
@@ -130,6 +130,7 @@ impl<'a, S: Simd> Division<'a, S> {
         let row = packed.sources * whole.channel / (1 + row_overlap) * size_of::<S::T>();
         let budget = match packed.shape {
             Shape::Runs if packed.sources <= 2 => SMALL_STRIP,
+            Shape::Runs => 2 * STRIP,
             _ => STRIP,
         };
 

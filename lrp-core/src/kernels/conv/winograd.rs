@@ -13,7 +13,7 @@
 use num_traits::Zero;
 use rayon::prelude::*;
 
-use super::driver::{STRIP, Sides};
+use super::driver::Sides;
 use super::passes::{AxisPass, AxisTap, Pass};
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Direction, sizes};
@@ -156,7 +156,7 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
 
     // As many rows of patches as their transforms fit into the second-level cache, but enough for a tile.
     let patch = PRODUCTS * packed.sources * size_of::<S::T>();
-    let fitting = (2 * STRIP / patch).max(4 * tile::pixels::<S>());
+    let fitting = ((768 << 10) / patch).max(4 * tile::pixels::<S>());
     let threads = rayon::current_num_threads();
     let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(all * depths) };
     let strip_rows = (fitting / columns).clamp(1, rows);
