@@ -9,6 +9,7 @@ pub(crate) mod axes;
 pub mod conv;
 pub mod dense;
 pub(crate) mod pool;
+mod scratch;
 mod shared;
 pub mod simd;
 pub mod window;
@@ -16,6 +17,7 @@ pub mod window;
 use std::ops::Range;
 
 use rayon::prelude::*;
+pub(crate) use scratch::Scratch;
 pub(crate) use shared::Shared;
 pub use simd::Isa;
 
