@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{run, tile};
-use crate::kernels::{Scratch, Shared, chunks, parts};
+use crate::kernels::{Scratch, Shared, chunks, parts, with_room};
 use num_traits::Zero;
 
 use crate::kernels::simd::Simd;
@@ -70,7 +70,7 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
     let channels = samples * packed.groups * packed.targets;
     let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
     let mut target = if covered == target_len {
-        Vec::with_capacity(channels * target_len)
+        with_room(channels * target_len)
     } else {
         // Some outputs read nothing but padding.
         vec![S::T::zero(); channels * target_len]

@@ -21,7 +21,7 @@ use super::{ConvKernel, tile};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{Simd, Task};
 use crate::kernels::window::Window;
-use crate::kernels::{Scratch, Shared, chunks, parts};
+use crate::kernels::{Scratch, Shared, chunks, parts, with_room};
 use crate::scalar::Scalar;
 
 /// Outputs and inputs of a patch along an axis.
@@ -179,7 +179,7 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
         OUT * OUT * count.next_multiple_of(S::LANES),
     ];
 
-    let mut target = Vec::with_capacity(all * packed.targets * target_len);
+    let mut target = with_room(all * packed.targets * target_len);
     let shared = Shared::new(target.as_mut_ptr(), all * packed.targets * target_len);
     let jobs = all * depths * strips * parts;
     let run = |job: usize| {
