@@ -5,6 +5,7 @@
 //! cargo bench -p lrp-core -- vgg16 --threads 1 --batch 8     # those whose name contains a word
 //! cargo bench -p lrp-core -- --isa avx2 --f64
 //! cargo bench -p lrp-core -- 3×3 vgg16 --winograd
+//! cargo bench -p lrp-core -- 3×3 vgg16 --errors              # rounding errors instead of times
 //! ```
 //!
 //! The ceiling is a loop of multiply-adds without memory on as many threads, timed before and after every measurement in the same run: on
@@ -80,6 +81,7 @@ struct Options {
     isa: Isa,
     double: bool,
     cpu: bool,
+    errors: bool,
     algorithm: Algorithm,
 }
 
@@ -91,6 +93,7 @@ fn options() -> Options {
         isa: Isa::best(),
         double: false,
         cpu: false,
+        errors: false,
         algorithm: Algorithm::Direct,
     };
     let mut arguments = std::env::args().skip(1);
@@ -103,6 +106,7 @@ fn options() -> Options {
             "--bench" | "--test" => {}
             "--threads" => options.threads = numbers(),
             "--batch" => options.batch = numbers(),
+            "--errors" => options.errors = true,
             "--winograd" => options.algorithm = Algorithm::Winograd,
             "--cpu" => options.cpu = true,
             "--f64" => options.double = true,
@@ -221,6 +225,38 @@ fn run<T: Scalar>(options: &Options) {
     }
 }
 
+/// Prints how far f32 is from f64, relative to the root mean square: direct and Winograd, for numbers of both signs and of one.
+fn errors(options: &Options) {
+    println!("{:<32} │ {:<27} │ {:<27}", "relative RMS errors, f32", "both signs", "one sign");
+    println!("{:<32} │ {:>13} {:>13} │ {:>13} {:>13}", "", "direct", "Winograd", "direct", "Winograd");
+    let wanted = |name: &str| options.words.is_empty() || options.words.iter().any(|word| name.contains(word));
+    for &(name, inputs, outputs, groups, size, kernel, stride) in CONVOLUTIONS.iter().filter(|layer| wanted(layer.0)) {
+        let spec = WindowSpec::new(&[kernel, kernel]).stride(stride).pad(kernel / 2);
+        let Ok(window) = Window::new(&spec, &[size, size]) else { continue };
+        let mut found = Vec::new();
+        for one_sign in [false, true] {
+            let numbers = |len| {
+                let numbers = noise::<f32>(len);
+                if one_sign { numbers.into_iter().map(f32::abs).collect() } else { numbers }
+            };
+            let w = numbers(inputs * outputs * groups * window.taps());
+            let x = numbers(inputs * groups * window.input_len());
+            let wide = |v: &[f32]| v.iter().copied().map(f64::from).collect::<Vec<_>>();
+            let (ins, outs) = (inputs * groups, outputs * groups);
+            let exact = ConvKernel::new(Arc::new(wide(&w)), ins, outs, groups, window.clone()).forward(&wide(&x));
+            let kernel = ConvKernel::new(Arc::new(w), ins, outs, groups, window.clone());
+            for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
+                let y = kernel.with_algorithm(algorithm).forward(&x);
+                let square: f64 = y.iter().zip(&exact).map(|(&y, e)| (f64::from(y) - e).powi(2)).sum();
+                found.push((square / exact.iter().map(|e| e * e).sum::<f64>()).sqrt());
+            }
+        }
+        if kernel == 3 && stride == 1 {
+            println!("{name:<32} │ {:13.1e} {:13.1e} │ {:13.1e} {:13.1e}", found[0], found[1], found[2], found[3]);
+        }
+    }
+}
+
 fn main() {
     // Fresh pages cost more than some layers: memory that was freed once is kept, as a program that runs many layers keeps it.
     // SAFETY: sets two parameters of the allocator before any thread is started.
@@ -230,5 +266,11 @@ fn main() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
     }
     let options = options();
-    if options.double { run::<f64>(&options) } else { run::<f32>(&options) }
+    if options.errors {
+        errors(&options);
+    } else if options.double {
+        run::<f64>(&options)
+    } else {
+        run::<f32>(&options)
+    }
 }

@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::kernels::conv::Algorithm;
 use crate::rule::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
@@ -290,6 +291,18 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
     /// Number of trained parameters, bias included.
     fn parameters(&self) -> usize {
         0
+    }
+
+    /// How a convolution is computed; none for operators that leave no choice.
+    fn algorithm(&self) -> Option<Algorithm> {
+        None
+    }
+
+    /// A copy that is computed in another way (and whose mapped copies are, too), or `None` where there is no choice. The result
+    /// differs by rounding errors.
+    fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
+        let _ = algorithm;
+        None
     }
 
     /// Hyperparameters in a few words (`"3×3, stride 2, pad 1"`), for listings.

@@ -8,14 +8,18 @@ pub(crate) mod aligned;
 pub(crate) mod axes;
 pub mod conv;
 pub mod dense;
+mod outputs;
 pub(crate) mod pool;
+mod scratch;
 mod shared;
 pub mod simd;
 pub mod window;
 
 use std::ops::Range;
 
+pub(crate) use outputs::with_room;
 use rayon::prelude::*;
+pub(crate) use scratch::Scratch;
 pub(crate) use shared::Shared;
 pub use simd::Isa;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::conv::ConvKernel;
+use crate::kernels::conv::{Algorithm, ConvKernel};
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
@@ -91,10 +91,14 @@ impl<T: Scalar> Conv<T> {
     }
 }
 
-/// `16→32, 3×3, stride 2, pad 1, groups 4`.
-pub(super) fn describe(inputs: usize, outputs: usize, window: &Window, groups: usize) -> String {
-    let groups = if groups > 1 { format!(", groups {groups}") } else { String::new() };
-    format!("{inputs}→{outputs}, {}{groups}", window.describe())
+/// `16→32, 3×3, stride 2, pad 1, groups 4, Winograd`.
+pub(super) fn describe<T: Scalar>(inputs: usize, outputs: usize, kernel: &ConvKernel<T>) -> String {
+    let groups = if kernel.groups > 1 { format!(", groups {}", kernel.groups) } else { String::new() };
+    let algorithm = match kernel.algorithm() {
+        Algorithm::Direct => "",
+        Algorithm::Winograd => ", Winograd",
+    };
+    format!("{inputs}→{outputs}, {}{groups}{algorithm}", kernel.window.describe())
 }
 
 impl<T: Scalar> Operator<T> for Conv<T> {
@@ -116,8 +120,18 @@ impl<T: Scalar> Operator<T> for Conv<T> {
         self.kernel.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
     }
 
+    fn algorithm(&self) -> Option<Algorithm> {
+        Some(self.kernel.algorithm())
+    }
+
+    fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
+        let kernel = self.kernel.with_algorithm(algorithm);
+        (kernel.algorithm() == algorithm)
+            .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
+    }
+
     fn detail(&self) -> String {
-        describe(self.kernel.inputs, self.kernel.outputs, &self.kernel.window, self.kernel.groups)
+        describe(self.kernel.inputs, self.kernel.outputs, &self.kernel)
     }
 }
 
@@ -204,6 +218,25 @@ mod tests {
             *v = *v * scale[i[1]] + shift[i[1]];
         }
         assert_eq!(conv.rescale_input(&scale, &shift).unwrap().forward(&[&x]), conv.forward(&[&y]));
+    }
+
+    #[test]
+    fn the_algorithm_is_a_choice_where_there_is_one_and_copies_keep_it() {
+        let w = Tensor::from_shape_fn(vec![2, 3, 3, 3], |i| (i[0] + 2 * i[1]) as f64 - (i[2] * i[3]) as f64);
+        let conv = Conv::new(w.clone(), Some(vec![1.0, 2.0]), &WindowSpec::new(&[3, 3]).pad(1), 1, &[3, 6, 5]).unwrap();
+        assert_eq!(conv.algorithm(), Some(Algorithm::Direct));
+        let fast = conv.with_algorithm(Algorithm::Winograd).unwrap();
+        assert_eq!(
+            (fast.algorithm(), fast.detail().as_str()),
+            (Some(Algorithm::Winograd), "3→2, 3×3, pad 1, Winograd")
+        );
+        let x = Tensor::from_shape_fn(vec![1, 3, 6, 5], |i| (i[1] * i[2]) as f64 - i[3] as f64);
+        let difference = fast.forward(&[&x]) - conv.forward(&[&x]);
+        assert!(difference.iter().all(|d| d.abs() < 1e-10));
+        let mapped = fast.as_affine().unwrap().map_weights(&|w| w * w);
+        assert_eq!(mapped.algorithm(), Some(Algorithm::Winograd));
+        let strided = Conv::new(w, None, &WindowSpec::new(&[3, 3]).stride(2), 1, &[3, 6, 5]).unwrap();
+        assert!(strided.with_algorithm(Algorithm::Winograd).is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::conv::{checked_bias, describe, rescaled_bias};
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::conv::ConvKernel;
+use crate::kernels::conv::{Algorithm, ConvKernel};
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
@@ -94,8 +94,18 @@ impl<T: Scalar> Operator<T> for ConvTranspose<T> {
         self.kernel.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
     }
 
+    fn algorithm(&self) -> Option<Algorithm> {
+        Some(self.kernel.algorithm())
+    }
+
+    fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
+        let kernel = self.kernel.with_algorithm(algorithm);
+        (kernel.algorithm() == algorithm)
+            .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
+    }
+
     fn detail(&self) -> String {
-        describe(self.kernel.outputs, self.kernel.inputs, &self.kernel.window, self.kernel.groups)
+        describe(self.kernel.outputs, self.kernel.inputs, &self.kernel)
     }
 }
 

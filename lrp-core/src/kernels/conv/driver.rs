@@ -14,14 +14,13 @@ use rayon::prelude::*;
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{run, tile};
-use crate::kernels::aligned::Aligned;
-use crate::kernels::{Shared, chunks, parts};
+use crate::kernels::{Scratch, Shared, chunks, parts, with_room};
 use num_traits::Zero;
 
 use crate::kernels::simd::Simd;
 
 /// Bytes that a strip may take: with the weights of a block it should fit into the second-level cache.
-pub(super) const STRIP: usize = 384 << 10;
+pub(super) const STRIP: usize = 576 << 10;
 /// Bytes of a strip that is read only once (depthwise convolutions): the first-level cache.
 const SMALL_STRIP: usize = 20 << 10;
 /// Outputs of a channel that are collected before they are written to their place, and the distance between channels then.
@@ -64,12 +63,6 @@ struct Work<'a, S: Simd> {
     target: Shared<S::T>,
 }
 
-/// The buffers of a thread.
-struct Scratch<T> {
-    strip: Aligned<T>,
-    stage: Aligned<T>,
-}
-
 /// Convolves a batch `[samples, groups·sources, source_len]`.
 pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S::T]) -> Vec<S::T> {
     let target_len: usize = sides.target.iter().product();
@@ -77,7 +70,7 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
     let channels = samples * packed.groups * packed.targets;
     let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
     let mut target = if covered == target_len {
-        Vec::with_capacity(channels * target_len)
+        with_room(channels * target_len)
     } else {
         // Some outputs read nothing but padding.
         vec![S::T::zero(); channels * target_len]
@@ -94,26 +87,25 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
     let strip =
         divisions.iter().map(|d| if d.pass.pass.in_place { 0 } else { packed.sources * d.layout.channel }).max();
     let runs = divisions.iter().map(|d| d.layout.rows * d.layout.pitch + run::longest::<S>()).max();
-    let scratch = || Scratch {
-        strip: Aligned::zeros(strip.unwrap_or(0) + run::longest::<S>()),
-        stage: Aligned::zeros(match packed.shape {
-            Shape::Tiles => packed.block * STAGE_PITCH,
-            Shape::Runs => runs.unwrap_or(0) * run::BLOCK,
-        }),
+    let stage = match packed.shape {
+        Shape::Tiles => packed.block * STAGE_PITCH,
+        Shape::Runs => runs.unwrap_or(0) * run::BLOCK,
     };
+    let scratch = [strip.unwrap_or(0) + run::longest::<S>(), stage];
 
     let work = Work::<S> { packed, sides, source, target: Shared::new(target.as_mut_ptr(), channels * target_len) };
-    let run = |scratch: &mut Scratch<S::T>, job: usize| {
+    let run = |job: usize| {
         if let Some(division) = divisions.iter().rev().find(|d| d.before <= job) {
-            division.run(&work, job - division.before, scratch);
+            let mut memory = Scratch::new(scratch);
+            let [strip, stage] = memory.pieces(scratch);
+            division.run(&work, job - division.before, strip, stage);
         }
     };
     let grain = (GRAIN * jobs).div_ceil(work_load.max(1)).max(1);
     if grain >= jobs {
-        let mut scratch = scratch();
-        (0..jobs).for_each(|job| run(&mut scratch, job));
+        (0..jobs).for_each(run);
     } else {
-        (0..jobs).into_par_iter().with_min_len(grain).for_each_init(scratch, run);
+        (0..jobs).into_par_iter().with_min_len(grain).for_each(run);
     }
     // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or zeros stood there
     // before.
@@ -130,6 +122,7 @@ impl<'a, S: Simd> Division<'a, S> {
         let row = packed.sources * whole.channel / (1 + row_overlap) * size_of::<S::T>();
         let budget = match packed.shape {
             Shape::Runs if packed.sources <= 2 => SMALL_STRIP,
+            Shape::Runs => 2 * STRIP,
             _ => STRIP,
         };
 
@@ -165,7 +158,7 @@ impl<'a, S: Simd> Division<'a, S> {
     }
 
     /// Does one job: parts of the channels innermost, then strips, depths, groups, samples.
-    fn run(&self, work: &Work<'_, S>, job: usize, scratch: &mut Scratch<S::T>) {
+    fn run(&self, work: &Work<'_, S>, job: usize, buffer: &mut [S::T], stage: &mut [S::T]) {
         let Work { packed, sides, source, .. } = work;
         let axes = &self.pass.pass.axes;
         let (job, part) = (job / self.parts, job % self.parts);
@@ -188,14 +181,14 @@ impl<'a, S: Simd> Division<'a, S> {
                 pass: &self.pass.pass,
                 layout: &self.layout,
                 source,
-                strip: &mut scratch.strip[..packed.sources * self.layout.channel + SLACK * S::LANES],
+                strip: &mut buffer[..packed.sources * self.layout.channel + SLACK * S::LANES],
                 depth,
                 row: rows.start,
                 column: columns.start,
             };
             // SAFETY: the instruction set is available, or `S` would not have been chosen.
             unsafe { S::run(fill) };
-            &scratch.strip
+            buffer
         };
 
         for block in blocks {
@@ -210,8 +203,8 @@ impl<'a, S: Simd> Division<'a, S> {
                 columns: columns.clone(),
             };
             match packed.shape {
-                Shape::Tiles => self.tiles(work, strip, &mut scratch.stage, &place),
-                Shape::Runs => self.runs(work, strip, &mut scratch.stage, &place),
+                Shape::Tiles => self.tiles(work, strip, stage, &place),
+                Shape::Runs => self.runs(work, strip, stage, &place),
             }
         }
     }

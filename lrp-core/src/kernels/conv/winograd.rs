@@ -13,7 +13,7 @@
 use num_traits::Zero;
 use rayon::prelude::*;
 
-use super::driver::{STRIP, Sides};
+use super::driver::Sides;
 use super::passes::{AxisPass, AxisTap, Pass};
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Direction, sizes};
@@ -21,7 +21,7 @@ use super::{ConvKernel, tile};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{Simd, Task};
 use crate::kernels::window::Window;
-use crate::kernels::{Shared, chunks, parts};
+use crate::kernels::{Scratch, Shared, chunks, parts, with_room};
 use crate::scalar::Scalar;
 
 /// Outputs and inputs of a patch along an axis.
@@ -134,17 +134,17 @@ struct Division {
     blocks: usize,
 }
 
-/// The buffers of a thread.
-struct Scratch<T> {
-    strip: Aligned<T>,
+/// The buffers of a job.
+struct Buffers<'a, T> {
+    strip: &'a mut [T],
     /// One channel of transformed patches, gaps between rows of patches included: `[product, patch]`.
-    gapped: Aligned<T>,
+    gapped: &'a mut [T],
     /// `[product, source channel, patch]`.
-    patches: Aligned<T>,
+    patches: &'a mut [T],
     /// `[product, channel of the block, patch]`.
-    products: Aligned<T>,
+    products: &'a mut [T],
     /// Outputs of a channel: `[row of a patch, column]` for every row of patches.
-    stage: Aligned<T>,
+    stage: &'a mut [T],
 }
 
 /// Convolves a batch `[samples, groups·sources, source_len]`.
@@ -156,7 +156,7 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
 
     // As many rows of patches as their transforms fit into the second-level cache, but enough for a tile.
     let patch = PRODUCTS * packed.sources * size_of::<S::T>();
-    let fitting = (2 * STRIP / patch).max(4 * tile::pixels::<S>());
+    let fitting = ((768 << 10) / patch).max(4 * tile::pixels::<S>());
     let threads = rayon::current_num_threads();
     let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(all * depths) };
     let strip_rows = (fitting / columns).clamp(1, rows);
@@ -171,25 +171,27 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
 
     let count = strip_rows * columns;
     let gapped = (strip_rows * division.layout.pitch).next_multiple_of(S::LANES);
-    let scratch = || Scratch {
-        strip: Aligned::zeros(packed.sources * division.layout.channel + (SLACK + 1) * S::LANES),
-        gapped: Aligned::zeros(PRODUCTS * gapped + S::LANES),
-        patches: Aligned::zeros(PRODUCTS * (packed.sources * count + S::LANES)),
-        products: Aligned::zeros(PRODUCTS * packed.block * count.next_multiple_of(S::LANES)),
-        stage: Aligned::zeros(OUT * OUT * count.next_multiple_of(S::LANES)),
-    };
+    let scratch = [
+        packed.sources * division.layout.channel + (SLACK + 1) * S::LANES,
+        PRODUCTS * gapped + S::LANES,
+        PRODUCTS * (packed.sources * count + S::LANES),
+        PRODUCTS * packed.block * count.next_multiple_of(S::LANES),
+        OUT * OUT * count.next_multiple_of(S::LANES),
+    ];
 
-    let mut target = Vec::with_capacity(all * packed.targets * target_len);
+    let mut target = with_room(all * packed.targets * target_len);
     let shared = Shared::new(target.as_mut_ptr(), all * packed.targets * target_len);
     let jobs = all * depths * strips * parts;
-    let run = |scratch: &mut Scratch<S::T>, job: usize| {
-        packed.run::<S>(&division, &sides, source, &shared, job, scratch);
+    let run = |job: usize| {
+        let mut memory = Scratch::new(scratch);
+        let [strip, gapped, patches, products, stage] = memory.pieces(scratch);
+        let buffers = Buffers { strip, gapped, patches, products, stage };
+        packed.run::<S>(&division, &sides, source, &shared, job, buffers);
     };
     if jobs == 1 || threads == 1 {
-        let mut scratch = scratch();
-        (0..jobs).for_each(|job| run(&mut scratch, job));
+        (0..jobs).for_each(run);
     } else {
-        (0..jobs).into_par_iter().for_each_init(scratch, run);
+        (0..jobs).into_par_iter().for_each(run);
     }
     // SAFETY: that many elements were allocated, and the jobs together have written all of them: every row and column of every
     // channel belongs to one patch.
@@ -205,7 +207,7 @@ impl<T: Scalar> Packed<T> {
         source: &[T],
         target: &Shared<T>,
         job: usize,
-        scratch: &mut Scratch<T>,
+        scratch: Buffers<'_, T>,
     ) {
         let Division { layout, strips, parts: channel_parts, blocks } = division;
         let [depths, patch_rows, columns] = self.pass.axes.each_ref().map(|axis| axis.len);
@@ -234,7 +236,7 @@ impl<T: Scalar> Packed<T> {
                 layout,
                 rows: rows.len(),
                 columns,
-                gapped: &mut scratch.gapped,
+                gapped: scratch.gapped,
                 patches: &mut scratch.patches[channel * count..],
                 product,
             };
@@ -272,7 +274,7 @@ impl<T: Scalar> Packed<T> {
                     products: &scratch.products[channel * pitch..],
                     product: self.block * pitch,
                     count,
-                    stage: &mut scratch.stage,
+                    stage: scratch.stage,
                 };
                 // SAFETY: the instruction set is available.
                 unsafe { S::run(outputs) };
