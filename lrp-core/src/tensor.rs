@@ -145,6 +145,12 @@ pub fn totals<T: Scalar>(x: &Tensor<T>) -> Vec<[f64; 2]> {
     })
 }
 
+/// `Σ` along an axis, which goes. The order of ndarray's own sum depends on strides, and those of an axis of length one (a batch of
+/// a single sample) can be anything: they are made what they are in a batch.
+pub(crate) fn sum_axis<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
+    from_elements(x.shape(), elements(x).into_owned()).sum_axis(ndarray::Axis(axis))
+}
+
 /// Root mean square of each sample: one number per sample.
 pub fn rms<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
     let per_sample = (x.len() / samples(x).max(1)).max(1) as f64;
@@ -297,6 +303,19 @@ mod tests {
             assert_eq!(sum, &z + &b, "{shape:?}");
             let expected = fold(&(&z * &b), |v| v);
             assert!(dots(&z, &b).iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{shape:?}");
+        }
+    }
+
+    /// A sample that was cut out of a batch has strides of its own; its sums must not show that.
+    #[test]
+    fn sums_along_an_axis_do_not_depend_on_strides() {
+        let batch = Tensor::from_shape_fn(vec![2, 2, 37], |i| 1.0 / (1 + i[0] * 83 + i[1] * 41 + i[2]) as f64);
+        let cut = batch.slice_axis(ndarray::Axis(0), (0..1).into()).to_owned();
+        let cut = cut.slice_axis(ndarray::Axis(1), (1..2).into()).to_owned();
+        for axis in [1, 2] {
+            let whole = sum_axis(&batch.slice_axis(ndarray::Axis(1), (1..2).into()).to_owned(), axis);
+            let alone = sum_axis(&cut, axis);
+            assert!(alone.iter().zip(&whole).all(|(a, b)| a.to_bits() == b.to_bits()), "{alone} and {whole}");
         }
     }
 

@@ -59,8 +59,7 @@ impl<T: Scalar> Operator<T> for Broadcast {
         let mut sum = g.clone();
         for (axis, (&i, &o)) in self.aligned.iter().zip(&self.output_shape).enumerate() {
             if i != o {
-                let axis = ndarray::Axis(axis + 1);
-                sum = sum.sum_axis(axis).insert_axis(axis);
+                sum = crate::tensor::sum_axis(&sum, axis + 1).insert_axis(ndarray::Axis(axis + 1));
             }
         }
         vec![from_elements(&batch_shape(samples(g), &self.input_shape[0]), sum.iter().copied().collect())]

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ndarray::Axis;
-
 use super::{check_shape, one};
 use crate::error::OperatorError;
 use crate::operator::{Affine, Kind, Operator};
@@ -80,7 +78,7 @@ impl<T: Scalar> Affine<T> for Mean<T> {
         let n = samples(x);
         let mut sum = (*x).clone();
         for &axis in self.axes.iter().rev() {
-            sum = sum.sum_axis(Axis(axis));
+            sum = crate::tensor::sum_axis(&sum, axis);
         }
         sum *= self.weight;
         crate::tensor::from_elements(&batch_shape(n, &self.output_shape), sum.iter().copied().collect())
