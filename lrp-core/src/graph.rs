@@ -245,6 +245,20 @@ impl<T: Scalar> Model<T> {
         Ok(Self { inputs, layers, output, nonnegative, consumers, nodes })
     }
 
+    /// The same network with every operator computed by its fastest [algorithm](Operator::fastest_algorithm). Results differ by
+    /// rounding errors, which are a few times as large for some algorithms.
+    #[must_use]
+    pub fn fastest(&self) -> Self {
+        let mut model = self.clone();
+        for node in &mut model.nodes {
+            if let Body::Operator(op) = &mut node.body {
+                let faster = op.fastest_algorithm().filter(|&algorithm| op.algorithm() != Some(algorithm));
+                *op = faster.and_then(|algorithm| op.with_algorithm(algorithm)).unwrap_or_else(|| Arc::clone(op));
+            }
+        }
+        model
+    }
+
     /// All nodes, in topological order.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Node<T>)> + DoubleEndedIterator {
         self.nodes.iter().enumerate().map(|(i, n)| (NodeId(i), n))

@@ -8,6 +8,7 @@
 //! propagation", PLoS ONE 10(7); Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview".
 
 pub mod blocks;
+mod elementwise;
 pub mod error;
 pub mod graph;
 pub mod kernels;

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::kernels::conv::Algorithm;
+use crate::kernels::conv::{Algorithm, Limits};
 use crate::rule::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
@@ -235,6 +235,16 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
     /// The output for these inputs, `[N, …]` each, bias included.
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T>;
 
+    /// [`forward`](Operator::forward) and then a function that [clips](Operator::limits), in one pass where that is possible.
+    fn forward_clamped(&self, xs: &[&Tensor<T>], limits: Limits<T>) -> Tensor<T> {
+        crate::tensor::map(&self.forward(xs), |v| limits.clamp(v))
+    }
+
+    /// For a function that clips and does nothing else: its limits.
+    fn limits(&self) -> Option<Limits<T>> {
+        None
+    }
+
     /// Vector-Jacobian product: for a cotangent `g` at the output, the gradient at every input.
     ///
     /// For structural operators and max pooling this is also how relevance is routed.
@@ -298,6 +308,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
+    /// The algorithm that is fastest here.
+    fn fastest_algorithm(&self) -> Option<Algorithm> {
+        self.algorithm()
+    }
+
     /// A copy that is computed in another way (and whose mapped copies are, too), or `None` where there is no choice. The result
     /// differs by rounding errors.
     fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
@@ -323,6 +338,21 @@ pub trait Affine<T: Scalar>: Operator<T> {
     fn apply_where(&self, xs: &[&Tensor<T>], wanted: &Tensor<T>) -> Tensor<T> {
         let _ = wanted;
         self.apply(xs)
+    }
+
+    /// `A x + b` where `wanted` is not zero (everywhere without one); elsewhere the result is unspecified (but finite). `b` broadcasts
+    /// to the output's sample shape, and need not be [`bias`](Affine::bias).
+    fn apply_biased(&self, xs: &[&Tensor<T>], b: Option<&Tensor<T>>, wanted: Option<&Tensor<T>>) -> Tensor<T> {
+        let mut z = wanted.map_or_else(|| self.apply(xs), |wanted| self.apply_where(xs, wanted));
+        if let Some(b) = b {
+            crate::tensor::add_broadcast(&mut z, b);
+        }
+        z
+    }
+
+    /// `x ⊙ Aᵀ s` for each input `x`: what hands on relevance.
+    fn adjoint_times(&self, s: &Tensor<T>, xs: &[&Tensor<T>]) -> Vec<Tensor<T>> {
+        xs.iter().zip(self.adjoint(s)).map(|(x, c)| crate::tensor::times(x, &c)).collect()
     }
 
     /// `Aᵀ s` for each input: `⟨A x, s⟩ = Σ_i ⟨x_i, (Aᵀ s)_i⟩`.
@@ -353,11 +383,7 @@ pub trait Affine<T: Scalar>: Operator<T> {
 
 /// The output `A x + b` of an affine operator.
 pub(crate) fn affine_forward<T: Scalar>(op: &dyn Affine<T>, xs: &[&Tensor<T>]) -> Tensor<T> {
-    let mut z = op.apply(xs);
-    if let Some(bias) = op.bias() {
-        crate::tensor::add_broadcast(&mut z, bias);
-    }
-    z
+    op.apply_biased(xs, op.bias(), None)
 }
 
 /// `A` applied to inputs of all ones: with weights mapped to one, the number of inputs each output sees.

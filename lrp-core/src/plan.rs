@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::graph::{Body, Model, NodeId};
+use crate::kernels::conv::Limits;
 use crate::operator::{Fixed, Io, batch_of};
 use crate::record::Record;
 use crate::rule::{Layer, Needs, PreparedRule, Propagated, Rule};
@@ -105,7 +106,7 @@ impl<T: Scalar> Plan<T> {
     /// # Errors
     /// When the shape is wrong, or a value is or becomes NaN or infinite.
     pub fn record(&self, x: &Tensor<T>) -> Result<Record<'_, T>, Error> {
-        Record::new(self, std::slice::from_ref(x))
+        self.record_all(std::slice::from_ref(x))
     }
 
     /// As [`record`](Plan::record), for models with several inputs.
@@ -113,7 +114,20 @@ impl<T: Scalar> Plan<T> {
     /// # Errors
     /// As [`record`](Plan::record), and when the number of inputs or their batch sizes differ.
     pub fn record_all(&self, xs: &[Tensor<T>]) -> Result<Record<'_, T>, Error> {
-        Record::new(self, xs)
+        self.record_observed(xs, &mut |_, _| {})
+    }
+
+    /// As [`record_all`](Plan::record_all), and shows `observe` the value of each node, `[N, …]`, as soon as it is there.
+    ///
+    /// # Errors
+    /// As [`record_all`](Plan::record_all).
+    pub fn record_observed(
+        &self,
+        xs: &[Tensor<T>],
+        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    ) -> Result<Record<'_, T>, Error> {
+        // Each operator divides its work among threads. Called by one of these, it need not wake up all of them, every time.
+        rayon::scope(|_| Record::new(self, xs, observe))
     }
 
     /// Explains `target` for every sample of `x` (`[N, …]`).
@@ -171,12 +185,23 @@ impl<T: Scalar> Plan<T> {
         }
     }
 
-    /// Runs one node forward.
-    pub(crate) fn forward(&self, id: NodeId, xs: &[&Tensor<T>], n: usize) -> Tensor<T> {
+    /// The ReLU (or another function that clips) that is all that a node's value is read for, so that the two can be computed in one
+    /// pass.
+    pub(crate) fn clamped_by(&self, id: NodeId) -> Option<(NodeId, Limits<T>)> {
+        match self.model.consumers(id) {
+            &[relu] if !self.keeps(id) && relu != self.model.output() && self.model.node(id).op().is_some() => {
+                self.model.node(relu).op()?.limits().map(|limits| (relu, limits))
+            }
+            _ => None,
+        }
+    }
+
+    /// Runs one node forward, and the function after it that clips.
+    pub(crate) fn forward(&self, id: NodeId, xs: &[&Tensor<T>], n: usize, clamp: Option<Limits<T>>) -> Tensor<T> {
         match &self.model.node(id).body {
             Body::Operator(op) => {
                 debug_assert_eq!(batch_of(xs), n);
-                op.forward(xs)
+                clamp.map_or_else(|| op.forward(xs), |limits| op.forward_clamped(xs, limits))
             }
             Body::Constant(value) => {
                 let shape = crate::tensor::batch_shape(n, value.shape());

@@ -19,7 +19,11 @@ pub struct Record<'p, T: Scalar> {
 }
 
 impl<'p, T: Scalar> Record<'p, T> {
-    pub(crate) fn new(plan: &'p Plan<T>, xs: &[Tensor<T>]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        plan: &'p Plan<T>,
+        xs: &[Tensor<T>],
+        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    ) -> Result<Self, Error> {
         let model = plan.model();
         if xs.len() != model.inputs().len() {
             let reason = format!("has {} inputs, got {}", model.inputs().len(), xs.len());
@@ -40,14 +44,25 @@ impl<'p, T: Scalar> Record<'p, T> {
         let mut pending: Vec<usize> = model.nodes().map(|(id, _)| model.consumers(id).len()).collect();
         let mut output = Arc::new(crate::tensor::empty());
         for (id, node) in model.nodes() {
+            let clamp = plan.clamped_by(id).map(|(_, limits)| limits);
             let value = match &node.body {
+                // Has been computed with its input.
+                _ if node.inputs.first().is_some_and(|&i| plan.clamped_by(i).is_some_and(|(by, _)| by == id)) => {
+                    let source = node.inputs[0].index();
+                    let value = values[source].take();
+                    pending[source] -= 1;
+                    observe(id, value.as_deref().unwrap_or(&crate::tensor::empty()));
+                    values.push(value);
+                    continue;
+                }
                 Body::Input => inputs.next().map_or_else(crate::tensor::empty, |x| x.as_standard_layout().into_owned()),
                 _ => {
                     let taken: Vec<Arc<Tensor<T>>> =
                         node.inputs.iter().filter_map(|i| values[i.index()].clone()).collect();
-                    plan.forward(id, &taken.iter().map(Arc::as_ref).collect::<Vec<_>>(), n)
+                    plan.forward(id, &taken.iter().map(Arc::as_ref).collect::<Vec<_>>(), n, clamp)
                 }
             };
+            observe(id, &value);
             let value = Arc::new(value);
             if id == model.output() {
                 output = Arc::clone(&value);
@@ -92,13 +107,18 @@ impl<'p, T: Scalar> Record<'p, T> {
 
     /// Propagates any relevance `start` of the output's shape back to the inputs.
     pub fn propagate(&self, start: Tensor<T>) -> Explanation<T> {
-        walk(self.plan, self, start, &mut |_, _| {})
+        self.propagate_observed(start, &mut |_, _| {})
     }
 
     /// As [`propagate`](Record::propagate), and shows `observe` the relevance that arrives at each node, `[N, …]`, from the
     /// output to the inputs. Nodes at which none arrives are left out.
-    pub fn propagate_observed(&self, start: Tensor<T>, observe: &mut dyn FnMut(NodeId, &Tensor<T>)) -> Explanation<T> {
-        walk(self.plan, self, start, observe)
+    pub fn propagate_observed(
+        &self,
+        start: Tensor<T>,
+        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    ) -> Explanation<T> {
+        // As in `Plan::record_observed`.
+        rayon::scope(|_| walk(self.plan, self, start, observe))
     }
 
     /// A kept value, or an empty tensor.

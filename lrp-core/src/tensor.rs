@@ -7,9 +7,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use ndarray::{ArrayD, IxDyn, Zip};
+use ndarray::{ArrayD, IxDyn};
 
 use crate::blocks::{sum_blocks, write_blocks};
+pub use crate::elementwise::{map, sums_of, update, zip, zip_sums};
 use crate::scalar::Scalar;
 
 /// A tensor of any rank. Axis 0 is the batch wherever a doc comment does not say otherwise.
@@ -68,32 +69,8 @@ pub fn samples<T>(tensor: &Tensor<T>) -> usize {
     tensor.shape().first().copied().unwrap_or(1)
 }
 
-/// `f(x)`, elementwise.
-pub fn map<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
-    let x_all = elements(x);
-    let mut y = vec![T::zero(); x_all.len()];
-    write_blocks(&mut y, per_sample(x), |range, y| {
-        y.iter_mut().zip(&x_all[range]).for_each(|(y, &x)| *y = f(x));
-        []
-    });
-    from_elements(x.shape(), y)
-}
-
-/// `f(a, b)`, elementwise; both have the same shape.
-pub fn zip<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
-    let (a_all, b_all) = (elements(a), elements(b));
-    let mut y = vec![T::zero(); a_all.len()];
-    write_blocks(&mut y, per_sample(a), |range, y| {
-        for ((y, &a), &b) in y.iter_mut().zip(&a_all[range.clone()]).zip(&b_all[range]) {
-            *y = f(a, b);
-        }
-        []
-    });
-    from_elements(a.shape(), y)
-}
-
 /// Number of elements of one sample of a batch.
-fn per_sample<T>(x: &Tensor<T>) -> usize {
+pub(crate) fn per_sample<T>(x: &Tensor<T>) -> usize {
     x.len() / samples(x).max(1)
 }
 
@@ -119,12 +96,7 @@ pub fn neg<T: Scalar>(v: T) -> T {
 
 /// Whether no element is negative.
 pub fn is_nonnegative<T: Scalar>(x: &Tensor<T>) -> bool {
-    !x.iter().any(|&v| v < T::zero())
-}
-
-/// Whether every element is zero.
-pub fn is_zero<T: Scalar>(x: &Tensor<T>) -> bool {
-    x.iter().all(|v| v.is_zero())
+    sums_of(x, x, |v, _| [if v < T::zero() { 1.0 } else { 0.0 }]).into_iter().all(|[negative]| negative == 0.0)
 }
 
 /// `Σ` over each sample, accumulated in `f64`: one number per sample.
@@ -139,10 +111,7 @@ pub fn abs_sums<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
 
 /// `Σ` and `Σ |·|` over each sample in one pass, accumulated in `f64`.
 pub fn totals<T: Scalar>(x: &Tensor<T>) -> Vec<[f64; 2]> {
-    let all = elements(x);
-    sum_blocks(samples(x), per_sample(x), |range| {
-        all[range].iter().fold([0.0, 0.0], |[sum, abs], v| [sum + v.wide(), abs + v.wide().abs()])
-    })
+    sums_of(x, x, |v, _| [v.wide(), v.wide().abs()])
 }
 
 /// `Σ` along an axis, which goes. The order of ndarray's own sum depends on strides, and those of an axis of length one (a batch of
@@ -159,26 +128,30 @@ pub fn rms<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
 
 /// `Σ f(v)` over each sample.
 pub fn fold<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> f64 + Sync) -> Vec<f64> {
-    let all = elements(x);
-    let sums = sum_blocks(samples(x), per_sample(x), |range| [all[range].iter().map(|&v| f(v)).sum()]);
-    sums.into_iter().map(|[sum]| sum).collect()
+    sums_of(x, x, |v, _| [f(v)]).into_iter().map(|[sum]| sum).collect()
 }
 
 /// `Σ a·b` over each sample, accumulated in `f64`; `b` broadcasts to `a`.
 pub fn dots<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Vec<f64> {
-    let (a_all, b_all) = (elements(a), elements(b));
-    let Some(run) = run_of(a, b) else {
-        return match b.broadcast(a.raw_dim()) {
-            Some(b) => sums(&(a * &b)),
-            None => vec![f64::NAN; samples(a)],
-        };
+    let products = |b: &Tensor<T>| {
+        let sums = sums_of(a, b, |a, b| [a.wide() * b.wide()]);
+        sums.into_iter().map(|[sum]| sum).collect()
     };
+    let run = match run_of(a, b) {
+        _ if a.shape() == b.shape() => return products(b),
+        Some(1) if b.len() == per_sample(a) => return products(b),
+        Some(run) => run,
+        None => {
+            return b.broadcast(a.raw_dim()).map_or_else(|| vec![f64::NAN; samples(a)], |b| products(&b.to_owned()));
+        }
+    };
+    let (a_all, b_all) = (elements(a), elements(b));
     let sums = sum_blocks(samples(a), per_sample(a), |range| {
         let mut sum = 0.0;
         for_each_run(range, run, |range, position| {
             let offset = position % b_all.len();
             if run > 1 {
-                sum += a_all[range].iter().map(|a| a.wide()).sum::<f64>() * b_all[offset].wide();
+                sum += sum_of_run(&a_all[range]) * b_all[offset].wide();
             } else if range.len() <= b_all.len() - offset {
                 sum += a_all[range].iter().zip(&b_all[offset..]).map(|(a, b)| a.wide() * b.wide()).sum::<f64>();
             } else {
@@ -189,6 +162,17 @@ pub fn dots<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Vec<f64> {
         [sum]
     });
     sums.into_iter().map(|[sum]| sum).collect()
+}
+
+/// `Σ a`, in parts beside each other: one after the other, each addition would wait for the one before.
+fn sum_of_run<T: Scalar>(a: &[T]) -> f64 {
+    let mut parts = [0.0; 8];
+    let chunks = a.chunks_exact(parts.len());
+    let rest: f64 = chunks.remainder().iter().map(|v| v.wide()).sum();
+    for chunk in chunks {
+        parts.iter_mut().zip(chunk).for_each(|(sum, v)| *sum += v.wide());
+    }
+    parts.into_iter().sum::<f64>() + rest
 }
 
 /// `z += b`, where `b` broadcasts to `z`: what adding a bias is.
@@ -256,32 +240,12 @@ pub fn times<T: Scalar>(x: &Tensor<T>, c: &Tensor<T>) -> Tensor<T> {
 
 /// `sum += x`; both have the same shape.
 pub fn add<T: Scalar>(sum: &mut Tensor<T>, x: &Tensor<T>) {
-    let (x_all, len) = (elements(x), per_sample(x));
-    match sum.as_slice_mut() {
-        Some(sum) => {
-            write_blocks(sum, len, |range, sum| {
-                sum.iter_mut().zip(&x_all[range]).for_each(|(sum, &x)| *sum += x);
-                []
-            });
-        }
-        None => *sum += x,
-    }
+    update(sum, x, x, |sum, x, _| sum + x);
 }
 
 /// `sum += x ⊙ c`; all have the same shape.
 pub fn add_times<T: Scalar>(sum: &mut Tensor<T>, x: &Tensor<T>, c: &Tensor<T>) {
-    let (x_all, c_all, len) = (elements(x), elements(c), per_sample(x));
-    match sum.as_slice_mut() {
-        Some(sum) => {
-            write_blocks(sum, len, |range, sum| {
-                for ((sum, &x), &c) in sum.iter_mut().zip(&x_all[range.clone()]).zip(&c_all[range]) {
-                    *sum += x * c;
-                }
-                []
-            });
-        }
-        None => Zip::from(sum).and(x).and(c).for_each(|sum, &x, &c| *sum += x * c),
-    }
+    update(sum, x, c, |sum, x, c| sum + x * c);
 }
 
 #[cfg(test)]
@@ -317,6 +281,15 @@ mod tests {
             let alone = sum_axis(&cut, axis);
             assert!(alone.iter().zip(&whole).all(|(a, b)| a.to_bits() == b.to_bits()), "{alone} and {whole}");
         }
+    }
+
+    #[test]
+    fn sums_of_products_do_not_depend_on_the_batch() {
+        let a = Tensor::from_shape_fn(vec![2, 53], |i| 1.0 / (1 + i[0] * 83 + i[1]) as f32);
+        let first = |t: &Tensor<f32>| t.slice_axis(ndarray::Axis(0), (0..1).into()).to_owned();
+        assert_eq!(dots(&a, &a)[..1], dots(&first(&a), &first(&a)));
+        let row = first(&a);
+        assert_eq!(dots(&a, &row)[..1], dots(&row, &row));
     }
 
     #[test]

@@ -32,26 +32,25 @@ pub(crate) fn walk<T: Scalar>(
     plan: &Plan<T>,
     record: &Record<'_, T>,
     start: Tensor<T>,
-    observe: &mut dyn FnMut(NodeId, &Tensor<T>),
+    observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
 ) -> Explanation<T> {
     let model = plan.model();
     let n = samples(&start);
     let mut ledger = Ledger { start: sums(&start), input: vec![0.0; n], entries: Vec::new() };
     // Relevance that has arrived at each node so far; complete when the node's turn comes.
-    let mut arrived: Vec<Option<Tensor<T>>> = model.nodes().map(|_| None).collect();
-    arrived[model.output().index()] = Some(start);
+    let mut arrived: Vec<Option<Arrived<T>>> = model.nodes().map(|_| None).collect();
+    arrived[model.output().index()] = Some(Arrived { totals: totals(&start), relevance: start });
     let mut at_inputs: Vec<Tensor<T>> = Vec::new();
 
     for (id, node) in model.nodes().rev() {
         let is_input = matches!(node.body, Body::Input);
-        let Some(r) = arrived[id.index()].take() else {
+        let Some(Arrived { relevance: r, totals: received }) = arrived[id.index()].take() else {
             if is_input {
                 at_inputs.push(Tensor::zeros(crate::tensor::batch_shape(n, &node.shape)));
             }
             continue;
         };
         observe(id, &r);
-        let received = totals(&r);
         let result = if plan.passes(id) {
             Propagated::lossless(vec![r])
         } else {
@@ -64,7 +63,11 @@ pub(crate) fn walk<T: Scalar>(
             let io = Io { inputs: &inputs, output: if needs.output { record.value(id) } else { record.nothing() } };
             plan.propagate(id, io, &r)
         };
-        let handed_on = if plan.passes(id) { received.clone() } else { totals_of(&result.relevance, n) };
+        let parts: Vec<Vec<[f64; 2]>> = match plan.passes(id) {
+            true => vec![received.clone()],
+            false => result.relevance.iter().map(totals).collect(),
+        };
+        let handed_on = parts.iter().fold(vec![[0.0; 2]; n], |sum, part| added(&sum, part));
         let column = |totals: &[[f64; 2]], which: usize| totals.iter().map(|t| t[which]).collect();
         let entry = Entry {
             node: id,
@@ -80,10 +83,10 @@ pub(crate) fn walk<T: Scalar>(
             ledger.input.iter_mut().zip(&entry.handed_on).for_each(|(sum, r)| *sum += r);
             at_inputs.extend(result.relevance);
         } else {
-            for (&i, part) in node.inputs.iter().zip(result.relevance) {
+            for ((&i, relevance), totals) in node.inputs.iter().zip(result.relevance).zip(parts) {
                 match &mut arrived[i.index()] {
-                    Some(sum) => crate::tensor::add(sum, &part),
-                    slot => *slot = Some(part),
+                    Some(sum) => sum.add(&relevance),
+                    slot => *slot = Some(Arrived { relevance, totals }),
                 }
             }
         }
@@ -93,10 +96,20 @@ pub(crate) fn walk<T: Scalar>(
     Explanation { relevance: at_inputs, output: record.output().clone(), ledger }
 }
 
-/// `Σ` and `Σ |·|` per sample over several tensors.
-fn totals_of<T: Scalar>(parts: &[Tensor<T>], n: usize) -> Vec<[f64; 2]> {
-    parts.iter().map(totals).fold(vec![[0.0; 2]; n], |mut sum, part| {
-        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum = [sum[0] + part[0], sum[1] + part[1]]);
-        sum
-    })
+/// Relevance that has arrived at a node, and its `Σ` and `Σ |·|` per sample.
+struct Arrived<T: Scalar> {
+    relevance: Tensor<T>,
+    totals: Vec<[f64; 2]>,
+}
+
+impl<T: Scalar> Arrived<T> {
+    fn add(&mut self, relevance: &Tensor<T>) {
+        crate::tensor::add(&mut self.relevance, relevance);
+        self.totals = totals(&self.relevance);
+    }
+}
+
+/// `a + b`, for each sample and account.
+fn added(a: &[[f64; 2]], b: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    a.iter().zip(b).map(|(a, b)| [a[0] + b[0], a[1] + b[1]]).collect()
 }

@@ -5,12 +5,12 @@ use std::fmt;
 
 use lrp_core::operator::Io;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{map, neg, pos};
+use lrp_core::tensor::{map, neg, pos, samples};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::signs::{SignedInputs, SignedPair, add_shares, no_relevance};
+use crate::signs::{SignedInputs, SignedPair, add_shares, no_shares};
 
 /// LRP-αβ (Bach et al. 2015, eq. 60).
 ///
@@ -87,7 +87,7 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let x = SignedInputs::new(io.inputs, self.nonnegative);
-        let mut result = Propagated::lossless(no_relevance(io.inputs));
+        let mut result = no_shares(samples(r));
         let stabilizer = self.rule.stabilizer;
         let bias = (&self.bias, self.bias.map(pos));
         add_shares(&self.positive, bias, stabilizer, &x, &scaled(r, self.rule.alpha), &mut result);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{rms, times};
+use lrp_core::tensor::rms;
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
@@ -96,8 +96,7 @@ impl<T: Scalar> PreparedRule<T> for Proportional<T> {
                 quotient(r, &z, |sample| T::of(factor * rms[sample]))
             }
         };
-        let c = self.op.adjoint(&s);
-        let mut relevance: Vec<Tensor<T>> = io.inputs.iter().zip(&c).map(|(x, c)| times(x, c)).collect();
+        let mut relevance = self.op.adjoint_times(&s, io.inputs);
         let bias = self.bias.settle_for(&s, &mut relevance);
         Propagated { relevance, bias, stabilizer, rule: dead }
     }

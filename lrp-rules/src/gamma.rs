@@ -1,16 +1,17 @@
 //! LRP-γ: positive contributions favoured by a factor 1 + γ.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{is_zero, neg, pos, zip};
+use lrp_core::tensor::{neg, pos, samples, sums_of, zip};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::signs::{SignedInputs, SignedPair, add_shares, no_relevance};
+use crate::signs::{SignedInputs, SignedPair, add_shares, no_shares};
 
 /// LRP-γ (Montavon et al. 2019), generalized to inputs and outputs of either sign (Andéol et al. 2021).
 ///
@@ -95,26 +96,30 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let x = SignedInputs::new(io.inputs, self.nonnegative);
         let gamma = T::of(self.rule.gamma);
-        // The sign is that of the output itself, bias included, whatever the bias does in the denominator (as in zennit).
-        let (up, down) = split_by_sign(r, io.output);
-        let mut result = Propagated::lossless(no_relevance(io.inputs));
+        let mut result = no_shares(samples(r));
         let stabilizer = self.rule.stabilizer;
-        // A side to which no relevance belongs is not computed.
-        if !is_zero(&up) {
+        // The sign is that of the output itself, bias included, whatever the bias does in the denominator (as in zennit). A side to
+        // which no relevance belongs is not computed.
+        let sides = sums_of(r, io.output, |r, z| {
+            let (belongs, negative) = (f64::from(u8::from(!r.is_zero())), f64::from(u8::from(z < T::zero())));
+            [belongs * (1.0 - negative), belongs * negative]
+        });
+        let [any_up, any_down] = [0, 1].map(|side| sides.iter().any(|counts| counts[side] > 0.0));
+        let select = |negative: bool| {
+            let part = || zip(r, io.output, |r, z| if (z < T::zero()) == negative { r } else { T::zero() });
+            if any_up && any_down { Cow::Owned(part()) } else { Cow::Borrowed(r) }
+        };
+        // Where none arrives at all, either side hands on none.
+        if any_up || !any_down {
             let bias = (&self.bias, self.bias.map(|b| favour_positive(b, gamma)));
-            add_shares(&self.favour_positive, bias, stabilizer, &x, &up, &mut result);
+            add_shares(&self.favour_positive, bias, stabilizer, &x, &select(false), &mut result);
         }
-        if !is_zero(&down) {
+        if any_down {
             let contributions = || SignedPair::new(&self.op, favour_negative, favour_positive, gamma);
             let bias = (&self.bias, self.bias.map(|b| favour_negative(b, gamma)));
-            add_shares(self.favour_negative.get_or_init(contributions), bias, stabilizer, &x, &down, &mut result);
+            let favour_negative = self.favour_negative.get_or_init(contributions);
+            add_shares(favour_negative, bias, stabilizer, &x, &select(true), &mut result);
         }
         result
     }
-}
-
-/// `r` where `z ≥ 0` and zero elsewhere, and the other way round.
-fn split_by_sign<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>) -> (Tensor<T>, Tensor<T>) {
-    let select = |negative: bool| zip(r, z, |r, z| if (z < T::zero()) == negative { r } else { T::zero() });
-    (select(false), select(true))
 }

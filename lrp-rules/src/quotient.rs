@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use lrp_core::blocks::write_blocks;
-use lrp_core::tensor::{elements, samples};
+use lrp_core::tensor::{samples, zip_sums};
 use lrp_core::{Scalar, Tensor};
 
 /// `s = R / stab(z)` with its two side accounts, per sample.
@@ -22,34 +21,23 @@ pub(crate) fn sign<T: Scalar>(z: T) -> T {
 }
 
 /// Divides `r` by `stab(z) = z + ε·s(z)`, with one ε per sample. `z` broadcasts to `r`.
-pub(crate) fn quotient<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>, epsilon: impl Fn(usize) -> T) -> Quotient<T> {
-    let n = samples(r);
-    let mut s = Tensor::zeros(r.raw_dim());
-    let len = r.len() / n.max(1);
-    let epsilons: Vec<T> = (0..n).map(epsilon).collect();
+pub(crate) fn quotient<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>, epsilon: impl Fn(usize) -> T + Sync) -> Quotient<T> {
     // Denominators that do not depend on the sample are there once; other broadcasts are written out.
     let z = match z.broadcast(r.raw_dim()) {
-        Some(broadcast) if z.len() != len && z.len() != r.len() => Cow::Owned(broadcast.to_owned()),
+        Some(broadcast) if z.len() != r.len() / samples(r).max(1) && z.len() != r.len() => {
+            Cow::Owned(broadcast.to_owned())
+        }
         _ => Cow::Borrowed(z),
     };
-    let (r_all, z_all) = (elements(r), elements(&z));
-    let accounts = s.as_slice_mut().map_or_else(Vec::new, |s| {
-        write_blocks(s, len, |range, s| {
-            let sample = range.start / len;
-            let first = range.start % z_all.len();
-            let mut accounts = [0.0, 0.0];
-            for ((s, &r), &z) in s.iter_mut().zip(&r_all[range]).zip(&z_all[first..]) {
-                let shift = epsilons[sample] * sign(z);
-                let denominator = z + shift;
-                if denominator.is_zero() {
-                    accounts[1] += r.wide();
-                } else {
-                    *s = r / denominator;
-                    accounts[0] += shift.wide() * s.wide();
-                }
-            }
-            accounts
-        })
+    let (s, accounts) = zip_sums(r, &z, |sample| {
+        let epsilon = epsilon(sample);
+        move |r, z| {
+            let shift = epsilon * sign(z);
+            let denominator = z + shift;
+            let dead = denominator.is_zero();
+            let s = if dead { T::zero() } else { r / denominator };
+            (s, [shift.wide() * s.wide(), if dead { r.wide() } else { 0.0 }])
+        }
     });
     let (stabilizer, dead) = accounts.into_iter().map(|[stabilizer, dead]| (stabilizer, dead)).unzip();
     Quotient { s, stabilizer, dead }
@@ -62,7 +50,7 @@ pub(crate) fn safe_divide<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> (Tensor<T>
 }
 
 /// The same ε for every sample.
-pub(crate) fn constant<T: Scalar>(epsilon: f64) -> impl Fn(usize) -> T {
+pub(crate) fn constant<T: Scalar>(epsilon: f64) -> impl Fn(usize) -> T + Sync {
     let epsilon = T::of(epsilon);
     move |_| epsilon
 }

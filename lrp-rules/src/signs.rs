@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::Affine;
 use lrp_core::rule::Propagated;
-use lrp_core::tensor::{add_broadcast, add_times, is_nonnegative, negative, positive};
+use lrp_core::tensor::{add_times, is_nonnegative, negative, positive};
 use lrp_core::{Scalar, Tensor};
 
 use crate::bias::Bias;
@@ -80,22 +80,28 @@ impl<T: Scalar> SignedPair<T> {
         pair
     }
 
-    /// `P x⁺ + N x⁻` where `wanted` is not zero.
-    pub(crate) fn apply(&self, x: &SignedInputs<'_, T>, wanted: &Tensor<T>) -> Tensor<T> {
-        let apply = |op: &Variant<T>, x: &[Tensor<T>]| op.get().apply_where(&x.iter().collect::<Vec<_>>(), wanted);
+    /// `P x⁺ + N x⁻ + b` where `wanted` is not zero.
+    pub(crate) fn apply(&self, x: &SignedInputs<'_, T>, b: Option<&Tensor<T>>, wanted: &Tensor<T>) -> Tensor<T> {
+        let apply = |op: &Variant<T>, x: &[Tensor<T>], b: Option<&Tensor<T>>| {
+            op.get().apply_biased(&x.iter().collect::<Vec<_>>(), b, Some(wanted))
+        };
         match &x.split {
-            None => self.for_positive.get().apply_where(x.inputs, wanted),
+            None => self.for_positive.get().apply_biased(x.inputs, b, Some(wanted)),
             Some(Parts { positive, negative }) => {
-                let mut z = apply(&self.for_positive, positive);
-                lrp_core::tensor::add(&mut z, &apply(&self.for_negative, negative));
+                let mut z = apply(&self.for_positive, positive, b);
+                lrp_core::tensor::add(&mut z, &apply(&self.for_negative, negative, None));
                 z
             }
         }
     }
 
-    /// `x⁺ ⊙ Pᵀ s + x⁻ ⊙ Nᵀ s`, added to `relevance`.
-    pub(crate) fn add_relevance(&self, x: &SignedInputs<'_, T>, s: &Tensor<T>, relevance: &mut [Tensor<T>]) {
+    /// `x⁺ ⊙ Pᵀ s + x⁻ ⊙ Nᵀ s`, added to `relevance`, which is empty at first.
+    pub(crate) fn add_relevance(&self, x: &SignedInputs<'_, T>, s: &Tensor<T>, relevance: &mut Vec<Tensor<T>>) {
         let mut add = |op: &Variant<T>, x: &[&Tensor<T>]| {
+            if relevance.is_empty() {
+                *relevance = op.get().adjoint_times(s, x);
+                return;
+            }
             for ((r, x), c) in relevance.iter_mut().zip(x).zip(op.get().adjoint(s)) {
                 add_times(r, x, &c);
             }
@@ -121,10 +127,7 @@ pub(crate) fn add_shares<T: Scalar>(
     result: &mut Propagated<T>,
 ) {
     let (settlement, b) = bias;
-    let mut z = contributions.apply(x, r);
-    if let Some(b) = &b {
-        add_broadcast(&mut z, b);
-    }
+    let z = contributions.apply(x, b.as_ref(), r);
     let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(stabilizer));
     contributions.add_relevance(x, &s, &mut result.relevance);
     if let Some(b) = &b {
@@ -138,7 +141,8 @@ fn add(account: &mut [f64], amounts: &[f64]) {
     account.iter_mut().zip(amounts).for_each(|(sum, v)| *sum += v);
 }
 
-/// Relevance of zero for every input, to be added to.
-pub(crate) fn no_relevance<T: Scalar>(inputs: &[&Tensor<T>]) -> Vec<Tensor<T>> {
-    inputs.iter().map(|x| Tensor::zeros(x.raw_dim())).collect()
+/// Empty books for a batch of `n`, and relevance to be added to.
+pub(crate) fn no_shares<T: Scalar>(n: usize) -> Propagated<T> {
+    let nothing = vec![0.0; n];
+    Propagated { relevance: Vec::new(), bias: nothing.clone(), stabilizer: nothing.clone(), rule: nothing }
 }

@@ -48,7 +48,7 @@ fn observed<T: Scalar>(
     x: &Tensor<T>,
     target: &Target,
     start: Start,
-    observe: &mut dyn FnMut(NodeId, &Tensor<T>),
+    observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
 ) -> Result<usize, Failure> {
     let mut explained = || -> Result<usize, lrp_core::Error> {
         let record = prepared.plan.record(x)?;

@@ -5,10 +5,14 @@
 
 #![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::simd::{Isa, Simd, Task, with_isa};
 use super::window::{Axis, Window};
+use super::with_room;
 use crate::scalar::Scalar;
 
 /// Elements below which work is not worth handing to another thread.
@@ -31,37 +35,62 @@ pub(crate) fn max<T: Scalar>(window: &Window, x: &[T], isa: Isa) -> Vec<T> {
 /// Gives each element of `g` to the winner of its window. `x` is what [`max`] was taken of.
 pub(crate) fn route<T: Scalar>(window: &Window, x: &[T], g: &[T]) -> Vec<T> {
     let (in_len, out_len) = (window.input_len(), window.output_len());
-    let mut routed = vec![T::zero(); x.len()];
-    let planes = routed.par_chunks_mut(in_len).zip(x.par_chunks(in_len)).zip(g.par_chunks(out_len));
-    planes.with_min_len(GRAIN.div_ceil(in_len)).for_each(|((routed, x), g)| {
-        let [d, h, w] = &window.axes;
-        for (o, &g) in g.iter().enumerate().filter(|(_, g)| !g.is_zero()) {
-            let (z, y, column) = (o / (h.output * w.output), o / w.output % h.output, o % w.output);
-            let mut winner: Option<usize> = None;
-            for z in seen(d, z) {
-                for y in seen(h, y) {
-                    for column in seen(w, column) {
-                        let i = (z * h.input + y) * w.input + column;
-                        if winner.is_none_or(|winner| x[i] > x[winner]) {
-                            winner = Some(i);
-                        }
-                    }
-                }
-            }
-            if let Some(winner) = winner {
-                routed[winner] += g;
-            }
-        }
-    });
+    let mut routed = with_room(x.len());
+    let fresh = &mut routed.spare_capacity_mut()[..x.len()];
+    let planes = fresh.par_chunks_mut(in_len).zip(x.par_chunks(in_len)).zip(g.par_chunks(out_len));
+    planes.with_min_len(GRAIN.div_ceil(in_len)).for_each(|((fresh, x), g)| route_plane(window, x, g, zeroed(fresh)));
+    // SAFETY: that many elements were asked for, and the planes are all of them.
+    unsafe { routed.set_len(x.len()) };
     routed
 }
 
+/// Fills memory with zeros.
+fn zeroed<T: Scalar>(fresh: &mut [MaybeUninit<T>]) -> &mut [T] {
+    fresh.iter_mut().for_each(|slot| {
+        slot.write(T::zero());
+    });
+    // SAFETY: all of it was just written.
+    unsafe { &mut *(std::ptr::from_mut(fresh) as *mut [T]) }
+}
+
+/// Routes one plane.
+fn route_plane<T: Scalar>(window: &Window, x: &[T], g: &[T], routed: &mut [T]) {
+    let [d, h, w] = &window.axes;
+    let inside = w.inside();
+    for (line, g) in g.chunks_exact(w.output).enumerate() {
+        let (planes, lines) = (seen(d, line / h.output), seen(h, line % h.output));
+        for (column, &g) in g.iter().enumerate().filter(|(_, g)| !g.is_zero()) {
+            let columns = if inside.contains(&column) {
+                let start = column * w.stride - w.pad_begin;
+                (start..start + w.kernel * w.dilation).step_by(w.dilation)
+            } else {
+                seen(w, column)
+            };
+            let mut winner = None;
+            for line in planes.clone().flat_map(|z| lines.clone().map(move |y| (z * h.input + y) * w.input)) {
+                for i in columns.clone().map(|column| line + column) {
+                    let (mut index, mut largest) = winner.unwrap_or((i, x[i]));
+                    // No branch: which one is larger cannot be foreseen.
+                    let larger = x[i] > largest;
+                    index = if larger { i } else { index };
+                    largest = if larger { x[i] } else { largest };
+                    winner = Some((index, largest));
+                }
+            }
+            if let Some((winner, _)) = winner {
+                routed[winner] += g;
+            }
+        }
+    }
+}
+
 /// The inputs that window `o` sees along an axis.
-fn seen(axis: &Axis, o: usize) -> impl Iterator<Item = usize> {
+fn seen(axis: &Axis, o: usize) -> std::iter::StepBy<Range<usize>> {
     let start = o * axis.stride;
     let skipped = axis.pad_begin.saturating_sub(start).div_ceil(axis.dilation);
     let end = (axis.input + axis.pad_begin).saturating_sub(start).div_ceil(axis.dilation).min(axis.kernel);
-    (skipped..end).map(move |k| start + k * axis.dilation - axis.pad_begin)
+    let first = (start + skipped * axis.dilation).saturating_sub(axis.pad_begin);
+    (first..first + end.saturating_sub(skipped) * axis.dilation).step_by(axis.dilation)
 }
 
 /// The maxima of one plane.

@@ -274,6 +274,12 @@ impl Axis {
         first..past.min(self.output).max(first)
     }
 
+    /// The outputs whose taps all read real inputs.
+    pub(super) fn inside(&self) -> std::ops::Range<usize> {
+        let (first, last) = (self.valid(0), self.valid(self.kernel.saturating_sub(1)));
+        first.start.max(last.start)..first.end.min(last.end)
+    }
+
     /// The input that tap `k` of output `o` reads; only for `o` within [`valid`](Axis::valid).
     pub(super) fn source(&self, o: usize, k: usize) -> usize {
         o * self.stride + k * self.dilation - self.pad_begin

@@ -3,9 +3,10 @@
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
+use crate::kernels::conv::Limits;
 use crate::operator::{Io, Kind, Operator};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, map, zip};
 
 /// An elementwise function.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,6 +84,16 @@ fn sigmoid<T: Scalar>(x: T) -> T {
     (T::one() + (-x).exp()).recip()
 }
 
+/// `x` for `x ≥ 0`, `αx` below.
+fn leaky<T: Scalar>(x: T, alpha: T) -> T {
+    if x < T::zero() { alpha * x } else { x }
+}
+
+/// `x·min(max(x/6 + 1/2, 0), 1)`.
+fn hard_swish<T: Scalar>(x: T) -> T {
+    x * hard_sigmoid(x, 1.0 / 6.0, 0.5)
+}
+
 /// `min(max(αx + β, 0), 1)`.
 fn hard_sigmoid<T: Scalar>(x: T, alpha: f64, beta: f64) -> T {
     (T::of(alpha) * x + T::of(beta)).max(T::zero()).min(T::one())
@@ -90,21 +101,17 @@ fn hard_sigmoid<T: Scalar>(x: T, alpha: f64, beta: f64) -> T {
 
 impl Function {
     /// `φ(x)`.
+    // Into loops over vectors, it would be copied for each lane.
+    #[inline(never)]
     pub fn value<T: Scalar>(self, x: T) -> T {
         match self {
             Function::Relu => crate::tensor::pos(x),
-            Function::LeakyRelu { alpha } => {
-                if x < T::zero() {
-                    T::of(alpha) * x
-                } else {
-                    x
-                }
-            }
+            Function::LeakyRelu { alpha } => leaky(x, T::of(alpha)),
             Function::Sigmoid => sigmoid(x),
             Function::Tanh => x.tanh(),
-            Function::Clip { low, high } => x.max(T::of(low)).min(T::of(high)),
+            Function::Clip { low, high } => Limits { low: T::of(low), high: T::of(high) }.clamp(x),
             Function::Silu => x * sigmoid(x),
-            Function::HardSwish => x * hard_sigmoid(x, 1.0 / 6.0, 0.5),
+            Function::HardSwish => hard_swish(x),
             Function::HardSigmoid { alpha, beta } => hard_sigmoid(x, alpha, beta),
             Function::Gelu { tanh: false } => {
                 T::of(0.5) * x * (T::one() + erf(x * T::of(std::f64::consts::FRAC_1_SQRT_2)))
@@ -131,6 +138,7 @@ impl Function {
     }
 
     /// `φ′(x)`; at a kink the derivative that PyTorch takes.
+    #[inline(never)]
     pub fn derivative<T: Scalar>(self, x: T) -> T {
         let step = |on: bool| if on { T::one() } else { T::zero() };
         match self {
@@ -271,14 +279,28 @@ impl<T: Scalar> Operator<T> for Activation {
     }
 
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        xs.first().map_or_else(crate::tensor::empty, |x| x.mapv(|v| self.function.value(v)))
+        let Some(x) = xs.first() else { return crate::tensor::empty() };
+        // The frequent and cheap ones apart: these are computed in vectors.
+        match self.function {
+            Function::Relu | Function::Clip { .. } => {
+                self.limits().map_or_else(crate::tensor::empty, |limits| map(x, |v| limits.clamp(v)))
+            }
+            Function::LeakyRelu { alpha } => map(x, |v| leaky(v, T::of(alpha))),
+            Function::HardSwish => map(x, hard_swish),
+            function => map(x, |v| function.value(v)),
+        }
+    }
+
+    fn limits(&self) -> Option<Limits<T>> {
+        match self.function {
+            Function::Relu => Some(Limits { low: T::zero(), high: T::infinity() }),
+            Function::Clip { low, high } => Some(Limits { low: T::of(low), high: T::of(high) }),
+            _ => None,
+        }
     }
 
     fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        io.inputs
-            .iter()
-            .map(|x| ndarray::Zip::from(*x).and(g).map_collect(|&x, &g| self.function.derivative(x) * g))
-            .collect()
+        io.inputs.iter().map(|x| zip(x, g, |x, g| self.function.derivative(x) * g)).collect()
     }
 
     fn vjp_needs_inputs(&self) -> bool {

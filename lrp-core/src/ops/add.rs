@@ -6,7 +6,7 @@ use super::check_shape;
 use crate::error::OperatorError;
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape};
+use crate::tensor::{Tensor, batch_shape, map, update, zip};
 
 /// `z = Σ_i w_i x_i` over inputs of one shape; `w_i` is 1, or −1 for what is subtracted.
 #[derive(Debug, Clone)]
@@ -67,15 +67,23 @@ impl<T: Scalar> Operator<T> for Add<T> {
 
 impl<T: Scalar> Affine<T> for Add<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        let mut z = Tensor::zeros(batch_shape(batch_of(xs), &self.shapes[0]));
-        for (x, &w) in xs.iter().zip(&self.weights) {
-            z.zip_mut_with(x, |z, &x| *z += w * x);
-        }
+        let mut summands = xs.iter().zip(self.weights.iter().copied());
+        let mut z = match (summands.next(), summands.next()) {
+            (Some((a, v)), Some((b, w))) => zip(a, b, |a, b| v * a + w * b),
+            (Some((a, v)), None) => map(a, |a| v * a),
+            (None, _) => Tensor::zeros(batch_shape(batch_of(xs), &self.shapes[0])),
+        };
+        summands.for_each(|(x, w)| update(&mut z, x, x, |z, x, _| z + w * x));
         z
     }
 
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
         self.weights.iter().map(|&w| s * w).collect()
+    }
+
+    fn adjoint_times(&self, s: &Tensor<T>, xs: &[&Tensor<T>]) -> Vec<Tensor<T>> {
+        let one = |(x, &w): (&&Tensor<T>, &T)| zip(x, s, move |x, s| x * (w * s) + T::zero());
+        xs.iter().zip(&self.weights).map(one).collect()
     }
 
     fn bias(&self) -> Option<&Tensor<T>> {

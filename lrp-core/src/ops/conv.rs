@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::conv::{Algorithm, ConvKernel};
+use crate::kernels::conv::{Algorithm, ConvKernel, Finish, Limits};
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples};
+use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, into_elements, map, samples};
 
 /// A convolution `[N, C, spatial…] → [N, O, spatial…]` with stride, padding, dilation and groups.
 #[derive(Debug, Clone)]
@@ -80,6 +80,16 @@ impl<T: Scalar> Conv<T> {
         })
     }
 
+    fn run(&self, xs: &[&Tensor<T>], finish: Finish<'_, T>) -> Tensor<T> {
+        let y = xs.first().map_or_else(Vec::new, |x| self.kernel.forward_then(&elements(x), finish));
+        from_elements(&batch_shape(batch_of(xs), &self.output_shape), y)
+    }
+
+    fn run_back(&self, s: &Tensor<T>, finish: Finish<'_, T>) -> Vec<Tensor<T>> {
+        let shape = batch_shape(samples(s), &self.input_shape[0]);
+        vec![from_elements(&shape, self.kernel.adjoint_then(&elements(s), finish))]
+    }
+
     fn with(&self, kernel: ConvKernel<T>, bias: Option<Tensor<T>>) -> Self {
         Self { kernel, bias, input_shape: self.input_shape.clone(), output_shape: self.output_shape.clone() }
     }
@@ -116,12 +126,23 @@ impl<T: Scalar> Operator<T> for Conv<T> {
 
     affine_methods!();
 
+    fn forward_clamped(&self, xs: &[&Tensor<T>], limits: Limits<T>) -> Tensor<T> {
+        match &self.bias {
+            Some(b) => self.run(xs, Finish::AddClamp(&elements(b), limits)),
+            None => map(&self.apply(xs), |v| limits.clamp(v)),
+        }
+    }
+
     fn parameters(&self) -> usize {
         self.kernel.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
     }
 
     fn algorithm(&self) -> Option<Algorithm> {
         Some(self.kernel.algorithm())
+    }
+
+    fn fastest_algorithm(&self) -> Option<Algorithm> {
+        Some(self.kernel.fastest())
     }
 
     fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
@@ -137,12 +158,27 @@ impl<T: Scalar> Operator<T> for Conv<T> {
 
 impl<T: Scalar> Affine<T> for Conv<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        let y = xs.first().map_or_else(Vec::new, |x| self.kernel.forward(&elements(x)));
-        from_elements(&batch_shape(batch_of(xs), &self.output_shape), y)
+        self.run(xs, Finish::Plain)
+    }
+
+    fn apply_biased(&self, xs: &[&Tensor<T>], b: Option<&Tensor<T>>, _: Option<&Tensor<T>>) -> Tensor<T> {
+        match b {
+            Some(b) if b.len() == self.kernel.outputs => self.run(xs, Finish::Add(&elements(b))),
+            Some(b) => {
+                let mut z = self.apply(xs);
+                add_broadcast(&mut z, b);
+                z
+            }
+            None => self.apply(xs),
+        }
     }
 
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
-        vec![from_elements(&batch_shape(samples(s), &self.input_shape[0]), self.kernel.adjoint(&elements(s)))]
+        self.run_back(s, Finish::Plain)
+    }
+
+    fn adjoint_times(&self, s: &Tensor<T>, xs: &[&Tensor<T>]) -> Vec<Tensor<T>> {
+        xs.first().map_or_else(Vec::new, |x| self.run_back(s, Finish::Times(&elements(x))))
     }
 
     fn bias(&self) -> Option<&Tensor<T>> {

@@ -98,6 +98,10 @@ impl<T: Scalar> Operator<T> for ConvTranspose<T> {
         Some(self.kernel.algorithm())
     }
 
+    fn fastest_algorithm(&self) -> Option<Algorithm> {
+        Some(self.kernel.fastest())
+    }
+
     fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
         let kernel = self.kernel.with_algorithm(algorithm);
         (kernel.algorithm() == algorithm)

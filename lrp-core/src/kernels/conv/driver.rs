@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::finish::Finish;
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{run, tile};
@@ -61,20 +62,36 @@ struct Work<'a, S: Simd> {
     sides: Sides,
     source: &'a [S::T],
     target: Shared<S::T>,
+    finish: Finish<'a, S::T>,
 }
 
 /// Convolves a batch `[samples, groups·sources, source_len]`.
-pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S::T]) -> Vec<S::T> {
+pub(super) fn convolve<S: Simd>(
+    packed: &Packed<S::T>,
+    sides: Sides,
+    source: &[S::T],
+    finish: Finish<'_, S::T>,
+) -> Vec<S::T> {
     let target_len: usize = sides.target.iter().product();
     let samples = source.len() / (packed.groups * packed.sources * sides.source_len).max(1);
     let channels = samples * packed.groups * packed.targets;
     let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
-    let mut target = if covered == target_len {
-        with_room(channels * target_len)
-    } else {
+    let mut target = with_room(channels * target_len);
+    if covered != target_len {
         // Some outputs read nothing but padding.
-        vec![S::T::zero(); channels * target_len]
-    };
+        let all = packed.groups * packed.targets;
+        let fresh = &mut target.spare_capacity_mut()[..channels * target_len];
+        fresh.par_chunks_mut(target_len).enumerate().for_each(|(index, fresh)| {
+            // Times anything, too, nothing is nothing.
+            let nothing = match finish {
+                Finish::Plain | Finish::Times(_) => S::T::zero(),
+                Finish::Add(_) | Finish::AddClamp(..) => finish.one(S::T::zero(), index % all, 0),
+            };
+            fresh.iter_mut().for_each(|slot| {
+                slot.write(nothing);
+            });
+        });
+    }
 
     let mut divisions: Vec<Division<'_, S>> = Vec::new();
     for pass in &packed.passes {
@@ -93,7 +110,8 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
     };
     let scratch = [strip.unwrap_or(0) + run::longest::<S>(), stage];
 
-    let work = Work::<S> { packed, sides, source, target: Shared::new(target.as_mut_ptr(), channels * target_len) };
+    let work =
+        Work::<S> { packed, sides, source, target: Shared::new(target.as_mut_ptr(), channels * target_len), finish };
     let run = |job: usize| {
         if let Some(division) = divisions.iter().rev().find(|d| d.before <= job) {
             let mut memory = Scratch::new(scratch);
@@ -107,7 +125,7 @@ pub(super) fn convolve<S: Simd>(packed: &Packed<S::T>, sides: Sides, source: &[S
     } else {
         (0..jobs).into_par_iter().with_min_len(grain).for_each(run);
     }
-    // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or zeros stood there
+    // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or they were written
     // before.
     unsafe { target.set_len(channels * target_len) };
     target
@@ -281,17 +299,21 @@ impl<'a, S: Simd> Division<'a, S> {
             true => (1, stage.rows.len() * width),
             false => (stage.rows.len(), stage.columns.len()),
         };
+        let all = work.packed.groups * work.packed.targets;
         for channel in 0..place.channels {
             for row in 0..rows {
                 let from = &stage.data[channel * stage.channel + row * stage.pitch..][..len];
-                let to =
-                    work.target.at(first + channel * target_len + row * h.stride * width, (len - 1) * w.stride + 1);
+                let index = first + channel * target_len + row * h.stride * width;
+                let to = work.target.at(index, (len - 1) * w.stride + 1);
+                let which = index / target_len % all;
                 // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample.
                 unsafe {
                     if w.stride == 1 {
-                        std::ptr::copy_nonoverlapping(from.as_ptr(), to, len);
+                        work.finish.write::<S>(from, to, which, index);
                     } else {
-                        from.iter().enumerate().for_each(|(x, &v)| *to.add(x * w.stride) = v);
+                        from.iter().enumerate().for_each(|(x, &v)| {
+                            *to.add(x * w.stride) = work.finish.one(v, which, index + x * w.stride);
+                        });
                     }
                 }
             }

@@ -5,6 +5,7 @@
 //! the loops and divides them among threads. A transposed convolution is the same pair with the roles swapped.
 
 mod driver;
+mod finish;
 mod passes;
 mod run;
 mod strip;
@@ -15,6 +16,7 @@ mod winograd;
 use std::sync::{Arc, OnceLock};
 
 use self::driver::Sides;
+pub use self::finish::{Finish, Limits};
 use self::weights::{Direction, Packed};
 use super::simd::{Isa, with_isa};
 use super::window::Window;
@@ -88,6 +90,11 @@ impl<T: Scalar> ConvKernel<T> {
         Self { algorithm, ..self.with_weights(Arc::clone(&self.weights)) }
     }
 
+    /// How it is computed fastest.
+    pub fn fastest(&self) -> Algorithm {
+        if winograd::pays(self) { Algorithm::Winograd } else { Algorithm::Direct }
+    }
+
     /// How it is computed, both ways and after [`map`](Self::map).
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -95,15 +102,25 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// `W x` for a batch `x` of samples `[inputs, positions]`.
     pub fn forward(&self, x: &[T]) -> Vec<T> {
-        self.convolve(x, Direction::Forward)
+        self.forward_then(x, Finish::Plain)
+    }
+
+    /// As [`forward`](Self::forward), finished.
+    pub fn forward_then(&self, x: &[T], finish: Finish<'_, T>) -> Vec<T> {
+        self.convolve(x, Direction::Forward, finish)
     }
 
     /// `Wᵀ s` for a batch `s` of samples `[outputs, positions]`.
     pub fn adjoint(&self, s: &[T]) -> Vec<T> {
-        self.convolve(s, Direction::Adjoint)
+        self.adjoint_then(s, Finish::Plain)
     }
 
-    fn convolve(&self, source: &[T], direction: Direction) -> Vec<T> {
+    /// As [`adjoint`](Self::adjoint), finished.
+    pub fn adjoint_then(&self, s: &[T], finish: Finish<'_, T>) -> Vec<T> {
+        self.convolve(s, Direction::Adjoint, finish)
+    }
+
+    fn convolve(&self, source: &[T], direction: Direction, finish: Finish<'_, T>) -> Vec<T> {
         let axes = &self.window.axes;
         let (inputs, outputs) = (axes.map(|a| a.input), axes.map(|a| a.output));
         let (packed, source_space, mut target) = match direction {
@@ -121,9 +138,11 @@ impl<T: Scalar> ConvKernel<T> {
                     if packed.passes.iter().any(|pass| pass.pass.in_place) {
                         target = [1, 1, target.iter().product()];
                     }
-                    driver::convolve::<S<T>>(packed, Sides { source_len, target }, source)
+                    driver::convolve::<S<T>>(packed, Sides { source_len, target }, source, finish)
                 }
-                Prepared::Winograd(packed) => winograd::convolve::<S<T>>(packed, Sides { source_len, target }, source),
+                Prepared::Winograd(packed) => {
+                    winograd::convolve::<S<T>>(packed, Sides { source_len, target }, source, finish)
+                }
             }
         })
     }

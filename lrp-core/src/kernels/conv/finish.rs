@@ -1,0 +1,97 @@
+//! What becomes of a sum before it is written: done while it is in the cache, instead of in a pass of its own over memory.
+
+#![allow(unsafe_code)]
+
+use super::super::simd::{Simd, Task};
+use crate::scalar::Scalar;
+
+/// What becomes of a sum.
+#[derive(Debug, Clone, Copy)]
+pub enum Finish<'a, T> {
+    /// Nothing.
+    Plain,
+    /// `z + b`, with one number for each channel.
+    Add(&'a [T]),
+    /// `min(max(z + b, low), high)`.
+    AddClamp(&'a [T], Limits<T>),
+    /// `z · x` with an element for each, in the layout of the result; zeros are made `+0`.
+    Times(&'a [T]),
+}
+
+/// The limits of a ReLU, a ReLU6 or another function that clips.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits<T> {
+    /// What everything below becomes.
+    pub low: T,
+    /// What everything above becomes; infinity for a ReLU.
+    pub high: T,
+}
+
+impl<T: Scalar> Limits<T> {
+    /// `min(max(v, low), high)`.
+    #[inline(always)]
+    pub fn clamp(self, v: T) -> T {
+        let v = if v > self.low { v } else { self.low };
+        if v < self.high { v } else { self.high }
+    }
+}
+
+impl<T: Scalar> Finish<'_, T> {
+    /// One element: the sum `z`, its channel, and its index in the result.
+    #[inline(always)]
+    pub(super) fn one(&self, z: T, channel: usize, index: usize) -> T {
+        match self {
+            Finish::Plain => z,
+            Finish::Add(b) => z + b[channel],
+            Finish::AddClamp(b, limits) => limits.clamp(z + b[channel]),
+            Finish::Times(x) => z * x[index] + T::zero(),
+        }
+    }
+
+    /// Writes sums `z` that stand next to each other in the result, from `index` on.
+    ///
+    /// # Safety
+    /// The machine has the instruction set of `S`; as many elements can be written at `to`.
+    pub(super) unsafe fn write<S: Simd<T = T>>(&self, z: &[T], to: *mut T, channel: usize, index: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Finish::Plain => std::ptr::copy_nonoverlapping(z.as_ptr(), to, z.len()),
+                Finish::Add(b) => S::run(Row::<S> { z, to, other: Other::Bias(b[channel]) }),
+                Finish::AddClamp(b, limits) => S::run(Row::<S> { z, to, other: Other::Clamped(b[channel], *limits) }),
+                Finish::Times(x) => S::run(Row::<S> { z, to, other: Other::Factors(&x[index..index + z.len()]) }),
+            }
+        }
+    }
+}
+
+/// The other operand of a row.
+enum Other<'a, T> {
+    Bias(T),
+    Clamped(T, Limits<T>),
+    Factors(&'a [T]),
+}
+
+struct Row<'a, S: Simd> {
+    z: &'a [S::T],
+    to: *mut S::T,
+    other: Other<'a, S::T>,
+}
+
+impl<S: Simd> Task for Row<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Row { z, to, other } = self;
+        // SAFETY: the caller vouches for as many elements as there are sums.
+        let put = |i: usize, v: S::T| unsafe { to.add(i).write(v) };
+        match other {
+            Other::Bias(b) => z.iter().enumerate().for_each(|(i, &z)| put(i, z + b)),
+            Other::Clamped(b, limits) => z.iter().enumerate().for_each(|(i, &z)| put(i, limits.clamp(z + b))),
+            Other::Factors(x) => {
+                z.iter().zip(x).enumerate().for_each(|(i, (&z, &x))| put(i, z * x + num_traits::Zero::zero()));
+            }
+        }
+    }
+}

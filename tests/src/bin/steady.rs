@@ -1,0 +1,78 @@
+//! Explains the same batch again whenever it is told to, and says how long that took: what `tools/bench_peers.py` times.
+//!
+//! `cargo run --release -p lrp-tests --bin steady -- MODEL.onnx RECIPE INPUT.npy [--exact] [--threads N] [--forward] [--layers]`
+//!
+//! Model and rules are prepared first. Then, for every line on standard input, the forward pass, the walk and the books of one batch; one
+//! line of JSON each with the seconds, and the peak memory of the process so far in bytes (Linux). With `--forward` the forward pass
+//! alone. With `--layers` milliseconds of each node, forward and in the walk, on standard error.
+
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use lrp_config::Recipe;
+use lrp_core::{Plan, Start, Target};
+use lrp_tests::presets::load;
+
+/// The most memory that this process has had, in bytes.
+fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok()).map_or(0, |kib| 1024 * kib)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut flag = |name: &str, values: usize| {
+        let at = arguments.iter().position(|a| a == name)?;
+        arguments.drain(at..=at + values).next_back()
+    };
+    let [exact, forward, layers] = ["--exact", "--forward", "--layers"].map(|name| flag(name, 0).is_some());
+    let threads = flag("--threads", 1);
+    if let Some(threads) = threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
+    }
+    let [model, recipe, input] = arguments.as_slice() else {
+        return Err("MODEL.onnx RECIPE INPUT.npy [--exact] [--threads N] [--forward] [--layers]".into());
+    };
+    let model = load::<f32>(Path::new(model))?;
+    let model = if exact { model } else { Arc::new(model.fastest()) };
+    let assignment = Recipe::find(recipe)?.resolve(&model)?.assignment();
+    let plan = Plan::new(model, &assignment)?;
+    let x = ndarray_npy::read_npy(input)?;
+    println!("{}", serde_json::json!({ "ready": true }));
+
+    for line in std::io::stdin().lock().lines() {
+        line?;
+        let start = Instant::now();
+        let mut laps = vec![[0.0; 2]; plan.model().nodes().len()];
+        let mut lap = start;
+        let mut watch = |passed: &mut f64| {
+            let now = Instant::now();
+            *passed += (now - std::mem::replace(&mut lap, now)).as_secs_f64();
+        };
+        let record = plan.record_observed(std::slice::from_ref(&x), &mut |id, _| watch(&mut laps[id.index()][0]))?;
+        let sum = if forward {
+            record.output().sum()
+        } else {
+            let start = record.seed(&Target::Argmax, Start::Logit)?;
+            // When relevance arrives at a node, the one before it is done.
+            let mut before = None;
+            let explanation = record.propagate_observed(start, &mut |id, _| {
+                watch(before.map_or(&mut 0.0, |before: usize| &mut laps[before][1]));
+                before = Some(id.index());
+            });
+            explanation.input_relevance().sum()
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        if layers {
+            for ((id, node), [forward, walk]) in plan.model().nodes().zip(&laps) {
+                let (op, rule) = (node.op().map(|op| op.detail()).unwrap_or_default(), plan.behaviour(id));
+                eprintln!("{:8.2} {:8.2}  {} {} {op} {rule}", 1e3 * forward, 1e3 * walk, node.name, node.kind_name());
+            }
+        }
+        println!("{}", serde_json::json!({ "seconds": seconds, "memory": peak_memory(), "sum": sum }));
+    }
+    Ok(())
+}
