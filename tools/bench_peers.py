@@ -7,6 +7,7 @@
     python tools/bench_peers.py                        # everything; a quarter of an hour on two cores
     python tools/bench_peers.py --only vgg16           # cases whose names contain a word
     python tools/bench_peers.py --rounds 21 --out table.md
+    python tools/bench_peers.py --errors 12            # how far f32 is from f64, instead of times
 
 Every program runs in a process of its own, with its model loaded and its rules attached: what is timed is one explanation of one batch, in
 the steady state, from the input to the relevance of the input. In each round every process does one, one after the other, and waits in
@@ -123,6 +124,12 @@ def fused(model):
 
 
 def zennit(network, recipe, x):
+    explain = zennit_relevance(network, recipe, x)
+    return lambda: explain().sum().item()
+
+
+def zennit_relevance(network, recipe, x):
+    """A function that explains `x`, in the precision of `x`."""
     import torch
     from torch.nn import functional as F
     from zennit import composites
@@ -130,7 +137,7 @@ def zennit(network, recipe, x):
     from zennit.canonizers import SequentialMergeBatchNorm
     from zennit.torchvision import ResNetCanonizer
 
-    model = network_of(network)
+    model = network_of(network).to(torch.from_numpy(x).dtype)
     low, high = bounds(network)
     composite = {
         "epsilon-plus": composites.EpsilonPlus,
@@ -148,7 +155,7 @@ def zennit(network, recipe, x):
         def start(output):
             return output.detach() * F.one_hot(output.argmax(1), output.shape[1]).to(output)
 
-        return attributor(data.clone(), start)[1].sum().item()
+        return attributor(data.clone(), start)[1]
 
     return explain
 
@@ -379,6 +386,39 @@ def cold_zennit(digit, out):
     np.save(out, relevance.numpy())
 
 
+def errors(network, recipe, count, folder):
+    """Relative L2 errors of relevance in f32, ours and zennit's, to zennit's in f64: one for each of some images of noise."""
+    import numpy as np
+
+    shape = make_input(network, 1).shape[1:]
+    x = np.random.default_rng(1).standard_normal((count, *shape)).clip(-3, 3).astype(np.float32)
+    np.save(folder / "x.npy", x)
+    results = {}
+    for name, flags in (("ours, default", []), ("ours, `--exact`", ["--exact"])):
+        out = folder / "r.npy"
+        racer = Racer([STEADY, model_path(network), recipe, folder / "x.npy", *flags, "--out", out])
+        racer.run(False)
+        racer.stop()
+        results[name] = np.load(out)
+    for name, dtype in (("zennit", np.float32), ("f64", np.float64)):
+        one = [zennit_relevance(network, recipe, x[i : i + 1].astype(dtype))() for i in range(count)]
+        results[name] = np.concatenate([r.detach().numpy() for r in one])
+    exact = results.pop("f64")
+    norm = lambda r: np.sqrt((r.reshape(count, -1) ** 2).sum(1))
+    return {name: norm(r - exact) / norm(exact) for name, r in results.items()}
+
+
+def print_errors(networks, count):
+    import numpy as np
+
+    print(f"Relevance in f32, epsilon-plus, from zennit's in f64: relative L2 error over {count} images of noise.\n")
+    print("| network | program | smallest | median | largest |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for network in networks:
+            for name, error in errors(network, "epsilon-plus", count, Path(folder)).items():
+                print(f"| {network} | {name} | {error.min():.1e} | {np.median(error):.1e} | {error.max():.1e} |", flush=True)
+
+
 def milliseconds(seconds):
     return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
 
@@ -389,6 +429,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=11, help="calls that are timed, of each program (11)")
     parser.add_argument("--zoo", type=Path, help="the folder with the networks (target/zoo)")
     parser.add_argument("--out", type=Path, help="write the table to this file, too")
+    parser.add_argument("--errors", type=int, metavar="N", help="rounding errors on N images instead of times")
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--cold", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -402,6 +443,8 @@ def main():
         return cold_zennit(*args.cold)
 
     subprocess.run(["cargo", "build", "--release", "-q", "-p", "lrp-cli", "-p", "lrp-tests", "--bins"], cwd=ROOT, check=True)
+    if args.errors:
+        return print_errors([n for n in ("vgg16", "resnet50") if not args.only or n in args.only], args.errors)
     lines = []
 
     def say(line=""):

@@ -78,7 +78,7 @@ pub struct PlanArgs {
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
-    pub unknown: UnknownArgs,
+    pub prepare: PrepareArgs,
     #[command(flatten)]
     pub listing: Listing,
 }
@@ -168,16 +168,19 @@ pub struct HowArgs {
     #[arg(long, value_parser = resize)]
     pub resize: Option<Resize>,
     #[command(flatten)]
-    pub unknown: UnknownArgs,
+    pub prepare: PrepareArgs,
 }
 
-/// What happens where nobody said what happens.
+/// How a model and its rules are prepared.
 #[derive(Debug, Args, Default, Clone, Copy)]
-pub struct UnknownArgs {
+pub struct PrepareArgs {
     /// The rule of layers that the recipe does not reach, and of operators without a relevance behaviour: gradient or pass
     /// [default: an error that names them]
     #[arg(long, value_name = "RULE")]
     pub on_unknown: Option<OnUnknown>,
+    /// Make every product: do without Winograd's algorithm, which is faster for 3×3 convolutions in f32 and rounds a little more
+    #[arg(long)]
+    pub exact: bool,
 }
 
 /// Where results go.

@@ -25,6 +25,8 @@ pub struct ModelJob {
     pub example: Option<PathBuf>,
     /// A file with a label for each class.
     pub labels: Option<PathBuf>,
+    /// Whether every product is made, however slow that is.
+    pub exact: bool,
 }
 
 /// What is explained, and how.
@@ -83,7 +85,13 @@ impl ModelJob {
             sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
             example: None,
             labels: args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone())),
+            exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
         })
+    }
+
+    /// With every product made if the flag says so, or if the recipe did.
+    pub fn exactly(self, flag: bool) -> Self {
+        Self { exact: self.exact || flag, ..self }
     }
 
     /// As [`new`](Self::new), with the inputs to take a shape from.
@@ -121,7 +129,7 @@ impl HowJob {
             precision: args.precision.or(explain.precision).unwrap_or_default(),
             batch: args.batch.map(|n| n as usize).or(explain.batch).unwrap_or(BATCH),
             input,
-            on_unknown: args.unknown.on_unknown,
+            on_unknown: args.prepare.on_unknown,
         }
     }
 }
@@ -132,14 +140,14 @@ impl WhatJob {
         let recipe = Recipe::find(&args.recipe)?;
         limit_threads(args.how.threads)?;
         let inputs = inputs(Some(&args.input), &recipe)?;
-        let model = ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?;
+        let model = ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?.exactly(args.how.prepare.exact);
         Ok(Self { model, inputs, how: HowJob::new(&args.how, &recipe), recipe })
     }
 
     /// What a recipe names, under these flags.
     pub fn of_recipe(recipe: Recipe, how: &HowArgs) -> Result<Self, Failure> {
         let inputs = inputs(None, &recipe)?;
-        let model = ModelJob::for_inputs(None, &recipe, &inputs)?;
+        let model = ModelJob::for_inputs(None, &recipe, &inputs)?.exactly(how.prepare.exact);
         Ok(Self { model, inputs, how: HowJob::new(how, &recipe), recipe })
     }
 }

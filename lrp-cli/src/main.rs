@@ -31,6 +31,7 @@ use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    lrp_core::memory::keep();
     let cli = Cli::parse();
     // A panic is a mistake of ours: it has been printed, and the exit code says so.
     let outcome = std::panic::catch_unwind(|| dispatch(cli.command));

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use lrp_config::Resolved;
+use lrp_core::kernels::conv::Algorithm;
 use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
 use serde::Serialize;
@@ -117,6 +118,9 @@ pub struct LayerRecord {
     pub name: String,
     /// Its operator.
     pub op: &'static str,
+    /// How it is computed, where there is a choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<&'static str>,
     /// The rule, or the operator's fixed behaviour.
     pub rule: String,
     /// The recipe entry that chose the rule, if one did.
@@ -134,11 +138,20 @@ impl LayerRecord {
                     index: model.layer_index(id),
                     name: node.name.clone(),
                     op: node.kind_name(),
+                    algorithm: op.algorithm().map(Algorithm::name),
                     rule: choice.map_or_else(|| op.fixed().name().to_owned(), |c| c.rule.to_string()),
                     origin: choice.map(|c| c.origin.to_string()),
                 }
             })
             .collect()
+    }
+
+    /// The operator, and how it is computed unless that is the usual way.
+    pub fn operator(&self) -> String {
+        match self.algorithm {
+            Some(algorithm) if algorithm != Algorithm::default().name() => format!("{} ({algorithm})", self.op),
+            _ => self.op.to_owned(),
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::table;
 /// Prints a plan. Nodes that need a rule and have none stand in it, too, and are then named in an error.
 pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
-    let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), Some(&recipe))?)?;
-    let resolved = recipe.resolve_with(&loaded.model, args.unknown.on_unknown)?;
+    let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), Some(&recipe))?.exactly(args.prepare.exact))?;
+    let resolved = recipe.resolve_with(&loaded.model, args.prepare.on_unknown)?;
     let records = LayerRecord::list(&loaded.model, &resolved);
     if args.listing.json {
         print_json(&records)?;
@@ -43,7 +43,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
         listing.add_row([
             record.index.map(|i| i.to_string()).unwrap_or_default(),
             record.name.clone(),
-            record.op.to_owned(),
+            record.operator(),
             table::rule(&record.rule),
             by.to_owned(),
         ]);

@@ -28,7 +28,9 @@ impl<T: Scalar> Loaded<T> {
     /// Reads the model; what the user should know about it goes to standard error.
     pub fn new(job: &ModelJob) -> Result<Self, Failure> {
         let import = import::<T>(job)?;
-        let model = Arc::new(import.model.clone());
+        // Double precision is the reference: nothing in it is rounded more than it must be.
+        let exact = job.exact || T::NAME == "f64";
+        let model = Arc::new(if exact { import.model.clone() } else { import.model.fastest() });
         let labels = match &job.labels {
             Some(path) => read_labels(path)?,
             None => Vec::new(),

@@ -41,6 +41,9 @@ pub struct Explain {
     /// How many inputs are explained at once, at least 1. Default: the program's choice. Example: `16`.
     #[serde(default, deserialize_with = "positive_count")]
     pub batch: Option<usize>,
+    /// Whether every product is made: without, 3×3 convolutions in f32 are computed by Winograd's algorithm where that is faster, which
+    /// rounds a little more. Default: `false`.
+    pub exact: Option<bool>,
 }
 
 /// `start = …`: the relevance put on the target.
@@ -141,7 +144,7 @@ impl ModelFiles {
 
 impl Explain {
     pub(crate) fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent, inputs, target, start, precision, batch);
+        inherit!(self, parent, inputs, target, start, precision, batch, exact);
     }
 
     pub(crate) fn join(&mut self, folder: &Path) {

@@ -13,6 +13,7 @@ pub mod error;
 pub mod graph;
 pub mod kernels;
 pub mod ledger;
+pub mod memory;
 pub mod operator;
 pub mod ops;
 mod plan;

@@ -28,6 +28,11 @@ pub fn load<T: Scalar>(path: &Path) -> Result<Arc<Model<T>>, String> {
     Ok(Arc::new(import.model))
 }
 
+/// As the program computes it: in single precision by the fastest algorithms.
+pub fn as_usual<T: Scalar>(model: Arc<Model<T>>) -> Arc<Model<T>> {
+    if T::NAME == "f32" { Arc::new(model.fastest()) } else { model }
+}
+
 /// An array of an npz file.
 pub fn array<A: ReadableElement>(path: &Path, key: &str) -> Result<ndarray::ArrayD<A>, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {key}: {error}", path.display());

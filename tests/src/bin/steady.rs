@@ -1,19 +1,19 @@
 //! Explains the same batch again whenever it is told to, and says how long that took: what `tools/bench_peers.py` times.
 //!
-//! `cargo run --release -p lrp-tests --bin steady -- MODEL.onnx RECIPE INPUT.npy [--exact] [--threads N] [--forward] [--layers]`
+//! `cargo run --release -p lrp-tests --bin steady -- MODEL.onnx RECIPE INPUT.npy [--exact] [--threads N] [--forward] [--layers] [--out R.npy]`
 //!
 //! Model and rules are prepared first. Then, for every line on standard input, the forward pass, the walk and the books of one batch; one
 //! line of JSON each with the seconds, and the peak memory of the process so far in bytes (Linux). With `--forward` the forward pass
-//! alone. With `--layers` milliseconds of each node, forward and in the walk, on standard error.
+//! alone. With `--layers` milliseconds of each node, forward and in the walk, on standard error. With `--out` the relevance goes
+//! to a file.
 
 use std::io::BufRead;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use lrp_config::Recipe;
 use lrp_core::{Plan, Start, Target};
-use lrp_tests::presets::load;
+use lrp_tests::presets::{as_usual, load};
 
 /// The most memory that this process has had, in bytes.
 fn peak_memory() -> usize {
@@ -23,21 +23,22 @@ fn peak_memory() -> usize {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    lrp_core::memory::keep();
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut flag = |name: &str, values: usize| {
         let at = arguments.iter().position(|a| a == name)?;
         arguments.drain(at..=at + values).next_back()
     };
     let [exact, forward, layers] = ["--exact", "--forward", "--layers"].map(|name| flag(name, 0).is_some());
-    let threads = flag("--threads", 1);
+    let (threads, out) = (flag("--threads", 1), flag("--out", 1));
     if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
     }
     let [model, recipe, input] = arguments.as_slice() else {
-        return Err("MODEL.onnx RECIPE INPUT.npy [--exact] [--threads N] [--forward] [--layers]".into());
+        return Err("MODEL.onnx RECIPE INPUT.npy [--exact] [--threads N] [--forward] [--layers] [--out R.npy]".into());
     };
     let model = load::<f32>(Path::new(model))?;
-    let model = if exact { model } else { Arc::new(model.fastest()) };
+    let model = if exact { model } else { as_usual(model) };
     let assignment = Recipe::find(recipe)?.resolve(&model)?.assignment();
     let plan = Plan::new(model, &assignment)?;
     let x = ndarray_npy::read_npy(input)?;
@@ -63,6 +64,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 watch(before.map_or(&mut 0.0, |before: usize| &mut laps[before][1]));
                 before = Some(id.index());
             });
+            if let Some(path) = &out {
+                ndarray_npy::write_npy(path, explanation.input_relevance())?;
+            }
             explanation.input_relevance().sum()
         };
         let seconds = start.elapsed().as_secs_f64();

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use lrp_config::Recipe;
 use lrp_core::{Plan, Scalar, Start, Target, Tensor};
-use lrp_tests::presets::{PRESETS, array, load, relevance};
+use lrp_tests::presets::{PRESETS, array, as_usual, load, relevance};
 use lrp_tests::relative_l2;
 use ndarray::Axis;
 use peak_alloc::PeakAlloc;
@@ -100,7 +100,7 @@ fn errors(folder: &Path, name: &str) -> Result<[Vec<f64>; 4], String> {
 
 /// One for each preset: relevance of the first sample.
 fn ours<T: Scalar>(folder: &Path, name: &str) -> Result<Vec<Tensor<T>>, String> {
-    let model = load::<T>(&folder.join(format!("{name}.ts.onnx")))?;
+    let model = as_usual(load::<T>(&folder.join(format!("{name}.ts.onnx")))?);
     let x = array::<f32>(&folder.join(format!("{name}.npz")), "x")?;
     let x = x.slice_axis(Axis(0), (0..1).into()).mapv(|v| T::of(v.into()));
     PRESETS.iter().map(|preset| relevance(&model, preset, &x)).collect()
@@ -157,7 +157,7 @@ fn row(folder: &Path, path: &Path) -> Result<String, String> {
     let start = Instant::now();
     let import = lrp_onnx::load::<f32>(path, &lrp_onnx::Options::default()).map_err(|e| e.kind.to_string())?;
     let ends_in_softmax = import.passes.iter().any(|p| p.name == "cut-softmax" && p.changes > 0);
-    let model = Arc::new(import.model);
+    let model = as_usual(Arc::new(import.model));
     let layers = model.layers().len();
     let recipe = Recipe::preset("epsilon-plus").map_err(|e| e.to_string())?;
     let assignment = recipe.resolve(&model).map_err(|e| e.to_string())?.assignment();

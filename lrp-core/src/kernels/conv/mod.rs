@@ -33,6 +33,16 @@ pub enum Algorithm {
     Winograd,
 }
 
+impl Algorithm {
+    /// The name used in listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Direct => "direct",
+            Algorithm::Winograd => "winograd",
+        }
+    }
+}
+
 /// A convolution, one way, with packed weights.
 #[derive(Debug)]
 enum Prepared<T> {

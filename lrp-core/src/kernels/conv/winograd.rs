@@ -1,6 +1,8 @@
 //! Winograd's F(4×4, 3×3): four by four outputs of a 3×3 convolution for 36 multiplications instead of 144.
 //!
-//! Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", with the points 0, ±1, ±2, ∞:
+//! Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", but with the points 0, ±5/8, ±3/2, ∞, which round half as
+//! much as their 0, ±1, ±2, ∞ (how much the points matter: Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of
+//! Winograd Convolution for Deep Neural Networks"):
 //! `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A` for a patch `d` of 6×6 inputs and a kernel `g`. Summed over channels, the products are 36 matrix
 //! products, and those are done by the [`tile`] kernel. Rounding errors are a few times those of the direct way, because the
 //! transformed numbers are larger than what is left of them in the end.
@@ -72,13 +74,22 @@ fn patches(len: usize, source: usize, first: isize) -> AxisPass {
     AxisPass { len: len.div_ceil(OUT), first: 0, stride: OUT, source, step: OUT, taps: taps.collect() }
 }
 
+/// The points other than 0 and ∞ are ±5/8 and ±3/2; their powers are exact in `f32`.
+const A: f64 = 0.625;
+const B: f64 = 1.5;
+const AA: f64 = A * A;
+const BB: f64 = B * B;
+/// What the rows of `G` for ±5/8 and ±3/2 are divided by.
+const FOR_A: f64 = 2.0 * AA * (AA - BB);
+const FOR_B: f64 = 2.0 * BB * (BB - AA);
+
 /// `G`: from three weights to six.
 const G: [[f64; 3]; IN] = [
-    [0.25, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / (AA * BB), 0.0, 0.0],
+    [1.0 / FOR_A, A / FOR_A, AA / FOR_A],
+    [1.0 / FOR_A, -A / FOR_A, AA / FOR_A],
+    [1.0 / FOR_B, B / FOR_B, BB / FOR_B],
+    [1.0 / FOR_B, -B / FOR_B, BB / FOR_B],
     [0.0, 0.0, 1.0],
 ];
 
@@ -424,17 +435,20 @@ impl<S: Simd> Task for Outputs<'_, S> {
 unsafe fn from_inputs<S: Simd>(d: [S::V; IN]) -> [S::V; IN] {
     // SAFETY: the caller's.
     unsafe {
-        let (two, four, minus_four) = (S::splat(S::T::of(2.0)), S::splat(S::T::of(4.0)), S::splat(S::T::of(-4.0)));
-        let minus_five = S::splat(S::T::of(-5.0));
-        let (even, odd) = (S::mul_add(minus_four, d[2], d[4]), S::mul_add(minus_four, d[1], d[3]));
-        let (even_2, odd_2) = (S::sub(d[4], d[2]), S::mul(two, S::sub(d[3], d[1])));
+        // No closure: it would be a function of its own, compiled without the instruction set.
+        let (a, b) = (S::splat(S::T::of(A)), S::splat(S::T::of(B)));
+        let (minus_a, minus_b) = (S::splat(S::T::of(-A)), S::splat(S::T::of(-B)));
+        let (minus_aa, minus_bb) = (S::splat(S::T::of(-AA)), S::splat(S::T::of(-BB)));
+        let (product, minus_sum) = (S::splat(S::T::of(AA * BB)), S::splat(S::T::of(-AA - BB)));
+        let (even, odd) = (S::mul_add(minus_bb, d[2], d[4]), S::mul_add(minus_bb, d[1], d[3]));
+        let (even_2, odd_2) = (S::mul_add(minus_aa, d[2], d[4]), S::mul_add(minus_aa, d[1], d[3]));
         [
-            S::mul_add(four, d[0], S::mul_add(minus_five, d[2], d[4])),
-            S::add(even, odd),
-            S::sub(even, odd),
-            S::add(even_2, odd_2),
-            S::sub(even_2, odd_2),
-            S::mul_add(four, d[1], S::mul_add(minus_five, d[3], d[5])),
+            S::mul_add(product, d[0], S::mul_add(minus_sum, d[2], d[4])),
+            S::mul_add(a, odd, even),
+            S::mul_add(minus_a, odd, even),
+            S::mul_add(b, odd_2, even_2),
+            S::mul_add(minus_b, odd_2, even_2),
+            S::mul_add(product, d[1], S::mul_add(minus_sum, d[3], d[5])),
         ]
     }
 }
@@ -447,14 +461,16 @@ unsafe fn from_inputs<S: Simd>(d: [S::V; IN]) -> [S::V; IN] {
 unsafe fn to_outputs<S: Simd>(m: [S::V; IN]) -> [S::V; OUT] {
     // SAFETY: the caller's.
     unsafe {
-        let (two, four, eight) = (S::splat(S::T::of(2.0)), S::splat(S::T::of(4.0)), S::splat(S::T::of(8.0)));
+        // No closure: it would be a function of its own, compiled without the instruction set.
+        let (a, aa, aaa) = (S::splat(S::T::of(A)), S::splat(S::T::of(AA)), S::splat(S::T::of(A * AA)));
+        let (b, bb, bbb) = (S::splat(S::T::of(B)), S::splat(S::T::of(BB)), S::splat(S::T::of(B * BB)));
         let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
         let (sum_2, difference_2) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
         [
             S::add(S::add(m[0], sum), sum_2),
-            S::mul_add(two, difference_2, difference),
-            S::mul_add(four, sum_2, sum),
-            S::add(S::mul_add(eight, difference_2, difference), m[5]),
+            S::mul_add(a, difference, S::mul(b, difference_2)),
+            S::mul_add(aa, sum, S::mul(bb, sum_2)),
+            S::mul_add(aaa, difference, S::mul_add(bbb, difference_2, m[5])),
         ]
     }
 }
