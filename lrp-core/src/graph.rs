@@ -245,15 +245,16 @@ impl<T: Scalar> Model<T> {
         Ok(Self { inputs, layers, output, nonnegative, consumers, nodes })
     }
 
-    /// The same network with every operator computed by its fastest [algorithm](Operator::fastest_algorithm). Results differ by
-    /// rounding errors, which are a few times as large for some algorithms.
+    /// The same network with every operator computed in the [fastest](Operator::fastest) way. Outputs keep their bits; relevance
+    /// differs by rounding errors.
     #[must_use]
     pub fn fastest(&self) -> Self {
         let mut model = self.clone();
         for node in &mut model.nodes {
-            if let Body::Operator(op) = &mut node.body {
-                let faster = op.fastest_algorithm().filter(|&algorithm| op.algorithm() != Some(algorithm));
-                *op = faster.and_then(|algorithm| op.with_algorithm(algorithm)).unwrap_or_else(|| Arc::clone(op));
+            if let Body::Operator(op) = &mut node.body
+                && let Some(faster) = op.fastest()
+            {
+                *op = faster;
             }
         }
         model

@@ -308,9 +308,10 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
-    /// The algorithm that is fastest here.
-    fn fastest_algorithm(&self) -> Option<Algorithm> {
-        self.algorithm()
+    /// A copy that is computed in the fastest way wherever rounding decides nothing: backwards, and in copies with modified weights.
+    /// `None` where that changes nothing.
+    fn fastest(&self) -> Option<Arc<dyn Operator<T>>> {
+        None
     }
 
     /// A copy that is computed in another way (and whose mapped copies are, too), or `None` where there is no choice. The result

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::conv::{Algorithm, ConvKernel, Finish, Limits};
+use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Limits};
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
@@ -141,8 +141,10 @@ impl<T: Scalar> Operator<T> for Conv<T> {
         Some(self.kernel.algorithm())
     }
 
-    fn fastest_algorithm(&self) -> Option<Algorithm> {
-        Some(self.kernel.fastest())
+    fn fastest(&self) -> Option<Arc<dyn Operator<T>>> {
+        let kernel = self.kernel.fastest(Direction::Forward);
+        (kernel.algorithm() != self.kernel.algorithm())
+            .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
     }
 
     fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
@@ -273,6 +275,23 @@ mod tests {
         assert_eq!(mapped.algorithm(), Some(Algorithm::Winograd));
         let strided = Conv::new(w, None, &WindowSpec::new(&[3, 3]).stride(2), 1, &[3, 6, 5]).unwrap();
         assert!(strided.with_algorithm(Algorithm::Winograd).is_none());
+    }
+
+    #[test]
+    fn the_fastest_way_leaves_decisions_to_the_exact_one() {
+        let w =
+            Tensor::from_shape_fn(vec![32, 32, 3, 3], |i| ((i[0] * 7 + i[1] * 5 + i[2] * 3 + i[3]) % 11) as f32 - 5.3);
+        let conv = Conv::new(w, None, &WindowSpec::new(&[3, 3]).pad(1), 1, &[32, 24, 24]).unwrap();
+        let x = Tensor::from_shape_fn(vec![1, 32, 24, 24], |i| ((i[1] * 5 + i[2] * 3 + i[3]) % 13) as f32 / 7.0);
+        let fast = conv.fastest().unwrap();
+        assert_eq!(fast.algorithm(), Some(Algorithm::Winograd));
+        assert_eq!(fast.forward(&[&x]), conv.forward(&[&x]));
+        let (a, b) = (fast.as_affine().unwrap().adjoint(&x).remove(0), conv.adjoint(&x).remove(0));
+        assert!(a != b && crate::tensor::zip(&a, &b, |a, b| (a - b).abs() / 1e3).iter().all(|&d| d < 1e-5));
+        let mapped = |op: &dyn Affine<f32>| op.map_weights(&|w| w).apply(&[&x]);
+        assert!(mapped(fast.as_affine().unwrap()) != mapped(&conv));
+        let small = Conv::new(Tensor::<f32>::zeros(vec![8, 8, 3, 3]), None, &WindowSpec::new(&[3, 3]), 1, &[8, 24, 24]);
+        assert!(small.unwrap().fastest().is_none());
     }
 
     #[test]

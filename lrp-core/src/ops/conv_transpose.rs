@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::conv::{checked_bias, describe, rescaled_bias};
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::conv::{Algorithm, ConvKernel};
+use crate::kernels::conv::{Algorithm, ConvKernel, Direction};
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
@@ -98,8 +98,10 @@ impl<T: Scalar> Operator<T> for ConvTranspose<T> {
         Some(self.kernel.algorithm())
     }
 
-    fn fastest_algorithm(&self) -> Option<Algorithm> {
-        Some(self.kernel.fastest())
+    fn fastest(&self) -> Option<Arc<dyn Operator<T>>> {
+        let kernel = self.kernel.fastest(Direction::Adjoint);
+        (kernel.algorithm() != self.kernel.algorithm())
+            .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
     }
 
     fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {

@@ -17,7 +17,8 @@ use std::sync::{Arc, OnceLock};
 
 use self::driver::Sides;
 pub use self::finish::{Finish, Limits};
-use self::weights::{Direction, Packed};
+pub(crate) use self::weights::Direction;
+use self::weights::Packed;
 use super::simd::{Isa, with_isa};
 use super::window::Window;
 use crate::scalar::Scalar;
@@ -67,6 +68,8 @@ pub struct ConvKernel<T> {
     pub window: Window,
     isa: Isa,
     algorithm: Algorithm,
+    /// The direction that is computed directly whatever the algorithm.
+    decisive: Option<Direction>,
     forward: Arc<OnceLock<Prepared<T>>>,
     adjoint: Arc<OnceLock<Prepared<T>>>,
 }
@@ -83,6 +86,7 @@ impl<T: Scalar> ConvKernel<T> {
             window,
             isa: Isa::best(),
             algorithm: Algorithm::Direct,
+            decisive: None,
             forward,
             adjoint,
         }
@@ -97,12 +101,15 @@ impl<T: Scalar> ConvKernel<T> {
     /// The same kernel computed in another way, where that is possible.
     pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         let algorithm = if winograd::applies(&self.window) { algorithm } else { Algorithm::Direct };
-        Self { algorithm, ..self.with_weights(Arc::clone(&self.weights)) }
+        Self { algorithm, decisive: None, ..self.with_weights(Arc::clone(&self.weights)) }
     }
 
-    /// How it is computed fastest.
-    pub fn fastest(&self) -> Algorithm {
-        if winograd::pays(self) { Algorithm::Winograd } else { Algorithm::Direct }
+    /// The same kernel computed in the fastest way, except in the direction in which the network runs: there, rounding decides which
+    /// neurons fire and which one of a pool wins, and one that is decided otherwise changes relevance more than all rounding on the way
+    /// back. Copies with modified weights decide nothing.
+    pub(crate) fn fastest(&self, runs: Direction) -> Self {
+        let algorithm = if winograd::pays(self) { Algorithm::Winograd } else { Algorithm::Direct };
+        Self { decisive: Some(runs), ..self.with_algorithm(algorithm) }
     }
 
     /// How it is computed, both ways and after [`map`](Self::map).
@@ -139,7 +146,9 @@ impl<T: Scalar> ConvKernel<T> {
         };
         let source_len = source_space.iter().product();
         with_isa!(self.isa, T, S => {
+            let decisive = self.decisive == Some(direction);
             let prepared = packed.get_or_init(|| match self.algorithm {
+                Algorithm::Winograd if decisive => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
                 Algorithm::Direct => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
                 Algorithm::Winograd => Prepared::Winograd(Box::new(winograd::Packed::new::<S<T>>(self, direction))),
             });
@@ -169,7 +178,8 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// The same geometry with other weights.
     pub fn map(&self, f: &dyn Fn(T) -> T) -> Self {
-        self.with_weights(Arc::new(self.weights.iter().map(|&w| f(w)).collect()))
+        let mapped = self.with_weights(Arc::new(self.weights.iter().map(|&w| f(w)).collect()));
+        Self { decisive: None, ..mapped }
     }
 
     /// The same geometry with weights `f(output channel, input channel within its group, weight)`.

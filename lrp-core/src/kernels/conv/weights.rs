@@ -14,7 +14,7 @@ use crate::scalar::Scalar;
 
 /// Which way a convolution is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     Forward,
     Adjoint,
 }
