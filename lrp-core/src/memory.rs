@@ -3,8 +3,8 @@
 #![allow(unsafe_code)]
 
 /// Asks the allocator to keep what is freed, for programs that explain many inputs: activations come and go by the dozen, and giving their
-/// memory back to the system each time, to be given new pages that have to be cleared, takes a fifth of the time of an explanation. Call it
-/// at the beginning of `main`. It does something for glibc's allocator, others are left as they are.
+/// memory back to the system each time, to be given new pages that have to be cleared, costs more than many a layer. Call it at the
+/// beginning of `main`. It does something for glibc's allocator, others are left as they are.
 pub fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: sets numbers; ones that the allocator does not like are ignored.
