@@ -133,25 +133,7 @@ impl<T: Scalar> Operator<T> for Conv<T> {
         }
     }
 
-    fn parameters(&self) -> usize {
-        self.kernel.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
-    }
-
-    fn algorithm(&self) -> Option<Algorithm> {
-        Some(self.kernel.algorithm())
-    }
-
-    fn fastest(&self) -> Option<Arc<dyn Operator<T>>> {
-        let kernel = self.kernel.fastest(Direction::Forward);
-        (kernel.algorithm() != self.kernel.algorithm())
-            .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
-    }
-
-    fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
-        let kernel = self.kernel.with_algorithm(algorithm);
-        (kernel.algorithm() == algorithm)
-            .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
-    }
+    convolution_methods!(Direction::Forward);
 
     fn detail(&self) -> String {
         describe(self.kernel.inputs, self.kernel.outputs, &self.kernel)
@@ -164,15 +146,14 @@ impl<T: Scalar> Affine<T> for Conv<T> {
     }
 
     fn apply_biased(&self, xs: &[&Tensor<T>], b: Option<&Tensor<T>>, _: Option<&Tensor<T>>) -> Tensor<T> {
-        match b {
-            Some(b) if b.len() == self.kernel.outputs => self.run(xs, Finish::Add(&elements(b))),
-            Some(b) => {
-                let mut z = self.apply(xs);
-                add_broadcast(&mut z, b);
-                z
-            }
-            None => self.apply(xs),
+        let Some(b) = b else { return self.apply(xs) };
+        // One number for each channel, `[O, 1, …]`; a row of as many columns is something else.
+        if b.ndim() == self.output_shape.len() && b.shape()[0] == self.kernel.outputs && b.len() == b.shape()[0] {
+            return self.run(xs, Finish::Add(&elements(b)));
         }
+        let mut z = self.apply(xs);
+        add_broadcast(&mut z, b);
+        z
     }
 
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
@@ -275,6 +256,19 @@ mod tests {
         assert_eq!(mapped.algorithm(), Some(Algorithm::Winograd));
         let strided = Conv::new(w, None, &WindowSpec::new(&[3, 3]).stride(2), 1, &[3, 6, 5]).unwrap();
         assert!(strided.with_algorithm(Algorithm::Winograd).is_none());
+    }
+
+    #[test]
+    fn what_is_added_is_told_apart_by_its_shape() {
+        let w = Tensor::from_shape_fn(vec![3, 2, 1], |i| (i[0] + 2 * i[1]) as f64 - 1.5);
+        let conv = Conv::new(w, None, &WindowSpec::new(&[1]), 1, &[2, 3]).unwrap();
+        let x = Tensor::from_shape_fn(vec![2, 2, 3], |i| (i[0] * 3 + i[1]) as f64 - i[2] as f64);
+        for shape in [&[3, 1][..], &[3], &[1, 3], &[3, 3], &[1, 1]] {
+            let b = Tensor::from_shape_fn(shape.to_vec(), |i| {
+                (0..shape.len()).map(|a| (i[a] * (a + 1)) as f64).sum::<f64>() - 0.5
+            });
+            assert_eq!(conv.apply_biased(&[&x], Some(&b), None), conv.apply(&[&x]) + &b, "{shape:?}");
+        }
     }
 
     #[test]

@@ -90,25 +90,7 @@ impl<T: Scalar> Operator<T> for ConvTranspose<T> {
 
     affine_methods!();
 
-    fn parameters(&self) -> usize {
-        self.kernel.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
-    }
-
-    fn algorithm(&self) -> Option<Algorithm> {
-        Some(self.kernel.algorithm())
-    }
-
-    fn fastest(&self) -> Option<Arc<dyn Operator<T>>> {
-        let kernel = self.kernel.fastest(Direction::Adjoint);
-        (kernel.algorithm() != self.kernel.algorithm())
-            .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
-    }
-
-    fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
-        let kernel = self.kernel.with_algorithm(algorithm);
-        (kernel.algorithm() == algorithm)
-            .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
-    }
+    convolution_methods!(Direction::Adjoint);
 
     fn detail(&self) -> String {
         describe(self.kernel.outputs, self.kernel.inputs, &self.kernel)

@@ -21,6 +21,31 @@ macro_rules! affine_methods {
     };
 }
 
+/// What [`Conv`] and [`ConvTranspose`] have in common: everything about how the kernel is computed, which runs in this direction.
+macro_rules! convolution_methods {
+    ($runs:expr) => {
+        fn parameters(&self) -> usize {
+            self.kernel.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
+        }
+
+        fn algorithm(&self) -> Option<Algorithm> {
+            Some(self.kernel.algorithm())
+        }
+
+        fn fastest(&self) -> Option<Arc<dyn Operator<T>>> {
+            let kernel = self.kernel.fastest($runs);
+            (kernel.algorithm() != self.kernel.algorithm())
+                .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
+        }
+
+        fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
+            let kernel = self.kernel.with_algorithm(algorithm);
+            (kernel.algorithm() == algorithm)
+                .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
+        }
+    };
+}
+
 mod activation;
 mod add;
 mod avg_pool;
