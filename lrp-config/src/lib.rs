@@ -71,7 +71,7 @@ pub use origin::{Origin, Place};
 pub use preset::{Preset, presets};
 pub use recipe::{Compared, Recipe};
 pub use reference::Reference;
-pub use resolve::{Choice, Resolved};
+pub use resolve::{Choice, Resolved, instances};
 pub use rule_info::{Parameter, RuleInfo, rules};
 pub use source::Source;
 pub use target::{Class, Target};

@@ -57,6 +57,14 @@ impl<T: Scalar> Resolved<T> {
     }
 }
 
+/// How recipes are resolved, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
+#[doc(hidden)]
+pub fn instances() {
+    use std::hint::black_box;
+    black_box::<fn(&Recipe, &Model<f32>) -> Result<Resolved<f32>, RecipeError>>(Recipe::resolve);
+    black_box::<fn(&Recipe, &Model<f64>) -> Result<Resolved<f64>, RecipeError>>(Recipe::resolve);
+}
+
 impl Recipe {
     /// Decides the rule of every node of a model.
     ///

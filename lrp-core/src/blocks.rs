@@ -13,7 +13,15 @@ const BLOCK: usize = 1 << 14;
 /// Less work than this is not worth waking threads up for.
 const PARALLEL: usize = 4 * BLOCK;
 
-/// The blocks of a batch of `len` elements with `per_sample` each: sample by sample, in order.
+/// A block of a sample: its place, what is written to it, and what it adds to the sums of the sample.
+struct Block<'a, V, const K: usize> {
+    sample: usize,
+    range: Range<usize>,
+    y: &'a mut [V],
+    sums: [f64; K],
+}
+
+/// The places of the blocks of a batch of `len` elements with `per_sample` each: sample by sample, in order.
 fn ranges(len: usize, per_sample: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
     let samples = len.checked_div(per_sample).unwrap_or(0);
     (0..samples).flat_map(move |sample| {
@@ -22,12 +30,22 @@ fn ranges(len: usize, per_sample: usize) -> impl Iterator<Item = (usize, Range<u
     })
 }
 
-/// Adds up what the blocks of each sample gave.
-fn add_up<const K: usize>(parts: Vec<(usize, [f64; K])>, samples: usize) -> Vec<[f64; K]> {
+/// Computes all blocks and adds up their sums. `f` is no type parameter: dividing work among threads is a lot of code, and would be
+/// compiled again for every function of elements.
+fn compute<V: Send, const K: usize>(
+    mut blocks: Vec<Block<'_, V, K>>,
+    (len, samples): (usize, usize),
+    f: &(dyn Fn(&mut Block<'_, V, K>) + Sync),
+) -> Vec<[f64; K]> {
+    if len < PARALLEL {
+        blocks.iter_mut().for_each(f);
+    } else {
+        blocks.par_iter_mut().for_each(f);
+    }
     let mut sums = vec![[0.0; K]; samples];
-    for (sample, part) in parts {
-        if let Some(sum) = sums.get_mut(sample) {
-            sum.iter_mut().zip(part).for_each(|(sum, v)| *sum += v);
+    for block in blocks {
+        if let Some(sum) = sums.get_mut(block.sample) {
+            sum.iter_mut().zip(block.sums).for_each(|(sum, v)| *sum += v);
         }
     }
     sums
@@ -41,13 +59,8 @@ pub fn sum_blocks<const K: usize>(
 ) -> Vec<[f64; K]> {
     let len = samples * per_sample;
     let blocks = ranges(len, per_sample);
-    let parts = if len < PARALLEL {
-        blocks.map(|(sample, range)| (sample, f(range))).collect()
-    } else {
-        let blocks: Vec<_> = blocks.collect();
-        blocks.into_par_iter().map(|(sample, range)| (sample, f(range))).collect()
-    };
-    add_up(parts, samples)
+    let blocks = blocks.map(|(sample, range)| Block { sample, range, y: &mut [] as &mut [u8], sums: [0.0; K] });
+    compute(blocks.collect(), (len, samples), &|block| block.sums = f(block.range.clone()))
 }
 
 /// As [`sum_blocks`], for a function that also writes: it gets the range of elements, and these of `y`.
@@ -60,17 +73,11 @@ pub fn write_blocks<V: Send, const K: usize>(
     let samples = len.checked_div(per_sample).unwrap_or(0);
     let mut rest = y;
     let blocks = ranges(len, per_sample).map(|(sample, range)| {
-        let (block, after) = std::mem::take(&mut rest).split_at_mut(range.len());
+        let (y, after) = std::mem::take(&mut rest).split_at_mut(range.len());
         rest = after;
-        (sample, range, block)
+        Block { sample, range, y, sums: [0.0; K] }
     });
-    let parts = if len < PARALLEL {
-        blocks.map(|(sample, range, block)| (sample, f(range, block))).collect()
-    } else {
-        let blocks: Vec<_> = blocks.collect();
-        blocks.into_par_iter().map(|(sample, range, block)| (sample, f(range, block))).collect()
-    };
-    add_up(parts, samples)
+    compute(blocks.collect(), (len, samples), &|block| block.sums = f(block.range.clone(), block.y))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub mod blocks;
 mod elementwise;
 pub mod error;
 pub mod graph;
+#[cfg(not(test))]
+mod instances;
 pub mod kernels;
 pub mod ledger;
 pub mod memory;
@@ -28,6 +30,8 @@ mod walk;
 
 pub use error::{Error, OperatorError, RuleError};
 pub use graph::{Builder, Model, NodeId};
+#[cfg(not(test))]
+pub use instances::instances;
 pub use ledger::Ledger;
 pub use plan::{Assignment, Plan};
 pub use record::Record;

@@ -91,6 +91,15 @@ pub fn from_bytes<T: Scalar>(name: &str, bytes: impl Into<Bytes>, options: &Opti
     from(name, bytes.into(), External::beside(None), options)
 }
 
+/// The import, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
+#[doc(hidden)]
+#[cfg(not(test))]
+pub fn instances() {
+    use std::hint::black_box;
+    black_box::<fn(&Path, &Options) -> Result<Import<f32>, Error>>(load);
+    black_box::<fn(&Path, &Options) -> Result<Import<f64>, Error>>(load);
+}
+
 fn from<T: Scalar>(name: &str, bytes: Bytes, mut external: External, options: &Options) -> Result<Import<T>, Error> {
     file::decode(&bytes)
         .and_then(|model| import::import(&model, bytes.len(), &mut external, options))

@@ -29,6 +29,8 @@ mod flat;
 mod gamma;
 mod gradient;
 mod guided_backprop;
+#[cfg(not(test))]
+mod instances;
 mod norm;
 mod parameter;
 mod pass;
@@ -48,6 +50,8 @@ pub use flat::Flat;
 pub use gamma::Gamma;
 pub use gradient::Gradient;
 pub use guided_backprop::GuidedBackprop;
+#[cfg(not(test))]
+pub use instances::instances;
 pub use norm::{Norm, Residual};
 pub use parameter::ParameterError;
 pub use pass::Pass;

@@ -8,10 +8,9 @@
 #![allow(unsafe_code)]
 
 use num_traits::Zero;
-use rayon::prelude::*;
 
 use super::simd::{Isa, Simd, Task, with_isa};
-use super::{Shared, chunks, parts};
+use super::{Shared, chunks, each, parts};
 use crate::scalar::Scalar;
 
 /// Rows of weights in registers.
@@ -89,13 +88,8 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
     }
 
     /// Runs `f` for every index, on several threads where that pays.
-    fn each(&self, tasks: usize, work: usize, f: impl Fn(usize) + Send + Sync) {
-        let grain = (GRAIN * tasks).div_ceil(work.max(1)).max(1);
-        if grain >= tasks {
-            (0..tasks).for_each(f);
-        } else {
-            (0..tasks).into_par_iter().with_min_len(grain).for_each(f);
-        }
+    fn each(&self, tasks: usize, work: usize, f: impl Fn(usize) + Sync) {
+        each(tasks, (GRAIN * tasks).div_ceil(work.max(1)).max(1), &f);
     }
 
     fn dots<S: Simd<T = T>>(&self, x: &[T], y: Shared<T>) {

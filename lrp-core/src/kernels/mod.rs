@@ -34,8 +34,24 @@ pub(crate) fn map_samples<T: Scalar>(
 ) -> Vec<T> {
     let n = x.len() / in_len.max(1);
     let mut out = vec![T::zero(); n * out_len];
-    out.par_chunks_mut(out_len.max(1)).zip(x.par_chunks(in_len.max(1))).for_each(|(o, x)| f(x, o));
+    let xs: Vec<&[T]> = x.chunks(in_len.max(1)).collect();
+    each_chunk(&mut out, out_len.max(1), 1, &|sample, o| f(xs[sample], o));
     out
+}
+
+/// Runs `f(task)` for every task, on several threads where there are at least two times `grain` of them. `f` is no type parameter:
+/// dividing work among threads is a lot of code, and would be compiled again for every kind of work.
+pub(crate) fn each(tasks: usize, grain: usize, f: &(dyn Fn(usize) + Sync)) {
+    if grain >= tasks {
+        (0..tasks).for_each(f);
+    } else {
+        (0..tasks).into_par_iter().with_min_len(grain).for_each(f);
+    }
+}
+
+/// As [`each`], with `f(index, chunk)` for every chunk of `len` elements.
+pub(crate) fn each_chunk<T: Send>(elements: &mut [T], len: usize, grain: usize, f: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    elements.par_chunks_mut(len).with_min_len(grain.max(1)).enumerate().for_each(|(index, chunk)| f(index, chunk));
 }
 
 /// Divides a range into the fewest parts of at most `most`, of nearly the same length.

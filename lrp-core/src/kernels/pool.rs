@@ -8,11 +8,9 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::simd::{Isa, Simd, Task, with_isa};
 use super::window::{Axis, Window};
-use super::with_room;
+use super::{each_chunk, with_room};
 use crate::scalar::Scalar;
 
 /// Elements below which work is not worth handing to another thread.
@@ -23,12 +21,11 @@ const GRAIN: usize = 1 << 14;
 pub(crate) fn max<T: Scalar>(window: &Window, x: &[T], isa: Isa) -> Vec<T> {
     let (in_len, out_len) = (window.input_len(), window.output_len());
     let mut y = vec![T::zero(); x.len() / in_len * out_len];
-    with_isa!(isa, T, S => y
-        .par_chunks_mut(out_len)
-        .zip(x.par_chunks(in_len))
-        .with_min_len(GRAIN.div_ceil(in_len))
+    each_chunk(&mut y, out_len, GRAIN.div_ceil(in_len), &|plane, y| {
+        let x = &x[plane * in_len..][..in_len];
         // SAFETY: the instruction set is available, or it would not have been chosen.
-        .for_each(|(y, x)| unsafe { S::<T>::run(Max::<S<T>> { window, x, y }) }));
+        with_isa!(isa, T, S => unsafe { S::<T>::run(Max::<S<T>> { window, x, y }) });
+    });
     y
 }
 
@@ -37,8 +34,9 @@ pub(crate) fn route<T: Scalar>(window: &Window, x: &[T], g: &[T]) -> Vec<T> {
     let (in_len, out_len) = (window.input_len(), window.output_len());
     let mut routed = with_room(x.len());
     let fresh = &mut routed.spare_capacity_mut()[..x.len()];
-    let planes = fresh.par_chunks_mut(in_len).zip(x.par_chunks(in_len)).zip(g.par_chunks(out_len));
-    planes.with_min_len(GRAIN.div_ceil(in_len)).for_each(|((fresh, x), g)| route_plane(window, x, g, zeroed(fresh)));
+    each_chunk(fresh, in_len, GRAIN.div_ceil(in_len), &|plane, fresh| {
+        route_plane(window, &x[plane * in_len..][..in_len], &g[plane * out_len..][..out_len], zeroed(fresh));
+    });
     // SAFETY: that many elements were asked for, and the planes are all of them.
     unsafe { routed.set_len(x.len()) };
     routed

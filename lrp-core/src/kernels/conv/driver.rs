@@ -9,13 +9,11 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::finish::Finish;
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{run, tile};
-use crate::kernels::{Scratch, Shared, chunks, parts, with_room};
+use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
 use num_traits::Zero;
 
 use crate::kernels::simd::Simd;
@@ -81,7 +79,7 @@ pub(super) fn convolve<S: Simd>(
         // Some outputs read nothing but padding.
         let all = packed.groups * packed.targets;
         let fresh = &mut target.spare_capacity_mut()[..channels * target_len];
-        fresh.par_chunks_mut(target_len).enumerate().for_each(|(index, fresh)| {
+        each_chunk(fresh, target_len, 1, &|index, fresh| {
             // Times anything, too, nothing is nothing.
             let nothing = match finish {
                 Finish::Plain | Finish::Times(_) => S::T::zero(),
@@ -120,11 +118,7 @@ pub(super) fn convolve<S: Simd>(
         }
     };
     let grain = (GRAIN * jobs).div_ceil(work_load.max(1)).max(1);
-    if grain >= jobs {
-        (0..jobs).for_each(run);
-    } else {
-        (0..jobs).into_par_iter().with_min_len(grain).for_each(run);
-    }
+    each(jobs, grain, &run);
     // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or they were written
     // before.
     unsafe { target.set_len(channels * target_len) };

@@ -3,12 +3,11 @@
 //! For each pass, group and block of output channels: `[source channel, tap, output channel of the block]`. Which micro-kernel serves
 //! an operator, and with it the size of a block, depends on the number of output channels in a group and on nothing else.
 
-use rayon::prelude::*;
-
 use super::ConvKernel;
 use super::passes::Pass;
 use super::{run, tile};
 use crate::kernels::aligned::Aligned;
+use crate::kernels::each_chunk;
 use crate::kernels::simd::Simd;
 use crate::scalar::Scalar;
 
@@ -115,8 +114,8 @@ impl<T: Scalar> Packed<T> {
                 }
             }
         };
-        weights.par_chunks_mut(group).enumerate().for_each(|(g, weights)| {
-            weights.par_chunks_mut(block).enumerate().for_each(|(index, target)| pack_block(g, index, target));
+        each_chunk(&mut weights, group, 1, &|g, weights| {
+            each_chunk(weights, block, 1, &|index, target| pack_block(g, index, target));
         });
         PackedPass { pass, weights, group, block }
     }

@@ -13,7 +13,6 @@
 #![allow(unsafe_code)]
 
 use num_traits::Zero;
-use rayon::prelude::*;
 
 use super::driver::Sides;
 use super::finish::Finish;
@@ -24,7 +23,7 @@ use super::{ConvKernel, tile};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{Simd, Task};
 use crate::kernels::window::Window;
-use crate::kernels::{Scratch, Shared, chunks, parts, with_room};
+use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
 use crate::scalar::Scalar;
 
 /// Outputs and inputs of a patch along an axis.
@@ -119,7 +118,7 @@ impl<T: Scalar> Packed<T> {
         let block = tile::BLOCK * S::LANES;
         let blocks = targets.div_ceil(block);
         let mut weights = Aligned::zeros(kernel.groups * blocks * PRODUCTS * sources * block);
-        weights.par_chunks_mut(PRODUCTS * sources * block).enumerate().for_each(|(index, packed)| {
+        each_chunk(&mut weights, PRODUCTS * sources * block, 1, &|index, packed| {
             let (group, first) = (index / blocks, index % blocks * block);
             for target in first..(first + block).min(targets) {
                 for source in 0..sources {
@@ -213,11 +212,7 @@ pub(super) fn convolve<S: Simd>(
         let buffers = Buffers { strip, gapped, patches, products, stage };
         packed.run::<S>(&division, &sides, source, (&shared, finish), job, buffers);
     };
-    if jobs == 1 || threads == 1 {
-        (0..jobs).for_each(run);
-    } else {
-        (0..jobs).into_par_iter().for_each(run);
-    }
+    each(jobs, 1, &run);
     // SAFETY: that many elements were allocated, and the jobs together have written all of them: every row and column of every
     // channel belongs to one patch.
     unsafe { target.set_len(all * packed.targets * target_len) };
