@@ -11,7 +11,7 @@ pub mod blocks;
 mod elementwise;
 pub mod error;
 pub mod graph;
-#[cfg(not(test))]
+#[cfg(all(debug_assertions, not(test)))]
 mod instances;
 pub mod kernels;
 pub mod ledger;
@@ -30,7 +30,7 @@ mod walk;
 
 pub use error::{Error, OperatorError, RuleError};
 pub use graph::{Builder, Model, NodeId};
-#[cfg(not(test))]
+#[cfg(all(debug_assertions, not(test)))]
 pub use instances::instances;
 pub use ledger::Ledger;
 pub use plan::{Assignment, Plan};

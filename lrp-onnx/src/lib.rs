@@ -93,7 +93,7 @@ pub fn from_bytes<T: Scalar>(name: &str, bytes: impl Into<Bytes>, options: &Opti
 
 /// The import, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
 #[doc(hidden)]
-#[cfg(not(test))]
+#[cfg(all(debug_assertions, not(test)))]
 pub fn instances() {
     use std::hint::black_box;
     black_box::<fn(&Path, &Options) -> Result<Import<f32>, Error>>(load);

@@ -29,7 +29,7 @@ mod flat;
 mod gamma;
 mod gradient;
 mod guided_backprop;
-#[cfg(not(test))]
+#[cfg(all(debug_assertions, not(test)))]
 mod instances;
 mod norm;
 mod parameter;
@@ -50,7 +50,7 @@ pub use flat::Flat;
 pub use gamma::Gamma;
 pub use gradient::Gradient;
 pub use guided_backprop::GuidedBackprop;
-#[cfg(not(test))]
+#[cfg(all(debug_assertions, not(test)))]
 pub use instances::instances;
 pub use norm::{Norm, Residual};
 pub use parameter::ParameterError;
