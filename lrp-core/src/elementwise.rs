@@ -18,6 +18,10 @@ use crate::tensor::{Tensor, elements, from_elements, per_sample, samples};
 /// The parts of a sum that are accumulated beside each other.
 const LANES: usize = 16;
 
+/// Elements whose summands are computed before they are added: two simple loops, which compilers turn into vectors, where one that does
+/// both becomes scalar. A multiple of [`LANES`].
+const TILE: usize = 256;
+
 /// `f(x)`, elementwise.
 pub fn map<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
     zip(x, x, |x, _| f(x))
@@ -91,9 +95,32 @@ pub fn sums_of<T: Scalar, const K: usize>(
     })
 }
 
-/// Adds up the parts of each sum, in their order.
-fn joined<const K: usize>(sums: [[f64; LANES]; K]) -> [f64; K] {
-    sums.map(|parts| parts.into_iter().sum())
+/// `K` sums over a block, each in [`LANES`] parts.
+struct Sums<const K: usize>([[f64; LANES]; K]);
+
+impl<const K: usize> Sums<K> {
+    /// Adds the first `n` summands of each sum, of a tile.
+    #[inline(always)]
+    fn add(&mut self, tile: &[[f64; TILE]; K], n: usize) {
+        for (sums, tile) in self.0.iter_mut().zip(tile) {
+            let mut parts = *sums;
+            let chunks = tile[..n].chunks_exact(LANES);
+            let rest = chunks.remainder();
+            for chunk in chunks {
+                for i in 0..LANES {
+                    parts[i] += chunk[i];
+                }
+            }
+            parts.iter_mut().zip(rest).for_each(|(part, v)| *part += v);
+            *sums = parts;
+        }
+    }
+
+    /// The sums of the parts, in their order.
+    #[inline(always)]
+    fn joined(self) -> [f64; K] {
+        self.0.map(|parts| parts.into_iter().sum())
+    }
 }
 
 /// Elements of a block, and their sums.
@@ -112,26 +139,21 @@ impl<S: Simd, F: Fn(S::T, S::T) -> (S::T, [f64; K]), const K: usize> Task for Zi
     unsafe fn run(self) -> [f64; K] {
         let Self { a, b, y, f, .. } = self;
         assert!(a.len() == y.len() && b.len() == y.len());
-        let mut sums = [[0.0; LANES]; K];
-        let whole = y.len() / LANES * LANES;
-        let (y, rest) = y.split_at_mut(whole);
-        for ((y, a), b) in y.chunks_exact_mut(LANES).zip(a.chunks_exact(LANES)).zip(b.chunks_exact(LANES)) {
-            for i in 0..LANES {
+        let mut sums = Sums([[0.0; LANES]; K]);
+        let mut tile = [[0.0; TILE]; K];
+        for ((y, a), b) in y.chunks_mut(TILE).zip(a.chunks(TILE)).zip(b.chunks(TILE)) {
+            let n = y.len();
+            let (a, b) = (&a[..n], &b[..n]);
+            for i in 0..n {
                 let (value, parts) = f(a[i], b[i]);
                 y[i].write(value);
                 for k in 0..K {
-                    sums[k][i] += parts[k];
+                    tile[k][i] = parts[k];
                 }
             }
+            sums.add(&tile, n);
         }
-        for (i, y) in rest.iter_mut().enumerate() {
-            let (value, parts) = f(a[whole + i], b[whole + i]);
-            y.write(value);
-            for k in 0..K {
-                sums[k][i] += parts[k];
-            }
-        }
-        joined(sums)
+        sums.joined()
     }
 }
 
@@ -170,24 +192,20 @@ impl<S: Simd, F: Fn(S::T, S::T) -> [f64; K], const K: usize> Task for Sum<'_, S,
     #[inline(always)]
     unsafe fn run(self) -> [f64; K] {
         let Self { a, b, f, .. } = self;
-        let mut sums = [[0.0; LANES]; K];
-        let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        let rest = a_chunks.remainder().iter().zip(b_chunks.remainder()).enumerate();
-        for (a, b) in a_chunks.clone().zip(b_chunks.clone()) {
-            for i in 0..LANES {
+        let mut sums = Sums([[0.0; LANES]; K]);
+        let mut tile = [[0.0; TILE]; K];
+        for (a, b) in a.chunks(TILE).zip(b.chunks(TILE)) {
+            let n = a.len();
+            let b = &b[..n];
+            for i in 0..n {
                 let parts = f(a[i], b[i]);
                 for k in 0..K {
-                    sums[k][i] += parts[k];
+                    tile[k][i] = parts[k];
                 }
             }
+            sums.add(&tile, n);
         }
-        for (i, (&a, &b)) in rest {
-            let parts = f(a, b);
-            for k in 0..K {
-                sums[k][i] += parts[k];
-            }
-        }
-        joined(sums)
+        sums.joined()
     }
 }
 

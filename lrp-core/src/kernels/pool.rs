@@ -8,6 +8,8 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use num_traits::Zero;
+
 use super::simd::{Isa, Simd, Task, with_isa};
 use super::window::{Axis, Window};
 use super::{each_chunk, with_room};
@@ -30,16 +32,70 @@ pub(crate) fn max<T: Scalar>(window: &Window, x: &[T], isa: Isa) -> Vec<T> {
 }
 
 /// Gives each element of `g` to the winner of its window. `x` is what [`max`] was taken of.
-pub(crate) fn route<T: Scalar>(window: &Window, x: &[T], g: &[T]) -> Vec<T> {
+pub(crate) fn route<T: Scalar>(window: &Window, x: &[T], g: &[T], isa: Isa) -> Vec<T> {
     let (in_len, out_len) = (window.input_len(), window.output_len());
     let mut routed = with_room(x.len());
     let fresh = &mut routed.spare_capacity_mut()[..x.len()];
+    let halving = is_halving(window);
     each_chunk(fresh, in_len, GRAIN.div_ceil(in_len), &|plane, fresh| {
-        route_plane(window, &x[plane * in_len..][..in_len], &g[plane * out_len..][..out_len], zeroed(fresh));
+        let (x, g) = (&x[plane * in_len..][..in_len], &g[plane * out_len..][..out_len]);
+        if halving {
+            let width = window.axes[2].output;
+            // SAFETY: the instruction set is available, or it would not have been chosen.
+            with_isa!(isa, T, S => unsafe { S::<T>::run(Halved::<S<T>> { width, x, g, routed: fresh }) });
+        } else {
+            route_plane(window, x, g, zeroed(fresh));
+        }
     });
     // SAFETY: that many elements were asked for, and the planes are all of them.
     unsafe { routed.set_len(x.len()) };
     routed
+}
+
+/// Whether windows are 2×2 and neither overlap nor leave anything out.
+fn is_halving(window: &Window) -> bool {
+    let [d, h, w] = &window.axes;
+    let halved =
+        |a: &Axis| a.kernel == 2 && a.stride == 2 && a.dilation == 1 && a.pad_begin == 0 && a.input == 2 * a.output;
+    d.kernel == 1 && d.input == d.output && halved(h) && halved(w)
+}
+
+/// [`route`] for windows of 2×2 that cover a plane: without branches, so that vectors of windows are done at once.
+struct Halved<'a, S: Simd> {
+    /// Windows in a line.
+    width: usize,
+    x: &'a [S::T],
+    g: &'a [S::T],
+    routed: &'a mut [MaybeUninit<S::T>],
+}
+
+impl<S: Simd> Task for Halved<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { width, x, g, routed } = self;
+        let zero = S::T::zero();
+        for ((x, g), routed) in
+            x.chunks_exact(4 * width).zip(g.chunks_exact(width)).zip(routed.chunks_exact_mut(4 * width))
+        {
+            let ((x_0, x_1), (to_0, to_1)) = (x.split_at(2 * width), routed.split_at_mut(2 * width));
+            let pairs = x_0.chunks_exact(2).zip(x_1.chunks_exact(2)).zip(g);
+            for (((a, b), &g), (to_a, to_b)) in pairs.zip(to_0.chunks_exact_mut(2).zip(to_1.chunks_exact_mut(2))) {
+                // In the order in which the windows are read: whoever is larger than all before it.
+                let largest = a[0];
+                let second = a[1] > largest;
+                let largest = if second { a[1] } else { largest };
+                let third = b[0] > largest;
+                let largest = if third { b[0] } else { largest };
+                let fourth = b[1] > largest;
+                to_a[0].write(if second | third | fourth { zero } else { g });
+                to_a[1].write(if second & !(third | fourth) { g } else { zero });
+                to_b[0].write(if third & !fourth { g } else { zero });
+                to_b[1].write(if fourth { g } else { zero });
+            }
+        }
+    }
 }
 
 /// Fills memory with zeros.
@@ -167,6 +223,7 @@ unsafe fn larger<S: Simd>(from: &[S::T], step: usize, to: &mut [S::T]) {
 mod tests {
     use super::*;
     use crate::kernels::tests::{noise, windows};
+    use crate::kernels::window::WindowSpec;
     use proptest::prelude::*;
 
     /// The winner of every window, straight from the definition.
@@ -213,7 +270,26 @@ mod tests {
             let g = noise(winners.len(), 6);
             let mut expected = vec![0.0; x.len()];
             winners.iter().zip(&g).for_each(|(&winner, &g)| expected[winner] += g);
-            prop_assert_eq!(route(&window, &x, &g), expected);
+            for isa in Isa::available() {
+                prop_assert_eq!(&route(&window, &x, &g, isa), &expected, "{:?}", isa);
+            }
+        }
+    }
+
+    #[test]
+    fn windows_that_halve_a_plane() {
+        for (h, w, halves) in [(2, 2, true), (4, 70, true), (6, 36, true), (5, 8, false), (8, 33, false)] {
+            let spec = WindowSpec { stride: vec![2, 2], ..WindowSpec::new(&[2, 2]) };
+            let window = Window::new(&spec, &[h, w]).unwrap();
+            assert_eq!(is_halving(&window), halves);
+            let mut x: Vec<f64> = noise(h * w, 7).into_iter().map(|v| (v * 3.0).round()).collect();
+            (x[0], x[h * w / 2]) = (f64::NAN, f64::NAN);
+            let g = noise(window.output_len(), 8);
+            let mut expected = vec![0.0; x.len()];
+            winners(&window, &x).into_iter().zip(&g).for_each(|(winner, &g)| expected[winner] += g);
+            for isa in Isa::available() {
+                assert_eq!(route(&window, &x, &g, isa), expected, "{isa:?}, {h}×{w}");
+            }
         }
     }
 }

@@ -56,7 +56,8 @@ impl<T: Scalar> Operator<T> for MaxPool {
 
     fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
         let shape = batch_shape(samples(g), &self.input_shape[0]);
-        let route = |x: &&Tensor<T>| from_elements(&shape, pool::route(&self.window, &elements(x), &elements(g)));
+        let route =
+            |x: &&Tensor<T>| from_elements(&shape, pool::route(&self.window, &elements(x), &elements(g), Isa::best()));
         vec![io.inputs.first().map_or_else(|| Tensor::zeros(shape.clone()), route)]
     }
 

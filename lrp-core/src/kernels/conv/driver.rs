@@ -305,9 +305,7 @@ impl<'a, S: Simd> Division<'a, S> {
                     if w.stride == 1 {
                         work.finish.write::<S>(from, to, which, index);
                     } else {
-                        from.iter().enumerate().for_each(|(x, &v)| {
-                            *to.add(x * w.stride) = work.finish.one(v, which, index + x * w.stride);
-                        });
+                        work.finish.write_spaced(from, to, w.stride, which, index);
                     }
                 }
             }

@@ -48,6 +48,25 @@ impl<T: Scalar> Finish<'_, T> {
         }
     }
 
+    /// As [`write`](Self::write), for sums that stand `step` elements apart in the result.
+    ///
+    /// # Safety
+    /// As many elements can be written at distances of `step` from `to` on.
+    pub(super) unsafe fn write_spaced(&self, z: &[T], to: *mut T, step: usize, channel: usize, index: usize) {
+        // Decided once, not for every element.
+        let places = z.iter().enumerate();
+        // SAFETY: the caller's.
+        unsafe {
+            match *self {
+                Finish::Times(x) => {
+                    let x = x[index..].iter().step_by(step);
+                    places.zip(x).for_each(|((i, &z), &x)| *to.add(i * step) = z * x + T::zero());
+                }
+                _ => places.for_each(|(i, &z)| *to.add(i * step) = self.one(z, channel, index + i * step)),
+            }
+        }
+    }
+
     /// Writes sums `z` that stand next to each other in the result, from `index` on.
     ///
     /// # Safety

@@ -12,6 +12,8 @@
 
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use num_traits::Zero;
 
 use super::driver::Sides;
@@ -145,26 +147,12 @@ fn transform<T: Scalar>(taps: &[T], direction: Direction) -> [f64; PRODUCTS] {
     })
 }
 
-/// How the work is divided, and the sizes of a strip.
-struct Division {
-    layout: Layout,
-    strips: usize,
-    parts: usize,
-    blocks: usize,
-}
-
-/// The buffers of a job.
-struct Buffers<'a, T> {
-    strip: &'a mut [T],
-    /// One channel of transformed patches, gaps between rows of patches included: `[product, patch]`.
-    gapped: &'a mut [T],
-    /// `[product, source channel, patch]`.
-    patches: &'a mut [T],
-    /// `[product, channel of the block, patch]`.
-    products: &'a mut [T],
-    /// Outputs of a channel: `[row of a patch, column]` for every row of patches.
-    stage: &'a mut [T],
-}
+/// Bytes of packed weights of a group from which on they are read once for whole images, not once for every strip.
+const HEAVY: usize = 4 << 20;
+/// Bytes of transformed patches of whole images at once.
+const ROOM: usize = 16 << 20;
+/// Patches whose products are made before they become outputs, where a row has no more.
+const AT_ONCE: usize = 64;
 
 /// Convolves a batch `[samples, groups·sources, source_len]`.
 pub(super) fn convolve<S: Simd>(
@@ -175,142 +163,236 @@ pub(super) fn convolve<S: Simd>(
 ) -> Vec<S::T> {
     let target_len: usize = sides.target.iter().product();
     let [depths, rows, columns] = packed.pass.axes.each_ref().map(|axis| axis.len);
-    let source_size = packed.sources * sides.source_len;
-    let all = source.len() / source_size.max(1);
+    let channels = source.len() / (packed.sources * sides.source_len).max(1) * packed.targets;
+    let mut target = with_room(channels * target_len);
+    let work = Work::<S> {
+        packed,
+        source_len: sides.source_len,
+        target_len,
+        source,
+        target: Shared::new(target.as_mut_ptr(), channels * target_len),
+        finish,
+    };
+    let images = channels / packed.targets * depths;
 
     // As many rows of patches as their transforms fit into the second-level cache, but enough for a tile.
     let patch = PRODUCTS * packed.sources * size_of::<S::T>();
     let fitting = ((768 << 10) / patch).max(4 * tile::pixels::<S>());
     let threads = rayon::current_num_threads();
-    let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(all * depths) };
-    let strip_rows = (fitting / columns).clamp(1, rows);
-    let mut strips = rows.div_ceil(strip_rows);
-    strips = strips.max(wanted.min(rows * columns / (2 * tile::pixels::<S>())).min(rows));
-    let strip_rows = rows.div_ceil(strips);
-    let strips = rows.div_ceil(strip_rows);
-    let all_blocks = packed.targets.div_ceil(packed.block);
-    let blocks = all_blocks.div_ceil(wanted.div_ceil(strips).clamp(1, all_blocks));
-    let parts = all_blocks.div_ceil(blocks);
-    let division = Division { layout: Layout::new(&packed.pass, strip_rows, columns), strips, parts, blocks };
-
-    let count = strip_rows * columns;
-    let gapped = (strip_rows * division.layout.pitch).next_multiple_of(S::LANES);
-    let scratch = [
-        packed.sources * division.layout.channel + (SLACK + 1) * S::LANES,
-        PRODUCTS * gapped + S::LANES,
-        PRODUCTS * (packed.sources * count + S::LANES),
-        PRODUCTS * packed.block * count.next_multiple_of(S::LANES),
-        OUT * OUT * count.next_multiple_of(S::LANES),
-    ];
-
-    let mut target = with_room(all * packed.targets * target_len);
-    let shared = Shared::new(target.as_mut_ptr(), all * packed.targets * target_len);
-    let jobs = all * depths * strips * parts;
-    let run = |job: usize| {
-        let mut memory = Scratch::new(scratch);
-        let [strip, gapped, patches, products, stage] = memory.pieces(scratch);
-        let buffers = Buffers { strip, gapped, patches, products, stage };
-        packed.run::<S>(&division, &sides, source, (&shared, finish), job, buffers);
-    };
-    each(jobs, 1, &run);
-    // SAFETY: that many elements were allocated, and the jobs together have written all of them: every row and column of every
-    // channel belongs to one patch.
-    unsafe { target.set_len(all * packed.targets * target_len) };
+    let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(images.max(1)) };
+    let strips = rows.div_ceil((fitting / columns).clamp(1, rows));
+    let strips = strips.max(wanted.min(rows * columns / (2 * tile::pixels::<S>())).min(rows));
+    if strips < wanted || patch * packed.targets >= HEAVY {
+        work.by_images(images);
+    } else {
+        work.by_strips(images, rows.div_ceil(strips));
+    }
+    // SAFETY: that many elements were allocated, and all of them have been written: every row and column of every channel belongs to
+    // one patch.
+    unsafe { target.set_len(channels * target_len) };
     target
 }
 
-impl<T: Scalar> Packed<T> {
-    fn run<S: Simd<T = T>>(
-        &self,
-        division: &Division,
-        sides: &Sides,
-        source: &[T],
-        (target, finish): (&Shared<T>, Finish<'_, T>),
-        job: usize,
-        scratch: Buffers<'_, T>,
-    ) {
-        let Division { layout, strips, parts: channel_parts, blocks } = division;
-        let [depths, patch_rows, columns] = self.pass.axes.each_ref().map(|axis| axis.len);
-        let (job, part) = (job / channel_parts, job % channel_parts);
-        let (job, strip) = (job / strips, job % strips);
-        let (sample_and_group, depth) = (job / depths, job % depths);
-        let rows = strip * layout.rows..((strip + 1) * layout.rows).min(patch_rows);
-        let count = rows.len() * columns;
-        let source_size = self.sources * sides.source_len;
+/// What is convolved. An image is one depth of one group of one sample.
+struct Work<'a, S: Simd> {
+    packed: &'a Packed<S::T>,
+    source_len: usize,
+    target_len: usize,
+    source: &'a [S::T],
+    target: Shared<S::T>,
+    finish: Finish<'a, S::T>,
+}
 
+/// Transformed patches `[product, source channel, patch]` of some rows of patches.
+struct Transformed<T> {
+    start: Shared<T>,
+    first: usize,
+    /// Distances between products and between channels.
+    product: usize,
+    channel: usize,
+    /// The first row.
+    row: usize,
+}
+
+impl<S: Simd> Work<'_, S> {
+    /// Strip by strip: each is transformed and multiplied while it is in the cache.
+    fn by_strips(&self, images: usize, strip_rows: usize) {
+        let [_, rows, columns] = self.packed.pass.axes.each_ref().map(|axis| axis.len);
+        let (strips, sources) = (rows.div_ceil(strip_rows), self.packed.sources);
+        let layout = Layout::new(&self.packed.pass, strip_rows, columns);
+        let most = strip_rows * columns;
+        let [strip, gapped] = self.for_transforms(&layout, sources);
+        let [products, stage] = self.for_products(most);
+        let lengths = [strip, gapped, products, stage, PRODUCTS * sources * most];
+        each(images * strips, 1, &|job| {
+            let mut memory = Scratch::new(lengths);
+            let [strip, gapped, products, stage, patches] = memory.pieces(lengths);
+            let (image, first) = (job / strips, job % strips * strip_rows);
+            let rows = first..(first + strip_rows).min(rows);
+            let channel = rows.len() * columns;
+            let start = Shared::new(patches.as_mut_ptr(), patches.len());
+            let to = Transformed { start, first: 0, product: sources * channel, channel, row: first };
+            self.transform(&layout, image, rows.clone(), 0..sources, [strip, gapped], &to);
+            for block in 0..self.packed.blocks() {
+                self.multiply(image, block, rows.clone(), &to, [products, stage]);
+            }
+        });
+    }
+
+    /// Whole images: first all patches are transformed, and then multiplied with one block of weights after the other. Weights are read
+    /// once, patches once for every block.
+    fn by_images(&self, images: usize) {
+        let [_, rows, columns] = self.packed.pass.axes.each_ref().map(|axis| axis.len);
+        let (sources, blocks) = (self.packed.sources, self.packed.blocks());
+        let channel = rows * columns;
+        let size = PRODUCTS * sources * channel;
+        let together = (ROOM / (size * size_of::<S::T>())).clamp(1, images.max(1));
+        let mut patches: Vec<S::T> = with_room(together * size);
+        let start = Shared::new(patches.as_mut_ptr(), together * size);
+        let layout = Layout::new(&self.packed.pass, rows, columns);
+        let rows_at_once = (AT_ONCE / columns).clamp(1, rows);
+        let pieces = rows.div_ceil(rows_at_once);
+        for some in chunks(images, together) {
+            let to =
+                |image: usize| Transformed { start, first: image * size, product: sources * channel, channel, row: 0 };
+            let parts = (4 * rayon::current_num_threads()).div_ceil(some.len()).min(sources);
+            let channels = sources.div_ceil(parts);
+            let parts = sources.div_ceil(channels);
+            let lengths = self.for_transforms(&layout, channels);
+            each(some.len() * parts, 1, &|job| {
+                let mut memory = Scratch::new(lengths);
+                let (image, first) = (job / parts, job % parts * channels);
+                let channels = first..(first + channels).min(sources);
+                self.transform(&layout, some.start + image, 0..rows, channels, memory.pieces(lengths), &to(image));
+            });
+            let lengths = self.for_products(rows_at_once * columns);
+            each(blocks * some.len() * pieces, 1, &|job| {
+                let mut memory = Scratch::new(lengths);
+                let (block, image, first) =
+                    (job / (some.len() * pieces), job / pieces % some.len(), job % pieces * rows_at_once);
+                let rows = first..(first + rows_at_once).min(rows);
+                self.multiply(some.start + image, block, rows, &to(image), memory.pieces(lengths));
+            });
+        }
+    }
+
+    /// Sizes of the strip of so many channels, and of one channel of transformed patches with gaps between rows of patches.
+    fn for_transforms(&self, layout: &Layout, channels: usize) -> [usize; 2] {
+        let gapped = (layout.rows * layout.pitch).next_multiple_of(S::LANES);
+        [channels * layout.channel + (SLACK + 1) * S::LANES, PRODUCTS * gapped + S::LANES]
+    }
+
+    /// Sizes of the products `[product, channel of the block, patch]` and of the outputs of a channel, `[row of a patch, column]` for every
+    /// row of patches.
+    fn for_products(&self, most: usize) -> [usize; 2] {
+        let pitch = most.next_multiple_of(S::LANES);
+        [PRODUCTS * self.packed.block * pitch, OUT * OUT * pitch]
+    }
+
+    /// Transforms the patches of some rows and channels of an image.
+    fn transform(
+        &self,
+        layout: &Layout,
+        image: usize,
+        rows: Range<usize>,
+        channels: Range<usize>,
+        [strip, gapped]: [&mut [S::T]; 2],
+        to: &Transformed<S::T>,
+    ) {
+        let pass = &self.packed.pass;
+        let [depths, _, columns] = pass.axes.each_ref().map(|axis| axis.len);
+        let first = (image / depths * self.packed.sources + channels.start) * self.source_len;
         let fill = Fill::<S> {
-            pass: &self.pass,
+            pass,
             layout,
-            source: &source[sample_and_group * source_size..][..source_size],
-            strip: &mut scratch.strip[..self.sources * layout.channel + SLACK * S::LANES],
-            depth,
+            source: &self.source[first..][..channels.len() * self.source_len],
+            strip: &mut strip[..channels.len() * layout.channel + SLACK * S::LANES],
+            depth: image % depths,
             row: rows.start,
             column: 0,
         };
         // SAFETY: the instruction set is available, or `S` would not have been chosen.
         unsafe { S::run(fill) };
-        let product = self.sources * count + S::LANES;
-        for channel in 0..self.sources {
+        let count = rows.len() * columns;
+        for (i, channel) in channels.enumerate() {
+            let place = to.first + channel * to.channel + (rows.start - to.row) * columns;
             let patches = Patches::<S> {
-                strip: &scratch.strip[channel * layout.channel..],
+                strip: &strip[i * layout.channel..],
                 layout,
                 rows: rows.len(),
                 columns,
-                gapped: scratch.gapped,
-                patches: &mut scratch.patches[channel * count..],
-                product,
+                gapped,
+                patches: to.start.at(place, (PRODUCTS - 1) * to.product + count),
+                product: to.product,
             };
-            // SAFETY: the same.
+            // SAFETY: the same; nobody else writes patches of this channel of these rows.
             unsafe { S::run(patches) };
         }
+    }
 
-        let group = sample_and_group % self.groups;
-        let all_blocks = self.targets.div_ceil(self.block);
+    /// Makes the products of a block of output channels for some rows of patches of an image, and the outputs from them.
+    fn multiply(
+        &self,
+        image: usize,
+        block: usize,
+        rows: Range<usize>,
+        from: &Transformed<S::T>,
+        [products, stage]: [&mut [S::T]; 2],
+    ) {
+        let packed = self.packed;
+        let [depths, _, columns] = packed.pass.axes.each_ref().map(|axis| axis.len);
+        let (sample_and_group, depth) = (image / depths, image % depths);
+        let group = sample_and_group % packed.groups;
+        let count = rows.len() * columns;
         let pitch = count.next_multiple_of(S::LANES);
-        let target_len: usize = sides.target.iter().product();
-        for block in part * blocks..((part + 1) * blocks).min(all_blocks) {
-            let channels = (self.targets - block * self.block).min(self.block);
-            let weights = &self.weights[(group * all_blocks + block) * PRODUCTS * self.sources * self.block..];
-            for index in 0..PRODUCTS {
-                for some in parts(0..count, tile::pixels::<S>()) {
-                    let tile = tile::Tile::<S> {
-                        source: scratch.patches[index * product + some.start..].as_ptr(),
-                        channels: self.sources,
-                        channel: count,
-                        taps: &[0],
-                        weights: weights[index * self.sources * self.block..].as_ptr(),
-                        target: scratch.products[index * self.block * pitch + some.start..].as_mut_ptr(),
-                        target_channel: pitch,
-                        // Whole blocks: the weights of channels that do not exist are zero.
-                        target_channels: self.block,
-                    };
-                    // SAFETY: the instruction set is available; there are `count` patches of every channel and product, and
-                    // room for the products of whole blocks.
-                    unsafe { tile.run(some.len()) };
-                }
-            }
-            for channel in 0..channels {
-                let outputs = Outputs::<S> {
-                    products: &scratch.products[channel * pitch..],
-                    product: self.block * pitch,
-                    count,
-                    stage: scratch.stage,
+        let panel = packed.sources * packed.block;
+        let weights = &packed.weights[(group * packed.blocks() + block) * PRODUCTS * panel..];
+        let place = from.first + (rows.start - from.row) * columns;
+        for index in 0..PRODUCTS {
+            for some in parts(0..count, tile::pixels::<S>()) {
+                let tile = tile::Tile::<S> {
+                    source: from.start.at(
+                        place + index * from.product + some.start,
+                        (packed.sources - 1) * from.channel + some.len(),
+                    ),
+                    channels: packed.sources,
+                    channel: from.channel,
+                    taps: &[0],
+                    weights: weights[index * panel..].as_ptr(),
+                    target: products[index * packed.block * pitch + some.start..].as_mut_ptr(),
+                    target_channel: pitch,
+                    // Whole blocks: the weights of channels that do not exist are zero.
+                    target_channels: packed.block,
                 };
-                // SAFETY: the instruction set is available.
-                unsafe { S::run(outputs) };
-                let first = (sample_and_group * self.targets + block * self.block + channel) * target_len
-                    + depth * self.outputs.0 * self.outputs.1;
-                for (line, row) in (rows.start * OUT..(rows.end * OUT).min(self.outputs.0)).enumerate() {
-                    let from =
-                        &scratch.stage[line % OUT * OUT * pitch + line / OUT * OUT * columns..][..self.outputs.1];
-                    let index = first + row * self.outputs.1;
-                    let to = target.at(index, from.len());
-                    let which = group * self.targets + block * self.block + channel;
-                    // SAFETY: this row exists, and this job alone has it; the instruction set is available.
-                    unsafe { finish.write::<S>(from, to, which, index) };
-                }
+                // SAFETY: the instruction set is available; the patches of every channel and product of these rows have been written,
+                // and there is room for the products of whole blocks.
+                unsafe { tile.run(some.len()) };
             }
         }
+        let channels = (packed.targets - block * packed.block).min(packed.block);
+        for channel in 0..channels {
+            let outputs =
+                Outputs::<S> { products: &products[channel * pitch..], product: packed.block * pitch, count, stage };
+            // SAFETY: the instruction set is available.
+            unsafe { S::run(outputs) };
+            let which = block * packed.block + channel;
+            let first = (sample_and_group * packed.targets + which) * self.target_len
+                + depth * packed.outputs.0 * packed.outputs.1;
+            for (line, row) in (rows.start * OUT..(rows.end * OUT).min(packed.outputs.0)).enumerate() {
+                let from = &stage[line % OUT * OUT * pitch + line / OUT * OUT * columns..][..packed.outputs.1];
+                let index = first + row * packed.outputs.1;
+                let to = self.target.at(index, from.len());
+                // SAFETY: this row exists, and nobody else writes it; the instruction set is available.
+                unsafe { self.finish.write::<S>(from, to, group * packed.targets + which, index) };
+            }
+        }
+    }
+}
+
+impl<T> Packed<T> {
+    /// Number of blocks of output channels of a group.
+    fn blocks(&self) -> usize {
+        self.targets.div_ceil(self.block)
     }
 }
 
@@ -320,9 +402,10 @@ struct Patches<'a, S: Simd> {
     layout: &'a Layout,
     rows: usize,
     columns: usize,
+    /// One channel of transformed patches, gaps between rows of patches included: `[product, patch]`.
     gapped: &'a mut [S::T],
     /// Where the first product's patches of this channel go; those of the others follow at distances of `product`.
-    patches: &'a mut [S::T],
+    patches: *mut S::T,
     product: usize,
 }
 
@@ -335,9 +418,8 @@ impl<S: Simd> Task for Patches<'_, S> {
         let len = (rows - 1) * layout.pitch + columns;
         let pitch = len.next_multiple_of(S::LANES);
         debug_assert!(layout.taps.len() == PRODUCTS && gapped.len() >= PRODUCTS * pitch);
-        debug_assert!(patches.len() >= (PRODUCTS - 1) * product + rows * columns + S::LANES);
-        // SAFETY: a strip has a channel's worth of elements and a vector more from its channel's beginning on; the buffers are as
-        // long as the assertions say.
+        // SAFETY: a strip has a channel's worth of elements and a vector more from its channel's beginning on; the buffer is as
+        // long as the assertion says; the caller vouches for what is written.
         unsafe {
             let zero = S::splat(S::T::zero());
             for start in chunks(len, S::LANES) {
@@ -361,15 +443,18 @@ impl<S: Simd> Task for Patches<'_, S> {
                     }
                 }
             }
-            // Close the gaps between rows. A vector that runs over the end of its row is overwritten by the next row or channel.
+            // Close the gaps between rows.
             for index in 0..PRODUCTS {
                 for row in 0..rows {
                     let from = gapped.as_ptr().add(index * pitch + row * layout.pitch);
-                    let to = patches.as_mut_ptr().add(index * product + row * columns);
+                    let to = patches.add(index * product + row * columns);
                     let mut i = 0;
-                    while i < columns {
+                    while i + S::LANES <= columns {
                         S::store(to.add(i), S::load(from.add(i)));
                         i += S::LANES;
+                    }
+                    if i < columns {
+                        S::store_first(to.add(i), columns - i, S::load(from.add(i)));
                     }
                 }
             }
