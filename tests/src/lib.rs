@@ -5,6 +5,7 @@ pub mod mutation;
 pub mod presets;
 pub mod program;
 pub mod references;
+mod table;
 pub mod which_rule;
 
 /// The code blocks of the guides are tested as documentation.
@@ -19,3 +20,4 @@ mod guides {
 }
 
 pub use lrp_testing::{Random, cases, max_difference, relative_l2};
+pub use table::Table;

@@ -6,7 +6,6 @@
 
 mod bundled;
 pub mod measure;
-mod table;
 
 use std::f64::consts::TAU;
 
@@ -14,13 +13,12 @@ use lrp_config::Recipe;
 use lrp_core::ledger::Totals;
 use lrp_core::{Target, Tensor};
 
-use crate::Random;
+use crate::{Random, Table};
 use bundled::{Network, SIDE, batch, digits, patched_nines, root, rows};
 use measure::{
     area, cosine, gini, in_patch, mean, negative_share, pixels_above, pixels_holding, relative_distance, roughness,
     share_in_patch, size,
 };
-pub use table::Table;
 
 /// Standard deviation of the noise that instability is measured with; white is 1.
 const NOISE: f64 = 0.02;
