@@ -140,7 +140,6 @@ impl Function {
     /// `φ′(x)`; at a kink the derivative that PyTorch takes.
     #[inline(never)]
     pub fn derivative<T: Scalar>(self, x: T) -> T {
-        let step = |on: bool| if on { T::one() } else { T::zero() };
         match self {
             Function::Relu => step(x > T::zero()),
             Function::LeakyRelu { alpha } => {
@@ -170,7 +169,7 @@ impl Function {
             }
             Function::HardSigmoid { alpha, beta } => {
                 let line = T::of(alpha) * x + T::of(beta);
-                step(line > T::zero() && line < T::one()) * T::of(alpha)
+                step::<T>(line > T::zero() && line < T::one()) * T::of(alpha)
             }
             Function::Gelu { tanh: false } => {
                 let density = (-x * x * T::of(0.5)).exp() * T::of(0.398_942_280_401_432_7);
@@ -196,7 +195,7 @@ impl Function {
             Function::Sqrt => T::of(0.5) / x.sqrt(),
             Function::Exp => x.exp(),
             Function::Log => x.recip(),
-            Function::Abs => step(x > T::zero()) - step(x < T::zero()),
+            Function::Abs => step::<T>(x > T::zero()) - step::<T>(x < T::zero()),
             Function::Sin => x.cos(),
             Function::Cos => -x.sin(),
         }
@@ -243,6 +242,12 @@ impl Activation {
             _ => Ok(Self { function, shape: one(input) }),
         }
     }
+}
+
+/// One where something holds, zero elsewhere.
+#[inline(always)]
+fn step<T: Scalar>(on: bool) -> T {
+    if on { T::one() } else { T::zero() }
 }
 
 impl<T: Scalar> Operator<T> for Activation {
@@ -300,7 +305,16 @@ impl<T: Scalar> Operator<T> for Activation {
     }
 
     fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        io.inputs.iter().map(|x| zip(x, g, |x, g| self.function.derivative(x) * g)).collect()
+        let one = |x: &&Tensor<T>| match self.function {
+            // Common, and simple enough to become vectors.
+            Function::Relu => zip(x, g, |x, g| step::<T>(x > T::zero()) * g),
+            Function::Clip { low, high } => {
+                let (low, high) = (T::of(low), T::of(high));
+                zip(x, g, |x, g| step::<T>((x >= low) & (x <= high)) * g)
+            }
+            function => zip(x, g, |x, g| function.derivative(x) * g),
+        };
+        io.inputs.iter().map(one).collect()
     }
 
     fn vjp_needs_inputs(&self) -> bool {
