@@ -67,6 +67,8 @@ pub struct OutputJob {
     pub save: Vec<Save>,
     /// Colours of heatmaps.
     pub colormap: Colormap,
+    /// Whether a run that was interrupted is continued.
+    pub resume: bool,
     /// Whether the manifest is printed instead of a table.
     pub json: bool,
 }
@@ -167,6 +169,7 @@ impl OutputJob {
             dir,
             save: save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]),
             colormap: colormap(args.colormap.as_deref(), recipe),
+            resume: args.resume,
             json: args.json,
         })
     }
