@@ -69,6 +69,8 @@ pub struct OutputJob {
     pub colormap: Colormap,
     /// Whether a run that was interrupted is continued.
     pub resume: bool,
+    /// Whether time and memory of every layer are shown.
+    pub stats: bool,
     /// Whether the manifest is printed instead of a table.
     pub json: bool,
 }
@@ -170,6 +172,7 @@ impl OutputJob {
             save: save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]),
             colormap: colormap(args.colormap.as_deref(), recipe),
             resume: args.resume,
+            stats: args.stats,
             json: args.json,
         })
     }

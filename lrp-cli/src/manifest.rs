@@ -8,6 +8,7 @@ use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
 use serde::{Deserialize, Serialize};
 
+use crate::explain::Stats;
 use crate::failure::Failure;
 use crate::hash;
 
@@ -41,6 +42,9 @@ pub struct Manifest {
     pub failed: Vec<FailedRecord>,
     /// How long it took.
     pub timings: Timings,
+    /// Time and memory, node by node, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<Stats>,
 }
 
 /// This program.
@@ -211,7 +215,7 @@ pub struct FailedRecord {
     pub reason: String,
 }
 
-/// Seconds spent.
+/// Seconds spent, in this run. Reading, explaining and writing overlap.
 #[derive(Debug, Default, Serialize)]
 pub struct Timings {
     /// Reading the model and preparing rules.

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
+use lrp_core::profile::Profile;
 use lrp_core::tensor::samples;
 use lrp_core::{Error, Plan, Scalar, Target};
 use ndarray::Axis;
@@ -32,17 +33,26 @@ pub struct Computation<'a, T: Scalar> {
     to: SyncSender<Computed<T>>,
     /// The last input that could not be explained: the rest of it, which may be on its way, is not.
     failed: Option<usize>,
-    seconds: f64,
+    spent: Spent,
+}
+
+/// What the computation took.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// Seconds, waiting excepted.
+    pub seconds: f64,
+    /// Node by node.
+    pub profile: Profile,
 }
 
 impl<'a, T: Scalar> Computation<'a, T> {
     /// A computation whose results go to `to`.
     pub fn new(plan: &'a Plan<T>, targets: &'a [Target], how: &'a HowJob, to: SyncSender<Computed<T>>) -> Self {
-        Self { plan, targets, how, to, failed: None, seconds: 0.0 }
+        Self { plan, targets, how, to, failed: None, spent: Spent::default() }
     }
 
-    /// Explains what comes; gives the seconds that it took, waiting excepted.
-    pub fn run(mut self, from: Receiver<Read<T>>) -> f64 {
+    /// Explains what comes.
+    pub fn run(mut self, from: Receiver<Read<T>>) -> Spent {
         for read in from {
             let sent = match read {
                 Read::Batch(pieces) => self.explain(pieces),
@@ -54,7 +64,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                 break;
             }
         }
-        self.seconds
+        self.spent
     }
 
     /// Explains pieces together, and each alone where that fails.
@@ -85,8 +95,9 @@ impl<'a, T: Scalar> Computation<'a, T> {
         let started = Instant::now();
         let views: Vec<_> = pieces.iter().map(|piece| piece.samples.view()).collect();
         let all = ndarray::concatenate(Axis(0), &views).map_err(|e| Error::Model { reason: e.to_string() });
-        let explained = all.and_then(|all| explain_samples(self.plan, &all, self.targets, self.how));
-        self.seconds += started.elapsed().as_secs_f64();
+        let explained =
+            all.and_then(|all| explain_samples(self.plan, &all, self.targets, self.how, &mut self.spent.profile));
+        self.spent.seconds += started.elapsed().as_secs_f64();
         explained
     }
 

@@ -10,6 +10,7 @@ mod journal;
 mod reader;
 mod relevance;
 mod samples;
+mod stats;
 mod summary;
 mod writer;
 
@@ -30,6 +31,7 @@ use self::fingerprint::Fingerprint;
 use self::journal::{AllDone, Journal};
 use self::reader::Reader;
 pub use self::samples::explain_samples;
+pub use self::stats::Stats;
 use self::writer::Writer;
 use crate::failure::Failure;
 use crate::input;
@@ -76,12 +78,13 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
     let written = thread::scope(|threads| {
         let reader = threads.spawn(|| reader.run());
         let writer = threads.spawn(|| writer.run(from_computation));
-        timings.explain = computation.run(from_reader);
+        let spent = computation.run(from_reader);
         timings.read = joined(reader);
-        joined(writer)
+        joined(writer).map(|written| (written, spent))
     });
     progress.finish_and_clear();
-    let mut written = written?;
+    let (mut written, spent) = written?;
+    timings.explain = spent.seconds;
     timings.write = written.seconds;
 
     let failures = written.failed.len();
@@ -102,6 +105,7 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
         inputs: written.inputs,
         failed: written.failed,
         timings,
+        stats: job.output.stats.then(|| Stats::new(&loaded.model, &prepared.resolved, &spent.profile)),
     };
     if job.output.save.contains(&Save::Json) {
         files::write(&dir.join(files::MANIFEST), |file| {
@@ -114,6 +118,7 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
         print_json(&manifest)?;
     } else {
         summary::print(&manifest.inputs, &loaded, dir)?;
+        manifest.stats.as_ref().map_or(Ok(()), Stats::print)?;
     }
     match failures {
         0 => Ok(()),

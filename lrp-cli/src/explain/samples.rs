@@ -1,6 +1,7 @@
 //! The computation itself: relevance and books of samples that are in memory.
 
 use lrp_core::ledger::Totals;
+use lrp_core::profile::Profile;
 use lrp_core::{Error, Plan, Scalar, Target, Tensor};
 use ndarray::{Axis, Slice};
 
@@ -32,7 +33,7 @@ impl<T: Scalar> Explained<T> {
     }
 }
 
-/// Explains samples `[n, …]` in batches.
+/// Explains samples `[n, …]` in batches, and adds what that took to `profile`.
 ///
 /// # Errors
 /// As [`Plan::explain`], and when relevance overflows. Errors give the sample's index among all `n`.
@@ -41,15 +42,16 @@ pub fn explain_samples<T: Scalar>(
     x: &Tensor<T>,
     targets: &[Target],
     how: &HowJob,
+    profile: &mut Profile,
 ) -> Result<Explained<T>, Error> {
     let n = lrp_core::tensor::samples(x);
     let mut relevance: Vec<Vec<Tensor<T>>> = vec![Vec::new(); targets.len()];
     let mut outcomes = vec![Vec::new(); n];
     for first in (0..n).step_by(how.batch) {
         let batch = x.slice_axis(Axis(0), Slice::from(first..n.min(first + how.batch))).to_owned();
-        let record = plan.record(&batch).map_err(|error| moved(error, first))?;
+        let record = profile.record(plan, std::slice::from_ref(&batch)).map_err(|error| moved(error, first))?;
         for (target, parts) in targets.iter().zip(&mut relevance) {
-            let mut explanation = record.explain(target, how.start.into())?;
+            let mut explanation = profile.propagate(&record, record.seed(target, how.start.into())?);
             check_finite(explanation.input_relevance(), first)?;
             let classes = target.classes(record.output())?;
             for (i, class) in classes.into_iter().enumerate() {
