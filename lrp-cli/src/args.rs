@@ -196,6 +196,12 @@ pub struct OutputArgs {
     /// Colours of the heatmaps [default: bwr]
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(lrp_config::COLORMAPS))]
     pub colormap: Option<String>,
+    /// Go on with a run into the same folder that was interrupted: what is done is not done again
+    #[arg(long)]
+    pub resume: bool,
+    /// Show time and memory of every layer after the run
+    #[arg(long)]
+    pub stats: bool,
     /// Print the manifest instead of a table
     #[arg(long)]
     pub json: bool,

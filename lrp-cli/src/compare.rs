@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use lrp_config::{Input, Recipe};
+use lrp_core::profile::Profile;
 use lrp_core::{Scalar, Target};
 use ndarray::{Array3, ArrayViewD, Axis};
 
@@ -58,7 +59,8 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
             let start = prepared.recipe.explain().start.unwrap_or(job.how.start);
             let how = HowJob { start, ..job.how.clone() };
             explained.push(
-                explain_samples(&prepared.plan, &file.samples, &[target], &how).map_err(|e| forward_failure(&e))?,
+                explain_samples(&prepared.plan, &file.samples, &[target], &how, &mut Profile::default())
+                    .map_err(|e| forward_failure(&e))?,
             );
         }
         let n = lrp_core::tensor::samples(&file.samples);

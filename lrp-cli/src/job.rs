@@ -67,6 +67,10 @@ pub struct OutputJob {
     pub save: Vec<Save>,
     /// Colours of heatmaps.
     pub colormap: Colormap,
+    /// Whether a run that was interrupted is continued.
+    pub resume: bool,
+    /// Whether time and memory of every layer are shown.
+    pub stats: bool,
     /// Whether the manifest is printed instead of a table.
     pub json: bool,
 }
@@ -167,6 +171,8 @@ impl OutputJob {
             dir,
             save: save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]),
             colormap: colormap(args.colormap.as_deref(), recipe),
+            resume: args.resume,
+            stats: args.stats,
             json: args.json,
         })
     }

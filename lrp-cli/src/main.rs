@@ -10,6 +10,7 @@ mod compare;
 mod explain;
 mod failure;
 mod figure;
+mod hash;
 mod heatmap;
 mod input;
 mod job;

@@ -1,17 +1,16 @@
 //! The manifest: everything an auditor needs to run the same explanation again and to compare.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use lrp_config::Resolved;
 use lrp_core::kernels::conv::Algorithm;
 use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 
+use crate::explain::Stats;
 use crate::failure::Failure;
+use crate::hash;
 
 /// The whole manifest.
 #[derive(Debug, Serialize)]
@@ -43,6 +42,9 @@ pub struct Manifest {
     pub failed: Vec<FailedRecord>,
     /// How long it took.
     pub timings: Timings,
+    /// Time and memory, node by node, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<Stats>,
 }
 
 /// This program.
@@ -69,27 +71,10 @@ pub struct FileRecord {
 impl FileRecord {
     /// Reads and fingerprints a file.
     pub fn new(path: &Path) -> Result<Self, Failure> {
-        let fail = |e: std::io::Error| Failure::plain(format!("cannot read '{}': {e}", path.display()));
-        let mut file = File::open(path).map_err(fail)?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut buffer).map_err(fail)? {
-                0 => break,
-                n => hash.update(&buffer[..n]),
-            }
-        }
-        Ok(Self { path: path.display().to_string(), sha256: hex(&hash.finalize()) })
+        let sha256 =
+            hash::of_file(path).map_err(|e| Failure::plain(format!("cannot read '{}': {e}", path.display())))?;
+        Ok(Self { path: path.display().to_string(), sha256 })
     }
-}
-
-/// SHA-256 of a text, in hexadecimal.
-pub fn fingerprint(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The recipe and every recipe it extends.
@@ -104,7 +89,10 @@ pub struct RecipeRecord {
 impl RecipeRecord {
     /// The recipe's record.
     pub fn new(recipe: &lrp_config::Recipe) -> Self {
-        let record = |s: &lrp_config::Source| FileRecord { path: s.name().to_owned(), sha256: fingerprint(s.text()) };
+        let record = |s: &lrp_config::Source| FileRecord {
+            path: s.name().to_owned(),
+            sha256: hash::of_bytes(s.text().as_bytes()),
+        };
         Self { name: title(recipe), sources: recipe.sources().map(record).collect() }
     }
 }
@@ -169,14 +157,14 @@ pub struct InputRecord {
 }
 
 /// One sample.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SampleRecord {
     /// The explained outputs.
     pub targets: Vec<TargetRecord>,
 }
 
 /// One explained output of one sample.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TargetRecord {
     /// The class.
     pub class: usize,
@@ -196,7 +184,7 @@ pub struct TargetRecord {
 }
 
 /// The totals of the books: `start = input + bias + stabilizer + rule`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LedgerRecord {
     start: f64,
     input: f64,
@@ -227,7 +215,7 @@ pub struct FailedRecord {
     pub reason: String,
 }
 
-/// Seconds spent.
+/// Seconds spent, in this run. Reading, explaining and writing overlap.
 #[derive(Debug, Default, Serialize)]
 pub struct Timings {
     /// Reading the model and preparing rules.

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod operator;
 pub mod ops;
 mod plan;
+pub mod profile;
 mod record;
 pub mod rule;
 pub mod scalar;

@@ -1,4 +1,4 @@
-//! Advice to the allocator.
+//! Advice to the allocator, and what came of it.
 
 #![allow(unsafe_code)]
 
@@ -14,4 +14,11 @@ pub fn keep() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
     }
+}
+
+/// The most memory that this process has had, in bytes, where the system says so (Linux).
+pub fn peak() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().trim_end_matches(" kB").parse::<usize>().ok().map(|kib| 1024 * kib)
 }

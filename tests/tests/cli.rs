@@ -368,6 +368,33 @@ fn the_logits_before_a_softmax_are_explained_and_it_is_said_so() {
     assert!(targets(&manifest).iter().any(|t| !(0.0..=1.0).contains(&number(&t["score"]))), "no probabilities");
 }
 
+#[test]
+fn stats_show_where_time_and_memory_went() {
+    let folder = Folder::with(&["cnn.onnx", "digits.npy"]);
+    let explain = format!("{EXPLAIN} -i digits.npy -o out --save json --batch 4");
+    let run = folder.lrp(&format!("{explain} --stats"));
+    let table = run.silent().split_once("16 samples explained into out\n").unwrap().1;
+    let heading = table.lines().nth(1).unwrap();
+    for column in ["index", "name", "operator", "rule", "forward ms", "relevance ms", "share", "kept"] {
+        assert!(heading.contains(column), "{run}");
+    }
+    assert_eq!(table.lines().count(), 12 + 5, "12 operators, the heading and the total: {run}");
+    assert!(table.contains("times are per sample, of 16 samples; kept is for one batch"), "{run}");
+
+    let printed = folder.lrp(&format!("{explain} --stats --json")).json();
+    assert_eq!(printed, manifest(&folder, "out"));
+    let layers = printed["stats"]["layers"].as_array().unwrap();
+    assert_eq!((&printed["stats"]["samples"], layers.len()), (&16.into(), 12));
+    let sum = |key: &str| layers.iter().map(|layer| number(&layer[key])).sum::<f64>();
+    assert!((sum("share") - 1.0).abs() < 1e-9 && sum("forward_ms") > 0.0 && sum("relevance_ms") > 0.0, "{printed}");
+    // Rules read what went in and what came out: 16 maps of 28×28, for each sample of a batch of 4.
+    for (layer, name) in layers.iter().zip(["/conv1/Conv", "/relu1/Relu"]) {
+        assert_eq!((&layer["name"], &layer["kept_bytes"]), (&name.into(), &(4 * 4 * 16 * 28 * 28).into()));
+    }
+    // Without the flag, no word of it.
+    assert!(folder.lrp(&format!("{explain} --json")).json().get("stats").is_none());
+}
+
 // ---- run and compare ----
 
 #[test]

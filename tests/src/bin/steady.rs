@@ -12,15 +12,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use lrp_config::Recipe;
+use lrp_core::profile::{NodeProfile, Profile};
 use lrp_core::{Plan, Start, Target};
 use lrp_tests::presets::{as_usual, load};
-
-/// The most memory that this process has had, in bytes.
-fn peak_memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok()).map_or(0, |kib| 1024 * kib)
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     lrp_core::memory::keep();
@@ -47,23 +41,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for line in std::io::stdin().lock().lines() {
         line?;
         let start = Instant::now();
-        let mut laps = vec![[0.0; 2]; plan.model().nodes().len()];
-        let mut lap = start;
-        let mut watch = |passed: &mut f64| {
-            let now = Instant::now();
-            *passed += (now - std::mem::replace(&mut lap, now)).as_secs_f64();
-        };
-        let record = plan.record_observed(std::slice::from_ref(&x), &mut |id, _| watch(&mut laps[id.index()][0]))?;
+        let mut profile = Profile::default();
+        let record = profile.record(&plan, std::slice::from_ref(&x))?;
         let sum = if forward {
             record.output().sum()
         } else {
             let start = record.seed(&Target::Argmax, Start::Logit)?;
-            // When relevance arrives at a node, the one before it is done.
-            let mut before = None;
-            let explanation = record.propagate_observed(start, &mut |id, _| {
-                watch(before.map_or(&mut 0.0, |before: usize| &mut laps[before][1]));
-                before = Some(id.index());
-            });
+            let explanation = profile.propagate(&record, start);
             if let Some(path) = &out {
                 ndarray_npy::write_npy(path, explanation.input_relevance())?;
             }
@@ -71,12 +55,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let seconds = start.elapsed().as_secs_f64();
         if layers {
-            for ((id, node), [forward, walk]) in plan.model().nodes().zip(&laps) {
+            for ((id, node), NodeProfile { forward, walk, .. }) in plan.model().nodes().zip(profile.nodes) {
                 let (op, rule) = (node.op().map(|op| op.detail()).unwrap_or_default(), plan.behaviour(id));
                 eprintln!("{:8.2} {:8.2}  {} {} {op} {rule}", 1e3 * forward, 1e3 * walk, node.name, node.kind_name());
             }
         }
-        println!("{}", serde_json::json!({ "seconds": seconds, "memory": peak_memory(), "sum": sum }));
+        let memory = lrp_core::memory::peak().unwrap_or_default();
+        println!("{}", serde_json::json!({ "seconds": seconds, "memory": memory, "sum": sum }));
     }
     Ok(())
 }

@@ -1,0 +1,51 @@
+//! What a run is about, so that only a run that is about the same is continued.
+
+use lrp_core::Scalar;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::ExplainJob;
+use crate::failure::Failure;
+use crate::hash;
+use crate::manifest::{FileRecord, Program, RecipeRecord};
+use crate::session::Loaded;
+
+/// Everything that results depend on, the inputs excepted. Batches and threads are no part of it: results do not depend on them.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint(Map<String, Value>);
+
+impl Fingerprint {
+    /// That of a job.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn new<T: Scalar>(job: &ExplainJob, loaded: &Loaded<T>, model: &FileRecord) -> Result<Self, Failure> {
+        let (what, how, output) = (&job.what, &job.what.how, &job.output);
+        let recipe: Vec<String> = RecipeRecord::new(&what.recipe).sources.into_iter().map(|s| s.sha256).collect();
+        let mut save: Vec<String> = output.save.iter().map(|save| format!("{save:?}").to_lowercase()).collect();
+        save.sort();
+        save.dedup();
+        let facts = json!({
+            "the program's version": Program::THIS,
+            "the model": model.sha256,
+            "the input shape": what.model.sample_shape,
+            "the labels": hash::of_bytes(loaded.labels.join("\n").as_bytes()),
+            "the recipe": recipe,
+            "the rule of unknown operators": how.on_unknown.map(|rule| rule.to_string()),
+            "the precision": T::NAME,
+            "the exact products": what.model.exact,
+            "the target": how.target.to_string(),
+            "the start": format!("{:?}", how.start).to_lowercase(),
+            "the resizing": how.input.resize.map(|resize| format!("{resize:?}").to_lowercase()),
+            "what is saved": save,
+            "the colour map": output.colormap.name,
+        });
+        serde_json::from_value(facts).map(Self).map_err(|e| Failure::Internal(e.to_string()))
+    }
+
+    /// What is another in another run: its names.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let names = self.0.keys().chain(other.0.keys().filter(|name| !self.0.contains_key(*name)));
+        names.filter(|name| self.0.get(*name) != other.0.get(*name)).cloned().collect()
+    }
+}

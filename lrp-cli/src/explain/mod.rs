@@ -1,0 +1,149 @@
+//! `lrp explain`, and the part of `lrp run` that does the same: relevance files, heatmaps and a manifest.
+//!
+//! Reading, computing and writing each have a thread, with short queues in between: inputs stream through, however many there are, and
+//! no more than a few batches are in memory.
+
+mod compute;
+mod files;
+mod fingerprint;
+mod journal;
+mod reader;
+mod relevance;
+mod samples;
+mod stats;
+mod summary;
+mod writer;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use lrp_config::Save;
+use lrp_core::Scalar;
+use ndarray_npy::WritableElement;
+
+use self::compute::Computation;
+use self::fingerprint::Fingerprint;
+use self::journal::{AllDone, Journal};
+use self::reader::Reader;
+pub use self::samples::explain_samples;
+pub use self::stats::Stats;
+use self::writer::Writer;
+use crate::failure::Failure;
+use crate::input;
+use crate::job::{OutputJob, WhatJob};
+use crate::layers::print_json;
+use crate::manifest::{FileRecord, LayerRecord, Manifest, Program, RecipeRecord, Timings};
+use crate::session::{Loaded, Prepared};
+
+/// So many batches wait between reading and computing, and again between computing and writing.
+const WAITING: usize = 1;
+
+/// Everything an explanation run is made of.
+pub struct ExplainJob {
+    pub what: WhatJob,
+    pub output: OutputJob,
+}
+
+/// Runs the job in one number type.
+pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure> {
+    let started = Instant::now();
+    let loaded = Loaded::<T>::new(&job.what.model)?;
+    let prepared = Prepared::new(job.what.recipe.clone(), &loaded, job.what.how.on_unknown)?;
+    let shape = loaded.input_shape()?.to_vec();
+    let targets = loaded.targets(&job.what.how.target)?;
+    let model = FileRecord::new(&loaded.path)?;
+    loaded.print_notes();
+    let dir = &job.output.dir;
+    fs::create_dir_all(dir).map_err(|e| {
+        Failure::user(format!("cannot make the folder '{}': {e}", dir.display()), "choose another one with -o")
+    })?;
+    let fingerprint = Fingerprint::new(job, &loaded, &model)?;
+    let (journal, done) = match job.output.resume {
+        true => Journal::resume(dir, fingerprint)?,
+        false => (Journal::start(dir, fingerprint)?, AllDone::new()),
+    };
+    let mut timings = Timings { prepare: started.elapsed().as_secs_f64(), ..Timings::default() };
+
+    let progress = progress_bar(&job.what.inputs);
+    let (to_computation, from_reader) = sync_channel(WAITING);
+    let (to_writer, from_computation) = sync_channel(WAITING);
+    let reader = Reader::<T>::new(job, &shape, done, to_computation);
+    let computation = Computation::new(&prepared.plan, &targets, &job.what.how, to_writer);
+    let writer = Writer::new(job, &shape, &targets, &loaded.labels, &progress, journal);
+    let written = thread::scope(|threads| {
+        let reader = threads.spawn(|| reader.run());
+        let writer = threads.spawn(|| writer.run(from_computation));
+        let spent = computation.run(from_reader);
+        timings.read = joined(reader);
+        joined(writer).map(|written| (written, spent))
+    });
+    progress.finish_and_clear();
+    let (mut written, spent) = written?;
+    timings.explain = spent.seconds;
+    timings.write = written.seconds;
+
+    let failures = written.failed.len();
+    let manifest = Manifest {
+        schema: 1,
+        program: Program::THIS,
+        model,
+        recipe: RecipeRecord::new(&job.what.recipe),
+        precision: T::NAME,
+        target: job.what.how.target.to_string(),
+        start: match job.what.how.start {
+            lrp_config::Start::Logit => "logit",
+            lrp_config::Start::One => "one",
+        },
+        times_input: prepared.resolved.times_input,
+        notes: loaded.import.notes.clone(),
+        layers: LayerRecord::list(&loaded.model, &prepared.resolved),
+        inputs: written.inputs,
+        failed: written.failed,
+        timings,
+        stats: job.output.stats.then(|| Stats::new(&loaded.model, &prepared.resolved, &spent.profile)),
+    };
+    if job.output.save.contains(&Save::Json) {
+        files::write(&dir.join(files::MANIFEST), |file| {
+            serde_json::to_writer_pretty(&mut *file, &manifest)?;
+            file.write_all(b"\n")
+        })?;
+    }
+    written.journal.end()?;
+    if job.output.json {
+        print_json(&manifest)?;
+    } else {
+        summary::print(&manifest.inputs, &loaded, dir)?;
+        manifest.stats.as_ref().map_or(Ok(()), Stats::print)?;
+    }
+    match failures {
+        0 => Ok(()),
+        n => Err(Failure::user(
+            format!("{n} of {} inputs could not be explained; the others were", job.what.inputs.len()),
+            match job.output.save.contains(&Save::Json) {
+                true => "the reasons are above, and under \"failed\" in manifest.json",
+                false => "the reasons are above",
+            },
+        )),
+    }
+}
+
+/// What a thread came to. Its panic is ours.
+fn joined<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// A progress bar on a terminal, nothing elsewhere.
+fn progress_bar(inputs: &[PathBuf]) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} samples, {per_sec}, {eta} left");
+    let progress = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    // To count them, every file has to be opened.
+    if !progress.is_hidden() {
+        progress.set_length(inputs.iter().map(|path| input::expected_samples(path) as u64).sum());
+    }
+    progress
+}

@@ -1,0 +1,90 @@
+//! The computation itself: relevance and books of samples that are in memory.
+
+use lrp_core::ledger::Totals;
+use lrp_core::profile::Profile;
+use lrp_core::{Error, Plan, Scalar, Target, Tensor};
+use ndarray::{Axis, Slice};
+
+use crate::job::HowJob;
+use crate::session::RELEVANCE;
+
+/// The explanations of some samples, for every target.
+pub struct Explained<T: Scalar> {
+    /// Relevance per target, `[n, …]` each.
+    pub relevance: Vec<Tensor<T>>,
+    /// Per sample, per target.
+    pub outcomes: Vec<Vec<Outcome>>,
+}
+
+/// What was explained in one sample, and where its relevance went.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub class: usize,
+    pub against: Option<usize>,
+    pub score: f64,
+    pub totals: Totals,
+}
+
+impl<T: Scalar> Explained<T> {
+    /// The explanations of the samples from `first` up to `last`.
+    pub fn part(&self, first: usize, last: usize) -> Self {
+        let part = |r: &Tensor<T>| r.slice_axis(Axis(0), Slice::from(first..last)).to_owned();
+        Self { relevance: self.relevance.iter().map(part).collect(), outcomes: self.outcomes[first..last].to_vec() }
+    }
+}
+
+/// Explains samples `[n, …]` in batches, and adds what that took to `profile`.
+///
+/// # Errors
+/// As [`Plan::explain`], and when relevance overflows. Errors give the sample's index among all `n`.
+pub fn explain_samples<T: Scalar>(
+    plan: &Plan<T>,
+    x: &Tensor<T>,
+    targets: &[Target],
+    how: &HowJob,
+    profile: &mut Profile,
+) -> Result<Explained<T>, Error> {
+    let n = lrp_core::tensor::samples(x);
+    let mut relevance: Vec<Vec<Tensor<T>>> = vec![Vec::new(); targets.len()];
+    let mut outcomes = vec![Vec::new(); n];
+    for first in (0..n).step_by(how.batch) {
+        let batch = x.slice_axis(Axis(0), Slice::from(first..n.min(first + how.batch))).to_owned();
+        let record = profile.record(plan, std::slice::from_ref(&batch)).map_err(|error| moved(error, first))?;
+        for (target, parts) in targets.iter().zip(&mut relevance) {
+            let mut explanation = profile.propagate(&record, record.seed(target, how.start.into())?);
+            check_finite(explanation.input_relevance(), first)?;
+            let classes = target.classes(record.output())?;
+            for (i, class) in classes.into_iter().enumerate() {
+                let scores = record.output().index_axis(Axis(0), i);
+                let score = |class: usize| scores.iter().nth(class).map_or(f64::NAN, |s| s.wide());
+                let against = if let Target::Contrast(_, other) = target { Some(*other) } else { None };
+                outcomes[first + i].push(Outcome {
+                    class,
+                    against,
+                    score: score(class) - against.map_or(0.0, score),
+                    totals: explanation.ledger.totals(i),
+                });
+            }
+            parts.push(explanation.relevance.swap_remove(0));
+        }
+    }
+    let join = |parts: Vec<Tensor<T>>| {
+        let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
+        ndarray::concatenate(Axis(0), &views).unwrap_or_else(|_| lrp_core::tensor::empty())
+    };
+    Ok(Explained { relevance: relevance.into_iter().map(join).collect(), outcomes })
+}
+
+/// An error about a sample, as seen from where the sample's number is higher by `first`.
+pub fn moved(error: Error, first: usize) -> Error {
+    match error {
+        Error::NotFinite { place, sample } => Error::NotFinite { place, sample: first + sample },
+        other => other,
+    }
+}
+
+/// Relevance that overflowed is no explanation. `first` is the number of the batch's first sample.
+fn check_finite<T: Scalar>(relevance: &Tensor<T>, first: usize) -> Result<(), Error> {
+    let broken = relevance.outer_iter().position(|sample| sample.iter().any(|r| !r.is_finite()));
+    broken.map_or(Ok(()), |i| Err(Error::NotFinite { place: RELEVANCE.into(), sample: first + i }))
+}

@@ -1,0 +1,195 @@
+//! `.npy` files, read from the front to the back in as many steps as one likes: only what is asked for is in memory.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use lrp_core::{Scalar, Tensor};
+use ndarray::{ArrayD, IxDyn, ShapeBuilder};
+use num_traits::ToPrimitive;
+use py_literal::Value;
+
+use super::kind::Kind;
+use crate::hash::Hashing;
+
+/// An open file, its header read.
+pub struct Npy<T: Scalar> {
+    file: Hashing<BufReader<File>>,
+    header: Header,
+    kind: Kind<T>,
+}
+
+impl<T: Scalar> Npy<T> {
+    /// Reads the header, and checks what it says against the length of the file before memory is set aside for what it promises.
+    ///
+    /// # Errors
+    /// What is wrong with the file, as the end of a sentence.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let file = File::open(path).map_err(|e| e.to_string())?;
+        let length = file.metadata().map_err(|e| e.to_string())?.len();
+        let mut file = Hashing::new(BufReader::new(file));
+        let header = Header::read(&mut file)?;
+        let kind = Kind::described(&header.descr)
+            .ok_or_else(|| format!("its number type {} is not supported", header.descr))?;
+        let promised = header.shape.iter().fold(kind.size as u128, |bytes, axis| bytes.saturating_mul(*axis as u128));
+        let there = u128::from(length.saturating_sub(file.passed()));
+        if promised > there {
+            return Err(format!(
+                "it is truncated: its header announces {promised} bytes of numbers, and {there} are there"
+            ));
+        }
+        if promised < there {
+            return Err(format!("{} bytes follow the numbers that its header announces", there - promised));
+        }
+        Ok(Self { file, header, kind })
+    }
+
+    /// The shape of the array.
+    pub fn shape(&self) -> &[usize] {
+        &self.header.shape
+    }
+
+    /// Whether its first axis varies fastest: then there is no reading sample by sample.
+    pub fn is_fortran(&self) -> bool {
+        self.header.fortran
+    }
+
+    /// The next `samples` of the array, `[samples, …]`.
+    ///
+    /// # Errors
+    /// What is wrong with the file, as the end of a sentence.
+    pub fn take(&mut self, samples: usize) -> Result<Tensor<T>, String> {
+        let mut shape = self.header.shape.clone();
+        shape.first_mut().into_iter().for_each(|n| *n = samples);
+        let numbers = shape.iter().product::<usize>();
+        let mut part = (&mut self.file).take((numbers * self.kind.size) as u64);
+        let numbers = (self.kind.read)(&mut part, &self.header.descr, numbers).map_err(|e| e.to_string())?;
+        ArrayD::from_shape_vec(IxDyn(&shape), numbers).map_err(|e| e.to_string())
+    }
+
+    /// The array, if nothing of it has been taken before.
+    ///
+    /// # Errors
+    /// What is wrong with the file, as the end of a sentence.
+    pub fn whole(&mut self) -> Result<Tensor<T>, String> {
+        let shape = self.header.shape.clone();
+        let numbers = shape.iter().product();
+        let numbers = (self.kind.read)(&mut self.file, &self.header.descr, numbers).map_err(|e| e.to_string())?;
+        let array = ArrayD::from_shape_vec(IxDyn(&shape).set_f(self.header.fortran), numbers);
+        array.map(|array| array.as_standard_layout().into_owned()).map_err(|e| e.to_string())
+    }
+
+    /// Reads past the next `samples`.
+    ///
+    /// # Errors
+    /// What is wrong with the file, as the end of a sentence.
+    pub fn skip(&mut self, samples: usize) -> Result<(), String> {
+        let bytes = self.header.shape.iter().skip(1).product::<usize>() * self.kind.size * samples;
+        let mut part = (&mut self.file).take(bytes as u64);
+        std::io::copy(&mut part, &mut std::io::sink()).map(drop).map_err(|e| e.to_string())
+    }
+
+    /// SHA-256 of all that has been read of the file.
+    pub fn sha256(&self) -> String {
+        self.file.sha256()
+    }
+}
+
+/// What an `.npy` file says of itself: `{'descr': '<f4', 'fortran_order': False, 'shape': (16, 1, 28, 28), }`.
+#[derive(Debug, PartialEq)]
+struct Header {
+    descr: Value,
+    fortran: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    fn read(file: &mut impl Read) -> Result<Self, String> {
+        let mut bytes = |n: u64| {
+            let mut bytes = Vec::new();
+            file.by_ref().take(n).read_to_end(&mut bytes).map(|_| bytes).map_err(|e| e.to_string())
+        };
+        let start = bytes(8)?;
+        let version = match start.as_slice() {
+            [0x93, b'N', b'U', b'M', b'P', b'Y', version, _] => *version,
+            [] => return Err("the file is empty".to_owned()),
+            [0x93, b'N', ..] if start.len() < 8 => return Err("it is cut off within its header".to_owned()),
+            _ => return Err("it is not an .npy file".to_owned()),
+        };
+        let mut length = bytes(if version == 1 { 2 } else { 4 })?;
+        length.resize(8, 0);
+        let length = length.iter().rev().fold(0, |length, byte| (length << 8) | u64::from(*byte));
+        let text = bytes(length)?;
+        if text.is_empty() || (text.len() as u64) < length {
+            return Err("it is cut off within its header".to_owned());
+        }
+        Self::parse(&String::from_utf8_lossy(&text)).ok_or_else(|| "its header cannot be understood".to_owned())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let Ok(Value::Dict(entries)) = text.trim().parse() else { return None };
+        let entry = |name: &str| entries.iter().find(|(key, _)| key.as_string().is_some_and(|key| key == name));
+        let (_, Value::Boolean(fortran)) = entry("fortran_order")? else { return None };
+        let (_, Value::Tuple(shape)) = entry("shape")? else { return None };
+        let axis = |axis: &Value| if let Value::Integer(axis) = axis { axis.to_usize() } else { None };
+        Some(Self {
+            descr: entry("descr")?.1.clone(),
+            fortran: *fortran,
+            shape: shape.iter().map(axis).collect::<Option<_>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn npy(shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    fn opened(bytes: &[u8]) -> Result<Npy<f32>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        std::fs::write(&path, bytes).unwrap();
+        Npy::open(&path)
+    }
+
+    #[test]
+    fn headers_that_promise_too_much_are_refused() {
+        for (shape, data) in [("(2, 3)", 6), ("(5,)", 5), ("()", 1)] {
+            assert!(opened(&npy(shape, &vec![0; data])).is_ok(), "{shape}");
+        }
+        for (shape, why) in [
+            ("(2, 4)", "truncated"),
+            ("(1099511627776, 28, 28)", "truncated"),
+            ("(18446744073709551615, 18446744073709551615, 18446744073709551615)", "truncated"),
+            ("(36893488147419103232, 9)", "cannot be understood"),
+            ("(-2, -3)", "cannot be understood"),
+            ("(1, 5)", "1 bytes follow"),
+        ] {
+            assert!(opened(&npy(shape, &[0; 6])).err().unwrap().contains(why), "{shape}");
+        }
+        for bytes in [&b""[..], b"hello", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x10\x00{'descr'", b"hello, this is text"] {
+            assert!(opened(bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_taken_in_steps_is_the_array() {
+        let bytes = npy("(5, 2)", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let whole = opened(&bytes).unwrap().whole().unwrap();
+        assert_eq!(whole[[4, 1]], 9.0);
+        let mut steps = opened(&bytes).unwrap();
+        assert_eq!(steps.take(2).unwrap(), whole.slice(ndarray::s![..2, ..]).into_dyn());
+        steps.skip(1).unwrap();
+        assert_eq!(steps.take(2).unwrap(), whole.slice(ndarray::s![3.., ..]).into_dyn());
+        assert!(steps.take(1).is_err());
+        assert_eq!(steps.sha256(), crate::hash::of_bytes(&bytes));
+    }
+}

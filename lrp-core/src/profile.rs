@@ -1,0 +1,84 @@
+//! Time and memory, node by node: where an explanation spends them.
+
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::scalar::Scalar;
+use crate::tensor::{Tensor, samples};
+use crate::walk::Explanation;
+
+/// What the nodes of a plan have taken so far, in the order of the model's nodes.
+///
+/// A function that clips is computed together with the operator before it, which then has the time of both.
+#[derive(Debug, Clone, Default)]
+pub struct Profile {
+    /// Samples that went forward.
+    pub samples: usize,
+    /// The nodes.
+    pub nodes: Vec<NodeProfile>,
+}
+
+/// What one node has taken so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NodeProfile {
+    /// Seconds of the forward pass.
+    pub forward: f64,
+    /// Seconds of the walk.
+    pub walk: f64,
+    /// Bytes of the value that was kept for the walk, for the largest batch.
+    pub kept: usize,
+}
+
+impl Profile {
+    /// As [`Plan::record_all`], with a look at the clock after each node.
+    ///
+    /// # Errors
+    /// As [`Plan::record_all`].
+    pub fn record<'p, T: Scalar>(&mut self, plan: &'p Plan<T>, xs: &[Tensor<T>]) -> Result<Record<'p, T>, Error> {
+        self.nodes.resize_with(plan.model().nodes().len(), NodeProfile::default);
+        let mut clock = Clock::start();
+        let nodes = &mut self.nodes;
+        let record = plan.record_observed(xs, &mut |id, _| nodes[id.index()].forward += clock.lap())?;
+        for (id, _) in plan.model().nodes() {
+            let kept = record.value(id).len() * size_of::<T>();
+            let node = &mut self.nodes[id.index()];
+            node.kept = node.kept.max(kept);
+        }
+        self.samples += xs.first().map_or(0, samples);
+        Ok(record)
+    }
+
+    /// As [`Record::propagate`], with a look at the clock after each node.
+    pub fn propagate<T: Scalar>(&mut self, record: &Record<'_, T>, start: Tensor<T>) -> Explanation<T> {
+        let mut clock = Clock::start();
+        // When relevance arrives at a node, the one before it is done.
+        let mut before: Option<usize> = None;
+        let nodes = &mut self.nodes;
+        let mut passed = |next: Option<usize>| {
+            let lap = clock.lap();
+            if let Some(node) = before.and_then(|before| nodes.get_mut(before)) {
+                node.walk += lap;
+            }
+            before = next;
+        };
+        let explanation = record.propagate_observed(start, &mut |id, _| passed(Some(id.index())));
+        passed(None);
+        explanation
+    }
+}
+
+/// The time since the last look at it.
+struct Clock(Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        (now - std::mem::replace(&mut self.0, now)).as_secs_f64()
+    }
+}
