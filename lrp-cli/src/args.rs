@@ -182,6 +182,9 @@ pub struct PrepareArgs {
     /// little more
     #[arg(long)]
     pub exact: bool,
+    /// Take less memory and more time: weights are packed for each batch instead of once, and Winograd's algorithm is not used
+    #[arg(long)]
+    pub low_memory: bool,
 }
 
 /// Where results go.

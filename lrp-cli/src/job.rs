@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use lrp_config::{Input, OnUnknown, Precision, Recipe, Save, Start, Target};
 
-use crate::args::{HowArgs, ModelArgs, OutputArgs, WhatArgs};
+use crate::args::{HowArgs, ModelArgs, OutputArgs, PrepareArgs, WhatArgs};
 use crate::colormap::{COLORMAPS, Colormap};
 use crate::failure::Failure;
 use crate::input;
@@ -27,6 +27,8 @@ pub struct ModelJob {
     pub labels: Option<PathBuf>,
     /// Whether every product is made, however slow that is.
     pub exact: bool,
+    /// Whether memory counts more than time.
+    pub low_memory: bool,
 }
 
 /// What is explained, and how.
@@ -90,12 +92,14 @@ impl ModelJob {
             example: None,
             labels: args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone())),
             exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
+            low_memory: false,
         })
     }
 
-    /// With every product made if the flag says so, or if the recipe did.
-    pub fn exactly(self, flag: bool) -> Self {
-        Self { exact: self.exact || flag, ..self }
+    /// Computed as the flags say, or as the recipe did.
+    pub fn computed(self, args: PrepareArgs) -> Self {
+        // Transformed weights are the largest of all that could be kept.
+        Self { exact: self.exact || args.exact || args.low_memory, low_memory: args.low_memory, ..self }
     }
 
     /// As [`new`](Self::new), with the inputs to take a shape from.
@@ -144,14 +148,14 @@ impl WhatJob {
         let recipe = Recipe::find(&args.recipe)?;
         limit_threads(args.how.threads)?;
         let inputs = inputs(Some(&args.input), &recipe)?;
-        let model = ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?.exactly(args.how.prepare.exact);
+        let model = ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?.computed(args.how.prepare);
         Ok(Self { model, inputs, how: HowJob::new(&args.how, &recipe), recipe })
     }
 
     /// What a recipe names, under these flags.
     pub fn of_recipe(recipe: Recipe, how: &HowArgs) -> Result<Self, Failure> {
         let inputs = inputs(None, &recipe)?;
-        let model = ModelJob::for_inputs(None, &recipe, &inputs)?.exactly(how.prepare.exact);
+        let model = ModelJob::for_inputs(None, &recipe, &inputs)?.computed(how.prepare);
         Ok(Self { model, inputs, how: HowJob::new(how, &recipe), recipe })
     }
 }

@@ -15,7 +15,7 @@ use crate::table;
 /// Prints a plan. Nodes that need a rule and have none stand in it, too, and are then named in an error.
 pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
-    let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), Some(&recipe))?.exactly(args.prepare.exact))?;
+    let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), Some(&recipe))?.computed(args.prepare))?;
     let resolved = recipe.resolve_with(&loaded.model, args.prepare.on_unknown)?;
     let records = LayerRecord::list(&loaded.model, &resolved);
     if args.listing.json {

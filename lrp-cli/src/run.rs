@@ -55,7 +55,7 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
     }
     let inputs = job::inputs(None, recipe)?;
     let job = CompareJob {
-        model: ModelJob::for_inputs(None, recipe, &inputs)?.exactly(how.prepare.exact),
+        model: ModelJob::for_inputs(None, recipe, &inputs)?.computed(how.prepare),
         inputs,
         how: HowJob::new(how, recipe),
         colormap: job::colormap(output.colormap.as_deref(), recipe),
@@ -97,7 +97,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Failure> {
     let Some((_, first)) = recipes.first() else { return Err(Failure::plain("no recipe is given")) };
     let inputs = job::inputs(Some(&args.input), first)?;
     let job = CompareJob {
-        model: ModelJob::for_inputs(Some(&args.model), first, &inputs)?.exactly(args.how.prepare.exact),
+        model: ModelJob::for_inputs(Some(&args.model), first, &inputs)?.computed(args.how.prepare),
         inputs,
         how: HowJob::new(&args.how, first),
         colormap: job::colormap(args.colormap.as_deref(), first),

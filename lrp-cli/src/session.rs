@@ -30,7 +30,11 @@ impl<T: Scalar> Loaded<T> {
         let import = import::<T>(job)?;
         // Double precision is the reference: nothing in it is rounded more than it must be.
         let exact = job.exact || T::NAME == "f64";
-        let model = Arc::new(if exact { import.model.clone() } else { import.model.fastest() });
+        let model = Arc::new(match (job.low_memory, exact) {
+            (true, _) => import.model.low_memory(),
+            (false, true) => import.model.clone(),
+            (false, false) => import.model.fastest(),
+        });
         let labels = match &job.labels {
             Some(path) => read_labels(path)?,
             None => Vec::new(),

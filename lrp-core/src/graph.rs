@@ -249,12 +249,24 @@ impl<T: Scalar> Model<T> {
     /// differs by rounding errors.
     #[must_use]
     pub fn fastest(&self) -> Self {
+        self.with_operators(|op| op.fastest())
+    }
+
+    /// The same network with operators that are slower and take less memory: weights are packed for each call
+    /// ([`thrifty`](Operator::thrifty)).
+    #[must_use]
+    pub fn low_memory(&self) -> Self {
+        self.with_operators(|op| op.thrifty())
+    }
+
+    /// The same network with other copies of its operators, where there are any.
+    fn with_operators(&self, copy: impl Fn(&dyn Operator<T>) -> Option<Arc<dyn Operator<T>>>) -> Self {
         let mut model = self.clone();
         for node in &mut model.nodes {
             if let Body::Operator(op) = &mut node.body
-                && let Some(faster) = op.fastest()
+                && let Some(copy) = copy(op.as_ref())
             {
-                *op = faster;
+                *op = copy;
             }
         }
         model

@@ -314,10 +314,8 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
-    /// A copy that is computed in another way (and whose mapped copies are, too), or `None` where there is no choice. The result
-    /// differs by rounding errors.
-    fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
-        let _ = algorithm;
+    /// A copy (whose mapped copies are so, too) that keeps nothing to be faster the next time, or `None` where there is no difference.
+    fn thrifty(&self) -> Option<Arc<dyn Operator<T>>> {
         None
     }
 

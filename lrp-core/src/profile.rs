@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::error::Error;
+use crate::graph::NodeId;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::scalar::Scalar;
@@ -42,7 +43,7 @@ impl Profile {
         let nodes = &mut self.nodes;
         let record = plan.record_observed(xs, &mut |id, _| nodes[id.index()].forward += clock.lap())?;
         for (id, _) in plan.model().nodes() {
-            let kept = record.value(id).len() * size_of::<T>();
+            let kept = record.kept(id) * size_of::<T>();
             let node = &mut self.nodes[id.index()];
             node.kept = node.kept.max(kept);
         }
@@ -52,6 +53,18 @@ impl Profile {
 
     /// As [`Record::propagate`], with a look at the clock after each node.
     pub fn propagate<T: Scalar>(&mut self, record: &Record<'_, T>, start: Tensor<T>) -> Explanation<T> {
+        self.walk(|observe| record.propagate_observed(start, observe))
+    }
+
+    /// As [`Record::propagate_last`], with a look at the clock after each node.
+    pub fn propagate_last<T: Scalar>(&mut self, record: Record<'_, T>, start: Tensor<T>) -> Explanation<T> {
+        self.walk(|observe| record.propagate_last(start, observe))
+    }
+
+    fn walk<T: Scalar>(
+        &mut self,
+        walk: impl FnOnce(&mut (dyn FnMut(NodeId, &Tensor<T>) + Send)) -> Explanation<T>,
+    ) -> Explanation<T> {
         let mut clock = Clock::start();
         // When relevance arrives at a node, the one before it is done.
         let mut before: Option<usize> = None;
@@ -63,7 +76,7 @@ impl Profile {
             }
             before = next;
         };
-        let explanation = record.propagate_observed(start, &mut |id, _| passed(Some(id.index())));
+        let explanation = walk(&mut |id, _| passed(Some(id.index())));
         passed(None);
         explanation
     }

@@ -10,12 +10,14 @@ use crate::target::{Start, Target};
 use crate::tensor::{Tensor, samples};
 use crate::walk::{Explanation, walk};
 
+/// The values of all nodes that are kept.
+pub(crate) type Values<T> = Vec<Option<Arc<Tensor<T>>>>;
+
 /// A recorded forward pass. Several targets can be explained from one record.
 pub struct Record<'p, T: Scalar> {
     plan: &'p Plan<T>,
-    values: Vec<Option<Arc<Tensor<T>>>>,
+    values: Values<T>,
     output: Arc<Tensor<T>>,
-    empty: Tensor<T>,
 }
 
 impl<'p, T: Scalar> Record<'p, T> {
@@ -39,7 +41,7 @@ impl<'p, T: Scalar> Record<'p, T> {
         }
 
         let mut inputs = xs.iter();
-        let mut values: Vec<Option<Arc<Tensor<T>>>> = Vec::new();
+        let mut values: Values<T> = Vec::new();
         // A value that no rule reads is dropped when its last consumer has run.
         let mut pending: Vec<usize> = model.nodes().map(|(id, _)| model.consumers(id).len()).collect();
         let mut output = Arc::new(crate::tensor::empty());
@@ -76,7 +78,7 @@ impl<'p, T: Scalar> Record<'p, T> {
             }
         }
         check_finite(&output, || format!("the model's output ('{}')", model.node(model.output()).name))?;
-        Ok(Self { plan, values, output, empty: crate::tensor::empty() })
+        Ok(Self { plan, values, output })
     }
 
     /// The model's output for every sample, `[N, …]`: the logits.
@@ -118,17 +120,23 @@ impl<'p, T: Scalar> Record<'p, T> {
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Explanation<T> {
         // As in `Plan::record_observed`.
-        rayon::scope(|_| walk(self.plan, self, start, observe))
+        rayon::scope(|_| walk(self.plan, self.values.clone(), &self.output, start, observe))
     }
 
-    /// A kept value, or an empty tensor.
-    pub(crate) fn value(&self, id: NodeId) -> &Tensor<T> {
-        self.values[id.index()].as_deref().unwrap_or(&self.empty)
+    /// As [`propagate_observed`](Record::propagate_observed), for the last time: every activation is let go as soon as it has been read,
+    /// which leaves room for what the walk needs.
+    pub fn propagate_last(
+        self,
+        start: Tensor<T>,
+        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    ) -> Explanation<T> {
+        let Self { plan, values, output } = self;
+        rayon::scope(|_| walk(plan, values, &output, start, observe))
     }
 
-    /// An empty tensor, for activations that are not read.
-    pub(crate) fn nothing(&self) -> &Tensor<T> {
-        &self.empty
+    /// The elements of the value that is kept of a node.
+    pub(crate) fn kept(&self, id: NodeId) -> usize {
+        self.values[id.index()].as_ref().map_or(0, |value| value.len())
     }
 }
 

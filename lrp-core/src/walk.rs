@@ -4,7 +4,7 @@ use crate::graph::{Body, NodeId};
 use crate::ledger::{Entry, Ledger};
 use crate::operator::Io;
 use crate::plan::Plan;
-use crate::record::Record;
+use crate::record::Values;
 use crate::rule::Propagated;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples, sums, totals};
@@ -27,10 +27,12 @@ impl<T: Scalar> Explanation<T> {
     }
 }
 
-/// Walks from `start` at the output to the inputs; `observe` sees the relevance that arrived at each node, `[N, …]`.
+/// Walks from `start` at the output to the inputs; `observe` sees the relevance that arrived at each node, `[N, …]`. Each of `values` is
+/// let go when the walk has passed its node: nobody further down reads it.
 pub(crate) fn walk<T: Scalar>(
     plan: &Plan<T>,
-    record: &Record<'_, T>,
+    mut values: Values<T>,
+    output: &Tensor<T>,
     start: Tensor<T>,
     observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
 ) -> Explanation<T> {
@@ -41,6 +43,7 @@ pub(crate) fn walk<T: Scalar>(
     let mut arrived: Vec<Option<Arrived<T>>> = model.nodes().map(|_| None).collect();
     arrived[model.output().index()] = Some(Arrived { totals: totals(&start), relevance: start });
     let mut at_inputs: Vec<Tensor<T>> = Vec::new();
+    let nothing = crate::tensor::empty();
 
     for (id, node) in model.nodes().rev() {
         let is_input = matches!(node.body, Body::Input);
@@ -48,6 +51,7 @@ pub(crate) fn walk<T: Scalar>(
             if is_input {
                 at_inputs.push(Tensor::zeros(crate::tensor::batch_shape(n, &node.shape)));
             }
+            values[id.index()] = None;
             continue;
         };
         observe(id, &r);
@@ -55,14 +59,15 @@ pub(crate) fn walk<T: Scalar>(
             Propagated::lossless(vec![r])
         } else {
             let needs = plan.needs(id);
+            let value = |id: NodeId, needed: bool| values[id.index()].as_deref().filter(|_| needed).unwrap_or(&nothing);
             let inputs: Vec<&Tensor<T>> = if is_input {
-                vec![record.value(id)]
+                vec![value(id, true)]
             } else {
-                node.inputs.iter().map(|&i| if needs.inputs { record.value(i) } else { record.nothing() }).collect()
+                node.inputs.iter().map(|&i| value(i, needs.inputs)).collect()
             };
-            let io = Io { inputs: &inputs, output: if needs.output { record.value(id) } else { record.nothing() } };
-            plan.propagate(id, io, &r)
+            plan.propagate(id, Io { inputs: &inputs, output: value(id, needs.output) }, &r)
         };
+        values[id.index()] = None;
         let parts: Vec<Vec<[f64; 2]>> = match plan.passes(id) {
             true => vec![received.clone()],
             false => result.relevance.iter().map(totals).collect(),
@@ -93,7 +98,7 @@ pub(crate) fn walk<T: Scalar>(
         ledger.entries.push(entry);
     }
     at_inputs.reverse();
-    Explanation { relevance: at_inputs, output: record.output().clone(), ledger }
+    Explanation { relevance: at_inputs, output: output.clone(), ledger }
 }
 
 /// Relevance that has arrived at a node, and its `Σ` and `Σ |·|` per sample.

@@ -14,7 +14,11 @@ use rayon::ThreadPool;
 
 /// The rule for weighted layers, and ε for the others.
 fn plan<T: Scalar>(net: &Net, rule: &Arc<dyn Rule<T>>) -> Plan<T> {
-    let model: Arc<Model<T>> = Arc::new(net.build());
+    plan_of(net.build(), rule)
+}
+
+fn plan_of<T: Scalar>(model: Model<T>, rule: &Arc<dyn Rule<T>>) -> Plan<T> {
+    let model = Arc::new(model);
     let epsilon: Arc<dyn Rule<T>> = Arc::new(Epsilon::new(EpsilonValue::Absolute(1e-6), BiasMode::Absorb).unwrap());
     let rule_for = |group| match group {
         Group::Weighted => Some(Arc::clone(rule)),
@@ -76,6 +80,16 @@ proptest! {
         prop_assert!(same(&first, &explain(&first_plan, &xs)), "{rule}");
         prop_assert!(same(&first, &record.explain(&Target::Argmax, Start::Logit).unwrap()), "{rule}");
         prop_assert!(same(&first, &explain(&plan(&net, &rule), &xs)), "{rule}");
+        let start = record.seed(&Target::Argmax, Start::Logit).unwrap();
+        prop_assert!(same(&first, &record.propagate_last(start, &mut |_, _| {})), "{rule}");
+    }
+
+    /// Memory that is saved costs time and no bit.
+    #[test]
+    fn thrift_changes_nothing(rule in rules::any_affine(), net in nets(ANYTHING)) {
+        let xs = net.inputs::<f64>(2, -1.0, 1.0);
+        let thrifty = plan_of(net.build().low_memory(), &rule);
+        prop_assert!(same(&explain(&plan(&net, &rule), &xs), &explain(&thrifty, &xs)), "{rule}");
     }
 
     /// Any part of a batch gives what the batch gives, on two threads as on one.

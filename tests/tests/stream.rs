@@ -81,6 +81,14 @@ fn a_large_array_gives_the_same_bits_however_it_is_cut() {
 }
 
 #[test]
+fn less_memory_changes_no_bit() {
+    let folder = folder(70);
+    folder.lrp(&format!("{EXPLAIN} -i many.npy -o exact --exact")).silent();
+    folder.lrp(&format!("{EXPLAIN} -i many.npy -o thrifty --low-memory")).silent();
+    assert_same(&folder, "exact", "thrifty");
+}
+
+#[test]
 fn targets_have_their_axis_however_the_array_is_cut() {
     let folder = folder(20);
     fs::copy(repository().join("examples/mnist/nine.png"), folder.path("nine.png")).unwrap();

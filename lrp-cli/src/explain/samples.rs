@@ -50,12 +50,19 @@ pub fn explain_samples<T: Scalar>(
     for first in (0..n).step_by(how.batch) {
         let batch = x.slice_axis(Axis(0), Slice::from(first..n.min(first + how.batch))).to_owned();
         let record = profile.record(plan, std::slice::from_ref(&batch)).map_err(|error| moved(error, first))?;
-        for (target, parts) in targets.iter().zip(&mut relevance) {
-            let mut explanation = profile.propagate(&record, record.seed(target, how.start.into())?);
+        let mut record = Some(record);
+        for (k, (target, parts)) in targets.iter().zip(&mut relevance).enumerate() {
+            let start = record.as_ref().map(|record| record.seed(target, how.start.into())).transpose()?;
+            let last = record.take_if(|_| k + 1 == targets.len());
+            let mut explanation = match (last, &record, start) {
+                (Some(last), _, Some(start)) => profile.propagate_last(last, start),
+                (None, Some(record), Some(start)) => profile.propagate(record, start),
+                _ => break,
+            };
             check_finite(explanation.input_relevance(), first)?;
-            let classes = target.classes(record.output())?;
+            let classes = target.classes(&explanation.output)?;
             for (i, class) in classes.into_iter().enumerate() {
-                let scores = record.output().index_axis(Axis(0), i);
+                let scores = explanation.output.index_axis(Axis(0), i);
                 let score = |class: usize| scores.iter().nth(class).map_or(f64::NAN, |s| s.wide());
                 let against = if let Target::Contrast(_, other) = target { Some(*other) } else { None };
                 outcomes[first + i].push(Outcome {

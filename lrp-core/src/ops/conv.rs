@@ -241,21 +241,29 @@ mod tests {
 
     #[test]
     fn the_algorithm_is_a_choice_where_there_is_one_and_copies_keep_it() {
-        let w = Tensor::from_shape_fn(vec![2, 3, 3, 3], |i| (i[0] + 2 * i[1]) as f64 - (i[2] * i[3]) as f64);
-        let conv = Conv::new(w.clone(), Some(vec![1.0, 2.0]), &WindowSpec::new(&[3, 3]).pad(1), 1, &[3, 6, 5]).unwrap();
+        let w = Tensor::from_shape_fn(vec![32, 32, 3, 3], |i| ((i[0] + 2 * i[1]) % 7) as f64 - (i[2] * i[3]) as f64);
+        let spec = WindowSpec::new(&[3, 3]).pad(1);
+        let conv = Conv::new(w.clone(), Some(vec![1.0; 32]), &spec, 1, &[32, 24, 25]).unwrap();
         assert_eq!(conv.algorithm(), Some(Algorithm::Direct));
-        let fast = conv.with_algorithm(Algorithm::Winograd).unwrap();
+        let fast = conv.fastest().unwrap();
         assert_eq!(
             (fast.algorithm(), fast.detail().as_str()),
-            (Some(Algorithm::Winograd), "3→2, 3×3, pad 1, Winograd")
+            (Some(Algorithm::Winograd), "32→32, 3×3, pad 1, Winograd")
         );
-        let x = Tensor::from_shape_fn(vec![1, 3, 6, 5], |i| (i[1] * i[2]) as f64 - i[3] as f64);
-        let difference = fast.forward(&[&x]) - conv.forward(&[&x]);
-        assert!(difference.iter().all(|d| d.abs() < 1e-10));
+        let x = Tensor::from_shape_fn(vec![1, 32, 24, 25], |i| ((i[1] * i[2]) % 5) as f64 - (i[3] % 3) as f64);
+        // What decides which neurons fire is computed as ever.
+        assert_eq!(fast.forward(&[&x]), conv.forward(&[&x]));
+        let (direct, back) = (conv.adjoint(&x), fast.as_affine().unwrap().adjoint(&x));
+        assert!(back != direct && (&back[0] - &direct[0]).iter().all(|d| d.abs() < 1e-9));
         let mapped = fast.as_affine().unwrap().map_weights(&|w| w * w);
         assert_eq!(mapped.algorithm(), Some(Algorithm::Winograd));
-        let strided = Conv::new(w, None, &WindowSpec::new(&[3, 3]).stride(2), 1, &[3, 6, 5]).unwrap();
-        assert!(strided.with_algorithm(Algorithm::Winograd).is_none());
+        let thrifty = fast.thrifty().unwrap();
+        assert_eq!(thrifty.algorithm(), Some(Algorithm::Direct));
+        for _ in 0..2 {
+            assert_eq!(thrifty.as_affine().unwrap().adjoint(&x), direct);
+        }
+        let strided = Conv::new(w, None, &WindowSpec::new(&[3, 3]).stride(2), 1, &[32, 49, 49]).unwrap();
+        assert!(strided.fastest().is_none());
     }
 
     #[test]

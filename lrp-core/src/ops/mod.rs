@@ -38,10 +38,8 @@ macro_rules! convolution_methods {
                 .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
         }
 
-        fn with_algorithm(&self, algorithm: Algorithm) -> Option<Arc<dyn Operator<T>>> {
-            let kernel = self.kernel.with_algorithm(algorithm);
-            (kernel.algorithm() == algorithm)
-                .then(|| Arc::new(self.with(kernel, self.bias.clone())) as Arc<dyn Operator<T>>)
+        fn thrifty(&self) -> Option<Arc<dyn Operator<T>>> {
+            Some(Arc::new(self.with(self.kernel.thrifty(), self.bias.clone())))
         }
     };
 }

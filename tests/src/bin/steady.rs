@@ -1,6 +1,6 @@
 //! Explains the same batch again whenever it is told to, and says how long that took: what `tools/bench_peers.py` times.
 //!
-//! `cargo run --release -p lrp-tests --bin steady -- MODEL.onnx RECIPE INPUT.npy [--exact] [--threads N] [--forward] [--layers] [--out R.npy]`
+//! `cargo run --release -p lrp-tests --bin steady -- MODEL.onnx RECIPE INPUT.npy [--exact] [--low-memory] [--threads N] [--forward] [--layers] [--out R.npy]`
 //!
 //! Model and rules are prepared first. Then, for every line on standard input, the forward pass, the walk and the books of one batch; one
 //! line of JSON each with the seconds, and the peak memory of the process so far in bytes (Linux). With `--forward` the forward pass
@@ -9,6 +9,7 @@
 
 use std::io::BufRead;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use lrp_config::Recipe;
@@ -24,15 +25,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         arguments.drain(at..=at + values).next_back()
     };
     let [exact, forward, layers] = ["--exact", "--forward", "--layers"].map(|name| flag(name, 0).is_some());
+    let low_memory = flag("--low-memory", 0).is_some();
     let (threads, out) = (flag("--threads", 1), flag("--out", 1));
     if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
     }
     let [model, recipe, input] = arguments.as_slice() else {
-        return Err("MODEL.onnx RECIPE INPUT.npy [--exact] [--threads N] [--forward] [--layers] [--out R.npy]".into());
+        return Err(
+            "MODEL.onnx RECIPE INPUT.npy [--exact] [--low-memory] [--threads N] [--forward] [--layers] [--out R.npy]"
+                .into(),
+        );
     };
     let model = load::<f32>(Path::new(model))?;
-    let model = if exact { model } else { as_usual(model) };
+    let model = match (low_memory, exact) {
+        (true, _) => Arc::new(model.low_memory()),
+        (false, true) => model,
+        (false, false) => as_usual(model),
+    };
     let assignment = Recipe::find(recipe)?.resolve(&model)?.assignment();
     let plan = Plan::new(model, &assignment)?;
     let x = ndarray_npy::read_npy(input)?;
@@ -47,7 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             record.output().sum()
         } else {
             let start = record.seed(&Target::Argmax, Start::Logit)?;
-            let explanation = profile.propagate(&record, start);
+            let explanation = profile.propagate_last(record, start);
             if let Some(path) = &out {
                 ndarray_npy::write_npy(path, explanation.input_relevance())?;
             }

@@ -53,7 +53,8 @@ enum Prepared<T> {
 
 /// Weights and geometry of a convolution.
 ///
-/// Weights are packed for each direction when it is first needed and kept for as long as the kernel or a copy of it lives.
+/// Weights are packed for each direction when it is first needed and kept for as long as the kernel or a copy of it lives, unless memory
+/// counts more than time.
 #[derive(Debug, Clone)]
 pub struct ConvKernel<T> {
     /// `[out, in / groups, taps]`, row-major.
@@ -70,6 +71,8 @@ pub struct ConvKernel<T> {
     algorithm: Algorithm,
     /// The direction that is computed directly whatever the algorithm.
     decisive: Option<Direction>,
+    /// Whether packed weights are thrown away after each call.
+    thrifty: bool,
     forward: Arc<OnceLock<Prepared<T>>>,
     adjoint: Arc<OnceLock<Prepared<T>>>,
 }
@@ -87,6 +90,7 @@ impl<T: Scalar> ConvKernel<T> {
             isa: Isa::best(),
             algorithm: Algorithm::Direct,
             decisive: None,
+            thrifty: false,
             forward,
             adjoint,
         }
@@ -110,6 +114,11 @@ impl<T: Scalar> ConvKernel<T> {
     pub(crate) fn fastest(&self, runs: Direction) -> Self {
         let algorithm = if winograd::pays(self) { Algorithm::Winograd } else { Algorithm::Direct };
         Self { decisive: Some(runs), ..self.with_algorithm(algorithm) }
+    }
+
+    /// The same kernel computed directly, without keeping packed weights: they are packed again for each call.
+    pub(crate) fn thrifty(&self) -> Self {
+        Self { thrifty: true, ..self.with_algorithm(Algorithm::Direct) }
     }
 
     /// How it is computed, both ways and after [`map`](Self::map).
@@ -147,11 +156,18 @@ impl<T: Scalar> ConvKernel<T> {
         let source_len = source_space.iter().product();
         with_isa!(self.isa, T, S => {
             let decisive = self.decisive == Some(direction);
-            let prepared = packed.get_or_init(|| match self.algorithm {
+            let prepare = || match self.algorithm {
                 Algorithm::Winograd if decisive => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
                 Algorithm::Direct => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
                 Algorithm::Winograd => Prepared::Winograd(Box::new(winograd::Packed::new::<S<T>>(self, direction))),
-            });
+            };
+            let passing;
+            let prepared = if self.thrifty {
+                passing = prepare();
+                &passing
+            } else {
+                packed.get_or_init(prepare)
+            };
             match prepared {
                 Prepared::Direct(packed) => {
                     if packed.passes.iter().any(|pass| pass.pass.in_place) {
