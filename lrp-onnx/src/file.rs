@@ -1,19 +1,50 @@
 //! Reading files: the model through a memory map, weights that are stored beside it, and a diagnosis of whatever turns
 //! out not to be an ONNX model.
 //!
-//! Memory: `raw_data` stays in the map. What is decoded takes a few times its size in the file. The worst is a file of
+//! Memory: `raw_data` stays in the map, and its pages are let go when they have been read. What is decoded takes a few times its size in the file. The worst is a file of
 //! nothing but empty tensors: each takes two bytes there and some 230 here, before a growing list's slack.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 use prost::Message;
 
 use crate::error::{ErrorKind, shown};
 use crate::proto::{ModelProto, StringStringEntryProto};
+
+/// The maps there are, so that pages of them can be told from other memory.
+static MAPS: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
+
+/// A map that bytes refer to.
+struct Mapped(Arc<Mmap>);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Lets go of the pages of a mapped file that were read: until then they count as memory of this process, and a model would need twice
+/// its size while it is imported. Bytes that are no part of a map are left as they are.
+pub(crate) fn let_go(bytes: &[u8]) {
+    let maps = MAPS.lock().unwrap_or_else(PoisonError::into_inner);
+    for map in maps.iter().filter_map(Weak::upgrade) {
+        let offset = (bytes.as_ptr() as usize).checked_sub(map.as_ptr() as usize);
+        if let Some(offset) = offset.filter(|offset| offset + bytes.len() <= map.len()) {
+            // SAFETY: the map is a read-only one of a file: pages that are read again come from the file again. Advice that is not taken
+            // changes nothing.
+            #[cfg(unix)]
+            #[allow(unsafe_code)]
+            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len()) };
+        }
+    }
+}
 
 /// Maps a file into memory.
 pub(crate) fn map(path: &Path) -> std::io::Result<Bytes> {
@@ -28,8 +59,11 @@ pub(crate) fn map(path: &Path) -> std::io::Result<Bytes> {
     // SAFETY: the map is read-only and private to this process. A writer that truncates the file while it is mapped
     // could still raise SIGBUS; every memory-mapping reader has that, and model files are not written while in use.
     #[allow(unsafe_code)]
-    let map = unsafe { Mmap::map(&file)? };
-    Ok(Bytes::from_owner(map))
+    let map = Arc::new(unsafe { Mmap::map(&file)? });
+    let mut maps = MAPS.lock().unwrap_or_else(PoisonError::into_inner);
+    maps.retain(|map| map.strong_count() > 0);
+    maps.push(Arc::downgrade(&map));
+    Ok(Bytes::from_owner(Mapped(map)))
 }
 
 /// Decodes a model, or says what the bytes are instead.
@@ -209,6 +243,22 @@ mod tests {
 
     fn refusal(bytes: &[u8]) -> String {
         decode(&Bytes::copy_from_slice(bytes)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_let_go_is_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let contents: Vec<u8> = (0..100_000).map(|i| (i % 251) as u8).collect();
+        std::fs::write(&path, &contents).unwrap();
+        let bytes = map(&path).unwrap();
+        for part in [&bytes[..], &bytes[1..70_000], &bytes[99_999..], &bytes[..0]] {
+            let_go(part);
+            assert_eq!(bytes, contents);
+        }
+        // Memory that is not a file's would be lost.
+        let_go(&contents);
+        assert_eq!(bytes, contents);
     }
 
     #[test]

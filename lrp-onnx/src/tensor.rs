@@ -9,7 +9,7 @@ use bytes::Bytes;
 use lrp_core::{Scalar, Tensor};
 use ndarray::{ArrayD, IxDyn};
 
-use crate::file::External;
+use crate::file::{External, let_go};
 use crate::proto::TensorProto;
 
 /// Element types that can be read.
@@ -99,6 +99,9 @@ pub(crate) enum Array {
     /// Integers of any width, and truth values as 0 and 1.
     Int(ArrayD<i64>),
 }
+
+/// Bytes that are read before they are let go: whole elements of any type.
+const PIECE: usize = 4 << 20;
 
 /// The largest number of axes of any tensor.
 pub(crate) const MAX_RANK: usize = 16;
@@ -210,13 +213,20 @@ impl Constant {
         match &self.data {
             Data::Floats(values) => values.iter().map(|&v| T::of(v)).collect(),
             Data::Ints(values) => values.iter().map(|&v| T::of(v as f64)).collect(),
-            Data::Raw(dtype, bytes) => match dtype {
-                DType::F32 => chunks(bytes).map(|b| T::of(f32::from_le_bytes(b).into())).collect(),
-                DType::F64 => chunks(bytes).map(|b| T::of(f64::from_le_bytes(b))).collect(),
-                DType::F16 => chunks(bytes).map(|b| T::of(f16(u16::from_le_bytes(b)))).collect(),
-                DType::BF16 => chunks(bytes).map(|b| T::of(bf16(u16::from_le_bytes(b)))).collect(),
-                _ => read_ints(*dtype, bytes).into_iter().map(|v| T::of(v as f64)).collect(),
-            },
+            Data::Raw(dtype, bytes) => {
+                let mut values = Vec::with_capacity(bytes.len() / dtype.size());
+                for piece in bytes.chunks(PIECE) {
+                    match dtype {
+                        DType::F32 => values.extend(chunks(piece).map(|b| T::of(f32::from_le_bytes(b).into()))),
+                        DType::F64 => values.extend(chunks(piece).map(|b| T::of(f64::from_le_bytes(b)))),
+                        DType::F16 => values.extend(chunks(piece).map(|b| T::of(f16(u16::from_le_bytes(b))))),
+                        DType::BF16 => values.extend(chunks(piece).map(|b| T::of(bf16(u16::from_le_bytes(b))))),
+                        _ => values.extend(read_ints(*dtype, piece).into_iter().map(|v| T::of(v as f64))),
+                    }
+                    let_go(piece);
+                }
+                values
+            }
         }
     }
 
@@ -259,11 +269,11 @@ impl From<Array> for Constant {
 }
 
 /// Elements of `N` bytes; they need not be aligned.
-fn chunks<const N: usize>(bytes: &Bytes) -> impl Iterator<Item = [u8; N]> + '_ {
+fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
     bytes.chunks_exact(N).filter_map(|c| c.try_into().ok())
 }
 
-fn read_ints(dtype: DType, bytes: &Bytes) -> Vec<i64> {
+fn read_ints(dtype: DType, bytes: &[u8]) -> Vec<i64> {
     match dtype {
         DType::I8 => chunks(bytes).map(|b| i8::from_le_bytes(b).into()).collect(),
         DType::U8 => chunks(bytes).map(|b| u8::from_le_bytes(b).into()).collect(),
