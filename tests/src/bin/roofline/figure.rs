@@ -14,20 +14,23 @@ const SIZE: (u32, u32) = (960, 640);
 const FONT: &str = "sans-serif";
 /// Operations per byte.
 const INTENSITY: std::ops::Range<f64> = 0.25..1024.0;
-const GIGAFLOPS: std::ops::Range<f64> = 1.0..1000.0;
 /// One for each network (from Okabe and Ito's palette, which colour-blind readers can tell apart).
 const COLOURS: [RGBColor; 3] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115)];
 const RADIUS: f64 = 5.0;
 
 /// Writes the figure as SVG.
 pub fn draw(path: &Path, machine: &Machine, networks: &[Network]) -> Result<(), Box<dyn Error>> {
+    let flat = 1e-9 * machine.arithmetic[1];
+    let rates = networks.iter().flat_map(|(_, layers)| layers).flat_map(|l| WAYS.map(|way| l.rate(way))).flatten();
+    // Winograd is above the roof.
+    let top = 1.3 * rates.map(|rate| 1e-9 * rate).fold(flat, f64::max);
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .margin(16)
         .x_label_area_size(52)
         .y_label_area_size(64)
-        .build_cartesian_2d(INTENSITY.log_scale(), GIGAFLOPS.log_scale())?;
+        .build_cartesian_2d(INTENSITY.log_scale(), (1.0..top).log_scale())?;
     let number = |v: &f64| if *v < 1.0 { format!("{v:.1}") } else { format!("{v:.0}") };
     chart
         .configure_mesh()
@@ -41,7 +44,6 @@ pub fn draw(path: &Path, machine: &Machine, networks: &[Network]) -> Result<(), 
         .light_line_style(BLACK.mix(0.05))
         .draw()?;
 
-    let flat = 1e-9 * machine.arithmetic[1];
     let under = |giga: f64, x: f64| (x, flat.min(giga * x));
     let slopes = machine.streams().first().into_iter().chain(machine.streams().last());
     for (stream, shade) in slopes.zip([0.4, 1.0]) {
