@@ -71,7 +71,9 @@ pub use origin::{Origin, Place};
 pub use preset::{Preset, presets};
 pub use recipe::{Compared, Recipe};
 pub use reference::Reference;
-pub use resolve::{Choice, Resolved, instances};
+#[cfg(all(debug_assertions, not(test)))]
+pub use resolve::instances;
+pub use resolve::{Choice, Resolved};
 pub use rule_info::{Parameter, RuleInfo, rules};
 pub use source::Source;
 pub use target::{Class, Target};

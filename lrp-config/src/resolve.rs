@@ -59,6 +59,7 @@ impl<T: Scalar> Resolved<T> {
 
 /// How recipes are resolved, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
 #[doc(hidden)]
+#[cfg(all(debug_assertions, not(test)))]
 pub fn instances() {
     use std::hint::black_box;
     black_box::<fn(&Recipe, &Model<f32>) -> Result<Resolved<f32>, RecipeError>>(Recipe::resolve);

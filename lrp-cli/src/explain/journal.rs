@@ -65,6 +65,11 @@ impl Done {
 pub type AllDone = HashMap<String, Done>;
 
 impl Journal {
+    /// A journal without lines.
+    fn new(path: PathBuf, fingerprint: Fingerprint) -> Self {
+        Self { path, file: None, fingerprint, mentioned: HashSet::new() }
+    }
+
     /// Starts a new journal. What an earlier run has left there is no longer true when files are written.
     ///
     /// # Errors
@@ -76,7 +81,7 @@ impl Journal {
             report(format_args!("note: a run was interrupted ('{shown}'); it is not resumed, that takes --resume\n"));
         }
         files::remove(&path)?;
-        Ok(Self { path, file: None, fingerprint, mentioned: HashSet::new() })
+        Ok(Self::new(path, fingerprint))
     }
 
     /// Continues the journal of a run that was interrupted, if there is one.
@@ -99,7 +104,7 @@ impl Journal {
         let mut lines = text.lines();
         let Some(first) = lines.next() else {
             report(format_args!("note: there is no '{}' to resume from: everything is explained\n", path.display()));
-            return Ok((Self { path, file: None, fingerprint, mentioned: HashSet::new() }, AllDone::new()));
+            return Ok((Self::new(path, fingerprint), AllDone::new()));
         };
         check(&path, first, &fingerprint)?;
         let done = read(lines);
