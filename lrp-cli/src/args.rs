@@ -178,7 +178,7 @@ pub struct PrepareArgs {
     /// [default: an error that names them]
     #[arg(long, value_name = "RULE")]
     pub on_unknown: Option<OnUnknown>,
-    /// Make every product on the way back, too: do without Winograd's algorithm, which is faster for 3×3 convolutions in f32 and rounds a
+    /// Make every product: do without Winograd's algorithm, which is faster for 3×3 convolutions in f32 and, on the way back, rounds a
     /// little more
     #[arg(long)]
     pub exact: bool,

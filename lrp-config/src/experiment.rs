@@ -41,8 +41,8 @@ pub struct Explain {
     /// How many inputs are explained at once, at least 1. Default: the program's choice. Example: `16`.
     #[serde(default, deserialize_with = "positive_count")]
     pub batch: Option<usize>,
-    /// Whether every product is made on the way back, too: without, relevance in f32 passes 3×3 convolutions by Winograd's algorithm where
-    /// that is faster, which rounds a little more. Default: `false`.
+    /// Whether every product is made: without, 3×3 convolutions in f32 are computed by Winograd's algorithm where that is faster, which
+    /// rounds a little more on the way back. Default: `false`.
     pub exact: Option<bool>,
 }
 

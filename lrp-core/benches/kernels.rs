@@ -4,7 +4,7 @@
 //! cargo bench -p lrp-core                                    # every layer
 //! cargo bench -p lrp-core -- vgg16 --threads 1 --batch 8     # those whose name contains a word
 //! cargo bench -p lrp-core -- --isa avx2 --f64
-//! cargo bench -p lrp-core -- 3×3 vgg16 --winograd
+//! cargo bench -p lrp-core -- 3×3 vgg16 --winograd 4       # or 2: outputs of a patch along an axis
 //! cargo bench -p lrp-core -- 3×3 vgg16 --errors              # rounding errors instead of times
 //! ```
 //!
@@ -45,6 +45,7 @@ const CONVOLUTIONS: &[ConvLayer] = &[
     ("resnet50 3×3 64 @56", 64, 64, 1, 56, 3, 1),
     ("resnet50 3×3 s2 128 @56", 128, 128, 1, 56, 3, 2),
     ("resnet50 1×1 s2 256→512 @56", 256, 512, 1, 56, 1, 2),
+    ("resnet50 1×1 s2 1024→2048 @14", 1024, 2048, 1, 14, 1, 2),
     ("resnet50 1×1 512→128 @28", 512, 128, 1, 28, 1, 1),
     ("resnet50 3×3 128 @28", 128, 128, 1, 28, 3, 1),
     ("resnet50 1×1 1024→256 @14", 1024, 256, 1, 14, 1, 1),
@@ -107,7 +108,10 @@ fn options() -> Options {
             "--threads" => options.threads = numbers(),
             "--batch" => options.batch = numbers(),
             "--errors" => options.errors = true,
-            "--winograd" => options.algorithm = Algorithm::Winograd,
+            "--winograd" => {
+                let two = numbers().first() == Some(&2);
+                options.algorithm = if two { Algorithm::Winograd2 } else { Algorithm::Winograd4 };
+            }
             "--cpu" => options.cpu = true,
             "--f64" => options.double = true,
             "--isa" => {
@@ -227,8 +231,9 @@ fn run<T: Scalar>(options: &Options) {
 
 /// Prints how far f32 is from f64, relative to the root mean square: direct and Winograd, for numbers of both signs and of one.
 fn errors(options: &Options) {
-    println!("{:<32} │ {:<27} │ {:<27}", "relative RMS errors, f32", "both signs", "one sign");
-    println!("{:<32} │ {:>13} {:>13} │ {:>13} {:>13}", "", "direct", "Winograd", "direct", "Winograd");
+    println!("{:<32} │ {:<35} │ {:<35}", "relative RMS errors, f32", "both signs", "one sign");
+    let ways = format!("{:>9} {:>12} {:>12}", "direct", "Winograd 2×2", "Winograd 4×4");
+    println!("{:<32} │ {ways} │ {ways}", "");
     let wanted = |name: &str| options.words.is_empty() || options.words.iter().any(|word| name.contains(word));
     for &(name, inputs, outputs, groups, size, kernel, stride) in CONVOLUTIONS.iter().filter(|layer| wanted(layer.0)) {
         let spec = WindowSpec::new(&[kernel, kernel]).stride(stride).pad(kernel / 2);
@@ -245,14 +250,15 @@ fn errors(options: &Options) {
             let (ins, outs) = (inputs * groups, outputs * groups);
             let exact = ConvKernel::new(Arc::new(wide(&w)), ins, outs, groups, window.clone()).forward(&wide(&x));
             let kernel = ConvKernel::new(Arc::new(w), ins, outs, groups, window.clone());
-            for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
+            for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4] {
                 let y = kernel.with_algorithm(algorithm).forward(&x);
                 let square: f64 = y.iter().zip(&exact).map(|(&y, e)| (f64::from(y) - e).powi(2)).sum();
                 found.push((square / exact.iter().map(|e| e * e).sum::<f64>()).sqrt());
             }
         }
         if kernel == 3 && stride == 1 {
-            println!("{name:<32} │ {:13.1e} {:13.1e} │ {:13.1e} {:13.1e}", found[0], found[1], found[2], found[3]);
+            let side = |found: &[f64]| format!("{:9.1e} {:12.1e} {:12.1e}", found[0], found[1], found[2]);
+            println!("{name:<32} │ {} │ {}", side(&found[..3]), side(&found[3..]));
         }
     }
 }

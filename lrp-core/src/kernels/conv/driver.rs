@@ -225,18 +225,24 @@ impl<'a, S: Simd> Division<'a, S> {
     fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
         let columns = place.columns.len();
         let (rows_at_once, most) = ((STAGE / columns).max(1), STAGE / tile::pixels::<S>() * tile::pixels::<S>());
+        // Rows without overlap stand next to each other, in the strip as in the stage, and are one long row.
+        let together = self.layout.pitch == columns && columns <= most;
         for rows in chunks(place.rows.len(), rows_at_once) {
             for columns in chunks(columns, most) {
-                for (line, y) in rows.clone().enumerate() {
-                    let source = &strip[y * self.layout.pitch..];
-                    for pixels in parts(columns.clone(), tile::pixels::<S>()) {
+                let (lines, line) = match together {
+                    true => (1, 0..rows.len() * columns.len()),
+                    false => (rows.len(), columns.clone()),
+                };
+                for y in 0..lines {
+                    let source = &strip[(rows.start + y) * self.layout.pitch..];
+                    for pixels in parts(line.clone(), tile::pixels::<S>()) {
                         let tile = tile::Tile::<S> {
                             source: source[pixels.start..].as_ptr(),
                             channels: work.packed.sources,
                             channel: self.layout.channel,
                             taps: &self.layout.taps,
                             weights: place.weights.as_ptr(),
-                            target: stage[line * columns.len() + pixels.start - columns.start..].as_mut_ptr(),
+                            target: stage[y * columns.len() + pixels.start - columns.start..].as_mut_ptr(),
                             target_channel: STAGE_PITCH,
                             target_channels: place.channels,
                         };

@@ -7,6 +7,7 @@
 mod driver;
 mod finish;
 mod passes;
+mod patch;
 mod run;
 mod strip;
 mod tile;
@@ -29,9 +30,11 @@ pub enum Algorithm {
     /// Every product is made and summed.
     #[default]
     Direct,
-    /// Winograd's F(4×4, 3×3): a quarter of the products, rounding errors a few times as large, packed weights four times. For 3×3
+    /// Winograd's F(2×2, 3×3): four ninths of the products, rounding errors as those of the direct way, packed weights 16/9 times. For 3×3
     /// kernels with stride and dilation 1 and padding of at most 2.
-    Winograd,
+    Winograd2,
+    /// Winograd's F(4×4, 3×3): a quarter of the products, rounding errors a few times as large, packed weights four times. For the same.
+    Winograd4,
 }
 
 impl Algorithm {
@@ -39,7 +42,8 @@ impl Algorithm {
     pub fn name(self) -> &'static str {
         match self {
             Algorithm::Direct => "direct",
-            Algorithm::Winograd => "winograd",
+            Algorithm::Winograd2 => "winograd-2x2",
+            Algorithm::Winograd4 => "winograd-4x4",
         }
     }
 }
@@ -69,7 +73,7 @@ pub struct ConvKernel<T> {
     pub window: Window,
     isa: Isa,
     algorithm: Algorithm,
-    /// The direction that is computed directly whatever the algorithm.
+    /// The direction that is computed exactly whatever the algorithm.
     decisive: Option<Direction>,
     /// Whether packed weights are thrown away after each call.
     thrifty: bool,
@@ -108,12 +112,11 @@ impl<T: Scalar> ConvKernel<T> {
         Self { algorithm, decisive: None, ..self.with_weights(Arc::clone(&self.weights)) }
     }
 
-    /// The same kernel computed in the fastest way, except in the direction in which the network runs: there, rounding decides which
-    /// neurons fire and which one of a pool wins, and one that is decided otherwise changes relevance more than all rounding on the way
-    /// back. Copies with modified weights decide nothing.
+    /// The same kernel computed in the fastest way; in the direction in which the network runs, in the fastest of those that round as the
+    /// direct way does. There, rounding decides which neurons fire and which one of a pool wins, and one that is decided otherwise changes
+    /// relevance more than all rounding on the way back. Copies with modified weights decide nothing.
     pub(crate) fn fastest(&self, runs: Direction) -> Self {
-        let algorithm = if winograd::pays(self) { Algorithm::Winograd } else { Algorithm::Direct };
-        Self { decisive: Some(runs), ..self.with_algorithm(algorithm) }
+        Self { decisive: Some(runs), ..self.with_algorithm(winograd::fastest(self)) }
     }
 
     /// The same kernel computed directly, without keeping packed weights: they are packed again for each call.
@@ -155,11 +158,12 @@ impl<T: Scalar> ConvKernel<T> {
         };
         let source_len = source_space.iter().product();
         with_isa!(self.isa, T, S => {
-            let decisive = self.decisive == Some(direction);
             let prepare = || match self.algorithm {
-                Algorithm::Winograd if decisive => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
                 Algorithm::Direct => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
-                Algorithm::Winograd => Prepared::Winograd(Box::new(winograd::Packed::new::<S<T>>(self, direction))),
+                algorithm => {
+                    let small = algorithm == Algorithm::Winograd2 || self.decisive == Some(direction);
+                    Prepared::Winograd(Box::new(winograd::Packed::new::<S<T>>(self, direction, small)))
+                }
             };
             let passing;
             let prepared = if self.thrifty {

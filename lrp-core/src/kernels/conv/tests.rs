@@ -86,14 +86,17 @@ fn check<T: Scalar>(case: &Case) {
         let kernel = kernel.with_isa(isa);
         assert_close(&kernel.forward(&x[1..]), &expected_y, &format!("{isa:?} {} forward of {case:?}", T::NAME));
         assert_close(&kernel.adjoint(&s[1..]), &expected_g, &format!("{isa:?} {} adjoint of {case:?}", T::NAME));
-        let kernel = kernel.with_algorithm(Algorithm::Winograd);
-        if kernel.algorithm() == Algorithm::Winograd {
+        for (algorithm, factor) in [(Algorithm::Winograd2, 1.0), (Algorithm::Winograd4, 8.0)] {
+            let kernel = kernel.with_algorithm(algorithm);
+            if kernel.algorithm() != algorithm {
+                continue;
+            }
             // Its errors are those of its largest intermediate numbers, wherever they go.
             let worst = |(y, size): &(Vec<f64>, Vec<f64>)| {
                 let largest = size.iter().fold(0.0f64, |a, &b| a.max(b));
-                (y.clone(), vec![8.0 * largest; size.len()])
+                (y.clone(), vec![factor * largest; size.len()])
             };
-            let what = format!("{isa:?} {} Winograd of {case:?}", T::NAME);
+            let what = format!("{isa:?} {} {algorithm:?} of {case:?}", T::NAME);
             assert_close(&kernel.forward(&x[1..]), &worst(&expected_y), &what);
             assert_close(&kernel.adjoint(&s[1..]), &worst(&expected_g), &what);
         }
@@ -169,10 +172,11 @@ fn winograd_at_any_size() {
 
 #[test]
 fn neither_threads_nor_batch_change_a_bit() {
-    let (direct, winograd) = (Algorithm::Direct, Algorithm::Winograd);
+    let (direct, winograd_2, winograd_4) = (Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4);
     for (inputs, outputs, groups, kernel, space, stride, algorithm) in [
         (40, 70, 1, 3, 31, 1, direct),
-        (40, 70, 1, 3, 31, 1, winograd),
+        (40, 70, 1, 3, 31, 1, winograd_2),
+        (40, 70, 1, 3, 31, 1, winograd_4),
         (40, 70, 1, 3, 31, 2, direct),
         (200, 64, 1, 1, 31, 1, direct),
         (1, 1, 60, 3, 31, 1, direct),

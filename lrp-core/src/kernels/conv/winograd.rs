@@ -1,17 +1,15 @@
-//! Winograd's F(4×4, 3×3): four by four outputs of a 3×3 convolution for 36 multiplications instead of 144.
+//! Winograd's way: a patch of outputs of a 3×3 convolution for fewer multiplications than its definition has.
 //!
-//! Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", but with the points 0, ±5/8, ±3/2, ∞, which round half as
-//! much as their 0, ±1, ±2, ∞ (how much the points matter: Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of
-//! Winograd Convolution for Deep Neural Networks"):
-//! `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A` for a patch `d` of 6×6 inputs and a kernel `g`. Summed over channels, the products are 36 matrix
-//! products, and those are done by the [`tile`] kernel. Rounding errors are a few times those of the direct way, because the
-//! transformed numbers are larger than what is left of them in the end.
+//! Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks": `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A` for a patch `d` of
+//! inputs and a kernel `g`, with the transforms in [`patch`](super::patch). Summed over channels, the products are as many matrix
+//! products, and those are done by the [`tile`] kernel.
 //!
-//! Patches overlap and begin every fourth element, which makes reading them a convolution of stride 4 with 6×6 taps: strips
-//! and their layout are those of the direct way, and vectors run along patches.
+//! Patches overlap and begin every second or fourth element, which makes reading them a convolution of that stride with as many taps as a
+//! patch has inputs: strips and their layout are those of the direct way, and vectors run along patches.
 
 #![allow(unsafe_code)]
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use num_traits::Zero;
@@ -19,24 +17,21 @@ use num_traits::Zero;
 use super::driver::Sides;
 use super::finish::Finish;
 use super::passes::{AxisPass, AxisTap, Pass};
+use super::patch::{FourByFour, MOST_IN, MOST_OUT, Patch, TwoByTwo};
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Direction, sizes};
-use super::{ConvKernel, tile};
+use super::{Algorithm, ConvKernel, tile};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{Simd, Task};
 use crate::kernels::window::Window;
 use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
 use crate::scalar::Scalar;
 
-/// Outputs and inputs of a patch along an axis.
-const OUT: usize = 4;
-const IN: usize = 6;
-/// Products for a patch.
-const PRODUCTS: usize = IN * IN;
-
 /// A convolution, one way, with transformed weights.
 #[derive(Debug)]
 pub(super) struct Packed<T> {
+    /// Whether patches have two by two outputs, not four by four.
+    small: bool,
     /// Where patches are read and written: a pass over patches.
     pass: Pass,
     /// Rows and columns of outputs.
@@ -57,46 +52,40 @@ pub(super) fn applies(window: &Window) -> bool {
     through && three(h) && three(w) && h.pad_begin <= 2 && w.pad_begin <= 2
 }
 
-/// Whether a convolution is faster this way, by `cargo bench -p lrp-core`. With few channels, transforming patches costs more than the
-/// products do; with few patches, reading the transformed weights does.
-pub(super) fn pays<T>(kernel: &ConvKernel<T>) -> bool {
+/// The fastest way, by `cargo bench -p lrp-core`. With few channels, transforming patches costs more than the products do; with few
+/// patches, reading the transformed weights does.
+pub(super) fn fastest<T>(kernel: &ConvKernel<T>) -> Algorithm {
     let channels = kernel.inputs.min(kernel.outputs) / kernel.groups;
     let [_, h, w] = &kernel.window.axes;
-    applies(&kernel.window) && channels >= 32 && h.output.min(w.output) >= 24
+    match h.output.min(w.output) {
+        _ if !applies(&kernel.window) || channels < 32 => Algorithm::Direct,
+        24.. => Algorithm::Winograd4,
+        7.. => Algorithm::Winograd2,
+        _ => Algorithm::Direct,
+    }
 }
 
 /// An axis of outputs as an axis of patches.
-fn patches(len: usize, source: usize, first: isize) -> AxisPass {
-    let step = OUT as isize;
-    let taps = (0..IN as isize).map(|i| {
+fn patches<P: Patch>(len: usize, source: usize, first: isize) -> AxisPass {
+    let step = P::OUT as isize;
+    let taps = (0..P::IN as isize).map(|i| {
         let offset = first + i;
         AxisTap { tap: i as usize, phase: offset.rem_euclid(step) as usize, shift: offset.div_euclid(step) }
     });
-    AxisPass { len: len.div_ceil(OUT), first: 0, stride: OUT, source, step: OUT, taps: taps.collect() }
+    AxisPass { len: len.div_ceil(P::OUT), first: 0, stride: P::OUT, source, step: P::OUT, taps: taps.collect() }
 }
-
-/// The points other than 0 and ∞ are ±5/8 and ±3/2; their powers are exact in `f32`.
-const A: f64 = 0.625;
-const B: f64 = 1.5;
-const AA: f64 = A * A;
-const BB: f64 = B * B;
-/// What the rows of `G` for ±5/8 and ±3/2 are divided by.
-const FOR_A: f64 = 2.0 * AA * (AA - BB);
-const FOR_B: f64 = 2.0 * BB * (BB - AA);
-
-/// `G`: from three weights to six.
-const G: [[f64; 3]; IN] = [
-    [1.0 / (AA * BB), 0.0, 0.0],
-    [1.0 / FOR_A, A / FOR_A, AA / FOR_A],
-    [1.0 / FOR_A, -A / FOR_A, AA / FOR_A],
-    [1.0 / FOR_B, B / FOR_B, BB / FOR_B],
-    [1.0 / FOR_B, -B / FOR_B, BB / FOR_B],
-    [0.0, 0.0, 1.0],
-];
 
 impl<T: Scalar> Packed<T> {
     /// Transforms and packs the weights of a kernel to which this [applies].
-    pub fn new<S: Simd<T = T>>(kernel: &ConvKernel<T>, direction: Direction) -> Self {
+    pub fn new<S: Simd<T = T>>(kernel: &ConvKernel<T>, direction: Direction, small: bool) -> Self {
+        if small {
+            Self::with_patches::<S, TwoByTwo>(kernel, direction, small)
+        } else {
+            Self::with_patches::<S, FourByFour>(kernel, direction, small)
+        }
+    }
+
+    fn with_patches<S: Simd<T = T>, P: Patch>(kernel: &ConvKernel<T>, direction: Direction, small: bool) -> Self {
         let [d, h, w] = &kernel.window.axes;
         let (sources, targets) = sizes(kernel, direction);
         let axis = |axis: &crate::kernels::window::Axis| match direction {
@@ -114,37 +103,35 @@ impl<T: Scalar> Packed<T> {
             taps: vec![AxisTap { tap: 0, phase: 0, shift: 0 }],
         };
         let pass = Pass {
-            axes: [depth, patches(rows, row_source, top), patches(columns, column_source, left)],
+            axes: [depth, patches::<P>(rows, row_source, top), patches::<P>(columns, column_source, left)],
             in_place: false,
         };
         let block = tile::BLOCK * S::LANES;
         let blocks = targets.div_ceil(block);
-        let mut weights = Aligned::zeros(kernel.groups * blocks * PRODUCTS * sources * block);
-        each_chunk(&mut weights, PRODUCTS * sources * block, 1, &|index, packed| {
+        let mut weights = Aligned::zeros(kernel.groups * blocks * P::PRODUCTS * sources * block);
+        each_chunk(&mut weights, P::PRODUCTS * sources * block, 1, &|index, packed| {
             let (group, first) = (index / blocks, index % blocks * block);
             for target in first..(first + block).min(targets) {
                 for source in 0..sources {
-                    let transformed = transform(kernel.taps(direction, group, target, source), direction);
-                    for (product, v) in transformed.into_iter().enumerate() {
+                    let transformed = transform::<T, P>(kernel.taps(direction, group, target, source), direction);
+                    for (product, v) in transformed.enumerate() {
                         packed[(product * sources + source) * block + target - first] = T::of(v);
                     }
                 }
             }
         });
-        Self { pass, outputs: (rows, columns), weights, sources, targets, groups: kernel.groups, block }
+        Self { small, pass, outputs: (rows, columns), weights, sources, targets, groups: kernel.groups, block }
     }
 }
 
 /// `G g Gᵀ`, in f64; the adjoint's kernel is turned round.
-fn transform<T: Scalar>(taps: &[T], direction: Direction) -> [f64; PRODUCTS] {
-    let tap = |row: usize, column: usize| match direction {
+fn transform<T: Scalar, P: Patch>(taps: &[T], direction: Direction) -> impl Iterator<Item = f64> {
+    let tap = move |row: usize, column: usize| match direction {
         Direction::Forward => taps[3 * row + column].wide(),
         Direction::Adjoint => taps[8 - 3 * row - column].wide(),
     };
-    std::array::from_fn(|product| {
-        let (a, b) = (G[product / IN], G[product % IN]);
-        (0..9).map(|i| a[i / 3] * tap(i / 3, i % 3) * b[i % 3]).sum()
-    })
+    P::G.iter()
+        .flat_map(move |a| P::G.iter().map(move |b| (0..9).map(|i| a[i / 3] * tap(i / 3, i % 3) * b[i % 3]).sum()))
 }
 
 /// Bytes of packed weights of a group from which on they are read once for whole images, not once for every strip.
@@ -161,11 +148,25 @@ pub(super) fn convolve<S: Simd>(
     source: &[S::T],
     finish: Finish<'_, S::T>,
 ) -> Vec<S::T> {
+    if packed.small {
+        convolve_by::<S, TwoByTwo>(packed, sides, source, finish)
+    } else {
+        convolve_by::<S, FourByFour>(packed, sides, source, finish)
+    }
+}
+
+fn convolve_by<S: Simd, P: Patch>(
+    packed: &Packed<S::T>,
+    sides: Sides,
+    source: &[S::T],
+    finish: Finish<'_, S::T>,
+) -> Vec<S::T> {
     let target_len: usize = sides.target.iter().product();
     let [depths, rows, columns] = packed.pass.axes.each_ref().map(|axis| axis.len);
     let channels = source.len() / (packed.sources * sides.source_len).max(1) * packed.targets;
     let mut target = with_room(channels * target_len);
-    let work = Work::<S> {
+    let work = Work::<S, P> {
+        patch: PhantomData,
         packed,
         source_len: sides.source_len,
         target_len,
@@ -176,13 +177,13 @@ pub(super) fn convolve<S: Simd>(
     let images = channels / packed.targets * depths;
 
     // As many rows of patches as their transforms fit into the second-level cache, but enough for a tile.
-    let patch = PRODUCTS * packed.sources * size_of::<S::T>();
+    let patch = P::PRODUCTS * packed.sources * size_of::<S::T>();
     let fitting = ((768 << 10) / patch).max(4 * tile::pixels::<S>());
     let threads = rayon::current_num_threads();
     let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(images.max(1)) };
     let strips = rows.div_ceil((fitting / columns).clamp(1, rows));
     let strips = strips.max(wanted.min(rows * columns / (2 * tile::pixels::<S>())).min(rows));
-    if strips < wanted || patch * packed.targets >= HEAVY {
+    if strips < wanted || patch * packed.targets > HEAVY {
         work.by_images(images);
     } else {
         work.by_strips(images, rows.div_ceil(strips));
@@ -194,7 +195,8 @@ pub(super) fn convolve<S: Simd>(
 }
 
 /// What is convolved. An image is one depth of one group of one sample.
-struct Work<'a, S: Simd> {
+struct Work<'a, S: Simd, P> {
+    patch: PhantomData<P>,
     packed: &'a Packed<S::T>,
     source_len: usize,
     target_len: usize,
@@ -214,7 +216,7 @@ struct Transformed<T> {
     row: usize,
 }
 
-impl<S: Simd> Work<'_, S> {
+impl<S: Simd, P: Patch> Work<'_, S, P> {
     /// Strip by strip: each is transformed and multiplied while it is in the cache.
     fn by_strips(&self, images: usize, strip_rows: usize) {
         let [_, rows, columns] = self.packed.pass.axes.each_ref().map(|axis| axis.len);
@@ -223,7 +225,7 @@ impl<S: Simd> Work<'_, S> {
         let most = strip_rows * columns;
         let [strip, gapped] = self.for_transforms(&layout, sources);
         let [products, stage] = self.for_products(most);
-        let lengths = [strip, gapped, products, stage, PRODUCTS * sources * most];
+        let lengths = [strip, gapped, products, stage, P::PRODUCTS * sources * most];
         each(images * strips, 1, &|job| {
             let mut memory = Scratch::new(lengths);
             let [strip, gapped, products, stage, patches] = memory.pieces(lengths);
@@ -245,7 +247,7 @@ impl<S: Simd> Work<'_, S> {
         let [_, rows, columns] = self.packed.pass.axes.each_ref().map(|axis| axis.len);
         let (sources, blocks) = (self.packed.sources, self.packed.blocks());
         let channel = rows * columns;
-        let size = PRODUCTS * sources * channel;
+        let size = P::PRODUCTS * sources * channel;
         let together = (ROOM / (size * size_of::<S::T>())).clamp(1, images.max(1));
         let mut patches: Vec<S::T> = with_room(together * size);
         let start = Shared::new(patches.as_mut_ptr(), together * size);
@@ -279,14 +281,14 @@ impl<S: Simd> Work<'_, S> {
     /// Sizes of the strip of so many channels, and of one channel of transformed patches with gaps between rows of patches.
     fn for_transforms(&self, layout: &Layout, channels: usize) -> [usize; 2] {
         let gapped = (layout.rows * layout.pitch).next_multiple_of(S::LANES);
-        [channels * layout.channel + (SLACK + 1) * S::LANES, PRODUCTS * gapped + S::LANES]
+        [channels * layout.channel + (SLACK + 1) * S::LANES, P::PRODUCTS * gapped + S::LANES]
     }
 
     /// Sizes of the products `[product, channel of the block, patch]` and of the outputs of a channel, `[row of a patch, column]` for every
     /// row of patches.
     fn for_products(&self, most: usize) -> [usize; 2] {
         let pitch = most.next_multiple_of(S::LANES);
-        [PRODUCTS * self.packed.block * pitch, OUT * OUT * pitch]
+        [P::PRODUCTS * self.packed.block * pitch, P::OUT * P::OUT * pitch]
     }
 
     /// Transforms the patches of some rows and channels of an image.
@@ -316,13 +318,14 @@ impl<S: Simd> Work<'_, S> {
         let count = rows.len() * columns;
         for (i, channel) in channels.enumerate() {
             let place = to.first + channel * to.channel + (rows.start - to.row) * columns;
-            let patches = Patches::<S> {
+            let patches = Patches::<S, P> {
+                patch: PhantomData,
                 strip: &strip[i * layout.channel..],
                 layout,
                 rows: rows.len(),
                 columns,
                 gapped,
-                patches: to.start.at(place, (PRODUCTS - 1) * to.product + count),
+                patches: to.start.at(place, (P::PRODUCTS - 1) * to.product + count),
                 product: to.product,
             };
             // SAFETY: the same; nobody else writes patches of this channel of these rows.
@@ -346,9 +349,9 @@ impl<S: Simd> Work<'_, S> {
         let count = rows.len() * columns;
         let pitch = count.next_multiple_of(S::LANES);
         let panel = packed.sources * packed.block;
-        let weights = &packed.weights[(group * packed.blocks() + block) * PRODUCTS * panel..];
+        let weights = &packed.weights[(group * packed.blocks() + block) * P::PRODUCTS * panel..];
         let place = from.first + (rows.start - from.row) * columns;
-        for index in 0..PRODUCTS {
+        for index in 0..P::PRODUCTS {
             for some in parts(0..count, tile::pixels::<S>()) {
                 let tile = tile::Tile::<S> {
                     source: from.start.at(
@@ -371,15 +374,21 @@ impl<S: Simd> Work<'_, S> {
         }
         let channels = (packed.targets - block * packed.block).min(packed.block);
         for channel in 0..channels {
-            let outputs =
-                Outputs::<S> { products: &products[channel * pitch..], product: packed.block * pitch, count, stage };
+            let outputs = Outputs::<S, P> {
+                patch: PhantomData,
+                products: &products[channel * pitch..],
+                product: packed.block * pitch,
+                count,
+                stage,
+            };
             // SAFETY: the instruction set is available.
             unsafe { S::run(outputs) };
             let which = block * packed.block + channel;
             let first = (sample_and_group * packed.targets + which) * self.target_len
                 + depth * packed.outputs.0 * packed.outputs.1;
-            for (line, row) in (rows.start * OUT..(rows.end * OUT).min(packed.outputs.0)).enumerate() {
-                let from = &stage[line % OUT * OUT * pitch + line / OUT * OUT * columns..][..packed.outputs.1];
+            for (line, row) in (rows.start * P::OUT..(rows.end * P::OUT).min(packed.outputs.0)).enumerate() {
+                let from =
+                    &stage[line % P::OUT * P::OUT * pitch + line / P::OUT * P::OUT * columns..][..packed.outputs.1];
                 let index = first + row * packed.outputs.1;
                 let to = self.target.at(index, from.len());
                 // SAFETY: this row exists, and nobody else writes it; the instruction set is available.
@@ -397,7 +406,8 @@ impl<T> Packed<T> {
 }
 
 /// `Bᵀ d B` of all patches of one channel of a strip.
-struct Patches<'a, S: Simd> {
+struct Patches<'a, S: Simd, P> {
+    patch: PhantomData<P>,
     strip: &'a [S::T],
     layout: &'a Layout,
     rows: usize,
@@ -409,42 +419,42 @@ struct Patches<'a, S: Simd> {
     product: usize,
 }
 
-impl<S: Simd> Task for Patches<'_, S> {
+impl<S: Simd, P: Patch> Task for Patches<'_, S, P> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run(self) {
-        let Self { strip, layout, rows, columns, gapped, patches, product } = self;
+        let Self { strip, layout, rows, columns, gapped, patches, product, .. } = self;
         let len = (rows - 1) * layout.pitch + columns;
         let pitch = len.next_multiple_of(S::LANES);
-        debug_assert!(layout.taps.len() == PRODUCTS && gapped.len() >= PRODUCTS * pitch);
+        debug_assert!(layout.taps.len() == P::PRODUCTS && gapped.len() >= P::PRODUCTS * pitch);
         // SAFETY: a strip has a channel's worth of elements and a vector more from its channel's beginning on; the buffer is as
         // long as the assertion says; the caller vouches for what is written.
         unsafe {
             let zero = S::splat(S::T::zero());
             for start in chunks(len, S::LANES) {
                 let source = strip.as_ptr().add(start.start);
-                let mut half = [[zero; IN]; IN];
-                for i in 0..IN {
-                    let mut line = [zero; IN];
-                    for j in 0..IN {
-                        line[j] = S::load(source.add(*layout.taps.get_unchecked(i * IN + j)));
+                let mut half = [[zero; MOST_IN]; MOST_IN];
+                for i in 0..P::IN {
+                    let mut line = [zero; MOST_IN];
+                    for j in 0..P::IN {
+                        line[j] = S::load(source.add(*layout.taps.get_unchecked(i * P::IN + j)));
                     }
-                    half[i] = from_inputs::<S>(line);
+                    half[i] = P::from_inputs::<S>(line);
                 }
-                for j in 0..IN {
-                    let mut column = [zero; IN];
-                    for i in 0..IN {
+                for j in 0..P::IN {
+                    let mut column = [zero; MOST_IN];
+                    for i in 0..P::IN {
                         column[i] = half[i][j];
                     }
-                    let column = from_inputs::<S>(column);
-                    for i in 0..IN {
-                        S::store(gapped.as_mut_ptr().add((i * IN + j) * pitch + start.start), column[i]);
+                    let column = P::from_inputs::<S>(column);
+                    for i in 0..P::IN {
+                        S::store(gapped.as_mut_ptr().add((i * P::IN + j) * pitch + start.start), column[i]);
                     }
                 }
             }
             // Close the gaps between rows.
-            for index in 0..PRODUCTS {
+            for index in 0..P::PRODUCTS {
                 for row in 0..rows {
                     let from = gapped.as_ptr().add(index * pitch + row * layout.pitch);
                     let to = patches.add(index * product + row * columns);
@@ -463,7 +473,8 @@ impl<S: Simd> Task for Patches<'_, S> {
 }
 
 /// `Aᵀ m A` of all patches of one channel.
-struct Outputs<'a, S: Simd> {
+struct Outputs<'a, S: Simd, P> {
+    patch: PhantomData<P>,
     /// The first product of the first patch; other products follow at distances of `product`.
     products: &'a [S::T],
     product: usize,
@@ -472,85 +483,37 @@ struct Outputs<'a, S: Simd> {
     stage: &'a mut [S::T],
 }
 
-impl<S: Simd> Task for Outputs<'_, S> {
+impl<S: Simd, P: Patch> Task for Outputs<'_, S, P> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run(self) {
-        let Self { products, product, count, stage } = self;
+        let Self { products, product, count, stage, .. } = self;
         let pitch = count.next_multiple_of(S::LANES);
-        debug_assert!(products.len() >= (PRODUCTS - 1) * product + pitch && stage.len() >= OUT * OUT * pitch);
+        debug_assert!(products.len() >= (P::PRODUCTS - 1) * product + pitch && stage.len() >= P::OUT * P::OUT * pitch);
         // SAFETY: as the assertion says.
         unsafe {
             let zero = S::splat(S::T::zero());
             for start in chunks(count, S::LANES) {
                 let source = products.as_ptr().add(start.start);
-                let mut half = [[zero; IN]; OUT];
-                for j in 0..IN {
-                    let mut column = [zero; IN];
-                    for i in 0..IN {
-                        column[i] = S::load(source.add((i * IN + j) * product));
+                let mut half = [[zero; MOST_IN]; MOST_OUT];
+                for j in 0..P::IN {
+                    let mut column = [zero; MOST_IN];
+                    for i in 0..P::IN {
+                        column[i] = S::load(source.add((i * P::IN + j) * product));
                     }
-                    let column = to_outputs::<S>(column);
-                    for i in 0..OUT {
+                    let column = P::to_outputs::<S>(column);
+                    for i in 0..P::OUT {
                         half[i][j] = column[i];
                     }
                 }
-                for i in 0..OUT {
-                    let row = S::interleave(to_outputs::<S>(half[i]));
-                    for j in 0..OUT {
-                        S::store(stage.as_mut_ptr().add(OUT * (i * pitch + start.start) + j * S::LANES), row[j]);
+                for i in 0..P::OUT {
+                    let row = P::interleave::<S>(P::to_outputs::<S>(half[i]));
+                    for j in 0..P::OUT {
+                        S::store(stage.as_mut_ptr().add(P::OUT * (i * pitch + start.start) + j * S::LANES), row[j]);
                     }
                 }
             }
         }
-    }
-}
-
-/// `Bᵀ d`.
-///
-/// # Safety
-/// The machine has the instruction set.
-#[inline(always)]
-unsafe fn from_inputs<S: Simd>(d: [S::V; IN]) -> [S::V; IN] {
-    // SAFETY: the caller's.
-    unsafe {
-        // No closure: it would be a function of its own, compiled without the instruction set.
-        let (a, b) = (S::splat(S::T::of(A)), S::splat(S::T::of(B)));
-        let (minus_a, minus_b) = (S::splat(S::T::of(-A)), S::splat(S::T::of(-B)));
-        let (minus_aa, minus_bb) = (S::splat(S::T::of(-AA)), S::splat(S::T::of(-BB)));
-        let (product, minus_sum) = (S::splat(S::T::of(AA * BB)), S::splat(S::T::of(-AA - BB)));
-        let (even, odd) = (S::mul_add(minus_bb, d[2], d[4]), S::mul_add(minus_bb, d[1], d[3]));
-        let (even_2, odd_2) = (S::mul_add(minus_aa, d[2], d[4]), S::mul_add(minus_aa, d[1], d[3]));
-        [
-            S::mul_add(product, d[0], S::mul_add(minus_sum, d[2], d[4])),
-            S::mul_add(a, odd, even),
-            S::mul_add(minus_a, odd, even),
-            S::mul_add(b, odd_2, even_2),
-            S::mul_add(minus_b, odd_2, even_2),
-            S::mul_add(product, d[1], S::mul_add(minus_sum, d[3], d[5])),
-        ]
-    }
-}
-
-/// `Aᵀ m`.
-///
-/// # Safety
-/// The machine has the instruction set.
-#[inline(always)]
-unsafe fn to_outputs<S: Simd>(m: [S::V; IN]) -> [S::V; OUT] {
-    // SAFETY: the caller's.
-    unsafe {
-        // No closure: it would be a function of its own, compiled without the instruction set.
-        let (a, aa, aaa) = (S::splat(S::T::of(A)), S::splat(S::T::of(AA)), S::splat(S::T::of(A * AA)));
-        let (b, bb, bbb) = (S::splat(S::T::of(B)), S::splat(S::T::of(BB)), S::splat(S::T::of(B * BB)));
-        let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
-        let (sum_2, difference_2) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
-        [
-            S::add(S::add(m[0], sum), sum_2),
-            S::mul_add(a, difference, S::mul(b, difference_2)),
-            S::mul_add(aa, sum, S::mul(bb, sum_2)),
-            S::mul_add(aaa, difference, S::mul_add(bbb, difference_2, m[5])),
-        ]
     }
 }

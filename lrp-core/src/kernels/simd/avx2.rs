@@ -85,6 +85,12 @@ impl Simd for Avx2<f32> {
         _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(mixed))
     }
 
+    #[inline(always)]
+    unsafe fn zip(a: __m256, b: __m256) -> [__m256; 2] {
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+    }
+
     /// Pairs of rows, pairs of pairs, then halves of registers.
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, rows: usize, to: *mut f32, to_step: usize, columns: usize) {

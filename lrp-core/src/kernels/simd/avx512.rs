@@ -111,6 +111,13 @@ impl Simd for Avx512<f32> {
         ]
     }
 
+    #[inline(always)]
+    unsafe fn zip(a: __m512, b: __m512) -> [__m512; 2] {
+        let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let second = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        [_mm512_permutex2var_ps(a, first, b), _mm512_permutex2var_ps(a, second, b)]
+    }
+
     /// Pairs of rows, pairs of pairs, then quarters of registers: 64 shuffles for 256 elements.
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, rows: usize, to: *mut f32, to_step: usize, columns: usize) {

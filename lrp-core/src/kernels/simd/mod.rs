@@ -281,6 +281,24 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         }
     }
 
+    /// Two vectors, element by element: the first of each, the second of each, and so on.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn zip(a: Self::V, b: Self::V) -> [Self::V; 2] {
+        let (mut apart, mut together) = ([Self::T::zero(); 32], [Self::T::zero(); 32]);
+        // SAFETY: no vector has more than 16 lanes; the rest is the caller's.
+        unsafe {
+            Self::store(apart.as_mut_ptr(), a);
+            Self::store(apart.as_mut_ptr().add(Self::LANES), b);
+            for i in 0..2 * Self::LANES {
+                together[i] = apart[i % 2 * Self::LANES + i / 2];
+            }
+            [Self::load(together.as_ptr()), Self::load(together.as_ptr().add(Self::LANES))]
+        }
+    }
+
     /// Transposes a block: `to[c·to_step + p] = from[p·from_step + c]` for `p < rows` and `c < columns`, both at most `LANES`.
     /// Whole rows of `LANES` elements are read.
     ///
@@ -320,7 +338,7 @@ mod tests {
             let n = S::LANES;
             let a: Vec<S::T> = (0..n).map(|i| S::T::of(i as f64 + 1.0)).collect();
             let b: Vec<S::T> = (0..n).map(|i| S::T::of(0.5 * i as f64 - 2.0)).collect();
-            let mut out = vec![S::T::zero(); 20 * n + n * n];
+            let mut out = vec![S::T::zero(); 22 * n + n * n];
             // SAFETY: every slice has `n` elements at the places that are read and written.
             unsafe {
                 let (va, vb) = (S::load(a.as_ptr()), S::load(b.as_ptr()));
@@ -340,6 +358,10 @@ mod tests {
                     to = to.add(n);
                 }
                 for v in S::interleave([va, vb, vb, va]) {
+                    S::store(to, v);
+                    to = to.add(n);
+                }
+                for v in S::zip(va, vb) {
                     S::store(to, v);
                     to = to.add(n);
                 }
@@ -370,6 +392,7 @@ mod tests {
             vec![a.iter().sum(); n],
             a.iter().chain(&b).step_by(2).copied().collect(),
             a.iter().zip(&b).flat_map(|(&a, &b)| [a, b, b, a]).collect(),
+            a.iter().zip(&b).flat_map(|(&a, &b)| [a, b]).collect(),
             first(n - 1),
         ]
         .concat();
@@ -377,7 +400,7 @@ mod tests {
             out.extend((0..n).map(|p| if p < n - 1 { (p * n + c) as f64 } else { 0.0 }));
         }
         out.extend((0..n).map(|p| (p * n) as f64));
-        out.resize(20 * n + n * n, 0.0);
+        out.resize(22 * n + n * n, 0.0);
         out
     }
 

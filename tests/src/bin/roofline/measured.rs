@@ -18,7 +18,7 @@ const REPEATS: usize = 3;
 /// The ways through a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Forward, which is never Winograd.
+    /// Forward, every product made.
     Forward,
     /// The adjoint pass, every product made.
     Adjoint,
