@@ -10,8 +10,9 @@
     python tools/bench_peers.py --errors 12            # how far f32 is from f64, instead of times
 
 Every program runs in a process of its own, with its model loaded and its rules attached: what is timed is one explanation of one batch, in
-the steady state, from the input to the relevance of the input. In each round every process does one, one after the other, and waits in
-between for the machine to be quiet (threads of OpenMP spin for a while after a call). Columns give medians over the rounds, and ratios of
+the steady state, from the input to the relevance of the input. In each round every process does two, one right after the other, of which the
+second is timed (after a pause every program is slower: threads and caches have to wake up), and waits for the machine to be quiet before the
+next process has its turn (threads of OpenMP spin for a while after a call). Columns give medians over the rounds, and ratios of
 these. `memory` is the most that a process has had at any time. Cold start is the whole process for one digit, files included.
 
 Peers do what their documentation shows, once: composites and canonizers stay attached between calls where that is possible; batch norms are
@@ -338,6 +339,7 @@ def race(case, rounds, folder):
     for i in range(-2, rounds):  # two rounds to warm up
         for racer in racers.values():
             noisy += not quiet()
+            racer.run(False)
             racer.run(i >= 0)
     for racer in racers.values():
         racer.stop()
