@@ -354,6 +354,14 @@ pub trait Affine<T: Scalar>: Operator<T> {
         xs.iter().zip(self.adjoint(s)).map(|(x, c)| crate::tensor::times(x, &c)).collect()
     }
 
+    /// `r + x ⊙ Aᵀ s` for each input `x` and what it has got already, `r`.
+    fn adjoint_times_onto(&self, s: &Tensor<T>, xs: &[&Tensor<T>], mut onto: Vec<Tensor<T>>) -> Vec<Tensor<T>> {
+        for ((r, x), c) in onto.iter_mut().zip(xs).zip(self.adjoint(s)) {
+            crate::tensor::add_times(r, x, &c);
+        }
+        onto
+    }
+
     /// `Aᵀ s` for each input: `⟨A x, s⟩ = Σ_i ⟨x_i, (Aᵀ s)_i⟩`.
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>>;
 

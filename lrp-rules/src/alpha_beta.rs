@@ -1,11 +1,10 @@
 //! LRP-αβ: positive and negative contributions on separate accounts.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use lrp_core::operator::Io;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{map, neg, pos, samples};
+use lrp_core::tensor::{neg, pos, samples};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
@@ -90,18 +89,13 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let mut result = no_shares(samples(r));
         let stabilizer = self.rule.stabilizer;
         let bias = (&self.bias, self.bias.map(pos));
-        add_shares(&self.positive, bias, stabilizer, &x, &scaled(r, self.rule.alpha), &mut result);
+        add_shares(&self.positive, bias, stabilizer, &x, (self.rule.alpha, r), &mut result);
         if let Some(negative) = &self.negative {
             let bias = (&self.bias, self.bias.map(neg));
-            add_shares(negative, bias, stabilizer, &x, &scaled(r, -self.rule.beta), &mut result);
+            add_shares(negative, bias, stabilizer, &x, (-self.rule.beta, r), &mut result);
         }
         result
     }
-}
-
-/// `factor · r`, which is `r` itself for a factor of one.
-fn scaled<T: Scalar>(r: &Tensor<T>, factor: f64) -> Cow<'_, Tensor<T>> {
-    if factor == 1.0 { Cow::Borrowed(r) } else { Cow::Owned(map(r, |r| T::of(factor) * r)) }
 }
 
 #[cfg(test)]

@@ -112,13 +112,13 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         // Where none arrives at all, either side hands on none.
         if any_up || !any_down {
             let bias = (&self.bias, self.bias.map(|b| favour_positive(b, gamma)));
-            add_shares(&self.favour_positive, bias, stabilizer, &x, &select(false), &mut result);
+            add_shares(&self.favour_positive, bias, stabilizer, &x, (1.0, &select(false)), &mut result);
         }
         if any_down {
             let contributions = || SignedPair::new(&self.op, favour_negative, favour_positive, gamma);
             let bias = (&self.bias, self.bias.map(|b| favour_negative(b, gamma)));
             let favour_negative = self.favour_negative.get_or_init(contributions);
-            add_shares(favour_negative, bias, stabilizer, &x, &select(true), &mut result);
+            add_shares(favour_negative, bias, stabilizer, &x, (1.0, &select(true)), &mut result);
         }
         result
     }

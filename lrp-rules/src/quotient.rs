@@ -22,6 +22,15 @@ pub(crate) fn sign<T: Scalar>(z: T) -> T {
 
 /// Divides `r` by `stab(z) = z + ε·s(z)`, with one ε per sample. `z` broadcasts to `r`.
 pub(crate) fn quotient<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>, epsilon: impl Fn(usize) -> T + Sync) -> Quotient<T> {
+    quotient_of((T::one(), r), z, epsilon)
+}
+
+/// As [`quotient`], of `share` times the relevance `r`.
+pub(crate) fn quotient_of<T: Scalar>(
+    (share, r): (T, &Tensor<T>),
+    z: &Tensor<T>,
+    epsilon: impl Fn(usize) -> T + Sync,
+) -> Quotient<T> {
     // Denominators that do not depend on the sample are there once; other broadcasts are written out.
     let z = match z.broadcast(r.raw_dim()) {
         Some(broadcast) if z.len() != r.len() / samples(r).max(1) && z.len() != r.len() => {
@@ -32,7 +41,7 @@ pub(crate) fn quotient<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>, epsilon: impl Fn
     let (s, accounts) = zip_sums(r, &z, |sample| {
         let epsilon = epsilon(sample);
         move |r, z| {
-            let shift = epsilon * sign(z);
+            let (r, shift) = (share * r, epsilon * sign(z));
             let denominator = z + shift;
             let dead = denominator.is_zero();
             let s = if dead { T::zero() } else { r / denominator };

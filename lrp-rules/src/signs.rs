@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::Affine;
 use lrp_core::rule::Propagated;
-use lrp_core::tensor::{add_times, is_nonnegative, negative, positive};
+use lrp_core::tensor::{is_nonnegative, negative, positive};
 use lrp_core::{Scalar, Tensor};
 
 use crate::bias::Bias;
-use crate::quotient::{Quotient, constant, quotient};
+use crate::quotient::{Quotient, constant, quotient_of};
 
 /// An operator for positive inputs and one for negative inputs: `x ↦ P x⁺ + N x⁻`.
 ///
@@ -100,10 +100,8 @@ impl<T: Scalar> SignedPair<T> {
         let mut add = |op: &Variant<T>, x: &[&Tensor<T>]| {
             if relevance.is_empty() {
                 *relevance = op.get().adjoint_times(s, x);
-                return;
-            }
-            for ((r, x), c) in relevance.iter_mut().zip(x).zip(op.get().adjoint(s)) {
-                add_times(r, x, &c);
+            } else {
+                *relevance = op.get().adjoint_times_onto(s, x, std::mem::take(relevance));
             }
         };
         match &x.split {
@@ -117,18 +115,19 @@ impl<T: Scalar> SignedPair<T> {
 }
 
 /// One account of a rule that keeps contributions apart: gives each input its contribution over the stabilized sum of
-/// contributions and bias, `R_j += contribution_jk / stab(Σ_j contribution_jk + b_k) · R_k`, and books the rest in `result`.
+/// contributions and bias, `R_j += contribution_jk / stab(Σ_j contribution_jk + b_k) · R_k` for `share` times the relevance `r`, and
+/// books the rest in `result`.
 pub(crate) fn add_shares<T: Scalar>(
     contributions: &SignedPair<T>,
     bias: (&Bias<T>, Option<Tensor<T>>),
     stabilizer: f64,
     x: &SignedInputs<'_, T>,
-    r: &Tensor<T>,
+    (share, r): (f64, &Tensor<T>),
     result: &mut Propagated<T>,
 ) {
     let (settlement, b) = bias;
     let z = contributions.apply(x, b.as_ref(), r);
-    let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(stabilizer));
+    let Quotient { s, stabilizer, dead } = quotient_of((T::of(share), r), &z, constant(stabilizer));
     contributions.add_relevance(x, &s, &mut result.relevance);
     if let Some(b) = &b {
         add(&mut result.bias, &settlement.settle(&s, b, &mut result.relevance));

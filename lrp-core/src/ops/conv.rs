@@ -165,6 +165,13 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         xs.first().map_or_else(Vec::new, |x| self.run_back(s, Finish::Times(&elements(x))))
     }
 
+    fn adjoint_times_onto(&self, s: &Tensor<T>, xs: &[&Tensor<T>], onto: Vec<Tensor<T>>) -> Vec<Tensor<T>> {
+        match (xs.first(), onto.first()) {
+            (Some(x), Some(r)) => self.run_back(s, Finish::TimesOnto(&elements(x), &elements(r))),
+            _ => onto,
+        }
+    }
+
     fn bias(&self) -> Option<&Tensor<T>> {
         self.bias.as_ref()
     }
@@ -309,6 +316,22 @@ mod tests {
         assert!(2.0 * direct.2 < fast.2 && fast.2 < 12.0 * direct.2, "{direct:?} {fast:?}");
         let small = Conv::new(Tensor::<f32>::zeros(vec![8, 8, 3, 3]), None, &WindowSpec::new(&[3, 3]), 1, &[8, 24, 24]);
         assert!(small.unwrap().fastest().is_none());
+    }
+
+    #[test]
+    fn shares_are_added_to_what_is_there() {
+        let number = |i: usize| (i * 37 % 23) as f64 / 8.0 - 1.25;
+        for (outputs, inputs, stride, pad) in [(3, 2, 1, 1), (40, 34, 1, 1), (5, 3, 3, 0), (40, 34, 2, 1)] {
+            let w =
+                Tensor::from_shape_fn(vec![outputs, inputs, 2, 2], |i| number(i[0] * 5 + i[1] * 3 + i[2] * 2 + i[3]));
+            let spec = WindowSpec::new(&[2, 2]).stride(stride).pad(pad);
+            let conv = Conv::new(w, None, &spec, 1, &[inputs, 8, 9]).unwrap();
+            let x = Tensor::from_shape_fn(vec![2, inputs, 8, 9], |i| number(i[0] + i[1] * 7 + i[2] * 3 + i[3]));
+            let r = x.mapv(|v| v * v - 1.0);
+            let s = conv.apply(&[&x]);
+            let found = conv.adjoint_times_onto(&s, &[&x], vec![r.clone()]).remove(0);
+            assert_eq!(found, r + &x * &conv.adjoint(&s)[0], "{outputs} {inputs} {stride} {pad}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Finish<'a, T> {
     AddClamp(&'a [T], Limits<T>),
     /// `z · x` with an element for each, in the layout of the result; zeros are made `+0`.
     Times(&'a [T]),
+    /// `r + z · x` with an element of both for each, in the layout of the result.
+    TimesOnto(&'a [T], &'a [T]),
 }
 
 /// The limits of a ReLU, a ReLU6 or another function that clips.
@@ -45,6 +47,7 @@ impl<T: Scalar> Finish<'_, T> {
             Finish::Add(b) => z + b[channel],
             Finish::AddClamp(b, limits) => limits.clamp(z + b[channel]),
             Finish::Times(x) => z * x[index] + T::zero(),
+            Finish::TimesOnto(x, r) => r[index] + z * x[index],
         }
     }
 
@@ -79,6 +82,10 @@ impl<T: Scalar> Finish<'_, T> {
                 Finish::Add(b) => S::run(Row::<S> { z, to, other: Other::Bias(b[channel]) }),
                 Finish::AddClamp(b, limits) => S::run(Row::<S> { z, to, other: Other::Clamped(b[channel], *limits) }),
                 Finish::Times(x) => S::run(Row::<S> { z, to, other: Other::Factors(&x[index..index + z.len()]) }),
+                Finish::TimesOnto(x, r) => {
+                    let range = index..index + z.len();
+                    S::run(Row::<S> { z, to, other: Other::FactorsAndSums(&x[range.clone()], &r[range]) });
+                }
             }
         }
     }
@@ -89,6 +96,7 @@ enum Other<'a, T> {
     Bias(T),
     Clamped(T, Limits<T>),
     Factors(&'a [T]),
+    FactorsAndSums(&'a [T], &'a [T]),
 }
 
 struct Row<'a, S: Simd> {
@@ -110,6 +118,9 @@ impl<S: Simd> Task for Row<'_, S> {
             Other::Clamped(b, limits) => z.iter().enumerate().for_each(|(i, &z)| put(i, limits.clamp(z + b))),
             Other::Factors(x) => {
                 z.iter().zip(x).enumerate().for_each(|(i, (&z, &x))| put(i, z * x + num_traits::Zero::zero()));
+            }
+            Other::FactorsAndSums(x, r) => {
+                z.iter().zip(x.iter().zip(r)).enumerate().for_each(|(i, (&z, (&x, &r)))| put(i, r + z * x));
             }
         }
     }
