@@ -36,6 +36,8 @@ pub enum Command {
     Rules(Listing),
     /// List the presets, or print one
     Presets(PresetsArgs),
+    /// Print the JSON Schema of recipes, for editors, or their reference page
+    Schema(SchemaArgs),
 }
 
 #[derive(Debug, Args)]
@@ -224,6 +226,13 @@ pub struct PresetsArgs {
     pub name: Option<String>,
     #[command(flatten)]
     pub listing: Listing,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Print the reference page of the format, in Markdown
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 fn choose<V: Copy>(text: &str, choices: &[(&str, V)]) -> Result<V, String> {

@@ -1,8 +1,8 @@
-//! `lrp rules` and `lrp presets`: what there is to choose from.
+//! `lrp rules`, `lrp presets` and `lrp schema`: what there is to choose from, and how it is written.
 
 use serde::Serialize;
 
-use crate::args::{Listing, PresetsArgs};
+use crate::args::{Listing, PresetsArgs, SchemaArgs};
 use crate::failure::Failure;
 use crate::layers::print_json;
 use crate::output::{print, say};
@@ -34,7 +34,7 @@ pub fn rules(listing: Listing) -> Result<(), Failure> {
             parameters: rule
                 .parameters
                 .iter()
-                .map(|p| ParameterReport { name: p.name, default: p.default, doc: p.doc })
+                .map(|p| ParameterReport { name: p.name, default: &p.default, doc: &p.doc })
                 .collect(),
         })
         .collect();
@@ -81,4 +81,12 @@ pub fn presets(args: &PresetsArgs) -> Result<(), Failure> {
     }
     table::print(&listing)?;
     say!("\nlrp presets NAME prints the recipe")
+}
+
+/// Prints the JSON Schema of recipes, or the page that is made from it.
+pub fn schema(args: &SchemaArgs) -> Result<(), Failure> {
+    if args.markdown {
+        return print(format_args!("{}", lrp_config::schema_page()));
+    }
+    print_json(&lrp_config::schema())
 }

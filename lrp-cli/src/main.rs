@@ -53,5 +53,6 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Plan(args) => plan::plan(&args),
         Command::Rules(listing) => listing::rules(listing),
         Command::Presets(args) => listing::presets(&args),
+        Command::Schema(args) => listing::schema(&args),
     }
 }

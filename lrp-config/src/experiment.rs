@@ -5,49 +5,60 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::reference::Reference;
 use crate::target::Target;
-use crate::values::{one_or_many, positive_count};
+use crate::values::{OneOrMany, one_or_many, positive_count};
 
 /// Names that `colormap` takes. In each of them zero is white, black or grey, and in the middle.
 pub const COLORMAPS: &[&str] = &["bwr", "seismic", "coldnhot", "gray"];
 
 /// `[model]`: the network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFiles {
-    /// The ONNX file. No default. Example: `"../examples/mnist/cnn.onnx"`.
+    /// The ONNX file.
+    #[schemars(extend("x-default" = "none"), example = &"../examples/mnist/cnn.onnx")]
     pub path: Option<PathBuf>,
-    /// A text file with the label of each class on a line of its own. No default. Example: `"labels.txt"`.
+    /// A text file with the label of each class on a line of its own.
+    #[schemars(extend("x-default" = "none"), example = &"labels.txt")]
     pub labels: Option<PathBuf>,
 }
 
 /// `[explain]`: which inputs, which outputs, and how.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Explain {
-    /// Files, folders or globs; images, `.npy`, `.npz`. No default. Example: `["digits/*.png"]`.
+    /// Files, folders or globs; images, `.npy`, `.npz`.
     #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "Option<OneOrMany<PathBuf>>", extend("x-default" = "none"), example = json!(["digits/*.png"]))]
     pub inputs: Option<Vec<PathBuf>>,
-    /// `"argmax"`, a class by index or label, `"all"`, `{ top = 3 }` or `{ contrast = [0, 9] }`. Default: `"argmax"`.
+    /// Which outputs: `"argmax"`, a class by index or label, `"all"`, `{ top = 3 }` or `{ contrast = [0, 9] }`.
+    #[schemars(extend("default" = "argmax"), example = 3, example = &"tabby", example = &"all")]
+    #[schemars(example = json!({ "top": 3 }), example = json!({ "contrast": [0, 9] }))]
     pub target: Option<Target>,
-    /// The relevance put on the target: its `"logit"`, or `"one"`. Default: `"logit"`.
+    /// The relevance put on the target.
+    #[schemars(extend("default" = Start::default()), example = Start::One)]
     pub start: Option<Start>,
-    /// The numbers to calculate with: `"f32"` or `"f64"`. Default: `"f32"`.
+    /// The numbers to calculate with.
+    #[schemars(extend("default" = Precision::default()), example = Precision::F64)]
     pub precision: Option<Precision>,
-    /// How many inputs are explained at once, at least 1. Default: the program's choice. Example: `16`.
+    /// How many inputs are explained at once, at least 1. Results do not depend on it.
     #[serde(default, deserialize_with = "positive_count")]
+    #[schemars(extend("minimum" = 1, "x-default" = "the program's choice"), example = 16)]
     pub batch: Option<usize>,
     /// Whether every product is made: without, 3×3 convolutions in f32 are computed by Winograd's algorithm where that is faster, which
-    /// rounds a little more on the way back. Default: `false`.
+    /// rounds a little more on the way back.
+    #[schemars(extend("default" = false), example = true)]
     pub exact: Option<bool>,
 }
 
 /// `start = …`: the relevance put on the target.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// The target's own value.
@@ -67,7 +78,7 @@ impl From<Start> for lrp_core::Start {
 }
 
 /// `precision = …`: the numbers to calculate with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Single precision, for speed.
@@ -78,24 +89,28 @@ pub enum Precision {
 }
 
 /// `[output]`: where results go and what they look like.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
-    /// The folder that results are written to. No default. Example: `"out"`.
+    /// The folder that results are written to.
+    #[schemars(extend("x-default" = "none"), example = &"out")]
     pub dir: Option<PathBuf>,
-    /// What is written there: relevance as `"npy"`, heatmaps as `"png"`, the manifest as `"json"`. Default: all of them.
+    /// What is written there.
     #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "Option<OneOrMany<Save>>", extend("x-default" = "all of them"), example = json!([Save::Npy, Save::Json]))]
     pub save: Option<Vec<Save>>,
-    /// The colours of heatmaps, one of [`COLORMAPS`]. Default: `"bwr"`.
+    /// The colours of heatmaps. Zero is always in the middle.
     #[serde(default, deserialize_with = "colormap")]
+    #[schemars(extend("enum" = COLORMAPS, "default" = COLORMAPS.first()), example = &"coldnhot")]
     pub colormap: Option<String>,
-    /// A PNG file that shows every input and heatmap in one figure. No default. Example: `"figure.png"`.
+    /// A PNG file that shows every input and heatmap in one figure.
     #[serde(default, deserialize_with = "png_path")]
+    #[schemars(extend("pattern" = r"\.[pP][nN][gG]$", "x-default" = "none"), example = &"figure.png")]
     pub figure: Option<PathBuf>,
 }
 
 /// An item of `save = […]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Save {
     /// Relevance, as numbers.
@@ -107,12 +122,14 @@ pub enum Save {
 }
 
 /// `[compare]`: several recipes side by side, on the model and inputs of this one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compare {
-    /// Presets or recipe files. No default. Example: `["lrp-0", "composite.toml"]`.
+    /// Presets or recipe files.
+    #[schemars(extend("minItems" = 1, "x-default" = "none"), example = json!(["lrp-0", "composite.toml"]))]
     pub recipes: Option<Vec<Reference>>,
-    /// A title for each of them. Default: each recipe's name. Example: `["LRP-0", "Composite"]`.
+    /// A title for each of them.
+    #[schemars(extend("x-default" = "each recipe's name"), example = json!(["LRP-0", "Composite"]))]
     pub titles: Option<Vec<String>>,
 }
 

@@ -1,9 +1,12 @@
 //! A recipe as it is written: the keys of the file, with their docs.
 //!
-//! These types, with those that they are made of, are the one description of the format. What serde cannot see — that names
-//! exist, that parameters are allowed — is checked where they are used.
+//! These types, with those that they are made of, are the one description of the format: serde reads recipes into them, and
+//! schemars makes the JSON Schema of them, with their comments, defaults and examples (`schema`). What serde cannot see — that
+//! names exist, that parameters are allowed — is checked where they are used.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use toml::Spanned;
 
 use crate::experiment::{Compare, Explain, ModelFiles, Output};
@@ -18,26 +21,38 @@ use crate::values::{Count, OneOrMany};
 /// The version of the format that this program reads.
 pub(crate) const SCHEMA_VERSION: usize = 1;
 
-/// A whole file.
-#[derive(Debug, Deserialize)]
+/// Which propagation rule each layer of a network gets; with a model and inputs, a whole experiment.
+///
+/// Paths are relative to the recipe's own folder.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "LRP recipe")]
 pub(crate) struct RecipeFile {
-    /// Version of the format: `1`. Required (checked before the rest is read).
+    /// Version of the format.
+    // Missing ones are reported before the rest is read.
     #[serde(rename = "schema")]
+    #[schemars(required, extend("const" = SCHEMA_VERSION), example = SCHEMA_VERSION)]
     pub _schema: Option<Count>,
-    /// What to call the recipe. No default. Example: `"Montavon composite"`.
+    /// What to call the recipe.
+    #[schemars(extend("x-default" = "none"), example = &"Montavon composite")]
     pub name: Option<String>,
-    /// What it does, or what it is for. No default.
+    /// What it does, or what it is for.
+    #[schemars(extend("x-default" = "none"), example = &"LRP-0 on top, LRP-ε in the middle, LRP-γ below")]
     pub description: Option<String>,
     /// A preset, or the path of a recipe relative to this one: its entries come first, its sections fill in what is not given
-    /// here. No default. Example: `"epsilon-plus"`.
+    /// here.
+    #[schemars(with = "Option<Reference>")]
+    #[schemars(extend("x-default" = "none"), example = &"epsilon-plus", example = &"montavon-composite.toml")]
     pub extends: Option<Spanned<Reference>>,
-    /// Multiply the relevance at the input with the input, as gradient × input does. Default: `false`.
+    /// Multiply the relevance at the input with the input, as gradient × input does.
+    #[schemars(extend("default" = false), example = true)]
     pub times_input: Option<bool>,
     /// What the model expects of its input.
+    #[schemars(with = "Option<Input>")]
     pub input: Option<Spanned<Input>>,
     /// Which rule each layer gets. Later entries override earlier ones.
     #[serde(default)]
+    #[schemars(with = "Option<Vec<Assign>>")]
     pub assign: Vec<Spanned<Assign>>,
     /// The network.
     #[serde(default)]
@@ -49,6 +64,7 @@ pub(crate) struct RecipeFile {
     #[serde(default)]
     pub output: Output,
     /// Several recipes side by side.
+    #[schemars(with = "Option<Compare>")]
     pub compare: Option<Spanned<Compare>>,
 }
 
@@ -56,20 +72,27 @@ pub(crate) struct RecipeFile {
 ///
 /// Selectors must all match, and one that is left out matches everything; but without `ops` and `names` only weighted layers
 /// are meant.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Assign {
-    /// Weighted layers by index, as `lrp layers` numbers them. Default: all. Examples: `3`, `[0, 2, 5]`, `"0..=4"`, `"5.."`,
-    /// `"first"`, `"last"`, `"0%..50%"`.
+    /// Weighted layers by index, as `lrp layers` numbers them. Ranges read as Rust's do; percentages are of the number of layers.
+    #[schemars(with = "Option<Layers>", extend("x-default" = "all weighted layers"))]
+    #[schemars(example = 3, example = json!([0, 2, 5]), example = &"0..=4", example = &"5..", example = &"first", example = &"last")]
+    #[schemars(example = &"0%..50%")]
     pub layers: Option<Spanned<Layers>>,
-    /// Kinds or groups of operators. Default: `"weighted"`, unless `names` is given. Examples: `"conv"`, `["conv", "dense"]`,
-    /// `"activation"`.
+    /// Kinds or groups of operators.
+    #[schemars(with = "Option<OneOrMany<Ops>>", extend("x-default" = "\"weighted\", unless `names` is given"))]
+    #[schemars(example = &"conv", example = json!(["conv", "dense"]), example = &"activation")]
     pub ops: Option<Spanned<OneOrMany<Ops>>>,
-    /// Globs over node names, which must match the whole name. Default: all. Example: `["classifier.*", "*/fc/*"]`.
+    /// Globs over node names, which must match the whole name.
+    #[schemars(with = "Option<OneOrMany<NameGlob>>", extend("x-default" = "all names"))]
+    #[schemars(example = &"/features/*", example = json!(["classifier.*", "*/fc/*"]))]
     pub names: Option<Spanned<OneOrMany<NameGlob>>>,
-    /// The rule, with its parameters or as a bare name. Required. Examples: `"zero"`, `{ type = "gamma", gamma = 0.25 }`.
+    /// The rule, with its parameters or as a bare name.
+    #[schemars(with = "RuleSpec", example = &"zero", example = json!({ "type": "gamma", "gamma": 0.25 }))]
     pub rule: Spanned<RuleSpec>,
-    /// Whether it is all right that a model has nothing that matches. Default: `false`.
+    /// Whether it is all right that a model has nothing that matches.
     #[serde(default)]
+    #[schemars(example = true)]
     pub optional: bool,
 }

@@ -1,32 +1,37 @@
 //! `[input]`: what the model expects of its input, and the bounds that follow for z-box.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::values::{intervals, per_channel, positive_per_channel};
+use crate::values::{Interval, OneOrMany, Positive, intervals, per_channel, positive_per_channel};
 
 /// `[input]`: how pixels become the model's input, `(pixel − mean) / std` with pixels scaled to 0..1.
 ///
 /// `range`, `mean` and `std` take one value for all channels, or a list with one for each.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Valid values before `mean` and `std`, lowest and highest: gives z-box its bounds. No default. Example: `[0.0, 1.0]`, or
-    /// `[[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]`.
+    /// Valid values before `mean` and `std`, lowest and highest: gives z-box its bounds.
     #[serde(default, deserialize_with = "intervals")]
+    #[schemars(with = "Option<OneOrMany<Interval>>", extend("x-default" = "none"), example = json!([0.0, 1.0]))]
+    #[schemars(example = json!([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]))]
     pub range: Option<Vec<[f64; 2]>>,
-    /// What is subtracted. Default: 0. Example: `[0.485, 0.456, 0.406]`.
+    /// What is subtracted from pixels.
     #[serde(default, deserialize_with = "per_channel")]
+    #[schemars(with = "Option<OneOrMany<f64>>", extend("default" = 0.0), example = 0.5, example = json!([0.485, 0.456, 0.406]))]
     pub mean: Option<Vec<f64>>,
-    /// What the difference is divided by, greater than 0. Default: 1. Example: `[0.229, 0.224, 0.225]`.
+    /// What the difference is divided by, greater than 0.
     #[serde(default, deserialize_with = "positive_per_channel")]
+    #[schemars(with = "Option<OneOrMany<Positive>>", extend("default" = 1.0), example = 0.5, example = json!([0.229, 0.224, 0.225]))]
     pub std: Option<Vec<f64>>,
-    /// What is done with an image of another size than the model's input: `"crop"` or `"stretch"`. Default: such an image is an
-    /// error.
+    /// What is done with an image of another size than the model's input.
+    #[schemars(extend("x-default" = "such an image is an error"), example = Resize::Crop)]
     pub resize: Option<Resize>,
 }
 
 /// `resize = …`: how an image gets the size of the model's input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
     /// Scaled until the shorter side fits, then cropped around the middle: proportions stay.

@@ -8,10 +8,12 @@
 //! | `"first"`, `"last"` | the layers next to the inputs and to the output, by topology |
 //! | `"0%..50%"`, `"50%.."`, `"..50%"` | layer i of n where a ≤ 100·i/n < b, so that adjoining ranges never overlap |
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use lrp_core::{Model, NodeId, Scalar};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
 use crate::values::Count;
@@ -149,6 +151,27 @@ impl<'de> Deserialize<'de> for Layers {
         deserializer.deserialize_any(LayersVisitor)
     }
 }
+
+impl JsonSchema for Layers {
+    fn schema_name() -> Cow<'static, str> {
+        "Layers".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let index = serde_json::json!({ "type": "integer", "minimum": 0 });
+        let form = serde_json::json!({ "title": "range", "type": "string", "pattern": PATTERN });
+        let item = serde_json::json!({ "anyOf": [index, form] });
+        json_schema!({ "anyOf": [index, form, { "type": "array", "items": item, "minItems": 1 }] })
+    }
+}
+
+/// The string forms, for the JSON Schema. That ranges are not empty is beyond it.
+const PATTERN: &str = concat!(
+    r"^\s*(first|last",
+    r"|[0-9]*\s*\.\.(\s*|\s*[0-9]+|=\s*[0-9]+)",
+    r"|([0-9]+(\.[0-9]+)?\s*%)?\s*\.\.\s*([0-9]+(\.[0-9]+)?\s*%)?",
+    r")\s*$"
+);
 
 struct LayersVisitor;
 

@@ -4,7 +4,10 @@
 //! character, `[ab]` one of several, `{a,b}` one of several words. A glob must match the whole name: `conv1` does not match
 //! `conv10`.
 
+use std::borrow::Cow;
+
 use globset::{GlobBuilder, GlobMatcher};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
 /// One glob to the right of `names =`.
@@ -34,6 +37,16 @@ impl<'de> Deserialize<'de> for NameGlob {
             let help = "write [[] for a literal '[', [*] for a literal '*'";
             Error::custom(format!("'{text}' is no glob: {}\n{help}", error.kind()))
         })
+    }
+}
+
+impl JsonSchema for NameGlob {
+    fn schema_name() -> Cow<'static, str> {
+        "NameGlob".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "title": "glob", "type": "string" })
     }
 }
 

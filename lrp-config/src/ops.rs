@@ -1,8 +1,10 @@
 //! `ops = …`: nodes by what they are, a kind of operator (`"conv"`) or a group of kinds (`"activation"`).
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use lrp_core::operator::{Group, Kind};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest::choices;
@@ -53,6 +55,16 @@ impl<'de> Deserialize<'de> for Ops {
         Ops::parse(&name).ok_or_else(|| {
             Error::custom(format!("there is no kind of operator '{name}'\n{}", choices(&name, NAMES.as_slice())))
         })
+    }
+}
+
+impl JsonSchema for Ops {
+    fn schema_name() -> Cow<'static, str> {
+        "Ops".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "title": "kind or group of operators", "type": "string", "enum": *NAMES })
     }
 }
 

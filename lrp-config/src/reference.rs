@@ -1,8 +1,10 @@
 //! A recipe named by another one, or on the command line: a preset, or a file.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::diagnostic::RecipeError;
@@ -72,5 +74,21 @@ impl<'de> Deserialize<'de> for Reference {
         let text = String::deserialize(deserializer)?;
         Reference::parse(&text)
             .ok_or_else(|| Error::custom(format!("there is no preset '{text}'\n{}", preset::choices(&text))))
+    }
+}
+
+impl JsonSchema for Reference {
+    fn schema_name() -> Cow<'static, str> {
+        "Reference".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<&str> = preset::presets().iter().map(|preset| preset.name).collect();
+        // Underscores are as good as hyphens, and a path shows by its `.toml` or by a folder in it.
+        let spelled = names.join("|").replace('-', "[-_]");
+        json_schema!({ "anyOf": [
+            { "title": "preset", "type": "string", "enum": names },
+            { "title": "path of a recipe", "type": "string", "pattern": format!(r"^({spelled})$|[/\\]|\.toml$") },
+        ] })
     }
 }

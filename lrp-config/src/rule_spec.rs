@@ -1,184 +1,225 @@
-//! `rule = …`: the rules' keys, with their docs and defaults, and how a rule is made from them.
+//! `rule = …`: the rules' keys, with their docs, defaults and examples, and how a rule is made from them.
 //!
-//! What parameters are allowed is known by the rules themselves (`lrp-rules`); here they only get their names.
+//! What parameters are allowed is known by the rules themselves (`lrp-rules`); here they only get their names. `lrp rules`, the JSON
+//! Schema and the reference page are made from these types and their comments.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use lrp_core::operator::{Group, Kind};
 use lrp_core::{Rule, Scalar};
 use lrp_rules::{BiasMode, EpsilonValue, ParameterError};
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 
 use crate::input::Input;
-use crate::values::{Number, number, per_channel};
+use crate::schema::with_bare_names;
+use crate::values::{Number, OneOrMany, number, per_channel};
 
 /// A rule as a recipe writes it: `{ type = "gamma", gamma = 0.25 }`, or the bare name, `"gamma"`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+// The form with `type`, which `reader` turns into the one that serde reads with every value in its place.
+#[schemars(tag = "type", transform = with_bare_names)]
 pub(crate) enum RuleSpec {
     /// LRP-0: relevance in proportion to the contributions.
+    #[schemars(extend("x-source" = "Bach et al. 2015, eq. 56"))]
     Zero(ZeroKeys),
-    /// LRP-ε: a stabilizer that absorbs weak and contradictory contributions.
+    /// LRP-ε: absorbs weak and contradictory contributions.
+    #[schemars(extend("x-source" = "Bach et al. 2015, eq. 58"))]
     Epsilon(EpsilonKeys),
     /// LRP-γ: favours positive contributions.
+    #[schemars(extend("x-source" = "Montavon et al. 2019, Table 10.1; generalized by Andéol et al. 2021"))]
     Gamma(GammaKeys),
     /// LRP-αβ: positive and negative contributions apart.
+    #[schemars(extend("x-source" = "Bach et al. 2015, eq. 60"))]
     AlphaBeta(AlphaBetaKeys),
-    /// z⁺: positive contributions only.
+    /// z⁺: positive contributions only, which is alpha-beta with α = 1, β = 0.
+    #[schemars(extend("x-source" = "Montavon et al. 2017, eq. 15"))]
     ZPlus(ZPlusKeys),
     /// w²: by squared weights, whatever the input.
+    #[schemars(extend("x-source" = "Montavon et al. 2017, eq. 12"))]
     WSquare(WSquareKeys),
     /// Flat: evenly over the connected inputs.
+    #[schemars(extend("x-source" = "Lapuschkin et al. 2019"))]
     Flat(FlatKeys),
-    /// z^B: for inputs that are bounded, such as pixels.
+    /// z^B: for first layers whose inputs are bounded, such as pixels.
+    #[schemars(extend("x-source" = "Montavon et al. 2017, eq. 20"))]
     ZBox(ZBoxKeys),
     /// Relevance unchanged.
+    #[schemars(extend("x-source" = "–"))]
     Pass(NoKeys),
-    /// LRP-ε for operators without weights of their own, residual sums among them.
+    /// LRP-ε for operators without weights of their own, residual sums among them; their default.
+    #[schemars(extend("x-source" = "–"))]
     Norm(NormKeys),
-    /// Products of two activations: who takes the relevance.
+    /// For products of two activations, such as squeeze-and-excitation gates.
+    #[schemars(extend("x-source" = "gate: Arras et al. 2017; uniform: Achtibat et al. 2024"))]
     Product(ProductKeys),
     /// The plain gradient.
+    #[schemars(extend("x-source" = "–"))]
     Gradient(NoKeys),
     /// At activations: the gradient where input and gradient are positive.
+    #[schemars(extend("x-source" = "Springenberg et al. 2015"))]
     GuidedBackprop(NoKeys),
     /// At activations: the gradient where it is positive.
+    #[schemars(extend("x-source" = "Zeiler and Fergus 2014"))]
     Deconvnet(NoKeys),
 }
 
 /// Keys of `zero`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ZeroKeys {
-    /// What becomes of the bias's share. Default: `"absorb"`.
+    /// What becomes of the bias's share.
     #[serde(default)]
+    #[schemars(example = Bias::Distribute)]
     bias: Bias,
 }
 
 /// Keys of `epsilon`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EpsilonKeys {
-    /// The size of ε, or its ratio to the root mean square of the layer's output. Default: `1e-6`. Examples: `0.1`,
-    /// `{ relative = 0.25 }`.
+    /// The size of ε, or with `relative` its ratio to the root mean square of the layer's output.
     #[serde(default)]
+    #[schemars(example = 0.1, example = EpsilonSize(EpsilonValue::Relative(0.25)))]
     epsilon: EpsilonSize,
-    /// What becomes of the bias's share. Default: `"absorb"`.
+    /// What becomes of the bias's share.
     #[serde(default)]
+    #[schemars(example = Bias::Distribute)]
     bias: Bias,
 }
 
 /// Keys of `gamma`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GammaKeys {
-    /// How much positive contributions are favoured, from 0. Default: `0.25`.
+    /// How much positive contributions are favoured, from 0.
     #[serde(default = "gamma", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 0.5)]
     gamma: f64,
-    /// Added to denominators, with their sign. Default: `1e-6`.
+    /// Added to denominators, with their sign.
     #[serde(default = "stabilizer", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// What becomes of the bias's share. Default: `"absorb"`.
+    /// What becomes of the bias's share.
     #[serde(default)]
+    #[schemars(example = Bias::Distribute)]
     bias: Bias,
 }
 
 /// Keys of `alpha-beta`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AlphaBetaKeys {
-    /// Weight of the positive contributions, from 1, and `beta` + 1. Default: `2`.
+    /// Weight of the positive contributions, from 1; always `beta` + 1.
     #[serde(default = "alpha", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 1), example = 1)]
     alpha: f64,
-    /// Weight of the negative contributions, from 0. Default: `1`.
+    /// Weight of the negative contributions, from 0; always `alpha` − 1.
     #[serde(default = "beta", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 0)]
     beta: f64,
-    /// Added to denominators, with their sign. Default: `1e-6`.
+    /// Added to denominators, with their sign.
     #[serde(default = "stabilizer", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// What becomes of the bias's share. Default: `"absorb"`.
+    /// What becomes of the bias's share.
     #[serde(default)]
+    #[schemars(example = Bias::Distribute)]
     bias: Bias,
 }
 
 /// Keys of `z-plus`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ZPlusKeys {
-    /// Added to denominators, with their sign. Default: `1e-6`.
+    /// Added to denominators, with their sign.
     #[serde(default = "stabilizer", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// What becomes of the bias's share. Default: `"absorb"`.
+    /// What becomes of the bias's share.
     #[serde(default)]
+    #[schemars(example = Bias::Distribute)]
     bias: Bias,
 }
 
 /// Keys of `w-square`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WSquareKeys {
-    /// Added to denominators, with their sign. Default: `1e-6`.
+    /// Added to denominators, with their sign.
     #[serde(default = "stabilizer", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// What becomes of the bias's share. Default: `"ignore"`.
+    /// What becomes of the bias's share.
     #[serde(default = "ignored")]
+    #[schemars(example = Bias::Distribute)]
     bias: Bias,
 }
 
 /// Keys of `flat`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FlatKeys {
-    /// Added to denominators, with their sign. Default: `1e-6`.
+    /// Added to denominators, with their sign.
     #[serde(default = "stabilizer", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
 }
 
 /// Keys of `z-box`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ZBoxKeys {
-    /// The lowest value of the model's input, one number or one for each channel. Default: from `[input]`. Example: `-1.0`.
+    /// The lowest value of the model's input, one number or one for each channel.
     #[serde(default, deserialize_with = "per_channel")]
+    #[schemars(with = "Option<OneOrMany<f64>>", extend("x-default" = "from [input]"), example = -1.0)]
     low: Option<Vec<f64>>,
-    /// The highest value, likewise. Default: from `[input]`. Example: `[1.0, 1.0, 1.0]`.
+    /// The highest value of the model's input, one number or one for each channel.
     #[serde(default, deserialize_with = "per_channel")]
+    #[schemars(with = "Option<OneOrMany<f64>>", extend("x-default" = "from [input]"), example = json!([1.0, 1.0, 1.0]))]
     high: Option<Vec<f64>>,
-    /// Added to denominators, with their sign. Default: `1e-6`.
+    /// Added to denominators, with their sign.
     #[serde(default = "stabilizer", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
 }
 
 /// Keys of `norm`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NormKeys {
-    /// Added to denominators, with their sign. Default: `1e-6`.
+    /// Added to denominators, with their sign.
     #[serde(default = "stabilizer", deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// How a residual sum divides relevance among its summands. Default: `"signed"`.
+    /// How a residual sum divides relevance among its summands.
     #[serde(default)]
+    #[schemars(example = Residual::Absolute)]
     residual: Residual,
 }
 
 /// Keys of `product`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductKeys {
-    /// How relevance is divided between the factors. Default: `"gate"`.
+    /// How relevance is divided between the factors.
     #[serde(default)]
+    #[schemars(example = Factors::Uniform)]
     factors: Factors,
 }
 
 /// For rules without parameters.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoKeys {}
 
 /// `bias = …`: what becomes of the bias's share of the relevance.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Bias {
     /// It takes part in the denominator, and its share is booked as absorbed.
@@ -201,7 +242,7 @@ impl From<Bias> for BiasMode {
 }
 
 /// `residual = …`: how a residual sum divides relevance among its summands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Residual {
     /// In proportion to the summands.
@@ -230,7 +271,7 @@ impl From<Residual> for lrp_rules::Residual {
 }
 
 /// `factors = …`: how a product of two activations divides relevance.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Factors {
     /// All of it to the signal, nothing to the gate.
@@ -259,12 +300,33 @@ impl Default for EpsilonSize {
     }
 }
 
+impl Serialize for EpsilonSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            EpsilonValue::Absolute(value) => value.serialize(serializer),
+            EpsilonValue::Relative(relative) => RelativeEpsilon { relative }.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for EpsilonSize {
+    fn schema_name() -> Cow<'static, str> {
+        "EpsilonSize".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let relative = generator.subschema_for::<RelativeEpsilon>();
+        json_schema!({ "anyOf": [{ "type": "number", "minimum": 0 }, relative] })
+    }
+}
+
 /// The form of `epsilon` that is a table.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RelativeEpsilon {
-    /// The ratio of ε to the root mean square of the layer's output, for each sample. Example: `0.25`.
+    /// The ratio of ε to the root mean square of the layer's output, for each sample.
     #[serde(deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 0.25)]
     relative: f64,
 }
 

@@ -3,11 +3,14 @@
 //! `lrp_core::Target` is one output for each sample, by number. A recipe can also ask for several at once, or for a class by
 //! its label, which takes the model's list of labels to resolve.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use serde_json::json;
 use toml::de::ValueDeserializer;
 
 use crate::suggest::closest;
@@ -116,13 +119,16 @@ impl Target {
 }
 
 /// The forms of a target that are tables.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 struct TargetTable {
-    /// The so many largest outputs. Example: `{ top = 3 }`.
+    /// The so many largest outputs of each sample, one after the other.
     #[serde(default, deserialize_with = "positive_count")]
+    #[schemars(extend("minimum" = 1, "x-default" = "none"), example = 3)]
     top: Option<usize>,
-    /// What speaks for the first class rather than the second. Example: `{ contrast = [0, 9] }`.
+    /// What speaks for the first class rather than the second.
+    #[schemars(extend("x-default" = "none"), example = json!([0, 9]))]
     contrast: Option<[Class; 2]>,
 }
 
@@ -179,6 +185,31 @@ impl<'de> Deserialize<'de> for Class {
         }
 
         deserializer.deserialize_any(Classes)
+    }
+}
+
+impl JsonSchema for Target {
+    fn schema_name() -> Cow<'static, str> {
+        "Target".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let words = json!({ "type": "string", "enum": ["argmax", "all"] });
+        let (class, table) = (generator.subschema_for::<Class>(), generator.subschema_for::<TargetTable>());
+        json_schema!({ "anyOf": [words, class, table] })
+    }
+}
+
+impl JsonSchema for Class {
+    fn schema_name() -> Cow<'static, str> {
+        "Class".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "title": "class", "type": "integer", "minimum": 0 },
+            { "title": "label", "type": "string" },
+        ] })
     }
 }
 

@@ -3,9 +3,11 @@
 //! Serde's `untagged` enums buffer their input and forget where it stood, so "one or many" and its like are visitors. An error
 //! message may have a second line: [`reader`](crate::reader) shows it as help.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
@@ -177,5 +179,52 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<V> {
             values.push(value);
         }
         if values.is_empty() { Err(Error::custom("the list is empty")) } else { Ok(values) }
+    }
+}
+
+impl<V: JsonSchema> JsonSchema for OneOrMany<V> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMany{}", V::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<V>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
+}
+
+impl JsonSchema for Count {
+    fn schema_name() -> Cow<'static, str> {
+        "Count".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 0 })
+    }
+}
+
+/// For the JSON Schema of [`positive_per_channel`]: a number above zero.
+pub(crate) struct Positive;
+
+impl JsonSchema for Positive {
+    fn schema_name() -> Cow<'static, str> {
+        "Positive".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "exclusiveMinimum": 0 })
+    }
+}
+
+/// For the JSON Schema of [`intervals`]: `[low, high]`.
+pub(crate) struct Interval;
+
+impl JsonSchema for Interval {
+    fn schema_name() -> Cow<'static, str> {
+        "Interval".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "title": "[low, high]", "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 })
     }
 }

@@ -641,7 +641,7 @@ fn help_and_version_are_results() {
     let folder = Folder::new();
     assert!(folder.lrp("--version").silent().starts_with("lrp "));
     let help = folder.lrp("--help");
-    for command in ["run", "explain", "layers", "plan", "check", "compare", "rules", "presets"] {
+    for command in ["run", "explain", "layers", "plan", "check", "compare", "rules", "presets", "schema"] {
         assert!(help.silent().contains(&format!("\n  {command} ")), "{help}");
         assert!(folder.lrp(&format!("{command} --help")).silent().contains("Usage: lrp"));
     }

@@ -1,0 +1,66 @@
+//! The JSON Schema of recipes and the page made from it: they are current, take every recipe, and reject what they can.
+//!
+//! The same with the program that editors use: `tools/check_recipes_with_taplo.sh`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lrp_tests::program::{Folder, repository};
+use serde_json::Value;
+
+/// The recipes in a folder of the repository.
+fn recipes(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(repository().join(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    assert!(!files.is_empty(), "{folder}");
+    files
+}
+
+fn validator() -> jsonschema::Validator {
+    jsonschema::draft7::new(&lrp_config::schema()).unwrap()
+}
+
+fn mistakes(validator: &jsonschema::Validator, text: &str) -> Option<Vec<String>> {
+    let value: Value = toml::from_str(text).ok()?;
+    Some(validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect())
+}
+
+#[test]
+fn the_committed_files_are_current() {
+    for (arguments, file) in
+        [("schema", "configs/recipe.schema.json"), ("schema --markdown", "docs/reference/recipe.md")]
+    {
+        let printed = Folder::new().lrp(arguments).silent().to_owned();
+        let committed = fs::read_to_string(repository().join(file)).unwrap_or_default();
+        assert!(printed == committed, "{file} is out of date: cargo run -p lrp-cli -- {arguments} > {file}");
+    }
+    assert!(jsonschema::meta::is_valid(&lrp_config::schema()));
+}
+
+#[test]
+fn every_recipe_is_valid() {
+    let validator = validator();
+    for folder in ["configs", "examples/imagenet", "lrp-config/presets"] {
+        for file in recipes(folder) {
+            let text = fs::read_to_string(&file).unwrap();
+            assert_eq!(mistakes(&validator, &text), Some(Vec::new()), "{}", file.display());
+        }
+    }
+}
+
+/// What people open in an editor names its schema; presets are printed and copied elsewhere.
+#[test]
+fn recipes_name_their_schema() {
+    for folder in ["configs", "examples/imagenet"] {
+        for file in recipes(folder) {
+            let text = fs::read_to_string(&file).unwrap();
+            let named = text.lines().next().and_then(|line| line.strip_prefix("#:schema "));
+            let schema =
+                file.parent().unwrap().join(named.unwrap_or_else(|| panic!("{}: no #:schema", file.display())));
+            let expected = Path::new(&repository()).join("configs/recipe.schema.json");
+            assert_eq!(schema.canonicalize().unwrap(), expected.canonicalize().unwrap(), "{}", file.display());
+        }
+    }
+}
