@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Holds every recipe against configs/recipe.schema.json with Taplo, the program behind the editors' TOML support: it must accept the
-# recipes of configs/, examples/ and the repaired mistakes, and reject the mistakes that a schema can see.
+# recipes of configs/ and examples/ and the presets, and reject the mistakes that a schema can see.
 # Needs npm, which fetches @taplo/cli; tests/tests/schema.rs checks the same with a validator in Rust and nothing else.
 #
 #   tools/check_recipes_with_taplo.sh

@@ -40,6 +40,22 @@ pub enum Command {
     Schema(SchemaArgs),
 }
 
+impl Command {
+    /// Whether the output is for machines.
+    pub fn json(&self) -> bool {
+        match self {
+            Command::Run(args) => args.output.json,
+            Command::Explain(args) => args.output.json,
+            Command::Layers(args) => args.listing.json,
+            Command::Plan(args) => args.listing.json,
+            Command::Check(args) => args.listing.json,
+            Command::Rules(listing) => listing.json,
+            Command::Presets(args) => args.listing.json,
+            Command::Compare(_) | Command::Schema(_) => false,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The experiment: a recipe with [model], [explain] and [output]
@@ -81,6 +97,9 @@ pub struct PlanArgs {
     pub all: bool,
     #[command(flatten)]
     pub prepare: PrepareArgs,
+    /// Exit 1 where there are warnings
+    #[arg(long)]
+    pub deny_warnings: bool,
     #[command(flatten)]
     pub listing: Listing,
 }
@@ -92,6 +111,9 @@ pub struct CheckArgs {
     /// Exit 1 where a quantity is above a limit: absorbed, bias, stabilizer, rule, amplification, imbalance, f32-error
     #[arg(long, value_name = "QUANTITY=LIMIT", value_delimiter = ',')]
     pub fail_above: Vec<Limit>,
+    /// Exit 1 where there are warnings
+    #[arg(long)]
+    pub deny_warnings: bool,
     #[command(flatten)]
     pub listing: Listing,
 }

@@ -6,16 +6,17 @@ use std::process::ExitCode;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
+use crate::diagnosis::Diagnosis;
 use crate::output::report;
 
-/// So many mistakes of a recipe are drawn: what is on one screen.
+/// So many mistakes are drawn: what is on one screen.
 const MISTAKES: usize = 3;
 
 /// Why a command ended early.
 #[derive(Debug)]
 pub enum Failure {
-    /// The user's input was wrong: exit code 2.
-    User(Complaint),
+    /// The user's input was wrong: exit code 2. Never empty.
+    User(Vec<Complaint>),
     /// A recipe was wrong, with places in its text: exit code 2.
     Recipe(lrp_config::RecipeError),
     /// A check did not hold; the report has been printed: exit code 1.
@@ -29,6 +30,13 @@ pub enum Failure {
 pub struct Complaint {
     message: String,
     help: Option<String>,
+}
+
+impl Complaint {
+    /// What is wrong, and the way out.
+    pub fn new(message: impl fmt::Display, help: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), help: Some(help.to_string()) }
+    }
 }
 
 impl fmt::Display for Complaint {
@@ -48,7 +56,10 @@ impl Diagnostic for Complaint {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::User(complaint) => complaint.fmt(f),
+            Failure::User(complaints) => {
+                let messages: Vec<&str> = complaints.iter().map(|complaint| complaint.message.as_str()).collect();
+                f.write_str(&messages.join("; "))
+            }
             Failure::Recipe(error) => error.fmt(f),
             Failure::Check => f.write_str("a check did not hold"),
             Failure::Internal(message) => f.write_str(message),
@@ -59,48 +70,71 @@ impl fmt::Display for Failure {
 impl Failure {
     /// Wrong input, with a way out.
     pub fn user(message: impl fmt::Display, help: impl fmt::Display) -> Self {
-        Failure::User(Complaint { message: message.to_string(), help: Some(help.to_string()) })
+        Failure::User(vec![Complaint::new(message, help)])
     }
 
     /// Wrong input whose message says all there is to say.
     pub fn plain(message: impl fmt::Display) -> Self {
-        Failure::User(Complaint { message: message.to_string(), help: None })
+        Failure::User(vec![Complaint { message: message.to_string(), help: None }])
     }
 
-    /// Prints the failure to standard error and gives the exit code.
-    pub fn report(&self) -> ExitCode {
-        match self {
-            Failure::User(complaint) => {
-                print(complaint);
-                ExitCode::from(2)
-            }
-            Failure::Recipe(error) => {
-                // Each mistake by itself: the error as a whole would say all of them once more.
-                let (shown, more) = error.diagnostics().split_at(error.diagnostics().len().min(MISTAKES));
-                for (i, diagnostic) in shown.iter().enumerate() {
-                    if i > 0 {
-                        report(format_args!("\n"));
-                    }
-                    print(diagnostic);
-                }
-                if !more.is_empty() {
-                    report(format_args!("\nand {} more\n", more.len()));
-                }
-                ExitCode::from(2)
-            }
-            Failure::Check => ExitCode::from(1),
-            Failure::Internal(message) => {
-                report(format_args!(
-                    "internal error: {message}\nThis is a mistake in lrp itself. Please report it with the command that shows it.\n"
-                ));
-                ExitCode::from(3)
-            }
+    /// Prints the failure to standard error, as JSON if the output is for machines, and gives the exit code.
+    pub fn report(&self, json: bool) -> ExitCode {
+        if json {
+            self.report_json();
+        } else {
+            self.draw();
         }
+        ExitCode::from(match self {
+            Failure::Check => 1,
+            Failure::User(_) | Failure::Recipe(_) => 2,
+            Failure::Internal(_) => 3,
+        })
+    }
+
+    /// Prints the failure to standard error for people.
+    pub fn draw(&self) {
+        match self {
+            Failure::User(complaints) => draw_some(complaints),
+            // Each mistake by itself: the error as a whole would say all of them once more.
+            Failure::Recipe(error) => draw_some(error.diagnostics()),
+            Failure::Check => {}
+            Failure::Internal(message) => report(format_args!(
+                "internal error: {message}\nThis is a mistake in lrp itself. Please report it with the command that shows it.\n"
+            )),
+        }
+    }
+
+    fn report_json(&self) {
+        let errors: Vec<Diagnosis> = match self {
+            Failure::User(complaints) => {
+                complaints.iter().map(|c| Diagnosis::error(&c.message, c.help.clone())).collect()
+            }
+            Failure::Recipe(error) => error.diagnostics().iter().map(Diagnosis::from).collect(),
+            Failure::Check => return,
+            Failure::Internal(message) => vec![Diagnosis::error(format!("internal error: {message}"), None)],
+        };
+        let text = serde_json::to_string_pretty(&serde_json::json!({ "errors": errors }));
+        report(format_args!("{}\n", text.unwrap_or_else(|_| self.to_string())));
+    }
+}
+
+/// Draws the first mistakes, and says how many more there are.
+fn draw_some<D: Diagnostic>(mistakes: &[D]) {
+    let (shown, more) = mistakes.split_at(mistakes.len().min(MISTAKES));
+    for (i, mistake) in shown.iter().enumerate() {
+        if i > 0 {
+            report(format_args!("\n"));
+        }
+        draw(mistake);
+    }
+    if !more.is_empty() {
+        report(format_args!("\nand {} more\n", more.len()));
     }
 }
 
 /// Draws a diagnostic on standard error.
-fn print(diagnostic: &dyn Diagnostic) {
+pub fn draw(diagnostic: &dyn Diagnostic) {
     let mut text = String::new();
     match handler().render_report(&mut text, diagnostic) {
         Ok(()) => report(format_args!("{text}")),

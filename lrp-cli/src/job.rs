@@ -86,11 +86,23 @@ impl ModelJob {
             let help = "let the recipe name it: path = \"….onnx\" under [model]";
             Failure::user("no model is given", flag_or(args.is_some(), "-m MODEL.onnx", help))
         })?;
+        let labels = args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone()));
+        // What only the recipe names is shown in the recipe.
+        for (key, wanted, flag) in [
+            ("model.path", Some(&path), args.and_then(|a| a.model.as_ref())),
+            ("model.labels", labels.as_ref(), args.and_then(|a| a.labels.as_ref())),
+        ] {
+            if let (Some(wanted), None, Some(recipe)) = (wanted, flag, recipe)
+                && !wanted.exists()
+            {
+                return Err(recipe.missing_file(key, wanted).into());
+            }
+        }
         Ok(Self {
             path,
             sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
             example: None,
-            labels: args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone())),
+            labels,
             exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
             low_memory: false,
         })
@@ -121,6 +133,11 @@ pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<PathBuf>
     if patterns.is_empty() {
         let help = "let the recipe name it: inputs = [\"…\"] under [explain]";
         return Err(Failure::user("no input is given", flag_or(flags.is_some(), "-i INPUT…", help)));
+    }
+    let is_glob = |path: &&PathBuf| path.to_string_lossy().contains(['*', '?', '[']);
+    let missing = listed.iter().find(|path| !path.exists() && !is_glob(path));
+    if let Some(missing) = missing.filter(|_| flags.is_none_or(<[PathBuf]>::is_empty)) {
+        return Err(recipe.missing_file("explain.inputs", missing).into());
     }
     input::expand(patterns)
 }

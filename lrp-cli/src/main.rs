@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod colormap;
 mod compare;
+mod diagnosis;
 mod explain;
 mod failure;
 mod figure;
@@ -35,11 +36,12 @@ fn main() -> ExitCode {
     lrp_core::memory::keep();
     let cli = Cli::parse();
     // A panic is a mistake of ours: it has been printed, and the exit code says so.
+    let json = cli.command.json();
     let outcome = std::panic::catch_unwind(|| dispatch(cli.command));
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(failure)) => failure.report(),
-        Err(_) => Failure::Internal("a panic, see above".to_owned()).report(),
+        Ok(Err(failure)) => failure.report(json),
+        Err(_) => Failure::Internal("a panic, see above".to_owned()).report(json),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use lrp_config::Recipe;
 use lrp_core::operator::Fixed;
+use serde::Serialize;
 
 use crate::args::PlanArgs;
-use crate::failure::Failure;
+use crate::diagnosis::Diagnosis;
+use crate::failure::{self, Failure};
 use crate::job::ModelJob;
 use crate::layers::print_json;
 use crate::manifest::{LayerRecord, title};
@@ -16,15 +18,28 @@ use crate::table;
 pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
     let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), Some(&recipe))?.computed(args.prepare))?;
+    if let Some(target) = &recipe.explain().target {
+        loaded.targets(target, Some(&recipe))?;
+    }
     let resolved = recipe.resolve_with(&loaded.model, args.prepare.on_unknown)?;
-    let records = LayerRecord::list(&loaded.model, &resolved);
+    let layers = LayerRecord::list(&loaded.model, &resolved);
+    let warnings = recipe.lint(&loaded.model, &resolved);
     if args.listing.json {
-        print_json(&records)?;
+        print_json(&Report { layers: &layers, warnings: warnings.iter().map(Diagnosis::from).collect() })?;
     } else {
-        print(&records, &recipe, &loaded, args.all)?;
+        print(&layers, &recipe, &loaded, args.all)?;
+        warnings.iter().for_each(|warning| failure::draw(warning));
     }
     // A rule that does not go with its operator is found when it is prepared.
-    Prepared::prepare(recipe, resolved, &loaded).map(|_| ())
+    Prepared::prepare(recipe, resolved, &loaded)?;
+    if args.deny_warnings && !warnings.is_empty() { Err(Failure::Check) } else { Ok(()) }
+}
+
+/// A plan for machines.
+#[derive(Serialize)]
+struct Report<'a> {
+    layers: &'a [LayerRecord],
+    warnings: Vec<Diagnosis>,
 }
 
 fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bool) -> Result<(), Failure> {

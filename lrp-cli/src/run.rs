@@ -24,7 +24,11 @@ pub(crate) use in_precision;
 pub fn run(args: RunArgs) -> Result<(), Failure> {
     if !args.file.exists() {
         let message = format!("there is no file '{}'", args.file.display());
-        return Err(Failure::user(message, "give a recipe with [model], [explain] and [output], as those in configs/"));
+        let help = "give a recipe with [model], [explain] and [output], as those in configs/";
+        return Err(match lrp_config::closest_file(&args.file) {
+            Some(file) => Failure::user(message, format!("did you mean '{}'? Or {help}", file.display())),
+            None => Failure::user(message, help),
+        });
     }
     let recipe = Recipe::load(&args.file)?;
     job::limit_threads(args.how.threads)?;

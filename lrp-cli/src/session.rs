@@ -88,8 +88,12 @@ impl<T: Scalar> Loaded<T> {
         format!("{}{against}", self.label(class))
     }
 
-    /// The outputs to explain, one after the other.
-    pub fn targets(&self, wanted: &Wanted) -> Result<Vec<Target>, Failure> {
+    /// The outputs to explain, one after the other. Where it is the recipe that asks for what the model does not have, the error shows the
+    /// place.
+    pub fn targets(&self, wanted: &Wanted, recipe: Option<&Recipe>) -> Result<Vec<Target>, Failure> {
+        if let Some(recipe) = recipe.filter(|recipe| recipe.explain().target.as_ref() == Some(wanted)) {
+            recipe.check_target(&self.labels, self.classes())?;
+        }
         let class = |class: &lrp_config::Class| {
             let index = class.index(&self.labels).map_err(|e| {
                 Failure::user(e, "classes are numbers, or labels from the file that --labels or [model] labels names")
@@ -126,15 +130,26 @@ fn import<T: Scalar>(job: &ModelJob) -> Result<Import<T>, Failure> {
             None if matches!(error.kind, ErrorKind::Input { .. }) => job.example.as_deref(),
             _ => None,
         };
-        let Some(shape) = example.and_then(input::sample_shape) else { return Err(import_failure(&error)) };
-        lrp_onnx::load::<T>(&job.path, &Options { sample_shape: Some(shape) }).map_err(|_| import_failure(&error))
+        let Some(shape) = example.and_then(input::sample_shape) else { return Err(import_failure(&job.path, &error)) };
+        lrp_onnx::load::<T>(&job.path, &Options { sample_shape: Some(shape) })
+            .map_err(|_| import_failure(&job.path, &error))
     })
 }
 
 /// An error of the importer, with a way out where its message has none.
-fn import_failure(error: &lrp_onnx::Error) -> Failure {
+fn import_failure(path: &Path, error: &lrp_onnx::Error) -> Failure {
     match &error.kind {
-        ErrorKind::Io(_) => Failure::user(error, "give an ONNX file with -m, or path = \"…\" under [model]"),
+        ErrorKind::Io(_) => {
+            let give = "give an ONNX file with -m, or path = \"…\" under [model]";
+            match lrp_config::closest_file(path).filter(|_| !path.exists()) {
+                Some(file) => Failure::user(error, format!("did you mean '{}'? Or {give}", file.display())),
+                None => Failure::user(error, give),
+            }
+        }
+        ErrorKind::Input { .. } => Failure::user(
+            error,
+            "--input-shape C,H,W says what open axes are; `lrp layers` shows the shapes of a model that has none",
+        ),
         ErrorKind::NotOnnx(_) => Failure::user(error, "give a file as torch.onnx.export or tf2onnx write it"),
         ErrorKind::Unsupported { .. } => Failure::user(
             error,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use miette::LabeledSpan;
 
+use crate::fix::Fix;
 use crate::source::Source;
 
 /// One mistake: where it is, what it is, and the way out.
@@ -19,8 +20,11 @@ pub struct Diagnostic {
     source: Arc<Source>,
     span: Option<Range<usize>>,
     message: String,
-    label: String,
+    label: Box<str>,
     help: Option<String>,
+    fix: Option<Box<Fix>>,
+    /// The name of the warning, if it is one.
+    warning: Option<&'static str>,
 }
 
 impl Diagnostic {
@@ -32,13 +36,21 @@ impl Diagnostic {
 
     /// A mistake that has no spot (a file cannot be read, say). The message must name what it is about.
     pub(crate) fn about(source: &Arc<Source>, message: impl Into<String>) -> Self {
-        Self { source: Arc::clone(source), span: None, message: message.into(), label: String::new(), help: None }
+        Self {
+            source: Arc::clone(source),
+            span: None,
+            message: message.into(),
+            label: Box::default(),
+            help: None,
+            fix: None,
+            warning: None,
+        }
     }
 
     /// A few words to stand at the spot itself.
     #[must_use]
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = label.into().into();
         self
     }
 
@@ -47,6 +59,30 @@ impl Diagnostic {
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// What would repair it.
+    #[must_use]
+    pub(crate) fn fix(mut self, fix: Option<Fix>) -> Self {
+        self.fix = fix.map(Box::new);
+        self
+    }
+
+    /// Nothing is wrong, but something deserves a look.
+    #[must_use]
+    pub(crate) fn warning(mut self, name: &'static str) -> Self {
+        self.warning = Some(name);
+        self
+    }
+
+    /// The help as it is drawn, with the lines of the fix.
+    fn advice(&self) -> Option<String> {
+        let written = self.fix.as_ref().map(|fix| match fix.lines(self.source.text()).as_slice() {
+            [] => "leave this line out".to_owned(),
+            lines => format!("write: {}", lines.join("\n       ")),
+        });
+        let parts: Vec<&str> = [self.help.as_deref(), written.as_deref()].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("\n"))
     }
 
     /// The file's name, or `preset NAME`.
@@ -74,13 +110,30 @@ impl Diagnostic {
         self.help.as_deref()
     }
 
+    /// Words that stand at the spot itself; may be empty.
+    pub fn label_text(&self) -> &str {
+        &self.label
+    }
+
+    /// What would repair it, if that is known.
+    pub fn repair(&self) -> Option<&Fix> {
+        self.fix.as_deref()
+    }
+
+    /// The warning's name, where nothing is wrong and this only deserves a look.
+    pub fn warning_name(&self) -> Option<&'static str> {
+        self.warning
+    }
+
+    /// Line and column of the spot, from 1.
+    pub fn position(&self) -> Option<(usize, usize)> {
+        self.span.as_ref().map(|span| self.source.position(span.start))
+    }
+
     /// Everything in one line: `file:line:column: message (help)`, without the place where there is no spot.
     pub fn line(&self) -> String {
-        let place = match &self.span {
-            Some(span) => {
-                let (line, column) = self.source.position(span.start);
-                format!("{}:{line}:{column}: ", self.file())
-            }
+        let place = match self.position() {
+            Some((line, column)) => format!("{}:{line}:{column}: ", self.file()),
             None => String::new(),
         };
         let help = self.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
@@ -98,7 +151,11 @@ impl std::error::Error for Diagnostic {}
 
 impl miette::Diagnostic for Diagnostic {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.advice().map(|advice| Box::new(advice) as Box<dyn fmt::Display>)
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        self.warning.map(|_| miette::Severity::Warning)
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
@@ -107,7 +164,7 @@ impl miette::Diagnostic for Diagnostic {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = self.span.clone()?;
-        let label = (!self.label.is_empty()).then(|| self.label.clone());
+        let label = (!self.label.is_empty()).then(|| self.label.to_string());
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(label, span))))
     }
 }

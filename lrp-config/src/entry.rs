@@ -6,8 +6,10 @@ use std::sync::Arc;
 use lrp_core::graph::Node;
 use lrp_core::operator::{Group, Kind};
 use lrp_core::{Model, NodeId, Scalar};
+use lrp_rules::ParameterError;
 
 use crate::diagnostic::Diagnostic;
+use crate::fix::{Edit, Fix};
 use crate::format::Assign;
 use crate::names::NameGlob;
 use crate::origin::Place;
@@ -45,8 +47,7 @@ impl Entry {
         if !self.assign.optional {
             self.check_layers(model)?;
             // An entry for all weighted layers is right on a model that has none.
-            let chooses = self.assign.layers.is_some() || self.assign.ops.is_some() || self.assign.names.is_some();
-            if selected.is_empty() && chooses {
+            if selected.is_empty() && !self.is_for_all() {
                 return Err(self.no_match(model));
             }
         }
@@ -68,7 +69,48 @@ impl Entry {
                 .help(self.give_bounds()),
             Unbuildable::Parameter(error) => {
                 let spot = self.rule_keys.get(error.parameter).cloned().unwrap_or(rule);
-                self.at(spot, error.to_string()).label(format!("not a possible {}", error.parameter))
+                let (help, fix) = self.possible(&error, &spot);
+                self.at(spot, error.to_string())
+                    .label(format!("not a possible {}", error.parameter))
+                    .help(help)
+                    .fix(fix)
+            }
+        }
+    }
+
+    /// What a parameter can be, and what was probably meant.
+    fn possible(&self, error: &ParameterError, spot: &Range<usize>) -> (String, Option<Fix>) {
+        let text = |span: &Range<usize>| self.place.source.text().get(span.clone()).unwrap_or_default();
+        let number = |key: &str| text(self.rule_keys.get(key)?).parse::<f64>().ok();
+        let written = self.rule_keys.contains_key(error.parameter);
+        match error.parameter {
+            "alpha" => {
+                let alpha = number("beta").filter(|beta| *beta >= 0.0).map_or(2.0, |beta| beta + 1.0);
+                let fix = written.then(|| Fix::replace(spot.clone(), alpha.to_string()));
+                ("alpha is beta + 1: 2 and 1, or 1 and 0".to_owned(), fix)
+            }
+            "beta" => {
+                let beta = number("alpha").unwrap_or(2.0) - 1.0;
+                let fix = match self.rule_keys.get("alpha") {
+                    _ if written => Some(Fix::replace(spot.clone(), beta.to_string())),
+                    Some(alpha) => Some(Fix::replace(alpha.end..alpha.end, format!(", beta = {beta}"))),
+                    None => None,
+                };
+                (format!("beta is alpha − 1: with this alpha, beta = {beta}"), fix)
+            }
+            "low" | "high" => {
+                let ends = self.rule_keys.get("low").zip(self.rule_keys.get("high"));
+                let swapped = ends.filter(|_| number("low") > number("high")).map(|(low, high)| {
+                    let edit =
+                        |span: &Range<usize>, with| Edit { span: span.clone(), replacement: text(with).to_owned() };
+                    Fix::new(vec![edit(low, high), edit(high, low)])
+                });
+                ("low and high are numbers, or lists of one for each channel, with low below high".to_owned(), swapped)
+            }
+            _ => {
+                let positive = text(spot).replacen('-', "", 1);
+                let fix = (written && positive != text(spot)).then(|| Fix::replace(spot.clone(), positive));
+                (format!("{} is a size: 0 or more", error.parameter), fix)
             }
         }
     }
@@ -82,6 +124,11 @@ impl Entry {
         } else {
             format!("give {bounds}; or low and high on the rule")
         }
+    }
+
+    /// Whether no selector narrows it down.
+    pub fn is_for_all(&self) -> bool {
+        self.assign.layers.is_none() && self.assign.ops.is_none() && self.assign.names.is_none()
     }
 
     /// Whether operators of this kind are meant.
@@ -106,7 +153,8 @@ impl Entry {
         let problem = self.at(layers.span(), format!("layer {index} is beyond the model, which has {has}"));
         Err(problem
             .label("beyond the model")
-            .help("`lrp layers` lists them; `optional = true` allows models without them"))
+            .help("`lrp layers` lists them; `optional = true` allows models without them")
+            .fix(Some(Fix::replace(layers.span(), layers.get_ref().within(count)))))
     }
 
     /// Says which selector is to blame that nothing matches.
@@ -118,7 +166,11 @@ impl Entry {
                 model.nodes().filter(|(_, n)| n.kind().is_some()).map(|(_, n)| n.name.as_str()).collect();
             if !nodes.iter().any(|name| globs.iter().any(|glob| glob.matches(name))) {
                 let problem = self.at(names.span(), message).label("no node has such a name");
-                return problem.help(hint(globs, &nodes));
+                let fix = match renamed(globs, &nodes) {
+                    Some(globs) => Some(Fix::replace(names.span(), globs)),
+                    None => self.made_optional(&names.span()),
+                };
+                return problem.help(hint(globs, &nodes)).fix(fix);
             }
             // There are nodes of this name, but the rule means none of them.
             let domain = self.assign.rule.get_ref().domain();
@@ -139,14 +191,25 @@ impl Entry {
             there.dedup();
             let problem = self.at(ops.span(), message).label("no such operator in this model");
             return problem
-                .help(format!("the model has: {}; `optional = true` allows models without it", there.join(", ")));
+                .help(format!("the model has: {}; `optional = true` allows models without it", there.join(", ")))
+                .fix(self.made_optional(&ops.span()));
         }
         let (label, help) = if self.assign.layers.is_some() && self.assign.ops.is_some() {
             ("nothing matches all selectors", "`layers` counts weighted layers only, and selectors must all match")
         } else {
             ("nothing matches", "selectors must all match; `optional = true` allows that nothing does")
         };
-        self.at(self.place.span.clone(), message).label(label).help(help)
+        let fix = self.made_optional(&self.place.span);
+        self.at(self.place.span.clone(), message).label(label).help(help).fix(fix)
+    }
+
+    /// `optional = true` in the line after this spot.
+    fn made_optional(&self, spot: &Range<usize>) -> Option<Fix> {
+        let line = self.place.source.line_of(spot)?;
+        // In an inline table, there is no line to add.
+        let own = self.place.source.text().get(line.clone())?.ends_with('\n')
+            && self.place.source.text().get(self.place.span.clone())?.starts_with("[[");
+        own.then(|| Fix::replace(line.end..line.end, "optional = true\n"))
     }
 
     fn misfit(&self, nodes: impl Iterator<Item = String>) -> Diagnostic {
@@ -179,6 +242,25 @@ fn globs(assign: &Assign) -> Option<&[NameGlob]> {
 
 fn described<T: Scalar>(node: &Node<T>, kind: Kind) -> String {
     format!("'{}' ({kind})", node.name)
+}
+
+/// Globs that match, where some that match nothing have a likely meaning; as TOML.
+fn renamed(globs: &[NameGlob], nodes: &[&str]) -> Option<String> {
+    let likely = |glob: &NameGlob| {
+        let text = glob.text();
+        if !text.is_empty() && nodes.iter().any(|node| node.contains(text)) {
+            return Some(format!("*{text}*"));
+        }
+        closest(text, nodes.iter().copied()).map(str::to_owned)
+    };
+    globs.iter().any(|glob| likely(glob).is_some()).then(|| {
+        let texts: Vec<String> =
+            globs.iter().map(|glob| likely(glob).unwrap_or_else(|| glob.text().to_owned())).collect();
+        match texts.as_slice() {
+            [one] => format!("{one:?}"),
+            many => format!("{many:?}"),
+        }
+    })
 }
 
 /// What may have been meant by globs that match none of these names.

@@ -49,6 +49,14 @@ pub struct Bounds {
     pub high: Vec<f64>,
 }
 
+/// A key that is for another number of channels than those before it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    pub key: &'static str,
+    pub channels: usize,
+    pub message: String,
+}
+
 impl Input {
     /// The bounds of the model's input, `(range − mean) / std`, if `range` is given.
     pub fn bounds(&self) -> Option<Bounds> {
@@ -73,7 +81,7 @@ impl Input {
     }
 
     /// Checks that keys with a value for each channel agree on the number of channels.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), Mismatch> {
         let lengths = [
             ("range", self.range.as_ref().map(Vec::len)),
             ("mean", self.mean.as_ref().map(Vec::len)),
@@ -82,7 +90,10 @@ impl Input {
         let mut lists = lengths.iter().filter_map(|(key, length)| Some((key, length.filter(|n| *n > 1)?)));
         let Some((first, length)) = lists.next() else { return Ok(()) };
         match lists.find(|(_, other)| *other != length) {
-            Some((key, other)) => Err(format!("`{first}` is for {length} channels and `{key}` for {other}")),
+            Some((key, channels)) => {
+                let message = format!("`{first}` is for {length} channels and `{key}` for {channels}");
+                Err(Mismatch { key, channels, message })
+            }
             None => Ok(()),
         }
     }
@@ -135,7 +146,7 @@ mod tests {
             Input { mean: Some(vec![0.5; 3]), std: Some(vec![0.5]), range: Some(vec![[0.0, 1.0]]), ..Input::default() };
         assert_eq!(input.check(), Ok(()));
         input.std = Some(vec![0.5; 2]);
-        assert_eq!(input.check(), Err("`mean` is for 3 channels and `std` for 2".to_owned()));
+        assert_eq!(input.check().unwrap_err().message, "`mean` is for 3 channels and `std` for 2");
         assert_eq!(input.bounds(), None);
     }
 }

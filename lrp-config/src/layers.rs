@@ -16,6 +16,7 @@ use lrp_core::{Model, NodeId, Scalar};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
+use crate::suggest::closest;
 use crate::values::Count;
 
 /// What stands to the right of `layers =`.
@@ -60,6 +61,16 @@ impl Layers {
         selected
     }
 
+    /// As much of it as a model of `count` layers has, as a recipe writes it; the last layer where it has none of it.
+    pub fn within(&self, count: usize) -> String {
+        let sets: Vec<String> = self.0.iter().filter_map(|set| set.within(count)).map(|set| set.to_string()).collect();
+        match sets.as_slice() {
+            [] => "\"last\"".to_owned(),
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        }
+    }
+
     /// An index that is asked for although a model of `count` layers does not have it.
     pub fn beyond(&self, count: usize) -> Option<usize> {
         self.0.iter().find_map(|set| match *set {
@@ -71,7 +82,33 @@ impl Layers {
     }
 }
 
+/// As a recipe writes it.
+impl fmt::Display for LayerSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            LayerSet::Index(index) => write!(f, "{index}"),
+            LayerSet::Range { start, end: Some(end) } => write!(f, "\"{start}..{end}\""),
+            LayerSet::Range { start, end: None } => write!(f, "\"{start}..\""),
+            LayerSet::Percent { start, end } => write!(f, "\"{start}%..{end}%\""),
+            LayerSet::First => f.write_str("\"first\""),
+            LayerSet::Last => f.write_str("\"last\""),
+        }
+    }
+}
+
 impl LayerSet {
+    /// As much of it as a model of `count` layers has.
+    fn within(self, count: usize) -> Option<Self> {
+        match self {
+            LayerSet::Index(index) => (index < count).then_some(self),
+            LayerSet::Range { start, end: Some(end) } if end > count => {
+                (start < count).then_some(LayerSet::Range { start, end: None })
+            }
+            LayerSet::Range { start, end: None } => (start < count.max(1)).then_some(self),
+            _ => Some(self),
+        }
+    }
+
     /// Whether layer `i` of `n` is meant, for sets that are defined by indices.
     fn contains_index(self, i: usize, n: usize) -> bool {
         match self {
@@ -137,6 +174,40 @@ impl LayerSet {
     }
 }
 
+/// What was probably meant by a string that cannot be read, as TOML.
+fn meant(text: &str) -> Option<String> {
+    let text = text.trim();
+    if let Ok(index) = text.parse::<usize>() {
+        return Some(index.to_string());
+    }
+    if text == "-1" {
+        return Some("\"last\"".to_owned());
+    }
+    let indices: Option<Vec<usize>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    if let Some(indices) = indices {
+        return Some(format!("{indices:?}"));
+    }
+    let forms = match text.split_once("..") {
+        Some((start, end)) if text.contains('%') => {
+            let percentage = |bound: &str| {
+                let number = bound.trim().trim_start_matches('=').trim_end_matches('%').trim();
+                let value = number.parse::<f64>().ok().map(|value| value.clamp(0.0, 100.0));
+                value.map_or_else(|| number.to_owned(), |value| format!("{value}%"))
+            };
+            vec![format!("{}..{}", percentage(start), percentage(end))]
+        }
+        Some((start, end)) => {
+            let (start, end) = (start.trim(), end.trim_start_matches('=').trim());
+            vec![format!("{end}..{start}"), format!("{start}..={end}")]
+        }
+        None => match text.split_once(['-', ':']) {
+            Some((start, end)) => vec![format!("{}..={}", start.trim(), end.trim())],
+            None => closest(text, ["first", "last"]).map(str::to_owned).into_iter().collect(),
+        },
+    };
+    forms.into_iter().find(|form| LayerSet::parse(form).is_ok()).map(|form| format!("{form:?}"))
+}
+
 impl<'de> Deserialize<'de> for LayerSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(LayersVisitor).and_then(|layers| match layers.0.as_slice() {
@@ -187,7 +258,10 @@ impl<'de> Visitor<'de> for LayersVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Layers, E> {
-        LayerSet::parse(text).map(|set| Layers(vec![set])).map_err(|problem| E::custom(format!("{problem}\n{FORMS}")))
+        LayerSet::parse(text).map(|set| Layers(vec![set])).map_err(|problem| {
+            let meant = meant(text).map_or_else(String::new, |meant| format!("\n{meant}"));
+            E::custom(format!("{problem}\n{FORMS}{meant}"))
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Layers, A::Error> {

@@ -41,16 +41,20 @@ macro_rules! inherit {
     };
 }
 
+mod check_target;
 mod diagnostic;
 mod entry;
 mod experiment;
+mod fix;
 mod format;
 mod input;
 mod layers;
+mod lint;
 mod names;
 mod on_unknown;
 mod ops;
 mod origin;
+mod places;
 mod preset;
 mod reader;
 mod recipe;
@@ -62,12 +66,14 @@ mod schema;
 mod schema_page;
 mod source;
 mod suggest;
+mod syntax;
 mod target;
 mod toml_text;
 mod values;
 
 pub use diagnostic::{Diagnostic, RecipeError};
 pub use experiment::{COLORMAPS, Compare, Explain, ModelFiles, Output, Precision, Save, Start};
+pub use fix::{Edit, Fix};
 pub use input::{Bounds, Input, Resize};
 pub use on_unknown::OnUnknown;
 pub use origin::{Origin, Place};
@@ -81,4 +87,5 @@ pub use rule_info::{Parameter, RuleInfo, rules};
 pub use schema::schema;
 pub use schema_page::schema_page;
 pub use source::Source;
+pub use suggest::closest_file;
 pub use target::{Class, Target};

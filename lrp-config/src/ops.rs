@@ -7,7 +7,7 @@ use lrp_core::operator::{Group, Kind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
-use crate::suggest::choices;
+use crate::suggest::{choices, closest};
 
 const GROUPS: [Group; 9] = [
     Group::Weighted,
@@ -53,7 +53,9 @@ impl<'de> Deserialize<'de> for Ops {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         Ops::parse(&name).ok_or_else(|| {
-            Error::custom(format!("there is no kind of operator '{name}'\n{}", choices(&name, NAMES.as_slice())))
+            let meant =
+                closest(&name, NAMES.iter().copied()).map_or_else(String::new, |meant| format!("\n\"{meant}\""));
+            Error::custom(format!("there is no kind of operator '{name}'\n{}{meant}", choices(&name, NAMES.as_slice())))
         })
     }
 }

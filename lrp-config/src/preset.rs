@@ -51,6 +51,11 @@ pub(crate) fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
+/// The preset that was probably meant.
+pub(crate) fn closest(name: &str) -> Option<&'static str> {
+    suggest::closest(name, PRESETS.iter().map(|preset| preset.name))
+}
+
 /// Help for a name that no preset has.
 pub(crate) fn choices(name: &str) -> String {
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,14 +12,17 @@ use toml::Spanned;
 use crate::diagnostic::{Diagnostic, RecipeError};
 use crate::entry::Entry;
 use crate::experiment::{Compare, Explain, ModelFiles, Output};
+use crate::fix::Fix;
 use crate::format::{Assign, RecipeFile};
-use crate::input::Input;
+use crate::input::{Input, Mismatch};
 use crate::origin::Place;
+use crate::places::Places;
 use crate::preset::{self, Preset};
 use crate::reader::{self, KeySpans, Reading};
 use crate::reference::Reference;
 use crate::rule_spec::Unbuildable;
 use crate::source::Source;
+use crate::suggest::closest_file;
 
 /// Which rule each layer gets; with a model and inputs, a whole experiment.
 #[derive(Debug, Clone)]
@@ -35,6 +39,7 @@ pub struct Recipe {
     explain: Explain,
     output: Output,
     compare: Compare,
+    places: Places,
 }
 
 /// One of the recipes of a comparison.
@@ -55,7 +60,7 @@ impl Recipe {
         let path = path.as_ref();
         let source = read_source(path).map_err(|message| {
             let nothing = Arc::new(Source::new(path.display().to_string(), ""));
-            Diagnostic::about(&nothing, message)
+            Diagnostic::about(&nothing, message).help(recipe_files(path))
         })?;
         Self::from_source(Arc::new(source), folder_of(path), &[path.to_owned()])
     }
@@ -95,7 +100,11 @@ impl Recipe {
             None => {
                 let nothing = Arc::new(Source::new(name_or_path, ""));
                 let problem = Diagnostic::about(&nothing, format!("there is no preset and no file '{name_or_path}'"));
-                Err(problem.help(preset::choices(name_or_path)).into())
+                let help = match closest_recipe(Path::new(&format!("{name_or_path}.toml"))) {
+                    Some(file) => format!("did you mean the file '{}'?", file.display()),
+                    None => preset::choices(name_or_path),
+                };
+                Err(problem.help(help).into())
             }
         }
     }
@@ -173,6 +182,11 @@ impl Recipe {
         self
     }
 
+    /// Where the keys of sections stand.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -183,7 +197,7 @@ impl Recipe {
 
     /// `chain` has the files on the way here, each of which extends the next; the last one is this.
     fn from_source(source: Arc<Source>, folder: &Path, chain: &[PathBuf]) -> Result<Self, RecipeError> {
-        let Reading { file, mut problems, rule_keys } = reader::read(&source);
+        let Reading { file, mut problems, rule_keys, keys } = reader::read(&source);
         let Some(file) = file else {
             RecipeError::check(in_order(&source, problems))?;
             return Err(Diagnostic::about(&source, format!("{} cannot be read", source.name())).into());
@@ -191,7 +205,8 @@ impl Recipe {
         if problems.is_empty() {
             problems.extend(no_rules(&source, &file));
         }
-        problems.extend(checks(&source, &file));
+        let places = Places::new(&source, keys);
+        problems.extend(checks(&source, &file, &places));
         let entries = entries(&source, file.assign, rule_keys);
         problems.extend(entries.iter().filter_map(parameter_problem));
         let mut recipe = Self {
@@ -206,6 +221,7 @@ impl Recipe {
             explain: file.explain,
             output: file.output,
             compare: file.compare.map(Spanned::into_inner).unwrap_or_default(),
+            places,
         };
         recipe.join(folder);
         if let Some(extends) = file.extends {
@@ -230,14 +246,21 @@ impl Recipe {
             Reference::Preset(preset) => return Self::from_preset(preset),
             Reference::File(path) => folder.join(path),
         };
-        let problem = |message: String| Diagnostic::at(&self.source, span, message);
+        let problem = |message: String| Diagnostic::at(&self.source, span.clone(), message);
         if let Some(start) = chain.iter().position(|seen| same_file(seen, &path)) {
             let mut round: Vec<String> = chain.iter().skip(start).map(|path| path.display().to_string()).collect();
             round.push(path.display().to_string());
             let message = format!("the recipe extends itself: {}", round.join(" -> "));
-            return Err(problem(message).label("closes the circle").into());
+            let problem = problem(message).label("closes the circle");
+            let help = "a recipe may extend a preset or another file, which does not lead back to it";
+            return Err(problem.help(help).fix(self.source.line_of(&span).map(|line| Fix::replace(line, ""))).into());
         }
-        let parent = read_source(&path).map_err(|message| problem(message).label("extended here"))?;
+        let parent = read_source(&path).map_err(|message| {
+            let meant =
+                closest_recipe(&path).and_then(|file| Some(folder_relative(&file, folder)?.display().to_string()));
+            let fix = meant.map(|meant| Fix::replace(span.clone(), format!("{meant:?}")));
+            problem(message).label("extended here").help(recipe_files(&path)).fix(fix)
+        })?;
         Self::from_source(Arc::new(parent), folder_of(&path), &[chain, std::slice::from_ref(&path)].concat())
     }
 
@@ -252,10 +275,12 @@ impl Recipe {
         self.explain.inherit(&parent.explain);
         self.output.inherit(&parent.output);
         self.compare.inherit(&parent.compare);
-        let problem = self.input.check().err()?;
+        self.places.inherit(parent.places);
+        let Mismatch { message: problem, .. } = self.input.check().err()?;
         Some(
             Diagnostic::at(&self.source, extends, format!("with what is extended here, {problem}"))
-                .label("extended here"),
+                .label("extended here")
+                .help(ONE_OR_EACH),
         )
     }
 
@@ -265,6 +290,34 @@ impl Recipe {
         self.output.join(folder);
         self.compare.join(folder);
     }
+}
+
+/// For keys with a value for each channel.
+const ONE_OR_EACH: &str = "give one value for all channels, or one for each";
+
+/// The first item of a list, as it is written.
+fn first_item(list: &str) -> Option<String> {
+    let inner = list.strip_prefix('[')?.trim_start();
+    let end = if inner.starts_with('[') { inner.find(']')? + 1 } else { inner.find([',', ']'])? };
+    inner.get(..end).map(|item| item.trim().to_owned())
+}
+
+/// What to say where there is no recipe: what was probably meant.
+fn recipe_files(path: &Path) -> String {
+    match closest_recipe(path) {
+        Some(file) => format!("did you mean '{}'?", file.display()),
+        None => "`lrp presets` lists recipes that need no file; `lrp presets NAME` prints one to start from".to_owned(),
+    }
+}
+
+/// A recipe file with nearly this name.
+fn closest_recipe(path: &Path) -> Option<PathBuf> {
+    closest_file(path).filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
+}
+
+/// The file's path as seen from the folder that it is below.
+fn folder_relative(file: &Path, folder: &Path) -> Option<PathBuf> {
+    file.strip_prefix(folder).ok().map(Path::to_owned)
 }
 
 /// Mistakes in this text by their place, then those in what it extends.
@@ -277,18 +330,26 @@ fn in_order(source: &Source, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 /// What is wrong with sections as a whole.
-fn checks(source: &Arc<Source>, file: &RecipeFile) -> Vec<Diagnostic> {
+fn checks(source: &Arc<Source>, file: &RecipeFile, places: &Places) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     if let Some(input) = &file.input
-        && let Err(problem) = input.get_ref().check()
+        && let Err(Mismatch { key, channels, message }) = input.get_ref().check()
     {
-        let problem = Diagnostic::at(source, input.span(), problem).label("these do not agree");
-        problems.push(problem.help("give one value for all channels, or one for each"));
+        let spot = places.within(source, &format!("input.{key}"));
+        // One for all channels: the first of the values that are there.
+        let first = spot.as_ref().and_then(|spot| first_item(source.text().get(spot.clone())?));
+        let fix = spot.clone().zip(first).map(|(spot, first)| Fix::replace(spot, first));
+        let problem = Diagnostic::at(source, spot.unwrap_or_else(|| input.span()), message);
+        problems.push(problem.label(format!("for {channels} channels")).help(ONE_OR_EACH).fix(fix));
     }
     if let Some(compare) = &file.compare
         && let Err(problem) = compare.get_ref().check()
     {
-        problems.push(Diagnostic::at(source, compare.span(), problem).label("recipes and titles belong together"));
+        let problem = Diagnostic::at(source, compare.span(), problem).label("recipes and titles belong together");
+        problems.push(
+            problem
+                .help("give `recipes` a list of presets or files, and `titles` one for each of them, or leave it out"),
+        );
     }
     problems
 }
@@ -298,7 +359,9 @@ fn no_rules(source: &Arc<Source>, file: &RecipeFile) -> Option<Diagnostic> {
     let help = "add an entry ([[assign]] and below it, say, rule = \"epsilon\"), or extend a preset (extends = \"epsilon-plus\")";
     let nothing = file.assign.is_empty() && file.extends.is_none() && file.compare.is_none();
     let problem = Diagnostic::at(source, 0..0, "the recipe gives no rule to any layer");
-    nothing.then(|| problem.label("an [[assign]] entry is missing").help(help))
+    let end = source.text().len();
+    let fix = Fix::replace(end..end, "\n[[assign]]\nrule = \"epsilon\"\n");
+    nothing.then(|| problem.label("an [[assign]] entry is missing").help(help).fix(Some(fix)))
 }
 
 fn entries(source: &Arc<Source>, assign: Vec<Spanned<Assign>>, mut rule_keys: BTreeMap<usize, KeySpans>) -> Vec<Entry> {
@@ -321,7 +384,10 @@ fn parameter_problem(entry: &Entry) -> Option<Diagnostic> {
 }
 
 fn read_source(path: &Path) -> Result<Source, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("'{}' cannot be read: {error}", path.display()))?;
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => format!("there is no file '{}'", path.display()),
+        _ => format!("'{}' cannot be read: {error}", path.display()),
+    })?;
     Ok(Source::new(path.display().to_string(), text))
 }
 

@@ -72,8 +72,10 @@ impl fmt::Display for Reference {
 impl<'de> Deserialize<'de> for Reference {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Reference::parse(&text)
-            .ok_or_else(|| Error::custom(format!("there is no preset '{text}'\n{}", preset::choices(&text))))
+        Reference::parse(&text).ok_or_else(|| {
+            let meant = preset::closest(&text).map_or_else(String::new, |meant| format!("\n\"{meant}\""));
+            Error::custom(format!("there is no preset '{text}'\n{}{meant}", preset::choices(&text)))
+        })
     }
 }
 

@@ -8,10 +8,11 @@ use lrp_core::{Assignment, Model, NodeId, Rule, Scalar};
 
 use crate::diagnostic::{Diagnostic, RecipeError};
 use crate::entry::Entry;
+use crate::fix::Fix;
 use crate::on_unknown::OnUnknown;
 use crate::origin::Origin;
 use crate::recipe::Recipe;
-use crate::rule_spec::default_norm;
+use crate::rule_spec::{Unbuildable, default_norm};
 use crate::source::Source;
 
 /// The rules that a recipe gives to the nodes of one model.
@@ -54,6 +55,21 @@ impl<T: Scalar> Resolved<T> {
                 .help("no entry chose this rule; one with `ops` or `names` can choose another"),
         };
         diagnostic.into()
+    }
+}
+
+impl<T: Scalar> Resolved<T> {
+    /// A warning about the rule of `node`, pointing to the entry that chose it; nothing where no entry did.
+    pub fn warning(
+        &self,
+        node: NodeId,
+        name: &'static str,
+        message: impl Into<String>,
+        help: &str,
+    ) -> Option<Diagnostic> {
+        let Some(Origin::Entry(place)) = self.choices.get(&node).map(|choice| &choice.origin) else { return None };
+        let warning = Diagnostic::at(&place.source, place.rule.clone(), message).warning(name);
+        Some(warning.label("the rule was chosen here").help(help))
     }
 }
 
@@ -112,6 +128,7 @@ impl Recipe {
                     let origin = Origin::Entry(entry.place.clone());
                     (node, Choice { rule: Arc::clone(&rule), origin })
                 })),
+                Err(Unbuildable::NoBounds) => problems.push(self.no_bounds(entry)),
                 Err(problem) => problems.push(entry.unbuildable(problem)),
             }
         }
@@ -152,6 +169,41 @@ impl Recipe {
         RecipeError::check(problems)
     }
 
+    /// What to say about a z-box without bounds: those of the model's input are missing in this recipe, wherever the entry stands.
+    fn no_bounds(&self, entry: &Entry) -> Diagnostic {
+        let problem = entry.unbuildable(Unbuildable::NoBounds);
+        let own = Arc::ptr_eq(&entry.place.source, self.source());
+        if self.source().is_preset() {
+            return problem;
+        }
+        let text = self.source().text();
+        let header = self.places().within(self.source(), "input");
+        let fix = match header.filter(|span| text.get(span.clone()).is_some_and(|head| head.starts_with('['))) {
+            Some(head) => Some(Fix::replace(head.end..head.end, "\nrange = [0.0, 1.0]")),
+            None if self.places().within(self.source(), "input").is_some() => None,
+            None => {
+                let first = self.own_entries().next().map(|entry| entry.place.span.start);
+                let (place, before, after) = first.map_or((text.len(), "\n", ""), |first| (first, "", "\n"));
+                Some(Fix::replace(place..place, format!("{before}[input]\nrange = [0.0, 1.0]\n{after}")))
+            }
+        };
+        let extends = self.places().within(self.source(), "extends").filter(|_| !own);
+        match extends {
+            // The user has never seen the entry, and cannot change it.
+            Some(extends) => {
+                let message = format!("{} ({})", problem.message(), entry.place);
+                let help = "give range = [0.0, 1.0] under [input], with the model's mean and std if it has any";
+                Diagnostic::at(self.source(), extends, message).label("extended here").help(help).fix(fix)
+            }
+            None => problem.fix(fix.filter(|_| own)),
+        }
+    }
+
+    /// The entries that stand in this recipe itself.
+    fn own_entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries().iter().filter(|entry| Arc::ptr_eq(&entry.place.source, self.source()))
+    }
+
     /// What to say about weighted layers that no entry reaches.
     fn unreached<T: Scalar>(&self, model: &Model<T>, layers: &[NodeId]) -> Diagnostic {
         let described = |id: &NodeId| {
@@ -160,11 +212,16 @@ impl Recipe {
         };
         let these = if layers.len() == 1 { "this layer" } else { "these layers" };
         let message = format!("no entry gives a rule to {these}: {}", list(layers.iter().map(described)));
-        let last_own = self.entries().iter().rev().find(|entry| Arc::ptr_eq(&entry.place.source, self.source()));
-        let spot = last_own.map_or(0..0, |entry| entry.place.span.clone());
+        let spot = self.own_entries().next_back().map_or(0..0, |entry| entry.place.span.clone());
+        // After the entries of a recipe that is extended, a rule for all layers would override those.
+        let first = self.own_entries().next().filter(|_| self.own_entries().count() == self.entries().len());
+        let fix = first.map(|entry| {
+            let start = entry.place.span.start;
+            Fix::replace(start..start, "[[assign]]\nrule = \"epsilon\"\n\n")
+        });
         let problem =
             Diagnostic::at(self.source(), spot, message).label("none of the entries up to this one reaches them");
-        problem.help("begin with an entry for all layers: one without `layers`, `ops` and `names`")
+        problem.help("begin with an entry for all layers: one without `layers`, `ops` and `names`").fix(fix)
     }
 
     /// What to say about operators that have no relevance behaviour.
@@ -190,7 +247,7 @@ impl Recipe {
 }
 
 /// Names, of which a message shows what fits a screen.
-fn list(names: impl ExactSizeIterator<Item = String>) -> String {
+pub(crate) fn list(names: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 24;
     let more = names.len().saturating_sub(SHOWN);
     let shown = names.take(SHOWN).collect::<Vec<_>>().join(", ");

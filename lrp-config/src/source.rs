@@ -1,5 +1,7 @@
 //! A recipe's text and its name: what diagnostics and origins point into.
 
+use std::ops::Range;
+
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
 /// The text of a recipe, and what to call it.
@@ -34,6 +36,13 @@ impl Source {
     /// Whether this is a preset's text, which the user has never seen.
     pub fn is_preset(&self) -> bool {
         self.preset
+    }
+
+    /// The whole line that a spot begins on, with its end.
+    pub(crate) fn line_of(&self, spot: &Range<usize>) -> Option<Range<usize>> {
+        let start = self.text.get(..spot.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = self.text.get(spot.end..)?.find('\n').map_or(self.text.len(), |newline| spot.end + newline + 1);
+        Some(start..end)
     }
 
     /// Line and column of a byte offset. Both count from 1, columns in characters.

@@ -1,11 +1,38 @@
 //! "Did you mean …": the nearest of the names that exist.
 
+use std::path::{Path, PathBuf};
+
 /// How alike two names must be (Jaro–Winkler, 0 to 1) for one to be offered instead of the other.
 const ALIKE: f64 = 0.8;
+
+/// What things are called elsewhere.
+const ALIASES: [(&str, &str); 16] = [
+    ("linear", "dense"),
+    ("gemm", "dense"),
+    ("matmul", "dense"),
+    ("fc", "dense"),
+    ("conv1d", "conv"),
+    ("conv2d", "conv"),
+    ("conv3d", "conv"),
+    ("residual", "add"),
+    ("lrp-0", "zero"),
+    ("lrp-epsilon", "epsilon"),
+    ("lrp-gamma", "gamma"),
+    ("z+", "z-plus"),
+    ("zb", "z-box"),
+    ("identity", "pass"),
+    ("numpy", "npy"),
+    ("image", "png"),
+];
 
 /// The name that was probably meant.
 pub(crate) fn closest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase().replace('_', "-");
+    let names: Vec<&str> = names.into_iter().collect();
+    let alias = ALIASES.iter().find(|(alias, name)| *alias == word && names.contains(name));
+    if let Some((_, name)) = alias {
+        return Some(name);
+    }
     let likeness = |name: &str| strsim::jaro_winkler(&word, &name.to_lowercase().replace('_', "-"));
     names
         .into_iter()
@@ -13,6 +40,20 @@ pub(crate) fn closest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name)
+}
+
+/// A file beside `path` whose name is nearly the same: what was probably meant by a path that leads nowhere.
+pub fn closest_file(path: &Path) -> Option<PathBuf> {
+    let wanted = path.file_name()?.to_str()?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let listed = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
+    // Folders can be very large; whoever misspells a name means one of the first thousands.
+    let files = listed.take(10_000).flatten().filter(|entry| entry.path().is_file());
+    let mut names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    let same_kind = |name: &&String| Path::new(name).extension() == path.extension();
+    let alike = closest(wanted, names.iter().filter(same_kind).map(String::as_str));
+    alike.or_else(|| closest(wanted, names.iter().map(String::as_str))).map(|name| folder.join(name))
 }
 
 /// A sentence of help: what was probably meant, and everything there is.

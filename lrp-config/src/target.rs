@@ -69,6 +69,16 @@ impl Class {
     }
 }
 
+impl Class {
+    /// The label that was probably meant by one that does not exist.
+    pub(crate) fn closest<'l>(&self, labels: &'l [String]) -> Option<&'l str> {
+        match self {
+            Class::Index(_) => None,
+            Class::Label(label) => closest(label, labels.iter().map(String::as_str)),
+        }
+    }
+}
+
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,7 +165,9 @@ impl<'de> Deserialize<'de> for Target {
                 match TargetTable::deserialize(MapAccessDeserializer::new(map))? {
                     TargetTable { top: Some(count), contrast: None } => Ok(Target::Top(count)),
                     TargetTable { top: None, contrast: Some([class, other]) } => Ok(Target::Contrast(class, other)),
-                    _ => Err(Error::custom("expected either `top` or `contrast`")),
+                    _ => Err(Error::custom(
+                        "expected either `top` or `contrast`\nwrite { top = 3 } or { contrast = [0, 9] }",
+                    )),
                 }
             }
         }
@@ -241,8 +253,14 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let problem = |text: &str| Target::from_str(text).unwrap_err();
-        assert_eq!(problem("{ top = 0 }"), "'{ top = 0 }' is no target: must be at least 1, got 0");
-        assert_eq!(problem("{}"), "'{}' is no target: expected either `top` or `contrast`");
+        assert_eq!(
+            problem("{ top = 0 }"),
+            "'{ top = 0 }' is no target: must be at least 1, got 0; count from 1 here, or leave the key out"
+        );
+        assert_eq!(
+            problem("{}"),
+            "'{}' is no target: expected either `top` or `contrast`; write { top = 3 } or { contrast = [0, 9] }"
+        );
         assert!(problem("{ tops = 3 }").contains("unknown field `tops`"));
         assert!(problem("{ contrast = [0] }").contains("invalid length 1"));
     }

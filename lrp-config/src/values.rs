@@ -1,7 +1,7 @@
 //! Small values that several keys of a recipe share, read with checks and without losing their place in the text.
 //!
 //! Serde's `untagged` enums buffer their input and forget where it stood, so "one or many" and its like are visitors. An error
-//! message may have a second line: [`reader`](crate::reader) shows it as help.
+//! message may have a second line, which [`reader`](crate::reader) shows as help, and a third: what to write instead.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -62,7 +62,9 @@ pub(crate) fn per_channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 pub(crate) fn positive_per_channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<f64>>, D::Error> {
     let numbers = per_channel(deserializer)?;
     match numbers.iter().flatten().find(|number| **number <= 0.0) {
-        Some(number) => Err(Error::custom(format!("must be greater than 0, got {number}"))),
+        Some(number) => {
+            Err(Error::custom(format!("must be greater than 0, got {number}\nit is divided by; leave it out for 1")))
+        }
         None => Ok(numbers),
     }
 }
@@ -76,19 +78,25 @@ pub(crate) fn intervals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
         rows => rows.iter().map(|row| <[f64; 2]>::try_from(row.as_slice()).ok()).collect(),
     };
     match pairs {
-        Some(pairs) if pairs.is_empty() => Err(Error::custom("the list is empty")),
+        Some(pairs) if pairs.is_empty() => {
+            Err(Error::custom("the list is empty\ngive at least one, or leave the key out"))
+        }
         Some(pairs) => match pairs.iter().find(|[low, high]| low >= high) {
-            Some([low, high]) => Err(Error::custom(format!("must go from low to high, got {low} to {high}"))),
+            Some([low, high]) => Err(Error::custom(format!(
+                "must go from low to high, got {low} to {high}\nthe lowest value comes first: range = [0.0, 1.0]"
+            ))),
             None => Ok(Some(pairs)),
         },
-        None => Err(Error::custom("expected [low, high], or a list with such a pair for each channel")),
+        None => Err(Error::custom(
+            "expected [low, high], or a list with such a pair for each channel\nfor example range = [0.0, 1.0]",
+        )),
     }
 }
 
 /// For `deserialize_with`: an integer of at least 1.
 pub(crate) fn positive_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     match Count::deserialize(deserializer)? {
-        Count(0) => Err(Error::custom("must be at least 1, got 0")),
+        Count(0) => Err(Error::custom("must be at least 1, got 0\ncount from 1 here, or leave the key out")),
         Count(count) => Ok(Some(count)),
     }
 }
@@ -178,7 +186,11 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<V> {
         while let Some(value) = list.next_element()? {
             values.push(value);
         }
-        if values.is_empty() { Err(Error::custom("the list is empty")) } else { Ok(values) }
+        if values.is_empty() {
+            Err(Error::custom("the list is empty\ngive at least one, or leave the key out"))
+        } else {
+            Ok(values)
+        }
     }
 }
 

@@ -38,7 +38,7 @@ fn unknown_keys() {
     );
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'pass', gamma = 1 }"),
-        "test.toml:3:25: unknown key 'gamma' (no keys are known here)"
+        "test.toml:3:25: unknown key 'gamma' (no keys are known here; 'gamma' is a key of the rule gamma)"
     );
     assert_eq!(
         reading(&format!("{ENTRY}[explain]\ntarget = {{ tops = 3 }}")),
@@ -120,17 +120,26 @@ fn other_names_that_do_not_exist() {
 
 #[test]
 fn wrong_types() {
-    assert_eq!(reading(&format!("name = 3\n{ENTRY}")), "test.toml:2:8: name: expected a string, got integer 3");
+    assert_eq!(
+        reading(&format!("name = 3\n{ENTRY}")),
+        "test.toml:2:8: name: expected a string, got integer 3 (text stands in quotes)"
+    );
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'gamma', gamma = 'much' }"),
-        "test.toml:3:34: gamma: expected a finite number, got string \"much\""
+        "test.toml:3:34: gamma: expected a finite number, got string \"much\" (write it with digits: 0.25, 1e-6)"
     );
     assert_eq!(
         reading("[[assign]]\noptional = 1\nrule = 'zero'"),
-        "test.toml:3:12: optional: expected true or false, got integer 1"
+        "test.toml:3:12: optional: expected true or false, got integer 1 (write true or false, without quotes)"
     );
-    assert_eq!(reading("assign = 3"), "test.toml:2:10: assign: expected a list, got integer 3");
-    assert_eq!(reading(&format!("input = 3\n{ENTRY}")), "test.toml:2:9: input: expected a table, got integer 3");
+    assert_eq!(
+        reading("assign = 3"),
+        "test.toml:2:10: assign: expected a list, got integer 3 (entries are a list: each begins with [[assign]])"
+    );
+    assert_eq!(
+        reading(&format!("input = 3\n{ENTRY}")),
+        "test.toml:2:9: input: expected a table, got integer 3 (a section begins with its name in brackets, its keys below it)"
+    );
     assert_eq!(
         reading("[[assign]]\nlayers = true\nrule = 'zero'"),
         "test.toml:3:10: layers: expected an index, a list of them, or a range, got boolean true"
@@ -141,7 +150,7 @@ fn wrong_types() {
     );
     assert_eq!(
         reading(&format!("{ENTRY}[explain]\nbatch = 0\ntarget = true")),
-        "test.toml:5:9: batch: must be at least 1, got 0\ntest.toml:6:10: target: expected \"argmax\", \"all\", a class, \
+        "test.toml:5:9: batch: must be at least 1, got 0 (count from 1 here, or leave the key out)\ntest.toml:6:10: target: expected \"argmax\", \"all\", a class, \
          { top = 3 } or { contrast = [0, 9] }, got boolean true"
     );
 }
@@ -157,14 +166,17 @@ fn the_version_of_the_format() {
         read("schema = 2\nfrom_the_future = true\n"),
         "test.toml:1:10: the recipe is written in version 2 of the format (this program reads version 1)"
     );
-    assert_eq!(read("schema = 'one'\n"), "test.toml:1:10: schema: expected an integer from 0 up, got string \"one\"");
+    assert_eq!(
+        read("schema = 'one'\n"),
+        "test.toml:1:10: schema: expected an integer from 0 up, got string \"one\" (count from 0, without quotes)"
+    );
 }
 
 #[test]
 fn not_toml() {
     assert_eq!(
         reading("[[assign]]\nrule = 'zero\n[output]\n"),
-        "test.toml:3:13: this is not TOML: invalid literal string, expected `'`"
+        "test.toml:3:13: this is not TOML: invalid literal string, expected `'` (a string ends with the quote that it began with)"
     );
     let error = reading("[[assign]]\nlayers = 0..4\nrule = 'zero'\n");
     assert!(error.ends_with(" (a range stands in quotes: layers = \"0..4\")"), "{error}");
@@ -175,15 +187,15 @@ fn not_toml() {
 fn parameters_out_of_range() {
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'alpha-beta', alpha = 2, beta = 2 }"),
-        "test.toml:3:49: alpha − beta must be 1, got 2 − 2"
+        "test.toml:3:49: alpha − beta must be 1, got 2 − 2 (beta is alpha − 1: with this alpha, beta = 1)"
     );
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'epsilon', epsilon = -0.1 }"),
-        "test.toml:3:38: epsilon must be a finite number ≥ 0, got -0.1"
+        "test.toml:3:38: epsilon must be a finite number ≥ 0, got -0.1 (epsilon is a size: 0 or more)"
     );
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'epsilon', epsilon = { relative = -1 } }"),
-        "test.toml:3:38: epsilon must be a finite number ≥ 0, got -1"
+        "test.toml:3:38: epsilon must be a finite number ≥ 0, got -1 (epsilon is a size: 0 or more)"
     );
     for number in ["nan", "inf", "-inf"] {
         let error = reading(&format!("[[assign]]\nrule = {{ type = 'gamma', gamma = {number} }}"));
@@ -197,22 +209,25 @@ fn parameters_out_of_range() {
 
 #[test]
 fn sections_that_make_no_sense() {
-    assert_eq!(reading(&format!("{ENTRY}[input]\nstd = [1, 0]")), "test.toml:5:7: std: must be greater than 0, got 0");
+    assert_eq!(
+        reading(&format!("{ENTRY}[input]\nstd = [1, 0]")),
+        "test.toml:5:7: std: must be greater than 0, got 0 (it is divided by; leave it out for 1)"
+    );
     assert_eq!(
         reading(&format!("{ENTRY}[input]\nrange = [1, 0]")),
-        "test.toml:5:9: range: must go from low to high, got 1 to 0"
+        "test.toml:5:9: range: must go from low to high, got 1 to 0 (the lowest value comes first: range = [0.0, 1.0])"
     );
     assert_eq!(
         reading(&format!("{ENTRY}[input]\nrange = [0, 1, 2]")),
-        "test.toml:5:9: range: expected [low, high], or a list with such a pair for each channel"
+        "test.toml:5:9: range: expected [low, high], or a list with such a pair for each channel (for example range = [0.0, 1.0])"
     );
     assert_eq!(
         reading(&format!("{ENTRY}[input]\nmean = [0, 0, 0]\nstd = [1, 1]")),
-        "test.toml:4:1: `mean` is for 3 channels and `std` for 2 (give one value for all channels, or one for each)"
+        "test.toml:6:7: `mean` is for 3 channels and `std` for 2 (give one value for all channels, or one for each)"
     );
     assert_eq!(
         reading("[compare]\nrecipes = ['lrp-0', 'lrp-gamma']\ntitles = ['A']"),
-        "test.toml:2:1: 1 title for 2 recipes"
+        "test.toml:2:1: 1 title for 2 recipes (give `recipes` a list of presets or files, and `titles` one for each of them, or leave it out)"
     );
     assert_eq!(
         reading(&format!("{ENTRY}[output]\nfigure = 'a.jpg'")),
@@ -232,9 +247,15 @@ fn selectors_that_cannot_be_read() {
     assert_eq!(layers("'frist'"), format!("test.toml:3:10: layers: 'frist' is no layer {forms}"));
     assert_eq!(layers("'4..2'"), format!("test.toml:3:10: layers: the range '4..2' is empty {forms}"));
     assert_eq!(layers("[]"), format!("test.toml:3:10: layers: the list is empty {forms}"));
-    assert_eq!(layers("[0, -1]"), "test.toml:3:14: layers: expected an integer from 0 up, got integer -1");
+    assert_eq!(
+        layers("[0, -1]"),
+        "test.toml:3:14: layers: expected an integer from 0 up, got integer -1 (\"last\" is the last layer)"
+    );
     assert!(reading("[[assign]]\nnames = '[a'\nrule = 'zero'").starts_with("test.toml:3:9: names: '[a' is no glob: "));
-    assert_eq!(reading("[[assign]]\nops = []\nrule = 'zero'"), "test.toml:3:7: ops: the list is empty");
+    assert_eq!(
+        reading("[[assign]]\nops = []\nrule = 'zero'"),
+        "test.toml:3:7: ops: the list is empty (give at least one, or leave the key out)"
+    );
 }
 
 #[test]

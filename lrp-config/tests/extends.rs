@@ -65,6 +65,9 @@ fn entries_of_the_parent_come_first_and_sections_are_merged_key_by_key() {
     assert_eq!(child.output().save, Some(vec![Save::Png]));
 }
 
+/// The way out of a circle.
+const CIRCLE: &str = "(a recipe may extend a preset or another file, which does not lead back to it)";
+
 #[test]
 fn cycles_are_an_error() {
     let folder = folder(&[
@@ -73,9 +76,15 @@ fn cycles_are_an_error() {
         ("c.toml", "schema = 1\nextends = \"c.toml\"\n"),
     ]);
     let error = Recipe::load(folder.path().join("a.toml")).unwrap_err();
-    assert_eq!(shown(&error, folder.path()), "b.toml:2:11: the recipe extends itself: a.toml -> b.toml -> ./a.toml");
+    assert_eq!(
+        shown(&error, folder.path()),
+        format!("b.toml:2:11: the recipe extends itself: a.toml -> b.toml -> ./a.toml {CIRCLE}")
+    );
     let error = Recipe::load(folder.path().join("c.toml")).unwrap_err();
-    assert_eq!(shown(&error, folder.path()), "c.toml:2:11: the recipe extends itself: c.toml -> c.toml");
+    assert_eq!(
+        shown(&error, folder.path()),
+        format!("c.toml:2:11: the recipe extends itself: c.toml -> c.toml {CIRCLE}")
+    );
 }
 
 #[test]
@@ -86,10 +95,10 @@ fn a_parent_that_is_missing_or_wrong_is_reported_with_the_rest() {
     ]);
     let error = shown(&Recipe::load(folder.path().join("b.toml")).unwrap_err(), folder.path());
     let lines: Vec<&str> = error.lines().collect();
-    assert!(lines[0].starts_with("a.toml:2:11: 'none.toml' cannot be read: "), "{}", lines[0]);
-    assert_eq!(lines[1], "a.toml:4:34: gamma must be a finite number ≥ 0, got -1");
+    assert!(lines[0].starts_with("a.toml:2:11: there is no file 'none.toml' ("), "{}", lines[0]);
+    assert_eq!(lines[1], "a.toml:4:34: gamma must be a finite number ≥ 0, got -1 (gamma is a size: 0 or more)");
     let error = Recipe::load(folder.path().join("none.toml")).unwrap_err();
-    assert!(shown(&error, folder.path()).starts_with("'none.toml' cannot be read: "));
+    assert!(shown(&error, folder.path()).starts_with("there is no file 'none.toml' ("));
 }
 
 #[test]

@@ -436,7 +436,7 @@ fn paths_in_a_recipe_are_relative_to_its_folder() {
     assert_eq!(folder.list("elsewhere"), ["nothing.txt"]);
     // A recipe that names the model and the inputs serves the other commands as well; -o is relative to where we are.
     let rules = folder.lrp("plan -r deep/experiment.toml --json").json();
-    assert_eq!(rules[0]["origin"], "deep/experiment.toml:3 (entry 1)");
+    assert_eq!(rules["layers"][0]["origin"], "deep/experiment.toml:3 (entry 1)");
     folder.lrp("explain -r deep/experiment.toml -o here").silent();
     assert_eq!(folder.list("here"), ["digits.relevance.npy"]);
 }
@@ -497,7 +497,7 @@ fn a_plan_shows_which_entry_decided() {
     insta::assert_snapshot!("plan-all", folder.lrp("plan -m cnn.onnx -r mine.toml --all").silent());
     let plan = folder.lrp("plan -m cnn.onnx -r mine.toml --json").json();
     let origin = |name: &str| {
-        let layer = plan.as_array().unwrap().iter().find(|layer| layer["name"] == name).unwrap();
+        let layer = plan["layers"].as_array().unwrap().iter().find(|layer| layer["name"] == name).unwrap();
         layer["origin"].as_str().map(str::to_owned)
     };
     assert_eq!(origin("/conv1/Conv").as_deref(), Some("mine.toml:9 (entry 2)"));
@@ -600,6 +600,42 @@ fn a_check_says_where_relevance_is_lost_and_where_it_grows() {
     folder.write("gradient.toml", "schema = 1\n[[assign]]\nrule = \"gradient\"\n");
     let run = folder.lrp("check -m cnn.onnx -r gradient.toml -i digits.npy --precision f64");
     assert!(run.silent().contains(" by rule (−"), "{run}");
+}
+
+#[test]
+fn what_deserves_a_look_is_a_warning_and_no_mistake() {
+    let folder = Folder::with(&["cnn.onnx", "digits.npy"]);
+    let entries =
+        "[[assign]]\nlayers = \"first\"\nrule = \"flat\"\n\n[[assign]]\nrule = { type = \"epsilon\", epsilon = 1e3 }\n";
+    folder.write("warned.toml", format!("schema = 1\n\n{entries}"));
+    // The entry for all layers comes last, and overrides the other one.
+    let plan = "plan -m cnn.onnx -r warned.toml";
+    let run = folder.lrp(plan);
+    run.ok();
+    insta::assert_snapshot!("warnings-plan", run.to_string());
+    assert_eq!(folder.lrp(&format!("{plan} --deny-warnings")).code, Some(1));
+    let warnings = folder.lrp(&format!("{plan} --json")).json()["warnings"].clone();
+    assert_eq!(warnings.as_array().unwrap().len(), 1);
+    let warning = &warnings[0];
+    assert_eq!((&warning["severity"], &warning["name"]), (&"warning".into(), &"entry-overridden".into()));
+    assert_eq!((&warning["file"], &warning["line"], &warning["column"]), (&"warned.toml".into(), &3.into(), &1.into()));
+
+    // The books show what the recipe alone does not: this ε swallows everything.
+    let check = "check -m cnn.onnx -r warned.toml -i digits.npy --precision f64";
+    let run = folder.lrp(check);
+    let lines: Vec<&str> = run.silent().lines().filter(|line| line.starts_with("warn  ")).collect();
+    assert!(lines[0].starts_with("warn  warned.toml:3: entry 1 decides nothing here"), "{run}");
+    assert!(lines[1].starts_with("warn  warned.toml:8: the stabilizer of '/fc2/Gemm' takes 9"), "{run}");
+    assert_eq!(folder.lrp(&format!("{check} --deny-warnings")).code, Some(1));
+    let warnings = folder.lrp(&format!("{check} --json")).json()["warnings"].clone();
+    let names = warnings.as_array().unwrap().iter().map(|warning| warning["name"].as_str().unwrap());
+    assert_eq!(names.filter(|name| *name == "stabilizer-swallows").count(), 5);
+
+    // Nothing to warn of, nothing denied.
+    let montavon = repository().join("configs/montavon-composite.toml");
+    folder.lrp(&format!("plan -m cnn.onnx -r '{}' --deny-warnings", montavon.display())).silent();
+    let check = format!("check -m cnn.onnx -r '{}' -i digits.npy --deny-warnings --json", montavon.display());
+    assert_eq!(folder.lrp(&check).json()["warnings"], serde_json::json!([]));
 }
 
 #[test]
@@ -738,8 +774,8 @@ fn operators_without_a_relevance_behaviour_are_named_and_refused() {
     assert!(folder.list("out").is_empty());
     snapshot(&folder, "unknown-pass", "explain -m head.onnx -r lrp-0 -i x.npy -o out --on-unknown pass");
     // The ways past: a flag, or an entry.
-    let layers = folder.lrp("plan -m head.onnx -r first.toml --on-unknown gradient --json").json();
-    let by_flag = layers.as_array().unwrap().iter().filter(|l| l["origin"] == "--on-unknown gradient");
+    let plan = folder.lrp("plan -m head.onnx -r first.toml --on-unknown gradient --json").json();
+    let by_flag = plan["layers"].as_array().unwrap().iter().filter(|l| l["origin"] == "--on-unknown gradient");
     let kinds: Vec<&str> = by_flag.map(|layer| layer["op"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["sqrt", "div", "dense"]);
     for recipe in ["first.toml --on-unknown gradient", "own.toml"] {
@@ -839,6 +875,7 @@ fn mistakes_in_inputs() {
 
     snapshot(&folder, "input-none", "explain -m cnn.onnx -r lrp-epsilon -o out");
     snapshot(&folder, "input-missing", &explain("missing.png"));
+    snapshot(&folder, "input-missing-several", &explain("nin.png missing.npy no/*.png"));
     snapshot(&folder, "input-pattern-matches-nothing", &explain("digits/*.png"));
     std::fs::create_dir(folder.path("nothing")).unwrap();
     snapshot(&folder, "input-empty-folder", &explain("nothing"));

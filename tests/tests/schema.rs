@@ -64,3 +64,24 @@ fn recipes_name_their_schema() {
         }
     }
 }
+
+/// Of the typical mistakes (`mistakes.rs`), those that a schema can see; the rest is no TOML, or takes the model to notice.
+#[test]
+fn mistakes_are_seen_in_the_editor() {
+    let validator = validator();
+    let folder = repository().join("tests/recipes/mistakes");
+    let listed = fs::read_to_string(folder.join("seen-by-schema.txt")).unwrap();
+    let mut seen = Vec::new();
+    for file in recipes("tests/recipes/mistakes") {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let found = mistakes(&validator, &fs::read_to_string(&file).unwrap());
+        if found.is_some_and(|found| !found.is_empty()) {
+            seen.push(name.clone());
+        }
+        let snapshot = repository().join(format!("tests/tests/snapshots/mistakes__{name}.snap"));
+        let snapshot = fs::read_to_string(snapshot).unwrap();
+        let repaired = snapshot.split_once("\nrepaired:\n").unwrap().1;
+        assert_eq!(mistakes(&validator, repaired), Some(Vec::new()), "repaired {name}");
+    }
+    assert_eq!(seen, listed.lines().collect::<Vec<_>>(), "tests/recipes/mistakes/seen-by-schema.txt lists others");
+}

@@ -5,6 +5,7 @@ mod books;
 mod gate;
 mod invariants;
 mod precision;
+mod warnings;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use self::books::{Books, Loss, books, losses};
 use self::gate::{Gate, gates};
 use self::invariants::Invariant;
 use crate::args::CheckArgs;
+use crate::diagnosis::Diagnosis;
 use crate::failure::Failure;
 use crate::figure::short;
 use crate::input;
@@ -28,12 +30,6 @@ use crate::session::{Loaded, Prepared, forward_failure};
 use crate::table;
 
 pub use self::gate::Limit;
-
-/// Layers at which Σ|R| grows by more than this are warned about: denominators nearly cancel there.
-const AMPLIFICATION: f64 = 10.0;
-
-/// Single precision that is further than this from double precision is warned about.
-const F32_ERROR: f64 = 1e-3;
 
 /// So many losses are printed; JSON has all.
 const LOSSES: usize = 5;
@@ -56,7 +52,8 @@ struct Report {
     invariants: Vec<Invariant>,
     /// Where relevance was lost, the worst first.
     losses: Vec<Loss>,
-    warnings: Vec<String>,
+    /// About the recipe, and about what the books show.
+    warnings: Vec<Diagnosis>,
     /// What `--fail-above` limits.
     gates: Vec<Gate>,
 }
@@ -71,7 +68,7 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     let loaded = Loaded::<T>::new(&job.model)?;
     let prepared = Prepared::new(job.recipe.clone(), &loaded, job.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
-    let targets = loaded.targets(&job.how.target)?;
+    let targets = loaded.targets(&job.how.target, Some(&job.recipe))?;
     let [target] = targets[..] else {
         return Err(Failure::user("a check follows one target", "choose argmax, a class or a contrast"));
     };
@@ -101,7 +98,7 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
         precision: T::NAME,
         tolerance: tolerance::<T>(),
         losses: losses(&books, &totals),
-        warnings: warnings(&books),
+        warnings: warnings::warnings(&prepared, &books),
         gates: gates(&args.fail_above, &books, explanations()),
         books,
         totals,
@@ -113,7 +110,9 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
         loaded.print_notes();
         report.print()?;
     }
-    let failed = report.invariants.iter().any(Invariant::fails) || report.gates.iter().any(|gate| !gate.holds);
+    let denied = args.deny_warnings && !report.warnings.is_empty();
+    let failed =
+        denied || report.invariants.iter().any(Invariant::fails) || report.gates.iter().any(|gate| !gate.holds);
     if failed { Err(Failure::Check) } else { Ok(()) }
 }
 
@@ -137,32 +136,6 @@ fn against_double(
         }
     }
     invariants::gradient_times_input(&Arc::clone(&double.model), x, target)
-}
-
-/// What deserves a look, though nothing is wrong with it.
-fn warnings(books: &[Books]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let mut growing: Vec<&Books> =
-        books.iter().filter(|row| row.divides && row.amplification > AMPLIFICATION).collect();
-    growing.sort_by(|a, b| b.amplification.total_cmp(&a.amplification));
-    if !growing.is_empty() {
-        let shown =
-            growing.iter().take(LOSSES).map(|row| format!("'{}' ({}-fold)", row.name, short(row.amplification)));
-        let more = growing.len().saturating_sub(LOSSES);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        warnings.push(format!(
-            "denominators nearly cancel, so that Σ|R| grows, at {}{more}: a larger ε, γ or z-plus there keeps it small; at sums, \
-             norm with residual = \"absolute\" does",
-            shown.collect::<Vec<_>>().join(", ")
-        ));
-    }
-    let at_input = books.last().and_then(|row| row.f32_error);
-    if let Some(error) = at_input.filter(|error| *error > F32_ERROR) {
-        warnings.push(format!(
-            "single precision is {error:.1e} from double precision at the input (relative L2): use --precision f64"
-        ));
-    }
-    warnings
 }
 
 impl Report {
@@ -221,7 +194,7 @@ impl Report {
         if more > 0 {
             say!("      and less at {more} more places (--json has all)")?;
         }
-        self.warnings.iter().try_for_each(|warning| say!("warn  {warning}"))?;
+        self.warnings.iter().try_for_each(|warning| say!("warn  {}", warning.line()))?;
         self.gates.iter().try_for_each(|gate| {
             let (mark, side) = if gate.holds { ("ok  ", "≤") } else { ("FAIL", ">") };
             say!("{mark}  {}: {} {side} {}", gate.meaning, short(gate.value), gate.limit)

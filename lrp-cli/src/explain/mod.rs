@@ -55,7 +55,7 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
     let loaded = Loaded::<T>::new(&job.what.model)?;
     let prepared = Prepared::new(job.what.recipe.clone(), &loaded, job.what.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
-    let targets = loaded.targets(&job.what.how.target)?;
+    let targets = loaded.targets(&job.what.how.target, Some(&job.what.recipe))?;
     let model = FileRecord::new(&loaded.path)?;
     loaded.print_notes();
     let dir = &job.output.dir;

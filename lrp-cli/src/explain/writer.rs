@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
             return Err(failure);
         }
         let reason = failure.to_string();
-        self.progress.suspend(|| failure.report());
+        self.progress.suspend(|| failure.draw());
         self.written.failed.push(FailedRecord { path: self.path(input), reason });
         Ok(())
     }

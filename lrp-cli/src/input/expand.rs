@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::{EXTENSIONS, extension, stem};
-use crate::failure::Failure;
+use crate::failure::{Complaint, Failure};
 
 /// The files that these paths stand for: files, folders (every image and array in them, by name) and globs.
 ///
@@ -13,6 +13,9 @@ use crate::failure::Failure;
 pub fn expand(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut listed: HashSet<PathBuf> = HashSet::new();
+    // All that are missing are named at once.
+    let mut missing = Vec::new();
+    let inputs = format!("inputs are {} files, folders with such files, or globs", EXTENSIONS.join(", "));
     for pattern in patterns {
         let found = if pattern.is_dir() {
             let listing = std::fs::read_dir(pattern)
@@ -26,10 +29,12 @@ pub fn expand(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         } else if pattern.exists() {
             vec![pattern.clone()]
         } else if !pattern.to_string_lossy().contains(['*', '?', '[']) {
-            return Err(Failure::user(
-                format!("there is no file and no folder '{}'", pattern.display()),
-                format!("inputs are {} files, folders with such files, or globs", EXTENSIONS.join(", ")),
-            ));
+            let help = match lrp_config::closest_file(pattern) {
+                Some(file) => format!("did you mean '{}'? {inputs}", file.display()),
+                None => inputs.clone(),
+            };
+            missing.push(Complaint::new(format!("there is no file and no folder '{}'", pattern.display()), help));
+            continue;
         } else {
             let text = pattern.to_string_lossy();
             let paths = glob::glob(&text).map_err(|e| {
@@ -45,10 +50,12 @@ pub fn expand(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
                 true => format!("the folder '{}' holds no input", pattern.display()),
                 false => format!("'{}' matches no file", pattern.display()),
             };
-            let help = format!("inputs are {} files, folders with such files, or globs", EXTENSIONS.join(", "));
-            return Err(Failure::user(message, help));
+            missing.push(Complaint::new(message, &inputs));
         }
         files.extend(found.into_iter().filter(|file| listed.insert(file.clone())));
+    }
+    if !missing.is_empty() {
+        return Err(Failure::User(missing));
     }
     let mut stems = HashMap::new();
     for file in &files {

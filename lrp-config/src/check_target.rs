@@ -1,0 +1,56 @@
+//! `target` against the model: whether it has such classes.
+
+use std::mem;
+
+use crate::diagnostic::RecipeError;
+use crate::recipe::Recipe;
+use crate::target::{Class, Target};
+
+impl Recipe {
+    /// Checks the recipe's own target for a model with so many outputs and these labels (none where they are not known).
+    ///
+    /// # Errors
+    /// When a class does not exist, or more are asked for than there are.
+    pub fn check_target(&self, labels: &[String], classes: usize) -> Result<(), RecipeError> {
+        let Some(target) = &self.explain().target else { return Ok(()) };
+        let mut meant = target.clone();
+        let problem = match &mut meant {
+            Target::Argmax | Target::All => None,
+            Target::Class(class) => check(class, labels, classes),
+            Target::Contrast(class, other) => check(class, labels, classes).or_else(|| check(other, labels, classes)),
+            Target::Top(count) => (*count > classes).then(|| {
+                let asked = mem::replace(count, classes);
+                (format!("the top {asked} of {classes} outputs"), format!("ask for at most {classes}"))
+            }),
+        };
+        match problem {
+            None => Ok(()),
+            Some((message, help)) => {
+                let instead = (meant != *target).then(|| meant.to_string());
+                Err(self.diagnose_key("explain.target", &message, &help, instead))
+            }
+        }
+    }
+}
+
+/// What is wrong with a class and the way out; puts in its place what was probably meant.
+fn check(class: &mut Class, labels: &[String], classes: usize) -> Option<(String, String)> {
+    match class.index(labels) {
+        Ok(index) if index < classes => None,
+        Ok(index) => {
+            let last = classes.saturating_sub(1);
+            *class = Class::Index(last);
+            Some((
+                format!("the class {index} does not exist: the model has {classes} outputs"),
+                format!("classes are 0 to {last}"),
+            ))
+        }
+        Err(message) => {
+            if let Some(label) = class.closest(labels) {
+                *class = Class::Label(label.to_owned());
+            }
+            let help = "a class is a number, or a label from the file that `labels` under [model] names";
+            Some((message, help.to_owned()))
+        }
+    }
+}

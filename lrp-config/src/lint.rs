@@ -1,0 +1,207 @@
+//! What deserves a look in a recipe that is not wrong: [`Recipe::lint`] holds it against the model that it was resolved for.
+//!
+//! Nothing here changes what is computed. What takes numbers to see — denominators that cancel, stabilizers that swallow relevance — is
+//! found by `lrp check`, which points to the recipe by [`Resolved::warning`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ptr;
+use std::sync::Arc;
+
+use lrp_core::operator::{Group, Kind};
+use lrp_core::{Model, NodeId, Scalar};
+
+use crate::diagnostic::Diagnostic;
+use crate::entry::Entry;
+use crate::fix::Fix;
+use crate::origin::{Origin, Place};
+use crate::recipe::Recipe;
+use crate::resolve::Resolved;
+
+impl Recipe {
+    /// Warnings about this recipe on a model that it was resolved for, in the order of the text.
+    pub fn lint<T: Scalar>(&self, model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
+        let mut warnings = Vec::new();
+        warnings.extend(self.uniform_lrp_0(model, resolved));
+        warnings.extend(positive_on_top(model, resolved));
+        warnings.extend(self.z_box_inside(model, resolved));
+        warnings.extend(self.overridden(model));
+        warnings.sort_by_key(|warning| warning.span().map_or(usize::MAX, |span| span.start));
+        warnings.extend(self.after_softmax(model));
+        warnings
+    }
+
+    /// LRP-0 at every layer.
+    fn uniform_lrp_0<T: Scalar>(&self, model: &Model<T>, resolved: &Resolved<T>) -> Option<Diagnostic> {
+        let is_zero = |id: &NodeId| resolved.choices.get(id).is_some_and(|choice| choice.rule.to_string() == "zero");
+        let (first, layers) = (*model.layers().first()?, model.layers());
+        // The last layer should have LRP-0, and a single layer is the last.
+        if layers.len() < 2 || !layers.iter().all(is_zero) {
+            return None;
+        }
+        let help = "where only the last layers have it, maps are calmer: LRP-ε in the middle, LRP-γ or z⁺ below, as in the preset \
+                    epsilon-plus or configs/montavon-composite.toml";
+        resolved.warning(
+            first,
+            "uniform-lrp-0",
+            "every layer has LRP-0: on a network of ReLUs, this is gradient × input",
+            help,
+        )
+    }
+
+    /// z-box somewhere else than at the input, whose range it is about.
+    fn z_box_inside<T: Scalar>(&self, model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
+        let first = model.first_layers();
+        let inside = by_entry(resolved, |id, rule| name_of(rule) == "z-box" && !first.contains(&id));
+        let warn = |(place, nodes): (&Place, Vec<NodeId>)| {
+            let message = format!(
+                "z-box is for layers that the input reaches first, and this entry gives it to {}",
+                names(model, &nodes)
+            );
+            let entry = self.entries().iter().find(|entry| entry.place == *place);
+            let layers = entry.and_then(|entry| entry.assign.layers.as_ref());
+            let problem = Diagnostic::at(&place.source, place.rule.clone(), message).warning("z-box-inside");
+            problem
+                .label("bounds of the input mean nothing here")
+                .help("let layers = \"first\" select them")
+                .fix(layers.map(|layers| Fix::replace(layers.span(), "\"first\"")))
+        };
+        inside.into_iter().map(warn).collect()
+    }
+
+    /// Entries of which nothing is left, because later ones of the same file address all that they do.
+    fn overridden<T: Scalar>(&self, model: &Model<T>) -> Vec<Diagnostic> {
+        // Of a recipe for networks of any depth, one entry is all that a single layer can take.
+        if model.layers().len() < 2 {
+            return Vec::new();
+        }
+        let selected: Vec<(&Entry, BTreeSet<NodeId>)> = self
+            .entries()
+            .iter()
+            .filter_map(|entry| Some((entry, entry.select(model).ok()?.into_iter().collect())))
+            .collect();
+        let mut warnings = Vec::new();
+        for (i, (entry, nodes)) in selected.iter().enumerate() {
+            // An entry for all layers is where one begins, and an optional one may find that there is nothing for it.
+            if nodes.is_empty() || entry.is_for_all() || entry.assign.optional {
+                continue;
+            }
+            // What a recipe overrides of one that it extends is meant to be overridden.
+            let later =
+                selected.iter().skip(i + 1).filter(|(other, _)| Arc::ptr_eq(&other.place.source, &entry.place.source));
+            let mut left = nodes.clone();
+            let mut by = Vec::new();
+            for (other, others) in later {
+                if left.iter().any(|node| others.contains(node)) {
+                    by.push(other.place.number.to_string());
+                }
+                left.retain(|node| !others.contains(node));
+            }
+            if left.is_empty() {
+                let plural = if by.len() == 1 { "y" } else { "ies" };
+                let message = format!(
+                    "entry {} decides nothing here: entr{plural} {} overrides it",
+                    entry.place.number,
+                    by.join(" and ")
+                );
+                let message = if by.len() == 1 { message } else { message.replace("overrides", "override") };
+                warnings.push(
+                    Diagnostic::at(&entry.place.source, entry.place.span.clone(), message)
+                        .warning("entry-overridden")
+                        .label("without effect")
+                        .help("later entries override earlier ones: begin with the entry for all layers, end with the most special one; or leave it out"),
+                );
+            }
+        }
+        warnings
+    }
+
+    /// A softmax between the last layer and the output.
+    fn after_softmax<T: Scalar>(&self, model: &Model<T>) -> Option<Diagnostic> {
+        let mut next = vec![model.output()];
+        let softmax = loop {
+            let id = next.pop()?;
+            let node = model.node(id);
+            match node.kind().map(|kind| (kind, kind.group())) {
+                Some((Kind::Softmax | Kind::LogSoftmax, _)) => break node,
+                Some((_, Group::Structural | Group::Activation | Group::Weightless | Group::Winner)) => {
+                    next.extend(&node.inputs)
+                }
+                _ => {}
+            }
+        };
+        let message = format!(
+            "the model's output comes out of a softmax ('{}'): probabilities are explained, not logits",
+            softmax.name
+        );
+        let help = "a probability also depends on what speaks for all other classes, and its relevance mixes both up: export the model \
+                    without what stands behind the softmax (one at the very end is cut)";
+        Some(Diagnostic::about(self.source(), message).warning("after-softmax").help(help))
+    }
+}
+
+/// Rules that favour what speaks for an output, where many classes are mixed.
+fn positive_on_top<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
+    let top = top_dense_layers(model);
+    let positive = |rule: &str| match name_of(rule) {
+        "gamma" | "z-plus" => true,
+        "alpha-beta" => rule.contains("beta = 0.0"),
+        _ => false,
+    };
+    let found = by_entry(resolved, |id, rule| top.contains(&id) && positive(rule));
+    let warn = |(place, nodes): (&Place, Vec<NodeId>)| {
+        let message = format!(
+            "a rule that favours what speaks for a class, at the top, where classes are told apart: {}",
+            names(model, &nodes)
+        );
+        let problem = Diagnostic::at(&place.source, place.rule.clone(), message).warning("positive-on-top");
+        let entry = "ops = \"dense\" and rule = \"epsilon\"";
+        let help = match place.source.is_preset() {
+            true => {
+                format!("a recipe that extends the preset can give dense layers LRP-ε or LRP-0: an entry with {entry}")
+            }
+            false => format!("give dense layers LRP-ε or LRP-0: an entry below this one with {entry}"),
+        };
+        problem.label("maps of different classes become alike").help(help)
+    };
+    found.into_iter().map(warn).collect()
+}
+
+/// Dense layers in the upper half of the layers from which no convolution is reached.
+fn top_dense_layers<T: Scalar>(model: &Model<T>) -> BTreeSet<NodeId> {
+    let mut convolved = BTreeSet::new();
+    for (id, node) in model.nodes().rev() {
+        let after = model.consumers(id).iter().any(|consumer| convolved.contains(consumer));
+        if after || matches!(node.kind(), Some(Kind::Conv | Kind::ConvTranspose)) {
+            convolved.insert(id);
+        }
+    }
+    let layers = model.layers();
+    let upper = layers.iter().enumerate().filter(|(i, _)| layers.len() > 1 && 2 * i >= layers.len()).map(|(_, id)| *id);
+    upper.filter(|id| model.node(*id).kind() == Some(Kind::Dense) && !convolved.contains(id)).collect()
+}
+
+/// The nodes whose rule (as it is written) is of a kind, by the entry that chose it.
+fn by_entry<T: Scalar>(resolved: &Resolved<T>, wanted: impl Fn(NodeId, &str) -> bool) -> Vec<(&Place, Vec<NodeId>)> {
+    let mut found: BTreeMap<(usize, usize), (&Place, Vec<NodeId>)> = BTreeMap::new();
+    for (id, choice) in &resolved.choices {
+        if let Origin::Entry(place) = &choice.origin
+            && wanted(*id, &choice.rule.to_string())
+        {
+            let key = (ptr::from_ref(place.source.as_ref()).addr(), place.number);
+            found.entry(key).or_insert_with(|| (place, Vec::new())).1.push(*id);
+        }
+    }
+    found.into_values().collect()
+}
+
+fn name_of(rule: &str) -> &str {
+    rule.split(' ').next().unwrap_or_default()
+}
+
+fn names<T: Scalar>(model: &Model<T>, nodes: &[NodeId]) -> String {
+    let described = |id: &NodeId| match model.layer_index(*id) {
+        Some(index) => format!("{index} '{}'", model.node(*id).name),
+        None => format!("'{}'", model.node(*id).name),
+    };
+    crate::resolve::list(nodes.iter().map(described))
+}
