@@ -32,6 +32,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Draw one figure: inputs down, recipes across
     Compare(CompareArgs),
+    /// Make a report of explained inputs: one HTML file that can be handed on
+    Report(ReportArgs),
     /// List the rules and their parameters
     Rules(Listing),
     /// List the presets, or print one
@@ -51,6 +53,7 @@ impl Command {
             Command::Check(args) => args.listing.json,
             Command::Rules(listing) => listing.json,
             Command::Presets(args) => args.listing.json,
+            Command::Report(args) => args.listing.json,
             Command::Compare(_) | Command::Schema(_) => false,
         }
     }
@@ -141,6 +144,26 @@ pub struct CompareArgs {
     pub how: HowArgs,
 }
 
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The folder that lrp explain has written to
+    pub dir: PathBuf,
+    /// The report [default: report.html in that folder]
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Where to look for inputs that are no longer where they were
+    #[arg(short, long, value_name = "FOLDER")]
+    pub inputs: Vec<PathBuf>,
+    /// Most inputs that are shown [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub max_samples: Option<usize>,
+    /// Most megabytes that the report takes [default: 64]
+    #[arg(long, value_name = "MB")]
+    pub max_size: Option<u32>,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
 /// A model, a recipe and inputs.
 #[derive(Debug, Args)]
 pub struct WhatArgs {
@@ -217,7 +240,7 @@ pub struct OutputArgs {
     /// The folder that results are written to
     #[arg(short = 'o', long = "out", value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// What to write: npy, png, json [default: all]
+    /// What to write: npy, png, json, html (a report in one file, made from npy and json) [default: npy,png,json]
     #[arg(long, value_delimiter = ',', value_parser = save)]
     pub save: Option<Vec<Save>>,
     /// Colours of the heatmaps [default: bwr]
@@ -283,5 +306,5 @@ fn resize(text: &str) -> Result<Resize, String> {
 }
 
 fn save(text: &str) -> Result<Save, String> {
-    choose(text, &[("npy", Save::Npy), ("png", Save::Png), ("json", Save::Json)])
+    choose(text, &[("npy", Save::Npy), ("png", Save::Png), ("json", Save::Json), ("html", Save::Html)])
 }

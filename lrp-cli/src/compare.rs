@@ -101,7 +101,7 @@ fn save(image: &RgbImage, path: &Path) -> Result<(), Failure> {
 }
 
 /// A sample as a picture: `[input]` mean and std undone, and values beyond 0…1 stretched to black and white.
-fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> Option<RgbImage> {
+pub fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> Option<RgbImage> {
     let layout = Layout::of(sample.shape())?;
     let (height, width) = layout.size();
     let at = |channel: usize, y: usize, x: usize| match layout {

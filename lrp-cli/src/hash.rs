@@ -19,6 +19,11 @@ impl<R: Read> Hashing<R> {
         Self { inner, hash: Sha256::new(), bytes: 0 }
     }
 
+    /// The reader.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+
     /// How many bytes have been read.
     pub fn passed(&self) -> u64 {
         self.bytes

@@ -188,9 +188,14 @@ impl OutputJob {
             )
         })?;
         let save = args.save.clone().or_else(|| output.save.clone());
+        let mut save = save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]);
+        if save.contains(&Save::Html) {
+            // What the report is made from; `lrp report` can make it again.
+            save.extend([Save::Npy, Save::Json]);
+        }
         Ok(Self {
             dir,
-            save: save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]),
+            save,
             colormap: colormap(args.colormap.as_deref(), recipe),
             resume: args.resume,
             stats: args.stats,

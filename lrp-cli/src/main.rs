@@ -21,6 +21,7 @@ mod listing;
 mod manifest;
 mod output;
 mod plan;
+mod report;
 mod run;
 mod session;
 mod table;
@@ -50,6 +51,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Run(args) => run::run(args),
         Command::Explain(args) => run::explain(args),
         Command::Compare(args) => run::compare(args),
+        Command::Report(args) => report::report(&args),
         Command::Check(args) => check::check(args),
         Command::Layers(args) => layers::layers(&args),
         Command::Plan(args) => plan::plan(&args),

@@ -1,8 +1,10 @@
 //! The manifest: everything an auditor needs to run the same explanation again and to compare.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 
-use lrp_config::Resolved;
+use lrp_config::{Input, Resolved};
 use lrp_core::kernels::conv::Algorithm;
 use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
@@ -12,55 +14,96 @@ use crate::explain::Stats;
 use crate::failure::Failure;
 use crate::hash;
 
-/// The whole manifest.
-#[derive(Debug, Serialize)]
+/// The format that is written and read. Keys may be added to it: a reader passes over those that it does not know.
+pub const SCHEMA: u32 = 1;
+
+/// The whole manifest. Keys that earlier versions did not write have a default.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// The format of this file.
     pub schema: u32,
     /// What wrote it.
     pub program: Program,
+    /// The command that it was called with.
+    #[serde(default)]
+    pub command: Vec<String>,
     /// The model.
     pub model: FileRecord,
     /// The recipe.
     pub recipe: RecipeRecord,
+    /// What the model expects of its input, and how images became that.
+    #[serde(default)]
+    pub expects: Expected,
     /// `f32` or `f64`.
-    pub precision: &'static str,
+    pub precision: Cow<'static, str>,
     /// What was asked for, as a recipe writes it.
     pub target: String,
     /// `logit` or `one`.
-    pub start: &'static str,
+    pub start: Cow<'static, str>,
     /// Whether relevance was multiplied with the input at the end.
     pub times_input: bool,
+    /// The colours of heatmaps.
+    #[serde(default)]
+    pub colormap: String,
     /// What the importer had to say about the model.
     pub notes: Vec<String>,
     /// The rule of every node that relevance can pass.
     pub layers: Vec<LayerRecord>,
+    /// What the rows of a ledger file are about, from the output to the input.
+    #[serde(default)]
+    pub ledger: Vec<LedgerNode>,
     /// What was explained.
     pub inputs: Vec<InputRecord>,
     /// Inputs that could not be explained, and why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedRecord>,
     /// How long it took.
     pub timings: Timings,
     /// Time and memory, node by node, if that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub stats: Option<Stats>,
 }
 
 /// This program.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Program {
-    name: &'static str,
-    version: &'static str,
+    /// `lrp`.
+    pub name: Cow<'static, str>,
+    /// As Cargo has it.
+    pub version: Cow<'static, str>,
 }
 
 impl Program {
     /// This program, in this version.
-    pub const THIS: Program = Program { name: "lrp", version: env!("CARGO_PKG_VERSION") };
+    pub const THIS: Program = Program { name: Cow::Borrowed("lrp"), version: Cow::Borrowed(env!("CARGO_PKG_VERSION")) };
+}
+
+/// What the model expects of its input.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Expected {
+    /// The shape of a sample.
+    pub shape: Vec<usize>,
+    /// What is subtracted from pixels, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Vec<f64>>,
+    /// What the difference is divided by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<Vec<f64>>,
+    /// `crop` or `stretch`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<String>,
+}
+
+impl Expected {
+    /// Of samples of this shape, as the recipe's `[input]` says.
+    pub fn new(shape: &[usize], input: &Input) -> Self {
+        let resize = input.resize.map(|resize| format!("{resize:?}").to_lowercase());
+        Self { shape: shape.to_vec(), mean: input.mean.clone(), std: input.std.clone(), resize }
+    }
 }
 
 /// A file and its fingerprint.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Its path, as it was given.
     pub path: String,
@@ -78,37 +121,48 @@ impl FileRecord {
 }
 
 /// The recipe and every recipe it extends.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RecipeRecord {
     /// Its name.
     pub name: String,
     /// Its file, or `preset NAME`, and those it extends; each with its fingerprint.
-    pub sources: Vec<FileRecord>,
+    pub sources: Vec<SourceRecord>,
+}
+
+/// The text of a recipe.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SourceRecord {
+    /// Its file, or `preset NAME`, and its fingerprint.
+    #[serde(flatten)]
+    pub file: FileRecord,
+    /// All of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 impl RecipeRecord {
     /// The recipe's record.
     pub fn new(recipe: &lrp_config::Recipe) -> Self {
-        let record = |s: &lrp_config::Source| FileRecord {
-            path: s.name().to_owned(),
-            sha256: hash::of_bytes(s.text().as_bytes()),
+        let record = |s: &lrp_config::Source| SourceRecord {
+            file: FileRecord { path: s.name().to_owned(), sha256: hash::of_bytes(s.text().as_bytes()) },
+            text: Some(s.text().to_owned()),
         };
         Self { name: title(recipe), sources: recipe.sources().map(record).collect() }
     }
 }
 
 /// What relevance meets at one node.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LayerRecord {
     /// Its index among the weighted layers, if it is one.
     pub index: Option<usize>,
     /// The node's name.
     pub name: String,
     /// Its operator.
-    pub op: &'static str,
+    pub op: Cow<'static, str>,
     /// How it is computed, where there is a choice.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub algorithm: Option<&'static str>,
+    pub algorithm: Option<Cow<'static, str>>,
     /// The rule, or the operator's fixed behaviour.
     pub rule: String,
     /// The recipe entry that chose the rule, if one did.
@@ -125,8 +179,8 @@ impl LayerRecord {
                 LayerRecord {
                     index: model.layer_index(id),
                     name: node.name.clone(),
-                    op: node.kind_name(),
-                    algorithm: op.algorithm().map(Algorithm::name),
+                    op: node.kind_name().into(),
+                    algorithm: op.algorithm().map(|algorithm| algorithm.name().into()),
                     rule: choice.map_or_else(|| op.fixed().name().to_owned(), |c| c.rule.to_string()),
                     origin: choice.map(|c| c.origin.to_string()),
                 }
@@ -136,15 +190,43 @@ impl LayerRecord {
 
     /// The operator, and how it is computed unless that is the usual way.
     pub fn operator(&self) -> String {
-        match self.algorithm {
+        match &self.algorithm {
             Some(algorithm) if algorithm != Algorithm::default().name() => format!("{} ({algorithm})", self.op),
-            _ => self.op.to_owned(),
+            _ => self.op.clone().into_owned(),
         }
     }
 }
 
+/// A node that relevance passes: a row of a ledger file, whose columns are what it received, what it handed on, and what bias,
+/// stabilizer and rule took.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LedgerNode {
+    /// The node's name.
+    pub name: String,
+    /// Its operator.
+    pub op: Cow<'static, str>,
+    /// The nodes that its inputs come from.
+    pub inputs: Vec<String>,
+}
+
+impl LedgerNode {
+    /// The nodes that the output depends on, in the order in which the walk passes them.
+    pub fn list<T: Scalar>(model: &Model<T>) -> Vec<Self> {
+        let mut reached = HashSet::from([model.output()]);
+        let mut list = Vec::new();
+        for (id, node) in model.nodes().rev() {
+            if reached.contains(&id) {
+                reached.extend(&node.inputs);
+                let inputs = node.inputs.iter().map(|&input| model.node(input).name.clone()).collect();
+                list.push(Self { name: node.name.clone(), op: node.kind_name().into(), inputs });
+            }
+        }
+        list
+    }
+}
+
 /// One input file and its results.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct InputRecord {
     /// The file.
     #[serde(flatten)]
@@ -152,6 +234,9 @@ pub struct InputRecord {
     /// The relevance file, within the output folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relevance: Option<String>,
+    /// The ledger file, within the output folder: float64, `[N, rows, 5]`, with a leading axis for targets where the relevance has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<String>,
     /// One for each sample.
     pub samples: Vec<SampleRecord>,
 }
@@ -159,8 +244,23 @@ pub struct InputRecord {
 /// One sample.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SampleRecord {
+    /// The largest outputs, the largest first.
+    #[serde(default)]
+    pub top: Vec<ScoreRecord>,
     /// The explained outputs.
     pub targets: Vec<TargetRecord>,
+}
+
+/// An output.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ScoreRecord {
+    /// The class.
+    pub class: usize,
+    /// Its label, if labels are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The model's output for it.
+    pub score: f64,
 }
 
 /// One explained output of one sample.
@@ -174,6 +274,9 @@ pub struct TargetRecord {
     /// For a contrast: the class it is contrasted with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<usize>,
+    /// The label of that class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against_label: Option<String>,
     /// The model's output for the class; for a contrast, by how much it is above that for the other.
     pub score: f64,
     /// Where relevance went.
@@ -186,11 +289,16 @@ pub struct TargetRecord {
 /// The totals of the books: `start = input + bias + stabilizer + rule`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LedgerRecord {
-    start: f64,
-    input: f64,
-    bias: f64,
-    stabilizer: f64,
-    rule: f64,
+    /// What was put on the target.
+    pub start: f64,
+    /// What arrived at the input.
+    pub input: f64,
+    /// What biases took.
+    pub bias: f64,
+    /// What stabilizers took.
+    pub stabilizer: f64,
+    /// What rules took.
+    pub rule: f64,
 }
 
 impl LedgerRecord {
@@ -207,7 +315,7 @@ impl From<Totals> for LedgerRecord {
 }
 
 /// An input that could not be explained.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct FailedRecord {
     /// The file.
     pub path: String,
@@ -216,7 +324,7 @@ pub struct FailedRecord {
 }
 
 /// Seconds spent, in this run. Reading, explaining and writing overlap.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Timings {
     /// Reading the model and preparing rules.
     pub prepare: f64,

@@ -95,9 +95,10 @@ pub struct Output {
     /// The folder that results are written to.
     #[schemars(extend("x-default" = "none"), example = &"out")]
     pub dir: Option<PathBuf>,
-    /// What is written there.
+    /// What is written there: relevance and books as `"npy"`, heatmaps as `"png"`, the manifest as `"json"`, and all of it as a report,
+    /// `"html"`, which the first and the third are written for, too.
     #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(with = "Option<OneOrMany<Save>>", extend("x-default" = "all of them"), example = json!([Save::Npy, Save::Json]))]
+    #[schemars(with = "Option<OneOrMany<Save>>", extend("x-default" = "npy, png, json"), example = json!([Save::Npy, Save::Json]))]
     pub save: Option<Vec<Save>>,
     /// The colours of heatmaps. Zero is always in the middle.
     #[serde(default, deserialize_with = "colormap")]
@@ -119,6 +120,8 @@ pub enum Save {
     Png,
     /// The manifest.
     Json,
+    /// The report.
+    Html,
 }
 
 /// `[compare]`: several recipes side by side, on the model and inputs of this one.

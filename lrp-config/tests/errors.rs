@@ -114,7 +114,7 @@ fn other_names_that_do_not_exist() {
     );
     assert_eq!(
         reading(&format!("{ENTRY}[output]\nsave = ['npy', 'pnd']")),
-        "test.toml:5:16: save: there is no 'pnd' (did you mean 'png'? There are: npy, png, json)"
+        "test.toml:5:16: save: there is no 'pnd' (did you mean 'png'? There are: npy, png, json, html)"
     );
 }
 

@@ -64,7 +64,7 @@ fn a_batch_is_explained_and_its_books_balance() {
         assert_eq!(relevance.shape(), [16, 1, 28, 28]);
 
         let mut expected: Vec<String> = (0..16).map(|i| format!("digits.{i}.heatmap.png")).collect();
-        expected.extend(["digits.relevance.npy", "manifest.json"].map(str::to_owned));
+        expected.extend(["digits.ledger.npy", "digits.relevance.npy", "manifest.json"].map(str::to_owned));
         expected.sort();
         assert_eq!(folder.list("out"), expected);
 
@@ -139,7 +139,7 @@ fn the_manifest_tells_what_was_done_with_what() {
 fn zero_relevance_is_white_in_the_heatmap_of_an_image() {
     let folder = Folder::with(&["cnn.onnx", "nine.png"]);
     folder.lrp("explain -m cnn.onnx -r lrp-0 -i nine.png -o out").silent();
-    assert_eq!(folder.list("out"), ["manifest.json", "nine.heatmap.png", "nine.relevance.npy"]);
+    assert_eq!(folder.list("out"), ["manifest.json", "nine.heatmap.png", "nine.ledger.npy", "nine.relevance.npy"]);
     let relevance = npy::<f32>(&folder, "out/nine.relevance.npy");
     assert_eq!(relevance.shape(), [1, 1, 28, 28]);
     let heatmap = image::open(folder.path("out/nine.heatmap.png")).unwrap().into_rgb8();
@@ -283,11 +283,11 @@ fn start_one_divides_by_the_logit() {
 fn save_writes_what_is_asked_for_and_nothing_else() {
     let folder = Folder::with(&["cnn.onnx", "nine.png"]);
     let cases: [(&str, &[&str]); 5] = [
-        ("npy", &["nine.relevance.npy"]),
+        ("npy", &["nine.ledger.npy", "nine.relevance.npy"]),
         ("png", &["nine.heatmap.png"]),
         ("json", &["manifest.json"]),
-        ("npy,json", &["manifest.json", "nine.relevance.npy"]),
-        ("png,npy", &["nine.heatmap.png", "nine.relevance.npy"]),
+        ("npy,json", &["manifest.json", "nine.ledger.npy", "nine.relevance.npy"]),
+        ("png,npy", &["nine.heatmap.png", "nine.ledger.npy", "nine.relevance.npy"]),
     ];
     for (i, (save, files)) in cases.iter().enumerate() {
         folder.lrp(&format!("{EXPLAIN} -i nine.png -o deep/{i} --save {save}")).silent();
@@ -362,7 +362,7 @@ fn the_logits_before_a_softmax_are_explained_and_it_is_said_so() {
     run.ok();
     assert_eq!(run.stderr, "note: the model ends in Softmax ('/softmax1'); the logits before it are explained\n");
     // What is no picture gets no heatmap.
-    assert_eq!(folder.list("out"), ["manifest.json", "x.relevance.npy"]);
+    assert_eq!(folder.list("out"), ["manifest.json", "x.ledger.npy", "x.relevance.npy"]);
     let manifest = manifest(&folder, "out");
     assert!(words(&manifest["notes"])[0].contains("the logits before it are explained"));
     assert!(targets(&manifest).iter().any(|t| !(0.0..=1.0).contains(&number(&t["score"]))), "no probabilities");
@@ -402,7 +402,7 @@ fn an_experiment_runs_from_anywhere_and_flags_override_it() {
     let folder = Folder::new();
     let experiment = repository().join("configs/mnist.toml");
     folder.lrp(&format!("run '{}' -o results", experiment.display())).silent();
-    assert_eq!(folder.list("results").len(), 41, "20 digits, a heatmap and an array for each, and the manifest");
+    assert_eq!(folder.list("results").len(), 61, "20 digits, a heatmap and two arrays for each, and the manifest");
     let whole = manifest(&folder, "results");
     assert_eq!(whole["recipe"]["name"], "MNIST digits");
     let classes = whole["inputs"].as_array().unwrap().iter().map(|i| i["samples"][0]["targets"][0]["class"].as_u64());
@@ -431,14 +431,14 @@ fn paths_in_a_recipe_are_relative_to_its_folder() {
     let mut command = folder.command("run ../deep/experiment.toml");
     let output = command.current_dir(folder.path("elsewhere")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(folder.list("deep/results"), ["digits.relevance.npy"]);
+    assert_eq!(folder.list("deep/results"), ["digits.ledger.npy", "digits.relevance.npy"]);
     assert_eq!(npy::<f64>(&folder, "deep/results/digits.relevance.npy").shape(), [16, 1, 28, 28]);
     assert_eq!(folder.list("elsewhere"), ["nothing.txt"]);
     // A recipe that names the model and the inputs serves the other commands as well; -o is relative to where we are.
     let rules = folder.lrp("plan -r deep/experiment.toml --json").json();
     assert_eq!(rules["layers"][0]["origin"], "deep/experiment.toml:3 (entry 1)");
     folder.lrp("explain -r deep/experiment.toml -o here").silent();
-    assert_eq!(folder.list("here"), ["digits.relevance.npy"]);
+    assert_eq!(folder.list("here"), ["digits.ledger.npy", "digits.relevance.npy"]);
 }
 
 #[test]

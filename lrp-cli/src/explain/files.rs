@@ -20,6 +20,14 @@ pub fn relevance(stem: &str) -> String {
     format!("{stem}.relevance.npy")
 }
 
+/// The ledger of an input, layer by layer.
+pub fn ledger(stem: &str) -> String {
+    format!("{stem}.ledger.npy")
+}
+
+/// The report.
+pub const REPORT: &str = "report.html";
+
 /// What a file is called until it is complete.
 pub fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -50,6 +58,14 @@ pub fn write<E: std::fmt::Display>(
 /// When it cannot be renamed.
 pub fn finish(path: &Path) -> Result<(), Failure> {
     fs::rename(unfinished(path), path).map_err(|e| unwritable(path, &e))
+}
+
+/// Takes its name from a complete file, so that it can be written to again.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn reopen(path: &Path) -> Result<(), Failure> {
+    fs::rename(path, unfinished(path)).map_err(|e| unwritable(path, &e))
 }
 
 /// Removes a file, if it is there.

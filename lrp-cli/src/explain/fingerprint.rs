@@ -21,7 +21,7 @@ impl Fingerprint {
     /// When it cannot be written down.
     pub fn new<T: Scalar>(job: &ExplainJob, loaded: &Loaded<T>, model: &FileRecord) -> Result<Self, Failure> {
         let (what, how, output) = (&job.what, &job.what.how, &job.output);
-        let recipe: Vec<String> = RecipeRecord::new(&what.recipe).sources.into_iter().map(|s| s.sha256).collect();
+        let recipe: Vec<String> = RecipeRecord::new(&what.recipe).sources.into_iter().map(|s| s.file.sha256).collect();
         let mut save: Vec<String> = output.save.iter().map(|save| format!("{save:?}").to_lowercase()).collect();
         save.sort();
         save.dedup();

@@ -3,12 +3,13 @@
 //! Reading, computing and writing each have a thread, with short queues in between: inputs stream through, however many there are, and
 //! no more than a few batches are in memory.
 
+mod arrays;
 mod compute;
-mod files;
+pub mod files;
 mod fingerprint;
 mod journal;
 mod reader;
-mod relevance;
+mod rows;
 mod samples;
 mod stats;
 mod summary;
@@ -37,7 +38,10 @@ use crate::failure::Failure;
 use crate::input;
 use crate::job::{OutputJob, WhatJob};
 use crate::layers::print_json;
-use crate::manifest::{FileRecord, LayerRecord, Manifest, Program, RecipeRecord, Timings};
+use crate::manifest::{
+    Expected, FileRecord, LayerRecord, LedgerNode, Manifest, Program, RecipeRecord, SCHEMA, Timings,
+};
+use crate::report;
 use crate::session::{Loaded, Prepared};
 
 /// So many batches wait between reading and computing, and again between computing and writing.
@@ -74,7 +78,8 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
     let (to_writer, from_computation) = sync_channel(WAITING);
     let reader = Reader::<T>::new(job, &shape, done, to_computation);
     let computation = Computation::new(&prepared.plan, &targets, &job.what.how, to_writer);
-    let writer = Writer::new(job, &shape, &targets, &loaded.labels, &progress, journal);
+    let ledger = LedgerNode::list(&loaded.model);
+    let writer = Writer::new(job, &shape, &targets, &loaded.labels, ledger.len(), &progress, journal);
     let written = thread::scope(|threads| {
         let reader = threads.spawn(|| reader.run());
         let writer = threads.spawn(|| writer.run(from_computation));
@@ -89,19 +94,23 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
 
     let failures = written.failed.len();
     let manifest = Manifest {
-        schema: 1,
+        schema: SCHEMA,
         program: Program::THIS,
+        command: command(),
         model,
         recipe: RecipeRecord::new(&job.what.recipe),
-        precision: T::NAME,
+        expects: Expected::new(&shape, &job.what.how.input),
+        precision: T::NAME.into(),
         target: job.what.how.target.to_string(),
         start: match job.what.how.start {
-            lrp_config::Start::Logit => "logit",
-            lrp_config::Start::One => "one",
+            lrp_config::Start::Logit => "logit".into(),
+            lrp_config::Start::One => "one".into(),
         },
         times_input: prepared.resolved.times_input,
+        colormap: job.output.colormap.name.to_owned(),
         notes: loaded.import.notes.clone(),
         layers: LayerRecord::list(&loaded.model, &prepared.resolved),
+        ledger,
         inputs: written.inputs,
         failed: written.failed,
         timings,
@@ -120,6 +129,12 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
         summary::print(&manifest.inputs, &loaded, dir)?;
         manifest.stats.as_ref().map_or(Ok(()), Stats::print)?;
     }
+    if job.output.save.contains(&Save::Html) {
+        let made = report::of_folder(dir)?;
+        if !job.output.json {
+            made.print()?;
+        }
+    }
     match failures {
         0 => Ok(()),
         n => Err(Failure::user(
@@ -130,6 +145,12 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
             },
         )),
     }
+}
+
+/// The command line, as far as it is text.
+fn command() -> Vec<String> {
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once(Program::THIS.name.into_owned()).chain(arguments).collect()
 }
 
 /// What a thread came to. Its panic is ours.

@@ -135,12 +135,14 @@ impl<'a, T: Scalar> Reader<'a, T> {
     /// Whether the results that a journal tells of are there.
     fn is_there(&self, input: &Path, done: &Done) -> bool {
         let output = &self.job.output;
-        let relevance = output.dir.join(files::relevance(&input::stem(input)));
-        let relevance_is_there = !output.save.contains(&Save::Npy)
-            || files::unfinished(&relevance).is_file()
-            || (done.is_all() && relevance.is_file());
+        let stem = input::stem(input);
+        let arrays_are_there = !output.save.contains(&Save::Npy)
+            || [files::relevance(&stem), files::ledger(&stem)].iter().all(|name| {
+                let path = output.dir.join(name);
+                files::unfinished(&path).is_file() || (done.is_all() && path.is_file())
+            });
         let mut heatmaps = done.samples.iter().flat_map(|s| &s.targets).filter_map(|target| target.heatmap.as_ref());
-        relevance_is_there && heatmaps.all(|name| output.dir.join(name).is_file())
+        arrays_are_there && heatmaps.all(|name| output.dir.join(name).is_file())
     }
 
     fn fail(&mut self, input: usize, failure: Failure) -> Result<(), Stopped> {

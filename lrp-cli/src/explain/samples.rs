@@ -1,6 +1,6 @@
 //! The computation itself: relevance and books of samples that are in memory.
 
-use lrp_core::ledger::Totals;
+use lrp_core::ledger::{Ledger, Totals};
 use lrp_core::profile::Profile;
 use lrp_core::{Error, Plan, Scalar, Target, Tensor};
 use ndarray::{Axis, Slice};
@@ -14,7 +14,15 @@ pub struct Explained<T: Scalar> {
     pub relevance: Vec<Tensor<T>>,
     /// Per sample, per target.
     pub outcomes: Vec<Vec<Outcome>>,
+    /// Per sample, the largest outputs with their scores, the largest first.
+    pub top: Vec<Vec<(usize, f64)>>,
 }
+
+/// So many of the largest outputs are kept.
+const TOP: usize = 5;
+
+/// What a line of a ledger says: received, handed on, and what bias, stabilizer and rule took.
+pub type Line = [f64; 5];
 
 /// What was explained in one sample, and where its relevance went.
 #[derive(Debug, Clone)]
@@ -23,13 +31,19 @@ pub struct Outcome {
     pub against: Option<usize>,
     pub score: f64,
     pub totals: Totals,
+    /// A line for each node that the walk has passed, from the output to the input.
+    pub lines: Vec<Line>,
 }
 
 impl<T: Scalar> Explained<T> {
     /// The explanations of the samples from `first` up to `last`.
     pub fn part(&self, first: usize, last: usize) -> Self {
         let part = |r: &Tensor<T>| r.slice_axis(Axis(0), Slice::from(first..last)).to_owned();
-        Self { relevance: self.relevance.iter().map(part).collect(), outcomes: self.outcomes[first..last].to_vec() }
+        Self {
+            relevance: self.relevance.iter().map(part).collect(),
+            outcomes: self.outcomes[first..last].to_vec(),
+            top: self.top[first..last].to_vec(),
+        }
     }
 }
 
@@ -47,6 +61,7 @@ pub fn explain_samples<T: Scalar>(
     let n = lrp_core::tensor::samples(x);
     let mut relevance: Vec<Vec<Tensor<T>>> = vec![Vec::new(); targets.len()];
     let mut outcomes = vec![Vec::new(); n];
+    let mut top = Vec::new();
     for first in (0..n).step_by(how.batch) {
         let batch = x.slice_axis(Axis(0), Slice::from(first..n.min(first + how.batch))).to_owned();
         let record = profile.record(plan, std::slice::from_ref(&batch)).map_err(|error| moved(error, first))?;
@@ -70,7 +85,11 @@ pub fn explain_samples<T: Scalar>(
                     against,
                     score: score(class) - against.map_or(0.0, score),
                     totals: explanation.ledger.totals(i),
+                    lines: lines(&explanation.ledger, i),
                 });
+            }
+            if k == 0 {
+                top.extend(explanation.output.outer_iter().map(|scores| largest(scores.iter().map(|s| s.wide()))));
             }
             parts.push(explanation.relevance.swap_remove(0));
         }
@@ -79,7 +98,28 @@ pub fn explain_samples<T: Scalar>(
         let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
         ndarray::concatenate(Axis(0), &views).unwrap_or_else(|_| lrp_core::tensor::empty())
     };
-    Ok(Explained { relevance: relevance.into_iter().map(join).collect(), outcomes })
+    Ok(Explained { relevance: relevance.into_iter().map(join).collect(), outcomes, top })
+}
+
+/// The books of one sample, node by node.
+fn lines(ledger: &Ledger, sample: usize) -> Vec<Line> {
+    let line = |e: &lrp_core::ledger::Entry| {
+        [&e.received, &e.handed_on, &e.bias, &e.stabilizer, &e.rule].map(|account| account[sample])
+    };
+    ledger.entries.iter().map(line).collect()
+}
+
+/// The largest scores and where they are; of equals, the first.
+fn largest(scores: impl Iterator<Item = f64>) -> Vec<(usize, f64)> {
+    let mut top: Vec<(usize, f64)> = Vec::with_capacity(TOP + 1);
+    for (class, score) in scores.enumerate() {
+        let at = top.iter().position(|(_, other)| score > *other).unwrap_or(top.len());
+        if at < TOP {
+            top.insert(at, (class, score));
+            top.truncate(TOP);
+        }
+    }
+    top
 }
 
 /// An error about a sample, as seen from where the sample's number is higher by `first`.
@@ -94,4 +134,18 @@ pub fn moved(error: Error, first: usize) -> Error {
 fn check_finite<T: Scalar>(relevance: &Tensor<T>, first: usize) -> Result<(), Error> {
     let broken = relevance.outer_iter().position(|sample| sample.iter().any(|r| !r.is_finite()));
     broken.map_or(Ok(()), |i| Err(Error::NotFinite { place: RELEVANCE.into(), sample: first + i }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::largest;
+
+    #[test]
+    fn the_largest_come_first_and_equals_keep_their_order() {
+        let top =
+            |scores: &[f64]| largest(scores.iter().copied()).into_iter().map(|(class, _)| class).collect::<Vec<_>>();
+        assert_eq!(top(&[1.0, 5.0, 5.0, -2.0, 7.0, 0.0, 6.0]), [4, 6, 1, 2, 0]);
+        assert_eq!(top(&[3.0, 4.0]), [1, 0]);
+        assert_eq!(top(&[]), [0; 0]);
+    }
 }

@@ -1,7 +1,6 @@
 //! The writing end: explanations become files, lines of the journal, and records of the manifest.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
@@ -13,10 +12,10 @@ use ndarray::Axis;
 use ndarray_npy::WritableElement;
 use rayon::prelude::*;
 
+use super::arrays::{Arrays, ArraysOf};
 use super::compute::Computed;
 use super::journal::{Done, Entry, Journal};
 use super::reader::Place;
-use super::relevance::{RelevanceFile, RelevanceShape};
 use super::samples::{Explained, Outcome};
 use super::{ExplainJob, files};
 use crate::failure::Failure;
@@ -24,7 +23,7 @@ use crate::heatmap::Heatmap;
 use crate::input;
 use crate::job::OutputJob;
 use crate::layout::Layout;
-use crate::manifest::{FailedRecord, FileRecord, InputRecord, SampleRecord, TargetRecord};
+use crate::manifest::{FailedRecord, FileRecord, InputRecord, SampleRecord, ScoreRecord, TargetRecord};
 
 /// Writes the results of all inputs, in their order.
 pub struct Writer<'a> {
@@ -33,6 +32,8 @@ pub struct Writer<'a> {
     shape: &'a [usize],
     targets: &'a [Target],
     labels: &'a [String],
+    /// The rows of a ledger.
+    nodes: usize,
     progress: &'a ProgressBar,
     /// The input whose samples are arriving.
     current: Option<Current>,
@@ -53,7 +54,7 @@ pub struct Written {
 struct Current {
     input: usize,
     of: usize,
-    relevance: Option<RelevanceFile>,
+    arrays: Option<Arrays>,
     samples: Vec<SampleRecord>,
 }
 
@@ -64,11 +65,12 @@ impl<'a> Writer<'a> {
         shape: &'a [usize],
         targets: &'a [Target],
         labels: &'a [String],
+        nodes: usize,
         progress: &'a ProgressBar,
         journal: Journal,
     ) -> Self {
         let written = Written { journal, inputs: Vec::new(), failed: Vec::new(), seconds: 0.0 };
-        Self { job, shape, targets, labels, progress, current: None, heatmaps: HashSet::new(), written }
+        Self { job, shape, targets, labels, nodes, progress, current: None, heatmaps: HashSet::new(), written }
     }
 
     /// Writes what comes.
@@ -105,9 +107,7 @@ impl<'a> Writer<'a> {
     fn discard(&mut self, input: usize) -> Result<(), Failure> {
         let Some(current) = self.current.take_if(|current| current.input == input) else { return Ok(()) };
         self.written.journal.take_back(&self.path(input))?;
-        if let Some(relevance) = current.relevance {
-            relevance.discard()?;
-        }
+        current.arrays.map_or(Ok(()), Arrays::discard)?;
         let heatmaps = current.samples.into_iter().flat_map(|s| s.targets).filter_map(|target| target.heatmap);
         heatmaps.into_iter().try_for_each(|name| files::remove(&self.job.output.dir.join(name)))
     }
@@ -119,13 +119,9 @@ impl<'a> Writer<'a> {
         names.iter().try_for_each(|name| self.claim(name))?;
         self.progress.inc(done.samples.len() as u64);
         self.progress.reset_eta();
-        let path = self.relevance(input);
-        let mut relevance = None;
-        // The program may have been killed when all was written, and the file had not got its name.
-        if let Some(path) = path.filter(|path| files::unfinished(path).exists()) {
-            relevance = Some(RelevanceFile::reopen::<T>(&path, self.relevance_shape(done.of))?);
-        }
-        self.current = Some(Current { input, of: done.of, relevance, samples: done.samples });
+        // The program may have been killed when all was written, and the files had not got their names.
+        let arrays = self.arrays(input, done.of).map(|arrays| arrays.reopen::<T>()).transpose()?.flatten();
+        self.current = Some(Current { input, of: done.of, arrays, samples: done.samples });
         self.finish(done.sha256)
     }
 
@@ -136,15 +132,13 @@ impl<'a> Writer<'a> {
         if self.current.is_none() {
             // The file that is made now has nothing of what the journal may tell of.
             self.written.journal.take_back(&path)?;
-            let relevance = self.relevance(input);
-            let shape = self.relevance_shape(of);
-            let relevance = relevance.map(|path| RelevanceFile::create::<T>(&path, shape)).transpose()?;
-            self.current = Some(Current { input, of, relevance, samples: Vec::new() });
+            let arrays = self.arrays(input, of).map(|arrays| arrays.create::<T>()).transpose()?;
+            self.current = Some(Current { input, of, arrays, samples: Vec::new() });
         }
         let names = self.heatmaps(&place, explained)?;
         let samples = self.records(names, explained);
-        if let Some(relevance) = self.current.as_mut().and_then(|current| current.relevance.as_mut()) {
-            relevance.write(first, &explained.relevance)?;
+        if let Some(arrays) = self.current.as_mut().and_then(|current| current.arrays.as_mut()) {
+            arrays.write(first, explained)?;
         }
         let entry = Entry { path, first, of, sha256: place.sha256, samples };
         self.written.journal.add(&entry)?;
@@ -158,11 +152,12 @@ impl<'a> Writer<'a> {
     /// Whether all samples of the current input are written; then its files are complete, and its record.
     fn finish(&mut self, sha256: String) -> Result<(), Failure> {
         let Some(current) = self.current.take_if(|current| current.samples.len() == current.of) else { return Ok(()) };
-        current.relevance.map_or(Ok(()), RelevanceFile::finish)?;
+        current.arrays.map_or(Ok(()), Arrays::finish)?;
         let path = self.path(current.input);
-        let relevance = self.saves(Save::Npy).then(|| files::relevance(&self.stem(current.input)));
+        let array = |name: fn(&str) -> String| self.saves(Save::Npy).then(|| name(&self.stem(current.input)));
+        let (relevance, ledger) = (array(files::relevance), array(files::ledger));
         let file = FileRecord { path, sha256 };
-        self.written.inputs.push(InputRecord { file, relevance, samples: current.samples });
+        self.written.inputs.push(InputRecord { file, relevance, ledger, samples: current.samples });
         Ok(())
     }
 
@@ -220,13 +215,19 @@ impl<'a> Writer<'a> {
             class: outcome.class,
             label: self.labels.get(outcome.class).cloned(),
             against: outcome.against,
+            against_label: outcome.against.and_then(|other| self.labels.get(other).cloned()),
             score: outcome.score,
             ledger: outcome.totals.into(),
             heatmap,
         };
-        let samples = explained.outcomes.iter().zip(names);
+        let score =
+            |&(class, score): &(usize, f64)| ScoreRecord { class, label: self.labels.get(class).cloned(), score };
+        let samples = explained.outcomes.iter().zip(names).zip(&explained.top);
         samples
-            .map(|(outcomes, names)| SampleRecord { targets: outcomes.iter().zip(names).map(record).collect() })
+            .map(|((outcomes, names), top)| SampleRecord {
+                top: top.iter().map(score).collect(),
+                targets: outcomes.iter().zip(names).map(record).collect(),
+            })
             .collect()
     }
 
@@ -247,13 +248,15 @@ impl<'a> Writer<'a> {
         self.targets.len() > 1 || matches!(self.job.what.how.target, Wanted::All | Wanted::Top(_))
     }
 
-    /// The relevance file of an input, if there is to be one.
-    fn relevance(&self, input: usize) -> Option<PathBuf> {
-        self.saves(Save::Npy).then(|| self.job.output.dir.join(files::relevance(&self.stem(input))))
-    }
-
-    fn relevance_shape(&self, samples: usize) -> RelevanceShape {
-        let targets = self.several().then_some(self.targets.len());
-        RelevanceShape { targets, samples, sample: self.shape.to_vec() }
+    /// The arrays of an input, if there are to be any.
+    fn arrays(&self, input: usize, samples: usize) -> Option<ArraysOf<'_>> {
+        self.saves(Save::Npy).then(|| ArraysOf {
+            dir: &self.job.output.dir,
+            stem: self.stem(input),
+            targets: self.several().then_some(self.targets.len()),
+            samples,
+            sample: self.shape,
+            nodes: self.nodes,
+        })
     }
 }

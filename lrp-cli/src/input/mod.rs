@@ -13,6 +13,7 @@ use lrp_config::Input;
 use lrp_core::{Scalar, Tensor};
 
 pub use self::expand::expand;
+pub use self::npy::{Npy, Rows};
 pub use self::source::Source;
 use crate::failure::Failure;
 

@@ -1,7 +1,7 @@
 //! `.npy` files, read from the front to the back in as many steps as one likes: only what is asked for is in memory.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use lrp_core::{Scalar, Tensor};
@@ -92,6 +92,36 @@ impl<T: Scalar> Npy<T> {
     /// SHA-256 of all that has been read of the file.
     pub fn sha256(&self) -> String {
         self.file.sha256()
+    }
+
+    /// The array in rows of so many numbers, to be read in any order. Nothing of it has been taken before.
+    pub fn rows(self, numbers: usize) -> Rows<T> {
+        let start = self.file.passed();
+        Rows { file: self.file.into_inner(), start, numbers, descr: self.header.descr, kind: self.kind }
+    }
+}
+
+/// An open file whose rows are read in any order.
+pub struct Rows<T: Scalar> {
+    file: BufReader<File>,
+    /// Where its numbers start.
+    start: u64,
+    /// Numbers of a row.
+    numbers: usize,
+    descr: Value,
+    kind: Kind<T>,
+}
+
+impl<T: Scalar> Rows<T> {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// What is wrong with the file, as the end of a sentence.
+    pub fn read(&mut self, row: usize) -> Result<Vec<T>, String> {
+        let bytes = (self.numbers * self.kind.size) as u64;
+        self.file.seek(SeekFrom::Start(self.start + row as u64 * bytes)).map_err(|e| e.to_string())?;
+        let mut part = (&mut self.file).take(bytes);
+        (self.kind.read)(&mut part, &self.descr, self.numbers).map_err(|e| e.to_string())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The relevance of one input file, an `.npy` file that is written a few samples at a time.
+//! An array about the samples of one input, an `.npy` file that is written a few samples at a time.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -11,18 +11,18 @@ use super::files;
 use crate::failure::Failure;
 
 /// A file `[N, …]`, or `[targets, N, …]`, that is being written.
-pub struct RelevanceFile {
+pub struct RowsFile {
     /// What it will be called.
     path: PathBuf,
     file: File,
     /// Where its numbers start.
     start: u64,
-    shape: RelevanceShape,
+    shape: RowsShape,
 }
 
 /// What a file has room for.
 #[derive(Debug, Clone)]
-pub struct RelevanceShape {
+pub struct RowsShape {
     /// The number of targets, where they have an axis.
     pub targets: Option<usize>,
     /// The number of samples.
@@ -31,7 +31,7 @@ pub struct RelevanceShape {
     pub sample: Vec<usize>,
 }
 
-impl RelevanceShape {
+impl RowsShape {
     fn axes(&self) -> Vec<usize> {
         self.targets.into_iter().chain([self.samples]).chain(self.sample.iter().copied()).collect()
     }
@@ -42,12 +42,12 @@ impl RelevanceShape {
     }
 }
 
-impl RelevanceFile {
+impl RowsFile {
     /// Makes a file of zeros.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn create<T: WritableElement>(path: &Path, shape: RelevanceShape) -> Result<Self, Failure> {
+    pub fn create<T: WritableElement>(path: &Path, shape: RowsShape) -> Result<Self, Failure> {
         let options = OpenOptions::new().write(true).create(true).truncate(true).clone();
         let mut file = Self::open(path, &options, shape)?;
         let unwritable = |e: WriteNpyError| files::unwritable(path, &e);
@@ -60,13 +60,13 @@ impl RelevanceFile {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn reopen<T>(path: &Path, shape: RelevanceShape) -> Result<Self, Failure> {
+    pub fn reopen<T>(path: &Path, shape: RowsShape) -> Result<Self, Failure> {
         let mut file = Self::open(path, OpenOptions::new().write(true), shape)?;
         file.find_start::<T>()?;
         Ok(file)
     }
 
-    fn open(path: &Path, options: &OpenOptions, shape: RelevanceShape) -> Result<Self, Failure> {
+    fn open(path: &Path, options: &OpenOptions, shape: RowsShape) -> Result<Self, Failure> {
         let file = options.open(files::unfinished(path)).map_err(|e| files::unwritable(path, &e))?;
         Ok(Self { path: path.to_path_buf(), file, start: 0, shape })
     }
@@ -83,14 +83,14 @@ impl RelevanceFile {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn write<T: Scalar + WritableElement>(&mut self, first: usize, relevance: &[Tensor<T>]) -> Result<(), Failure> {
+    pub fn write<T: Scalar + WritableElement>(&mut self, first: usize, rows: &[Tensor<T>]) -> Result<(), Failure> {
         let fail = |e: &dyn std::fmt::Display| files::unwritable(&self.path, e);
         let mut file = BufWriter::new(&self.file);
-        for (k, relevance) in relevance.iter().enumerate() {
+        for (k, rows) in rows.iter().enumerate() {
             let row = (k * self.shape.samples + first) as u64;
             file.seek(SeekFrom::Start(self.start + row * self.shape.row::<T>())).map_err(|e| fail(&e))?;
-            let relevance = relevance.as_standard_layout();
-            T::write_slice(relevance.as_slice().unwrap_or_default(), &mut file).map_err(|e| fail(&e))?;
+            let rows = rows.as_standard_layout();
+            T::write_slice(rows.as_slice().unwrap_or_default(), &mut file).map_err(|e| fail(&e))?;
         }
         file.flush().map_err(|e| fail(&e))
     }
@@ -124,7 +124,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, whole) = (folder.path().join("a.npy"), folder.path().join("whole.npy"));
         for targets in [None, Some(1), Some(3)] {
-            let shape = RelevanceShape { targets, samples: 5, sample: vec![2, 3] };
+            let shape = RowsShape { targets, samples: 5, sample: vec![2, 3] };
             let array =
                 ArrayD::from_shape_fn(shape.axes(), |i| ndarray::Dimension::slice(&i).iter().sum::<usize>() as f32);
             ndarray_npy::write_npy(&whole, &array).unwrap();
@@ -132,10 +132,10 @@ mod tests {
                 let all = if targets.is_some() { array.clone() } else { array.clone().insert_axis(Axis(0)) };
                 all.outer_iter().map(|r| r.slice_axis(Axis(0), Slice::from(first..last)).to_owned()).collect()
             };
-            let mut file = RelevanceFile::create::<f32>(&path, shape.clone()).unwrap();
+            let mut file = RowsFile::create::<f32>(&path, shape.clone()).unwrap();
             file.write(0, &parts(0, 2)).unwrap();
             drop(file);
-            let mut file = RelevanceFile::reopen::<f32>(&path, shape).unwrap();
+            let mut file = RowsFile::reopen::<f32>(&path, shape).unwrap();
             file.write(2, &parts(2, 5)).unwrap();
             assert!(!path.exists());
             file.finish().unwrap();

@@ -1,0 +1,86 @@
+//! The arrays that an explanation has left in its folder, read sample by sample.
+
+use std::path::Path;
+
+use crate::failure::Failure;
+use crate::input::{Npy, Rows};
+use crate::manifest::InputRecord;
+
+/// The arrays of one input.
+pub struct Arrays {
+    /// None where no relevance was written.
+    relevance: Option<Targets>,
+    /// None where no ledger was written.
+    ledger: Option<Targets>,
+}
+
+/// An array `[N, …]`, or `[targets, N, …]`.
+struct Targets {
+    shown: String,
+    rows: Rows<f64>,
+    samples: usize,
+}
+
+impl Arrays {
+    /// Opens the arrays of an input: samples of this shape, ledgers of so many nodes.
+    ///
+    /// # Errors
+    /// When an array that the manifest names cannot be read.
+    pub fn open(dir: &Path, record: &InputRecord, sample: &[usize], nodes: usize) -> Result<Self, Failure> {
+        let open = |name: &Option<String>, row: &[usize]| {
+            name.as_ref().map(|name| Targets::open(dir, name, record, row)).transpose()
+        };
+        Ok(Self { relevance: open(&record.relevance, sample)?, ledger: open(&record.ledger, &[nodes, 5])? })
+    }
+
+    /// The relevance of a sample for a target.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn relevance(&mut self, target: usize, sample: usize) -> Result<Vec<f64>, Failure> {
+        self.relevance.as_mut().map_or(Ok(Vec::new()), |array| array.read(target, sample))
+    }
+
+    /// The ledger of a sample for a target.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn ledger(&mut self, target: usize, sample: usize) -> Result<Vec<[f64; 5]>, Failure> {
+        let numbers = self.ledger.as_mut().map_or(Ok(Vec::new()), |array| array.read(target, sample))?;
+        let (lines, _) = numbers.as_chunks::<5>();
+        Ok(lines.to_vec())
+    }
+}
+
+impl Targets {
+    fn open(dir: &Path, name: &str, record: &InputRecord, row: &[usize]) -> Result<Self, Failure> {
+        let path = dir.join(name);
+        let shown = path.display().to_string();
+        // A manifest may come from anywhere, and is not to make this program read everywhere.
+        if Path::new(name).file_name() != Some(name.as_ref()) {
+            let message = format!("the manifest of '{}' names the array '{name}', which is not in it", dir.display());
+            return Err(Failure::user(message, "give a folder as lrp explain has written it"));
+        }
+        let npy = Npy::open(&path).map_err(|why| unreadable(&shown, why))?;
+        let samples = record.samples.len();
+        let targets = record.samples.first().map_or(0, |sample| sample.targets.len());
+        let expected: Vec<usize> = std::iter::once(samples).chain(row.iter().copied()).collect();
+        let fits = match npy.shape() {
+            [first, rest @ ..] if rest == expected => *first == targets,
+            shape => shape == expected && targets == 1,
+        };
+        if npy.is_fortran() || !fits {
+            let why = format!("it has the shape {:?}, and the manifest tells of {expected:?}", npy.shape());
+            return Err(unreadable(&shown, why));
+        }
+        Ok(Self { shown, rows: npy.rows(row.iter().product()), samples })
+    }
+
+    fn read(&mut self, target: usize, sample: usize) -> Result<Vec<f64>, Failure> {
+        self.rows.read(target * self.samples + sample).map_err(|why| unreadable(&self.shown, why))
+    }
+}
+
+fn unreadable(shown: &str, why: impl std::fmt::Display) -> Failure {
+    Failure::user(format!("cannot read '{shown}': {why}"), "explain the inputs again, with --save html")
+}

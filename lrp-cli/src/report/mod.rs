@@ -1,0 +1,178 @@
+//! `lrp report`, and what `lrp explain --save html` does when all else is written: a report from the manifest, the arrays and the inputs.
+//!
+//! Both come from the same files, so they are the same, byte for byte.
+
+mod arrays;
+mod inputs;
+mod page;
+mod view;
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use indicatif::DecimalBytes;
+use lrp_report::{Limits, Sample, Target, Writer, Written};
+use serde::Serialize;
+
+use self::arrays::Arrays;
+use self::inputs::{Inputs, Opened};
+use self::view::View;
+use crate::args::ReportArgs;
+use crate::explain::files;
+use crate::failure::Failure;
+use crate::input;
+use crate::layers::print_json;
+use crate::manifest::{InputRecord, Manifest, SCHEMA};
+use crate::output::{report as note, say};
+
+/// A report that was made.
+#[derive(Serialize)]
+pub struct Made {
+    /// The file.
+    report: String,
+    /// How many samples it shows.
+    samples: usize,
+    /// How many there are.
+    of: usize,
+    /// Its size.
+    bytes: u64,
+}
+
+/// `lrp report`.
+pub fn report(args: &ReportArgs) -> Result<(), Failure> {
+    let defaults = Limits::default();
+    let limits = Limits {
+        samples: args.max_samples.unwrap_or(defaults.samples),
+        bytes: args.max_size.map_or(defaults.bytes, |megabytes| u64::from(megabytes) * 1_000_000),
+    };
+    let out = args.out.clone().unwrap_or_else(|| args.dir.join(files::REPORT));
+    let made = make(&args.dir, &out, &args.inputs, limits)?;
+    if args.listing.json { print_json(&made) } else { made.print() }
+}
+
+/// Makes the report of a folder that `lrp explain` has written to.
+///
+/// # Errors
+/// When what it is made from cannot be read, or it cannot be written.
+pub fn of_folder(dir: &Path) -> Result<Made, Failure> {
+    make(dir, &dir.join(files::REPORT), &[], Limits::default())
+}
+
+impl Made {
+    /// Says where it is.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn print(&self) -> Result<(), Failure> {
+        let of = if self.samples < self.of { format!("{} of {}", self.samples, self.of) } else { self.of.to_string() };
+        let plural = if self.of == 1 { "" } else { "s" };
+        say!("{}: {of} sample{plural}, {}", input::shown(Path::new(&self.report)), DecimalBytes(self.bytes))?;
+        if self.samples < self.of {
+            note(format_args!(
+                "note: the report shows the first {} samples, so that it stays small enough to open; the others are in the folder. \
+                 lrp report sets other limits with --max-samples and --max-size\n",
+                self.samples
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits) -> Result<Made, Failure> {
+    let manifest = read(dir)?;
+    let view = View::of(&manifest.expects.shape);
+    let report = page::report(&manifest, view.shape);
+    let mut inputs = Inputs::new(folders, &manifest.expects);
+
+    let unwritable = |e: &dyn std::fmt::Display| files::unwritable(out, e);
+    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|e| unwritable(&e))?;
+    }
+    let file = File::create(files::unfinished(out)).map(BufWriter::new).map_err(|e| unwritable(&e))?;
+    let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
+    let written = fill(writer, dir, &manifest, &view, &mut inputs, out);
+    // What is half a report is none.
+    let Written { samples, bytes } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
+    files::finish(out)?;
+    inputs.print_notes();
+    Ok(Made { report: out.display().to_string(), samples, of: report.samples, bytes })
+}
+
+/// Writes the samples, and the end.
+fn fill(
+    mut writer: Writer<BufWriter<File>>,
+    dir: &Path,
+    manifest: &Manifest,
+    view: &View,
+    inputs: &mut Inputs<'_>,
+    out: &Path,
+) -> Result<Written, Failure> {
+    for record in &manifest.inputs {
+        if !writer.has_room() {
+            break;
+        }
+        let mut input = inputs.open(record);
+        let mut arrays = Arrays::open(dir, record, &manifest.expects.shape, manifest.ledger.len())?;
+        for i in 0..record.samples.len() {
+            if !writer.has_room() {
+                break;
+            }
+            let sample = sample(record, i, &mut input, &mut arrays, view)?;
+            writer.add(&sample).map_err(|e| files::unwritable(out, &e))?;
+        }
+    }
+    writer.finish().map_err(|e| files::unwritable(out, &e))
+}
+
+/// What is to be said of one sample.
+fn sample(
+    record: &InputRecord,
+    i: usize,
+    input: &mut Opened,
+    arrays: &mut Arrays,
+    view: &View,
+) -> Result<Sample, Failure> {
+    let stem = input::stem(Path::new(&record.file.path));
+    let of = &record.samples[i];
+    let mut targets = Vec::new();
+    for (k, target) in of.targets.iter().enumerate() {
+        targets.push(Target {
+            title: page::title(target),
+            class: target.class,
+            against: target.against,
+            score: target.score,
+            totals: page::totals(&target.ledger),
+            relevance: view.arranged(arrays.relevance(k, i)?),
+            ledger: arrays.ledger(k, i)?,
+        });
+    }
+    Ok(Sample {
+        name: if record.samples.len() > 1 { format!("{stem} [{i}]") } else { stem },
+        input: input.next(view),
+        top: page::scores(&of.top),
+        targets,
+    })
+}
+
+/// Reads the manifest of a folder.
+fn read(dir: &Path) -> Result<Manifest, Failure> {
+    let path = dir.join(files::MANIFEST);
+    let shown = path.display();
+    let text = fs::read(&path).map_err(|e| {
+        let help = "give a folder that lrp explain has written to, with npy and json under --save";
+        Failure::user(format!("cannot read '{shown}': {e}"), help)
+    })?;
+    let again = "explain the inputs again, with --save html";
+    let manifest: Manifest = serde_json::from_slice(&text)
+        .map_err(|e| Failure::user(format!("'{shown}' is no manifest of lrp explain: {e}"), again))?;
+    if manifest.schema != SCHEMA {
+        let message = format!("'{shown}' has the format {}, and this version reads {SCHEMA}", manifest.schema);
+        return Err(Failure::user(message, "use the version of lrp that has written it"));
+    }
+    if manifest.expects.shape.is_empty() && !manifest.inputs.is_empty() {
+        let message = format!("'{shown}' does not say what shape samples have: an earlier version has written it");
+        return Err(Failure::user(message, again));
+    }
+    Ok(manifest)
+}

@@ -1,0 +1,76 @@
+//! What a report says of each sample.
+
+use image::RgbImage;
+use serde::Serialize;
+
+/// One sample and its explanations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// What it is called.
+    pub name: String,
+    /// The sample itself.
+    pub input: Shown,
+    /// The classes with the largest outputs, the largest first.
+    pub top: Vec<Score>,
+    /// The explained outputs.
+    pub targets: Vec<Target>,
+}
+
+/// A sample, as far as it can be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// As a picture.
+    Picture(RgbImage),
+    /// As numbers, `[channels, height, width]`.
+    Values(Vec<f64>),
+    /// Not at all, and why: the end of "The input is not shown: …".
+    Nothing(String),
+}
+
+/// A class and its output.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// Its number.
+    pub class: usize,
+    /// Its label, or its number again.
+    pub label: String,
+    /// The model's output.
+    pub score: f64,
+}
+
+/// One explained output.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Target {
+    /// What is explained, in words.
+    pub title: String,
+    /// The class.
+    pub class: usize,
+    /// For a contrast: the class it is contrasted with.
+    pub against: Option<usize>,
+    /// The model's output, or the difference of two.
+    pub score: f64,
+    /// Where relevance went, in total.
+    pub totals: Accounts,
+    /// Relevance, `[channels, height, width]`; empty where it is not known.
+    pub relevance: Vec<f64>,
+    /// A line of the ledger for each node of the report, as [`ACCOUNTS`] has them; empty where they are not known.
+    pub ledger: Vec<[f64; 5]>,
+}
+
+/// The columns of a ledger.
+pub const ACCOUNTS: [&str; 5] = ["received", "handed_on", "bias", "stabilizer", "rule"];
+
+/// The totals of a ledger: `start = input + bias + stabilizer + rule`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Accounts {
+    /// Relevance put on the target.
+    pub start: f64,
+    /// Relevance that arrived at the input.
+    pub input: f64,
+    /// What biases took.
+    pub bias: f64,
+    /// What stabilizers took.
+    pub stabilizer: f64,
+    /// What rules lost, or with a minus sign created.
+    pub rule: f64,
+}
