@@ -153,7 +153,7 @@ fn import_failure(path: &Path, error: &lrp_onnx::Error) -> Failure {
         ErrorKind::NotOnnx(_) => Failure::user(error, "give a file as torch.onnx.export or tf2onnx write it"),
         ErrorKind::Unsupported { .. } => Failure::user(
             error,
-            "export the model with operators that are supported, or add these: CONTRIBUTING.md, \"Add an operator\"",
+            "export the model with operators that are supported, or add these: docs/how-to/own-operator.md",
         ),
         _ => Failure::plain(error),
     }

@@ -1,6 +1,7 @@
 //! Support for the tests of the whole workspace: mutated files, the program as a process, what other implementations say, and the
 //! tables of the guides. Random networks and the comparison of tensors are those of `lrp-testing`.
 
+pub mod agree;
 pub mod mutation;
 pub mod presets;
 pub mod program;
@@ -11,8 +12,8 @@ pub mod which_rule;
 /// The code blocks of the guides are tested as documentation.
 #[cfg(doctest)]
 mod guides {
-    #[doc = include_str!("../../CONTRIBUTING.md")]
-    struct Contributing;
+    #[doc = include_str!("../../docs/how-to/own-rule.md")]
+    struct OwnRule;
     #[doc = include_str!("../../README.md")]
     struct Readme;
     #[doc = include_str!("../../docs/verification.md")]

@@ -1,8 +1,12 @@
 //! The numbers in the docs are those that the repository computes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use lrp_tests::agree::agree;
+use lrp_tests::program::repository;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// The cells of a Markdown table, row by row.
 type Cells = Vec<Vec<String>>;
@@ -17,24 +21,6 @@ fn tables(page: &str) -> HashMap<Vec<String>, Cells> {
         tables.insert(heading, rows.split_off(1));
     }
     tables
-}
-
-/// Equal, or numbers that differ by what another processor's rounding may do: two per cent, or two units of the last digit (a
-/// picture more or less, where pictures are counted).
-fn agree(a: &str, b: &str) -> bool {
-    let words = |text: &str| {
-        text.replace('−', "-").replace(['%', '<'], " ").split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let number = |a: &str, b: &str| match (a.parse::<f64>(), b.parse::<f64>()) {
-        (Ok(x), Ok(y)) => {
-            let digits = a.split(['.', 'e']).nth(1).filter(|_| a.contains('.')).map_or(0, str::len);
-            let unit = if a.contains('e') { 9.0 * x.abs() } else { 10_f64.powi(-i32::try_from(digits).unwrap()) };
-            (x - y).abs() <= (0.02 * x.abs()).max(2.0 * unit)
-        }
-        _ => a == b,
-    };
-    let (a, b) = (words(a), words(b));
-    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| number(a, b))
 }
 
 /// Every table that `cargo run --release -p lrp-tests --bin which-rule` prints stands in the page.
@@ -70,11 +56,76 @@ fn verification_names_tests_that_exist() {
     assert!(named > 30, "{named}");
 }
 
+/// All pages of the repository.
+fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let skipped = ["target", "out", "book", "node_modules"].map(Into::into).contains(&name);
+        if path.is_dir() && !skipped && !name.to_string_lossy().starts_with('.') {
+            pages(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+/// What headings are linked by: lower case, without punctuation, blanks as hyphens.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+/// The links of a page, and the anchors of its headings.
+fn links_and_anchors(text: &str) -> (Vec<String>, BTreeSet<String>) {
+    let (mut links, mut anchors, mut heading) = (Vec::new(), BTreeSet::new(), None::<String>);
+    for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+        match event {
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => links.push(dest_url.to_string()),
+            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+            Event::End(TagEnd::Heading(_)) => anchors.extend(heading.take().map(|heading| anchor(&heading))),
+            Event::Text(text) | Event::Code(text) => {
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&text);
+                }
+            }
+            _ => {}
+        }
+    }
+    (links, anchors)
+}
+
+/// Every link leads to a file of the repository, and to a heading of it where it names one.
 #[test]
-fn numbers_may_differ_by_rounding_only() {
-    assert!(agree("0.189", "0.190") && agree("26 of 36", "27 of 36") && agree("98.1 %", "97.9 %") && agree("–", "–"));
-    assert!(agree("< 1e-14", "< 1e-13"));
-    assert!(
-        !agree("0.189", "0.212") && !agree("26 of 36", "31 of 36") && !agree("1e-14", "1e-9") && !agree("yes", "no")
-    );
+fn links_lead_somewhere() {
+    let mut found = Vec::new();
+    pages(&repository(), &mut found);
+    let (mut broken, mut seen) = (Vec::new(), 0);
+    for page in found {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in links_and_anchors(&text).0.iter().filter(|link| !link.contains("://")) {
+            seen += 1;
+            let (file, name) = link.split_once('#').map_or((link.as_str(), None), |(file, name)| (file, Some(name)));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let there = match name {
+                None => target.exists(),
+                Some(name) => fs::read_to_string(&target).is_ok_and(|text| links_and_anchors(&text).1.contains(name)),
+            };
+            if !there {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty() && seen > 100, "{seen} links, of which these lead nowhere:\n{}", broken.join("\n"));
+}
+
+/// Every page of the book's folder is in the book.
+#[test]
+fn the_book_has_every_page() {
+    let docs = repository().join("docs");
+    let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let listed: BTreeSet<PathBuf> = links_and_anchors(&summary).0.iter().map(|link| docs.join(link)).collect();
+    let mut found = Vec::new();
+    pages(&docs, &mut found);
+    let found: BTreeSet<PathBuf> = found.into_iter().filter(|page| !page.ends_with("SUMMARY.md")).collect();
+    assert_eq!(listed, found);
 }
