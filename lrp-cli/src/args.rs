@@ -40,6 +40,12 @@ pub enum Command {
     Presets(PresetsArgs),
     /// Print the JSON Schema of recipes, for editors, or their reference page
     Schema(SchemaArgs),
+    /// Write a commented recipe to start from, made for a model
+    Init(InitArgs),
+    /// Print what makes a shell complete commands, flags and file names
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for every command
+    Man(ManArgs),
 }
 
 impl Command {
@@ -54,9 +60,48 @@ impl Command {
             Command::Rules(listing) => listing.json,
             Command::Presets(args) => args.listing.json,
             Command::Report(args) => args.listing.json,
-            Command::Compare(_) | Command::Schema(_) => false,
+            Command::Compare(_)
+            | Command::Schema(_)
+            | Command::Init(_)
+            | Command::Completions(_)
+            | Command::Man(_) => false,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The model, an ONNX file
+    #[arg(short, long)]
+    pub model: PathBuf,
+    /// The input's shape without the batch axis, where the model leaves axes open
+    #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
+    pub input_shape: Vec<usize>,
+    /// A text file with a label for each class, one on a line
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// What the recipe shall explain: images, .npy or .npz files, folders or globs
+    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
+    pub input: Vec<PathBuf>,
+    /// The recipe's file; its paths are relative to it [default: standard output, with paths relative to this folder]
+    #[arg(short, long, value_name = "FILE.toml")]
+    pub out: Option<PathBuf>,
+    /// Write over a file that is there already
+    #[arg(long, requires = "out")]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// A folder: lrp.1, lrp-run.1 and so on are written there
+    #[arg(short = 'o', long = "out", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

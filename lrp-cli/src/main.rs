@@ -6,13 +6,16 @@
 mod args;
 mod check;
 mod colormap;
+mod command;
 mod compare;
 mod diagnosis;
+mod examples;
 mod explain;
 mod failure;
 mod figure;
 mod hash;
 mod heatmap;
+mod init;
 mod input;
 mod job;
 mod layers;
@@ -28,17 +31,15 @@ mod table;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Cli, Command};
+use crate::args::Command;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
     lrp_core::memory::keep();
-    let cli = Cli::parse();
+    let command = command::parse();
     // A panic is a mistake of ours: it has been printed, and the exit code says so.
-    let json = cli.command.json();
-    let outcome = std::panic::catch_unwind(|| dispatch(cli.command));
+    let json = command.json();
+    let outcome = std::panic::catch_unwind(|| dispatch(command));
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.report(json),
@@ -58,5 +59,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Rules(listing) => listing::rules(listing),
         Command::Presets(args) => listing::presets(&args),
         Command::Schema(args) => listing::schema(&args),
+        Command::Init(args) => init::init(&args),
+        Command::Completions(args) => command::completions(args.shell),
+        Command::Man(args) => command::man(args.dir.as_deref()),
     }
 }

@@ -51,7 +51,8 @@ pub(crate) fn import<T: Scalar>(
         notes.push(format!("the model ends in {cut}; the logits before it are explained"));
     }
     let producer = format!("{} {}", shown(&model.producer_name), shown(&model.producer_version)).trim().to_owned();
-    Ok(Import { model: graph.into_model()?, opset, producer, input_names, output_name, passes, notes })
+    let metadata = model.metadata_props.iter().map(|entry| (shown(&entry.key), shown(&entry.value))).collect();
+    Ok(Import { model: graph.into_model()?, opset, producer, metadata, input_names, output_name, passes, notes })
 }
 
 /// Turns the messages into a graph.
@@ -595,7 +596,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::OperatorSetIdProto;
+    use crate::proto::{OperatorSetIdProto, StringStringEntryProto};
     use crate::testing::{Attr, Net, forward, input, varied};
 
     fn mlp() -> Net {
@@ -616,8 +617,11 @@ mod tests {
         let mut net = mlp();
         net.proto.producer_name = "pytorch".into();
         net.proto.producer_version = "2.9".into();
+        let range = StringStringEntryProto { key: "Image.NominalPixelRange".into(), value: "Normalized_0_1".into() };
+        net.proto.metadata_props = vec![range];
         let import = net.import().unwrap();
         assert_eq!((import.opset, import.producer.as_str()), (17, "pytorch 2.9"));
+        assert_eq!(import.metadata, [("Image.NominalPixelRange".to_owned(), "Normalized_0_1".to_owned())]);
         assert_eq!((import.input_names, import.output_name.as_str()), (vec!["x".to_owned()], "t2"));
         assert_eq!(import.passes.len(), 13);
         assert!(import.notes.is_empty());

@@ -50,6 +50,9 @@ pub struct Import<T: Scalar> {
     pub opset: i64,
     /// The program that wrote the file, with its version.
     pub producer: String,
+    /// What the file says of itself (`metadata_props`), key and value, in its order; at most 80 characters of each, control
+    /// characters replaced. Example: `("Image.NominalPixelRange", "Normalized_0_1")`.
+    pub metadata: Vec<(String, String)>,
     /// The names of the inputs, in the order of [`Model::inputs`].
     pub input_names: Vec<String>,
     /// The name of the file's output that is explained.

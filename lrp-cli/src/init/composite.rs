@@ -1,0 +1,258 @@
+//! Which rules to start with: a composite by the network's family, its parts by their place.
+
+use std::collections::BTreeSet;
+
+use lrp_core::operator::Kind;
+use lrp_core::{Model, Scalar};
+
+use super::expected::Expected;
+use super::survey::{Architecture, Survey};
+
+/// The entries of a recipe, each with its reason. None of them is overridden by later ones altogether.
+#[derive(Debug, Default)]
+pub struct Composite {
+    /// In the recipe's order.
+    pub entries: Vec<Entry>,
+    /// Why the first layers have no entry of their own, where they have none.
+    pub no_first: Option<String>,
+}
+
+/// One `[[assign]]`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Why.
+    pub reason: String,
+    /// `layers = …`, as TOML.
+    pub layers: Option<String>,
+    /// `ops = …`.
+    pub ops: Vec<&'static str>,
+    /// `rule = …`, as TOML.
+    pub rule: &'static str,
+}
+
+const ZERO: &str = r#""zero""#;
+const FLAT: &str = r#""flat""#;
+const Z_BOX: &str = r#""z-box""#;
+const GRADIENT: &str = r#""gradient""#;
+const GAMMA: &str = r#"{ type = "gamma", gamma = 0.25 }"#;
+const SMALL_EPSILON: &str = r#"{ type = "epsilon", epsilon = 1e-6 }"#;
+const LARGE_EPSILON: &str = r#"{ type = "epsilon", epsilon = { relative = 0.25 } }"#;
+const ABSOLUTE: &str = r#"{ type = "norm", residual = "absolute" }"#;
+
+const CONVOLUTIONS: [Kind; 2] = [Kind::Conv, Kind::ConvTranspose];
+
+/// Entries in the making, with the weighted layers that each of them reaches.
+#[derive(Default)]
+struct Parts(Vec<(Entry, BTreeSet<usize>)>);
+
+impl Parts {
+    fn add(
+        &mut self,
+        layers: Option<String>,
+        reach: impl IntoIterator<Item = usize>,
+        rule: &'static str,
+        reason: &str,
+    ) {
+        let entry = Entry { reason: reason.to_owned(), layers, ops: Vec::new(), rule };
+        self.0.push((entry, reach.into_iter().collect()));
+    }
+
+    /// The entries that decide something.
+    fn finish(self) -> Vec<Entry> {
+        let mut decided = BTreeSet::new();
+        let mut kept = Vec::new();
+        for (entry, reach) in self.0.into_iter().rev() {
+            if reach.iter().any(|layer| !decided.contains(layer)) {
+                decided.extend(reach);
+                kept.push(entry);
+            }
+        }
+        kept.reverse();
+        kept
+    }
+}
+
+impl Composite {
+    /// Chooses rules for a network.
+    pub fn new<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected) -> Self {
+        let count = model.layers().len();
+        let mut parts = Parts::default();
+        match survey.architecture {
+            Architecture::Linear => parts.add(
+                None,
+                0..count,
+                SMALL_EPSILON,
+                "Of one layer, LRP-ε is the contribution of every input to the output: there is nothing to smooth.",
+            ),
+            Architecture::Mlp => perceptron(model, &mut parts),
+            Architecture::Cnn | Architecture::Residual => by_depth(model, &mut parts),
+            Architecture::Normalized | Architecture::Recurrent => by_kind(model, survey, &mut parts),
+        }
+        let no_first = first(model, survey, expected, &mut parts);
+        let mut entries = parts.finish();
+        let of_kinds =
+            |ops: Vec<&'static str>, rule, reason: &str| Entry { reason: reason.to_owned(), layers: None, ops, rule };
+        if !survey.batch_norms.is_empty() {
+            entries.push(of_kinds(
+                vec![Kind::BatchNorm.name()],
+                LARGE_EPSILON,
+                "Batch norms that could not be folded (a ReLU stands between them and the next convolution, or several layers \
+                 follow): each is a product and a shift of its own. Where the two nearly cancel, shares of their sum grow \
+                 without bound; a large ε bounds them.",
+            ));
+        }
+        if survey.counts.contains_key(&Kind::Add) {
+            entries.push(of_kinds(
+                vec![Kind::Add.name()],
+                ABSOLUTE,
+                "Sums of branches, as in residual blocks: shares by size. The default, signed shares, is exact, but where branches \
+                 nearly cancel, theirs grow without bound.",
+            ));
+        }
+        if !survey.undefined.is_empty() {
+            entries.push(of_kinds(
+                survey.undefined.iter().map(|kind| kind.name()).collect(),
+                GRADIENT,
+                "CHECK: what relevance does at these operators, nobody has defined. The gradient is a way past; it does not \
+                 conserve, and `lrp check` shows what it creates or loses. \"pass\" hands relevance on as it is.",
+            ));
+        }
+        Self { entries, no_first }
+    }
+}
+
+/// LRP-ε with a large ε below, LRP-0 for the last layer.
+fn perceptron<T: Scalar>(model: &Model<T>, parts: &mut Parts) {
+    let count = model.layers().len();
+    parts.add(
+        None,
+        0..count,
+        LARGE_EPSILON,
+        "Hidden layers: LRP-ε, with ε a quarter of the root mean square of each layer's outputs. It absorbs small contributions \
+         that cancel. (LRP-0 everywhere would be gradient × input.)",
+    );
+    top(model, count.saturating_sub(1), parts);
+}
+
+/// The composite of Montavon et al. 2019, with its borders at this network's layers.
+fn by_depth<T: Scalar>(model: &Model<T>, parts: &mut Parts) {
+    let kind = |index: usize| model.layers().get(index).and_then(|id| model.node(*id).kind());
+    let count = model.layers().len();
+    let dense = (0..count).rev().take_while(|&i| kind(i) == Some(Kind::Dense)).count();
+    let top_from = count - dense.max(1);
+    let convolutions: Vec<usize> =
+        (0..top_from).filter(|&i| kind(i).is_some_and(|kind| CONVOLUTIONS.contains(&kind))).collect();
+    // Seven of the thirteen convolutions of VGG-16.
+    let lower = (convolutions.len() * 7).div_ceil(13);
+    let border = convolutions.get(lower).copied().unwrap_or(top_from);
+    parts.add(
+        Some(range(0, border, count)),
+        0..border,
+        GAMMA,
+        "Bottom, the lower half of the convolutions: LRP-γ. Favouring what speaks for the class spreads relevance evenly over whole \
+         features, so that people can read the map.",
+    );
+    parts.add(
+        Some(range(border, top_from, count)),
+        border..top_from,
+        LARGE_EPSILON,
+        "Middle: LRP-ε, with ε a quarter of the root mean square of each layer's outputs. It drops the variations that come from \
+         many stacked layers, and keeps the most salient factors.",
+    );
+    top(model, top_from, parts);
+}
+
+/// LRP-0 from a layer on; for the last layers where the output has several.
+fn top<T: Scalar>(model: &Model<T>, from: usize, parts: &mut Parts) {
+    let count = model.layers().len();
+    let last: Vec<usize> = model.last_layers().iter().filter_map(|id| model.layer_index(*id)).collect();
+    let reason = "Top: LRP-0. Many classes are mixed here, and staying close to the function keeps them apart.";
+    if from < count {
+        let layers = if from + 1 == count { "\"last\"".to_owned() } else { range(from, count, count) };
+        let own = if from + 1 == count { last.clone() } else { (from..count).collect() };
+        parts.add(Some(layers), own, ZERO, reason);
+    }
+    if from + 1 < count && last.iter().any(|&layer| layer < from) {
+        parts.add(Some("\"last\"".to_owned()), last, ZERO, "The other layers next to the output, likewise.");
+    }
+}
+
+/// LRP-ε for dense layers, LRP-γ for convolutions.
+fn by_kind<T: Scalar>(model: &Model<T>, survey: &Survey, parts: &mut Parts) {
+    let reason = match survey.architecture {
+        Architecture::Recurrent => {
+            "Dense layers: LRP-ε with a small ε (Arras et al. 2017). LSTM and GRU have a behaviour of their own: the signal takes all \
+             relevance, the gates none, and time steps share by LRP-ε."
+        }
+        _ => {
+            "Dense layers: LRP-ε with a small ε (Achtibat et al. 2024). Layer norm and softmax have behaviours of their own; \
+             activations (GELU, SiLU) pass relevance."
+        }
+    };
+    parts.add(None, 0..model.layers().len(), SMALL_EPSILON, reason);
+    let convolutions = model
+        .layers()
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| model.node(**id).kind().is_some_and(|kind| CONVOLUTIONS.contains(&kind)));
+    let reach: BTreeSet<usize> = convolutions.map(|(index, _)| index).collect();
+    if !reach.is_empty() {
+        let ops = CONVOLUTIONS.iter().filter(|kind| survey.counts.contains_key(kind)).map(|kind| kind.name()).collect();
+        let reason = "Convolutions: LRP-γ, which calms what many layers in a row would turn into speckle.";
+        parts.0.push((Entry { reason: reason.to_owned(), layers: None, ops, rule: GAMMA }, reach));
+    }
+}
+
+/// What the first layers get; the reason where they get nothing of their own.
+fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, parts: &mut Parts) -> Option<String> {
+    let layers = model.first_layers();
+    let all = |kinds: &[Kind]| layers.iter().all(|id| model.node(*id).kind().is_some_and(|kind| kinds.contains(&kind)));
+    let reach: Vec<usize> = layers.iter().filter_map(|id| model.layer_index(*id)).collect();
+    let own = Some("\"first\"".to_owned());
+    if survey.architecture == Architecture::Recurrent || layers.is_empty() {
+        return None;
+    }
+    if all(&[Kind::BatchNorm]) {
+        return Some(
+            "No rule of its own for the first layer: it is a batch norm, in which every output has one input that takes it all."
+                .to_owned(),
+        );
+    }
+    if expected.has_range() && survey.before_first.is_empty() {
+        parts.add(
+            own,
+            reach,
+            Z_BOX,
+            "Pixels, within their range: z-box gives black ones a say, too. Its bounds come from [input] below; \"flat\" needs none.",
+        );
+        return None;
+    }
+    if !all(&CONVOLUTIONS) {
+        return Some(
+            "No rule of its own for the first layer: features are not alike, and share by what they contribute. A feature that is \
+             0 gets no relevance."
+                .to_owned(),
+        );
+    }
+    let why = match survey.before_first.as_slice() {
+        [] => "The range of the input is not known, so z-box has no bounds".to_owned(),
+        [name, ..] => format!("The input is changed on the way ('{name}'), so that its range is not that of z-box"),
+    };
+    parts.add(
+        own,
+        reach,
+        FLAT,
+        &format!("First layer: flat. Every input that a window covers gets the same share, whatever its value. {why}."),
+    );
+    None
+}
+
+/// A range of layers as a recipe writes it.
+fn range(from: usize, to: usize, count: usize) -> String {
+    match (from, to) {
+        (from, to) if from + 1 == to => from.to_string(),
+        (0, to) if to == count => "\"..\"".to_owned(),
+        (from, to) if to == count => format!("\"{from}..\""),
+        (from, to) => format!("\"{from}..{to}\""),
+    }
+}

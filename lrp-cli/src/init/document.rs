@@ -1,0 +1,329 @@
+//! The recipe as a text: what is known, what was chosen, why, and what to check.
+
+use std::path::Path;
+
+use crate::args::InitArgs;
+use crate::layout::Layout;
+use crate::session::Loaded;
+use crate::table;
+
+use super::composite::{Composite, Entry};
+use super::expected::{Expected, Stated};
+use super::relative::Base;
+use super::survey::{Architecture, Survey};
+use super::text::{Line, Text, clean, number, quoted};
+
+/// Everything that goes into the text.
+pub struct Document<'a> {
+    /// What was asked for.
+    pub args: &'a InitArgs,
+    /// The model.
+    pub loaded: &'a Loaded<f32>,
+    /// What paths are relative to.
+    pub base: &'a Base,
+    /// The network at a glance.
+    pub survey: Survey,
+    /// What is known of the input.
+    pub expected: Expected,
+    /// The rules.
+    pub composite: Composite,
+}
+
+impl Document<'_> {
+    /// The recipe.
+    pub fn text(&self) -> String {
+        let mut text = Text::default();
+        self.header(&mut text);
+        self.entries(&mut text);
+        self.input(&mut text);
+        self.model(&mut text);
+        self.explain(&mut text);
+        self.output(&mut text);
+        text.finish()
+    }
+
+    /// The name of the model's file, without folders.
+    fn file(&self) -> String {
+        self.args.model.file_name().map(|name| clean(&name.to_string_lossy())).unwrap_or_default()
+    }
+
+    /// The first part of it, to name things after: `resnet18` for `resnet18.ts.onnx`.
+    fn stem(&self) -> String {
+        let file = self.file();
+        file.split('.').find(|part| !part.is_empty()).unwrap_or("model").to_owned()
+    }
+
+    /// The recipe's file as commands name it.
+    fn recipe(&self) -> String {
+        let file = self.args.out.as_deref().and_then(Path::file_name);
+        file.map_or_else(|| "RECIPE.toml".to_owned(), |name| clean(&name.to_string_lossy()))
+    }
+
+    fn header(&self, text: &mut Text) {
+        let (file, recipe, import) = (self.file(), self.recipe(), &self.loaded.import);
+        let version = env!("CARGO_PKG_VERSION");
+        text.prose(&format!(
+            "A recipe to start from, written by lrp {version} for {file}. It runs as it stands; what it could not know is marked CHECK."
+        ));
+        text.note("");
+        for (command, what) in self.commands(&recipe) {
+            text.note(&format!("  {command:40}{what}"));
+        }
+        text.note("");
+        let producer = if import.producer.is_empty() { "an unnamed program" } else { &import.producer };
+        text.prose(&format!(
+            "{file} is {}: {}. {} parameters, opset {}, written by {producer}.",
+            self.survey.name(),
+            self.survey.why(),
+            self.loaded.model.parameters(),
+            import.opset
+        ));
+        for note in import.notes.iter().chain(&self.remarks()) {
+            text.prose(&format!("Note: {note}."));
+        }
+        text.note("");
+        self.layers(text);
+        text.gap();
+        text.table(&[
+            Line::new("schema", "1"),
+            Line::new("name", quoted(&self.stem())),
+            Line::new("description", quoted(self.description())),
+        ]);
+    }
+
+    /// What to do with the recipe.
+    fn commands(&self, recipe: &str) -> Vec<(String, &'static str)> {
+        let mut commands = vec![(format!("lrp plan -r {recipe}"), "the rule of each layer")];
+        match self.args.input.is_empty() {
+            true => {
+                commands.push((format!("lrp explain -r {recipe} -i INPUT…"), "heatmaps of images, .npy or .npz files"));
+                commands.push((format!("lrp check -r {recipe} -i INPUT…"), "where relevance is lost, and to what"));
+            }
+            false => {
+                commands.push((format!("lrp run {recipe}"), "heatmaps, arrays and a manifest"));
+                commands.push((format!("lrp check -r {recipe}"), "where relevance is lost, and to what"));
+            }
+        }
+        commands
+    }
+
+    /// What the importer does not say.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if !self.args.input_shape.is_empty() {
+            let shape: Vec<String> = self.args.input_shape.iter().map(usize::to_string).collect();
+            remarks.push(format!(
+                "the model leaves axes of its input open: add --input-shape {} to the commands above, or let the first input be an \
+                 .npy file, whose shape is taken",
+                shape.join(",")
+            ));
+        }
+        let norms = &self.survey.batch_norms;
+        if let [first, ..] = norms.as_slice() {
+            let (count, s) = (norms.len(), if norms.len() == 1 { "" } else { "s" });
+            remarks
+                .push(format!("{count} batch norm{s} could not be folded into a convolution ('{first}' is the first)"));
+        }
+        if !self.survey.undefined.is_empty() {
+            let kinds: Vec<&str> = self.survey.undefined.iter().map(|kind| kind.name()).collect();
+            remarks.push(format!("it has operators without a relevance behaviour ({}), see below", kinds.join(", ")));
+        }
+        remarks
+    }
+
+    /// The weighted layers.
+    fn layers(&self, text: &mut Text) {
+        let model = &self.loaded.model;
+        if model.layers().is_empty() {
+            return text.note("It has no layers with weights.");
+        }
+        let mut listing = table::table(&["index", "name", "operator", "", "output"], &["index"]);
+        for (index, &id) in model.layers().iter().enumerate() {
+            let node = model.node(id);
+            listing.add_row([
+                index.to_string(),
+                clean(&node.name),
+                node.kind_name().to_owned(),
+                node.op().map(|op| op.detail()).unwrap_or_default(),
+                table::shape(&node.shape),
+            ]);
+        }
+        listing.lines().for_each(|line| text.note(line.trim_end()));
+    }
+
+    fn description(&self) -> &'static str {
+        match self.survey.architecture {
+            Architecture::Linear => "LRP-ε",
+            Architecture::Mlp => "LRP-0 on top, LRP-ε below",
+            Architecture::Cnn | Architecture::Residual => {
+                "LRP-0 on top, LRP-ε in the middle, LRP-γ below (after Montavon et al. 2019, §10.3)"
+            }
+            Architecture::Normalized => "LRP-ε for dense layers, LRP-γ for convolutions (after Achtibat et al. 2024)",
+            Architecture::Recurrent => "LRP-ε, the signal of LSTM and GRU taking all (Arras et al. 2017)",
+        }
+    }
+
+    fn entries(&self, text: &mut Text) {
+        for Entry { reason, layers, ops, rule } in &self.composite.entries {
+            text.gap();
+            text.prose(reason);
+            text.line("[[assign]]");
+            let mut lines = Vec::new();
+            lines.extend(layers.as_ref().map(|layers| Line::new("layers", layers)));
+            match ops.as_slice() {
+                [] => {}
+                [one] => lines.push(Line::new("ops", quoted(one))),
+                many => {
+                    let many: Vec<String> = many.iter().map(|op| quoted(op)).collect();
+                    lines.push(Line::new("ops", format!("[{}]", many.join(", "))));
+                }
+            }
+            lines.push(Line::new("rule", *rule));
+            text.table(&lines);
+        }
+        if let Some(reason) = &self.composite.no_first {
+            text.gap();
+            text.prose(reason);
+        }
+    }
+
+    fn input(&self, text: &mut Text) {
+        let expected = &self.expected;
+        let shape = self.loaded.input_shape().map(table::shape).unwrap_or_default();
+        let tensor = self.loaded.import.input_names.first().map(|name| format!(", '{name}'")).unwrap_or_default();
+        text.gap();
+        let Some(layout) = expected.picture else {
+            text.heading("[input]", &format!("{shape}{tensor}: arrays, which go to the model as they are"));
+            if let Some(seen) = expected.measured {
+                let [low, high] = seen.widened();
+                let comment = format!("the arrays' first {} samples lie between; z-box would need it", seen.samples);
+                text.table(&[Line::off("range", format!("[{}, {}]", number(low), number(high))).comment(comment)]);
+            }
+            return;
+        };
+        if expected.bgr {
+            text.prose("CHECK: the file says that it expects blue, green, red. Images are given to it as red, green, blue: use arrays.");
+        }
+        let known = self.pixels(text, layout);
+        let channels = match layout.channels() {
+            1 => "grey".to_owned(),
+            n => format!("{n} channels"),
+        };
+        let (height, width) = layout.size();
+        text.heading("[input]", &format!("{shape}{tensor}: {channels}, {width} × {height} pixels"));
+        let mut lines = known;
+        let crop =
+            Line::new("resize", quoted("crop")).comment("the shorter side fits, the middle is cut out; or \"stretch\"");
+        lines.push(match expected.resized {
+            true => crop,
+            false => {
+                Line::off("resize", quoted("crop")).comment("for images of another size, else an error; or \"stretch\"")
+            }
+        });
+        text.table(&lines);
+    }
+
+    /// `range`, `mean` and `std`, and above them what is known of them.
+    fn pixels(&self, text: &mut Text, layout: Layout) -> Vec<Line> {
+        let expected = &self.expected;
+        let unit = Line::new("range", "[0.0, 1.0]")
+            .comment("of pixels before mean and std, black to white: the bounds of z-box");
+        match (expected.stated, expected.measured) {
+            (Some(Stated::ZeroToOne), _) => vec![unit.comment("as the file states (Normalized_0_1)")],
+            (Some(Stated::MinusOneToOne), _) => {
+                text.prose("The file states that pixels go from −1 to 1 (Normalized_1_1): (pixel − 0.5) / 0.5, with pixels from 0 to 1.");
+                vec![unit, Line::new("mean", "0.5"), Line::new("std", "0.5")]
+            }
+            (Some(Stated::ZeroTo255), _) => {
+                text.prose("The file states that pixels go from 0 to 255 (NominalRange_0_255): pixels from 0 to 1, divided by 1/255.");
+                vec![unit, Line::new("std", number(1.0 / 255.0))]
+            }
+            (None, Some(seen)) if !expected.unit_range() => {
+                let [low, high] = seen.widened();
+                text.prose(&format!(
+                    "CHECK: the first {} samples of the arrays lie between these, widened a little. Better are the lowest and highest \
+                     values that a picture can have: with range = [0.0, 1.0] and the mean and std that the network was trained with, \
+                     the bounds of z-box follow, and images can be explained as well as arrays.",
+                    seen.samples
+                ));
+                vec![Line::new("range", format!("[{}, {}]", number(low), number(high))).comment("the bounds of z-box")]
+            }
+            (None, _) if layout.channels() == 3 => {
+                text.prose(
+                    "CHECK: how pixels were scaled in training is not in the file. As it stands, the network gets red, green and blue from \
+                     0 to 1. Most that were trained on ImageNet expect the mean and std below: take away the two '# ' if this one does.",
+                );
+                vec![
+                    unit,
+                    Line::off("mean", "[0.485, 0.456, 0.406]").comment("subtracted from pixels"),
+                    Line::off("std", "[0.229, 0.224, 0.225]").comment("what the difference is divided by"),
+                ]
+            }
+            (None, _) => {
+                text.prose(
+                    "CHECK: how pixels were scaled in training is not in the file. As it stands, the network gets pixels from 0 to 1. If it \
+                     was trained on (pixel − mean) / std, give them here.",
+                );
+                vec![unit, Line::off("mean", "0.5").comment("subtracted from pixels"), Line::off("std", "0.5")]
+            }
+        }
+    }
+
+    fn model(&self, text: &mut Text) {
+        text.gap();
+        let paths = if self.args.out.is_some() {
+            "paths are relative to this file"
+        } else {
+            "paths are relative to the recipe's folder"
+        };
+        text.heading("[model]", paths);
+        let classes = self.loaded.classes();
+        let labels = match &self.args.labels {
+            Some(path) => Line::new("labels", quoted(&self.base.path(path))),
+            None => Line::off("labels", quoted("labels.txt"))
+                .comment(format!("one on a line for each of the {classes} outputs")),
+        };
+        text.table(&[Line::new("path", quoted(&self.base.path(&self.args.model))), labels]);
+    }
+
+    fn explain(&self, text: &mut Text) {
+        text.gap();
+        text.line("[explain]");
+        let inputs = match self.args.input.as_slice() {
+            [] => Line::off("inputs", r#"["…"]"#).comment("images, .npy, .npz, folders or globs; or with -i"),
+            given => {
+                let list: Vec<String> = given.iter().map(|path| quoted(&self.base.path(path))).collect();
+                Line::new("inputs", format!("[{}]", list.join(", ")))
+            }
+        };
+        let target = match self.loaded.classes() {
+            0 | 1 => "the only output",
+            _ => "or a class (index or label), \"all\", { top = 3 }, { contrast = [0, 1] }",
+        };
+        text.table(&[
+            inputs,
+            Line::new("target", quoted("argmax")).comment(target),
+            Line::new("start", quoted("logit")).comment("or \"one\""),
+        ]);
+    }
+
+    fn output(&self, text: &mut Text) {
+        text.gap();
+        text.line("[output]");
+        let shape = self.loaded.input_shape().unwrap_or_default();
+        let draws = Layout::of(shape).is_some();
+        let save = if draws { r#"["npy", "png", "json"]"# } else { r#"["npy", "json"]"# };
+        let mut lines = vec![
+            Line::new("dir", quoted(&format!("out/{}", self.stem()))),
+            Line::new("save", save).comment(if draws {
+                "relevance, heatmaps, the manifest"
+            } else {
+                "relevance, the manifest"
+            }),
+        ];
+        if draws {
+            lines.push(Line::new("colormap", quoted("bwr")).comment("red speaks for the target, blue against it"));
+        }
+        text.table(&lines);
+    }
+}

@@ -1,0 +1,74 @@
+//! Paths as a recipe writes them: relative to its own folder, with `/` on every system.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::failure::Failure;
+
+/// The folder that paths are relative to.
+#[derive(Debug)]
+pub struct Base(PathBuf);
+
+impl Base {
+    /// The folder of a file that is going to be written, or the current one.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn of(file: Option<&Path>) -> Result<Self, Failure> {
+        let folder = match file.and_then(Path::parent) {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        folder.canonicalize().map(Self).map_err(|error| {
+            let help = "make it first, or write the recipe elsewhere";
+            Failure::user(format!("cannot write into the folder '{}': {error}", folder.display()), help)
+        })
+    }
+
+    /// A path, a pattern of paths among them, as seen from the folder; as it is where there is no way (on another drive).
+    pub fn path(&self, path: &Path) -> String {
+        let path =
+            resolved(path).and_then(|path| pathdiff::diff_paths(path, &self.0)).unwrap_or_else(|| path.to_owned());
+        if path.is_absolute() {
+            return path.display().to_string();
+        }
+        let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+    }
+}
+
+/// The absolute path, links followed as far as there are files: the rest is a pattern's.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let mut there = path.as_path();
+    while !there.exists() {
+        there = there.parent()?;
+    }
+    let rest = path.strip_prefix(there).ok()?;
+    // `..` after something that is not there would be taken for a name.
+    let plain = rest.components().all(|part| matches!(part, Component::Normal(_)));
+    plain
+        .then(|| there.canonicalize().ok())?
+        .map(|there| if rest.as_os_str().is_empty() { there } else { there.join(rest) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_seen_from_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("a/b")).unwrap();
+        std::fs::create_dir_all(at("c")).unwrap();
+        std::fs::write(at("c/net.onnx"), "").unwrap();
+        let base = Base::of(Some(&at("a/b/recipe.toml"))).unwrap();
+        assert_eq!(base.path(&at("c/net.onnx")), "../../c/net.onnx");
+        assert_eq!(base.path(&at("c/*.png")), "../../c/*.png");
+        assert_eq!(base.path(&at("a/b")), ".");
+        assert_eq!(base.path(&at("a/b/../net.onnx")), "../net.onnx");
+        assert!(Base::of(Some(&at("none/recipe.toml"))).is_err());
+        // Where the output goes need not be there yet.
+        assert_eq!(Base::of(None).unwrap().path(Path::new("src/of/nothing.rs")), "src/of/nothing.rs");
+    }
+}
