@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lrp_core::operator::Kind;
-use lrp_core::{Model, Scalar};
+use lrp_core::{Model, NodeId, Scalar};
 
 use super::expected::Expected;
 use super::survey::{Architecture, Survey};
@@ -57,6 +57,16 @@ impl Parts {
         self.0.push((entry, reach.into_iter().collect()));
     }
 
+    /// Adds an entry for the weighted layers of these kinds, if there are any.
+    fn add_kinds<T: Scalar>(&mut self, model: &Model<T>, kinds: &[Kind], rule: &'static str, reason: &str) {
+        let of = |kind: &Kind, id: NodeId| model.node(id).kind() == Some(*kind);
+        let layers = model.layers().iter().enumerate();
+        let reach = layers.filter(|(_, id)| kinds.iter().any(|kind| of(kind, **id))).map(|(index, _)| index).collect();
+        let there = kinds.iter().filter(|kind| model.layers().iter().any(|&id| of(kind, id)));
+        let ops = there.map(|kind| kind.name()).collect();
+        self.0.push((Entry { reason: reason.to_owned(), layers: None, ops, rule }, reach));
+    }
+
     /// The entries that decide something.
     fn finish(self) -> Vec<Entry> {
         let mut decided = BTreeSet::new();
@@ -73,6 +83,11 @@ impl Parts {
 }
 
 impl Composite {
+    /// Whether some layer gets z-box, which needs a range.
+    pub fn needs_range(&self) -> bool {
+        self.entries.iter().any(|entry| entry.rule == Z_BOX)
+    }
+
     /// Chooses rules for a network.
     pub fn new<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected) -> Self {
         let count = model.layers().len();
@@ -88,19 +103,20 @@ impl Composite {
             Architecture::Cnn | Architecture::Residual => by_depth(model, &mut parts),
             Architecture::Normalized | Architecture::Recurrent => by_kind(model, survey, &mut parts),
         }
-        let no_first = first(model, survey, expected, &mut parts);
-        let mut entries = parts.finish();
-        let of_kinds =
-            |ops: Vec<&'static str>, rule, reason: &str| Entry { reason: reason.to_owned(), layers: None, ops, rule };
         if !survey.batch_norms.is_empty() {
-            entries.push(of_kinds(
-                vec![Kind::BatchNorm.name()],
+            parts.add_kinds(
+                model,
+                &[Kind::BatchNorm],
                 LARGE_EPSILON,
                 "Batch norms that could not be folded (a ReLU stands between them and the next convolution, or several layers \
                  follow): each is a product and a shift of its own. Where the two nearly cancel, shares of their sum grow \
                  without bound; a large ε bounds them.",
-            ));
+            );
         }
+        let no_first = first(model, survey, expected, &mut parts);
+        let mut entries = parts.finish();
+        let of_kinds =
+            |ops: Vec<&'static str>, rule, reason: &str| Entry { reason: reason.to_owned(), layers: None, ops, rule };
         if survey.counts.contains_key(&Kind::Add) {
             entries.push(of_kinds(
                 vec![Kind::Add.name()],
@@ -190,17 +206,8 @@ fn by_kind<T: Scalar>(model: &Model<T>, survey: &Survey, parts: &mut Parts) {
         }
     };
     parts.add(None, 0..model.layers().len(), SMALL_EPSILON, reason);
-    let convolutions = model
-        .layers()
-        .iter()
-        .enumerate()
-        .filter(|(_, id)| model.node(**id).kind().is_some_and(|kind| CONVOLUTIONS.contains(&kind)));
-    let reach: BTreeSet<usize> = convolutions.map(|(index, _)| index).collect();
-    if !reach.is_empty() {
-        let ops = CONVOLUTIONS.iter().filter(|kind| survey.counts.contains_key(kind)).map(|kind| kind.name()).collect();
-        let reason = "Convolutions: LRP-γ, which calms what many layers in a row would turn into speckle.";
-        parts.0.push((Entry { reason: reason.to_owned(), layers: None, ops, rule: GAMMA }, reach));
-    }
+    let reason = "Convolutions: LRP-γ, which calms what many layers in a row would turn into speckle.";
+    parts.add_kinds(model, &CONVOLUTIONS, GAMMA, reason);
 }
 
 /// What the first layers get; the reason where they get nothing of their own.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use lrp_core::operator::Kind;
+
 use crate::args::InitArgs;
 use crate::layout::Layout;
 use crate::session::Loaded;
@@ -158,7 +160,10 @@ impl Document<'_> {
             Architecture::Cnn | Architecture::Residual => {
                 "LRP-0 on top, LRP-ε in the middle, LRP-γ below (after Montavon et al. 2019, §10.3)"
             }
-            Architecture::Normalized => "LRP-ε for dense layers, LRP-γ for convolutions (after Achtibat et al. 2024)",
+            Architecture::Normalized if self.survey.count(&[Kind::Conv, Kind::ConvTranspose]) > 0 => {
+                "LRP-ε for dense layers, LRP-γ for convolutions (after Achtibat et al. 2024)"
+            }
+            Architecture::Normalized => "LRP-ε (after Achtibat et al. 2024)",
             Architecture::Recurrent => "LRP-ε, the signal of LSTM and GRU taking all (Arras et al. 2017)",
         }
     }
@@ -226,8 +231,8 @@ impl Document<'_> {
     /// `range`, `mean` and `std`, and above them what is known of them.
     fn pixels(&self, text: &mut Text, layout: Layout) -> Vec<Line> {
         let expected = &self.expected;
-        let unit = Line::new("range", "[0.0, 1.0]")
-            .comment("of pixels before mean and std, black to white: the bounds of z-box");
+        let bounds = if self.composite.needs_range() { ", which gives z-box its bounds" } else { "" };
+        let unit = Line::new("range", "[0.0, 1.0]").comment(format!("of pixels before mean and std{bounds}"));
         match (expected.stated, expected.measured) {
             (Some(Stated::ZeroToOne), _) => vec![unit.comment("as the file states (Normalized_0_1)")],
             (Some(Stated::MinusOneToOne), _) => {
@@ -241,12 +246,13 @@ impl Document<'_> {
             (None, Some(seen)) if !expected.unit_range() => {
                 let [low, high] = seen.widened();
                 text.prose(&format!(
-                    "CHECK: the first {} samples of the arrays lie between these, widened a little. Better are the lowest and highest \
-                     values that a picture can have: with range = [0.0, 1.0] and the mean and std that the network was trained with, \
-                     the bounds of z-box follow, and images can be explained as well as arrays.",
+                    "CHECK: the numbers in the first {} samples of the arrays lie within this range, which is theirs, widened a little. \
+                     Better: range = [0.0, 1.0] and the mean and std that the network was trained with. From these the limits of its \
+                     input follow, and images can be explained as well as arrays.",
                     seen.samples
                 ));
-                vec![Line::new("range", format!("[{}, {}]", number(low), number(high))).comment("the bounds of z-box")]
+                let range = format!("[{}, {}]", number(low), number(high));
+                vec![Line::new("range", range).comment(format!("of the arrays{bounds}"))]
             }
             (None, _) if layout.channels() == 3 => {
                 text.prose(

@@ -10,13 +10,13 @@ use lrp_core::{Model, NodeId, Scalar};
 pub enum Architecture {
     /// At most one weighted layer.
     Linear,
-    /// Dense layers one after the other.
+    /// Dense layers, and no convolutions.
     Mlp,
     /// Convolutions, and no sums of branches.
     Cnn,
     /// Convolutions, and sums of branches.
     Residual,
-    /// With layer norms, or a softmax inside: transformers and their relatives.
+    /// With layer norms (or with a softmax inside and no convolutions): transformers and their relatives.
     Normalized,
     /// With LSTM or GRU.
     Recurrent,
@@ -72,18 +72,19 @@ impl Survey {
 
     fn family(&self, layers: usize) -> Architecture {
         let has = |kinds: &[Kind]| self.count(kinds) > 0;
+        let convolutions = has(&[Kind::Conv, Kind::ConvTranspose]);
         if has(&[Kind::Lstm, Kind::Gru]) {
             Architecture::Recurrent
-        } else if has(&[Kind::LayerNorm, Kind::Softmax]) {
+        } else if has(&[Kind::LayerNorm]) || (has(&[Kind::Softmax]) && !convolutions) {
             Architecture::Normalized
         } else if layers <= 1 {
             Architecture::Linear
+        } else if !convolutions {
+            Architecture::Mlp
         } else if has(&[Kind::Add]) {
             Architecture::Residual
-        } else if has(&[Kind::Conv, Kind::ConvTranspose]) {
-            Architecture::Cnn
         } else {
-            Architecture::Mlp
+            Architecture::Cnn
         }
     }
 
@@ -92,9 +93,10 @@ impl Survey {
         match self.architecture {
             Architecture::Linear => "a linear model",
             Architecture::Mlp => "a multi-layer perceptron",
+            Architecture::Cnn if self.count(&[Kind::Concat]) > 0 => "a convolutional network with branches",
             Architecture::Cnn => "a plain convolutional network",
             Architecture::Residual => "a residual network",
-            Architecture::Normalized => "a network with layer norms or softmax inside",
+            Architecture::Normalized => "a network of the transformers' kin",
             Architecture::Recurrent => "a recurrent network",
         }
     }
@@ -111,7 +113,7 @@ impl Survey {
             part(&[Kind::Conv, Kind::ConvTranspose], "convolution", "convolutions"),
             part(&[Kind::Dense], "dense layer", "dense layers"),
             part(&[Kind::LayerNorm], "layer norm", "layer norms"),
-            part(&[Kind::Softmax], "softmax inside", "softmaxes inside"),
+            part(&[Kind::Softmax], "softmax within", "softmaxes within"),
             part(&[Kind::Add], "sum of branches", "sums of branches"),
             part(&[Kind::Concat], "concatenation of branches", "concatenations of branches"),
         ];
