@@ -176,3 +176,48 @@ fn the_path_may_be_long_and_absolute() {
     run.silent();
     assert!(String::from_utf8(folder.read("mine.toml")).unwrap().contains("path     = \"cnn.onnx\""));
 }
+
+/// An entry of a file's metadata, which protobuf lets one append: field 14, with the fields 1 and 2.
+fn metadata(key: &str, value: &str) -> Vec<u8> {
+    let field = |tag: u8, bytes: &[u8]| [&[tag << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+    field(14, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat())
+}
+
+/// ONNX's own way to say how pixels go in (`Image.NominalPixelRange`).
+#[test]
+fn what_the_file_says_of_pixels_is_taken_over() {
+    let cases = [
+        ("Normalized_0_1", "as the file states", 0.0, 1.0),
+        ("Normalized_1_1", "mean     = 0.5\nstd      = 0.5\n", -1.0, 1.0),
+        ("NominalRange_0_255", "std      = 0.00392156862745098\n", 0.0, 255.0),
+    ];
+    for (range, text, low, high) in cases {
+        let folder = Folder::with(&["cnn.onnx", "nine.png"]);
+        let bgr = metadata("Image.BitmapPixelFormat", "Bgr8");
+        let model = [folder.read("cnn.onnx"), metadata("Image.NominalPixelRange", range), bgr].concat();
+        folder.write("net.onnx", model);
+        let recipe = folder.lrp("init -m net.onnx -i nine.png").silent().to_owned();
+        assert!(recipe.contains(text) && recipe.contains("CHECK: the file says that it expects blue"), "{recipe}");
+        folder.write("mine.toml", recipe);
+        let plan = folder.lrp("plan -r mine.toml --json").json();
+        let rule = format!("z-box {{ low = {low}, high = {high}, stabilizer = 1e-6 }}").replace(".0", "");
+        let planned = plan[0]["rule"].as_str().unwrap().replace(".0", "");
+        assert_eq!(planned, rule);
+        folder.lrp("run mine.toml").silent();
+    }
+}
+
+#[test]
+fn images_of_another_size_are_cropped() {
+    let folder = Folder::with(&["cnn.onnx", "nine.png"]);
+    image::GrayImage::from_fn(40, 30, |x, y| image::Luma([(x * y % 251) as u8]))
+        .save(folder.path("large.png"))
+        .unwrap();
+    assert!(folder.lrp("init -m cnn.onnx -i nine.png").silent().contains("\n# resize = \"crop\""));
+    let recipe = folder.lrp("init -m cnn.onnx -i nine.png large.png").silent().to_owned();
+    assert!(recipe.contains("\nresize = \"crop\""), "{recipe}");
+    folder.write("mine.toml", recipe);
+    folder.lrp("run mine.toml").silent();
+    folder.write("broken.png", "no image");
+    folder.lrp("init -m cnn.onnx -i broken.png").complaint();
+}

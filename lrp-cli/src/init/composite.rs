@@ -263,3 +263,98 @@ fn range(from: usize, to: usize, count: usize) -> String {
         (from, to) => format!("\"{from}..{to}\""),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lrp_core::kernels::window::WindowSpec;
+    use lrp_core::ops::{Activation, Add, Conv, Dense, Function};
+    use lrp_core::{Builder, NodeId, Tensor};
+
+    use super::*;
+    use crate::init::expected::Measured;
+
+    /// A network in the making: its last node.
+    struct Net(Builder<f32>, NodeId);
+
+    impl Net {
+        fn new(shape: &[usize]) -> Self {
+            let mut net = Builder::new();
+            let x = net.input("x", shape);
+            Self(net, x)
+        }
+
+        fn dense(mut self) -> Self {
+            let n = self.0.shape(self.1).iter().product();
+            let name = format!("dense{}", self.1.index());
+            let op = Dense::new(Tensor::ones(vec![n, n]), None, &[n]).unwrap();
+            self.1 = self.0.add(name, op, &[self.1]).unwrap();
+            self
+        }
+
+        fn apply(mut self, function: Function) -> Self {
+            let name = format!("function{}", self.1.index());
+            let op = Activation::new(function, self.0.shape(self.1)).unwrap();
+            self.1 = self.0.add(name, op, &[self.1]).unwrap();
+            self
+        }
+
+        fn composite(self) -> (Survey, Vec<(Option<String>, &'static str)>) {
+            let model = self.0.finish(self.1).unwrap();
+            let survey = Survey::new(&model);
+            let composite = Composite::new(&model, &survey, &Expected::default());
+            let entries = composite.entries.into_iter();
+            let selected =
+                |entry: &Entry| entry.layers.clone().or_else(|| entry.ops.first().map(|op| (*op).to_owned()));
+            (survey, entries.map(|entry| (selected(&entry), entry.rule)).collect())
+        }
+    }
+
+    fn entries(list: &[(&str, &'static str)]) -> Vec<(Option<String>, &'static str)> {
+        let selector = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        list.iter().map(|(layers, rule)| (selector(layers), *rule)).collect()
+    }
+
+    #[test]
+    fn dense_layers() {
+        let (survey, one) = Net::new(&[2]).dense().composite();
+        assert_eq!((survey.architecture, one), (Architecture::Linear, entries(&[("", SMALL_EPSILON)])));
+        let (survey, two) = Net::new(&[2]).dense().apply(Function::Relu).dense().composite();
+        assert_eq!(survey.architecture, Architecture::Mlp);
+        assert_eq!(two, entries(&[("", LARGE_EPSILON), ("\"last\"", ZERO)]));
+        assert_eq!(survey.why(), "2 dense layers");
+    }
+
+    #[test]
+    fn operators_without_a_behaviour_get_the_gradient() {
+        let (survey, chosen) = Net::new(&[2]).dense().apply(Function::Exp).composite();
+        assert_eq!(survey.undefined, [Kind::Exp]);
+        assert_eq!(chosen, entries(&[("", SMALL_EPSILON), ("exp", GRADIENT)]));
+    }
+
+    #[test]
+    fn a_network_without_weights_has_no_layers_to_choose_for() {
+        let mut net = Net::new(&[2]).apply(Function::Relu);
+        let op = Add::new(2, &[2]).unwrap();
+        net.1 = net.0.add("sum", op, &[net.1, net.1]).unwrap();
+        assert_eq!(net.composite().1, entries(&[("add", ABSOLUTE)]));
+    }
+
+    #[test]
+    fn a_part_that_is_overridden_altogether_is_left_out() {
+        // One convolution: bottom, and first.
+        let mut net = Net::new(&[1, 8, 8]);
+        let op = Conv::new(Tensor::ones(vec![1, 1, 3, 3]), None, &WindowSpec::new(&[3, 3]), 1, &[1, 8, 8]).unwrap();
+        net.1 = net.0.add("conv", op, &[net.1]).unwrap();
+        let model = net.0.finish(net.1).unwrap();
+        let mut parts = Parts::default();
+        by_depth(&model, &mut parts);
+        let expected = Expected {
+            picture: crate::layout::Layout::of(&[1, 8, 8]),
+            measured: Some(Measured { low: 0.0, high: 1.0, samples: 1 }),
+            ..Expected::default()
+        };
+        first(&model, &Survey::new(&model), &expected, &mut parts);
+        let kept: Vec<&str> = parts.finish().iter().map(|entry| entry.rule).collect();
+        assert_eq!(kept, [Z_BOX]);
+    }
+}
