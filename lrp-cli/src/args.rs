@@ -60,11 +60,9 @@ impl Command {
             Command::Rules(listing) => listing.json,
             Command::Presets(args) => args.listing.json,
             Command::Report(args) => args.listing.json,
-            Command::Compare(_)
-            | Command::Schema(_)
-            | Command::Init(_)
-            | Command::Completions(_)
-            | Command::Man(_) => false,
+            Command::Compare(_) | Command::Schema(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
+                false
+            }
         }
     }
 }

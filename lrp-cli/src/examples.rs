@@ -80,6 +80,23 @@ pub const COMMANDS: &[(&str, &[Example])] = &[
             ),
         ],
     ),
+    (
+        "report",
+        &[
+            ("Of what `lrp explain` wrote", "lrp report out/digits"),
+            (
+                "To another place, with no more than ten inputs",
+                "lrp report out/digits -o out/ten.html --max-samples 10",
+            ),
+        ],
+    ),
+    (
+        "schema",
+        &[
+            ("For an editor: beside your recipes, named in their first line by #:schema", "lrp schema"),
+            ("As a page to read", "lrp schema --markdown"),
+        ],
+    ),
     ("rules", &[("The rules, for people", "lrp rules"), ("And for programs", "lrp rules --json")]),
     ("presets", &[("What there is", "lrp presets"), ("A preset's recipe, to start from", "lrp presets epsilon-plus")]),
     (

@@ -318,7 +318,7 @@ impl Document<'_> {
         text.line("[output]");
         let shape = self.loaded.input_shape().unwrap_or_default();
         let draws = Layout::of(shape).is_some();
-        let save = if draws { r#"["npy", "png", "json"]"# } else { r#"["npy", "json"]"# };
+        let save = if draws { r#"["npy", "png", "json", "html"]"# } else { r#"["npy", "json", "html"]"# };
         let mut lines = vec![
             Line::new("dir", quoted(&format!("out/{}", self.stem()))),
             Line::new("save", save).comment(if draws {
