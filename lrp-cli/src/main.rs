@@ -34,6 +34,11 @@ use std::process::ExitCode;
 use crate::args::Command;
 use crate::failure::Failure;
 
+/// What `lrp_core::memory::keep` does for glibc's allocator cannot be done for musl's.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     lrp_core::memory::keep();
     let command = command::parse();
