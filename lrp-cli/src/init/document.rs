@@ -322,9 +322,9 @@ impl Document<'_> {
         let mut lines = vec![
             Line::new("dir", quoted(&format!("out/{}", self.stem()))),
             Line::new("save", save).comment(if draws {
-                "relevance, heatmaps, the manifest"
+                "relevance, heatmaps, manifest, report"
             } else {
-                "relevance, the manifest"
+                "relevance, manifest, report"
             }),
         ];
         if draws {
