@@ -136,6 +136,16 @@ fn the_readme() {
 }
 
 #[test]
+fn the_tutorial() {
+    check("docs/tutorial.md");
+}
+
+#[test]
+fn the_commands() {
+    check("docs/reference/cli.md");
+}
+
+#[test]
 fn the_gate() {
     check("docs/how-to/gate.md");
 }
