@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::check::Limit;
 use clap::{Args, Parser, Subcommand};
-use lrp_config::{OnUnknown, Precision, Resize, Save, Start, Target};
+use lrp_config::{Colormap, Kind, OnUnknown, Precision, Resize, Save, Scale, Size, Start, Target};
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub enum Command {
     Rules(Listing),
     /// List the presets, or print one
     Presets(PresetsArgs),
+    /// List the colour maps, or draw them
+    Palette(PaletteArgs),
     /// Print the JSON Schema of recipes, for editors, or their reference page
     Schema(SchemaArgs),
     /// Write a commented recipe to start from, made for a model
@@ -59,6 +61,7 @@ impl Command {
             Command::Check(args) => args.listing.json,
             Command::Rules(listing) => listing.json,
             Command::Presets(args) => args.listing.json,
+            Command::Palette(args) => args.listing.json,
             Command::Report(args) => args.listing.json,
             Command::Compare(_) | Command::Schema(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
@@ -180,9 +183,8 @@ pub struct CompareArgs {
     /// A title for each recipe, in their order
     #[arg(long, value_name = "TITLE")]
     pub title: Vec<String>,
-    /// Colours of the heatmaps
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(lrp_config::COLORMAPS))]
-    pub colormap: Option<String>,
+    #[command(flatten)]
+    pub look: LookArgs,
     #[command(flatten)]
     pub how: HowArgs,
 }
@@ -257,6 +259,12 @@ pub struct HowArgs {
     /// What to do with images of another size than the model's: crop or stretch
     #[arg(long, value_parser = resize)]
     pub resize: Option<Resize>,
+    /// What a sample is: image, series ([C, L]), series-last ([L, C]) or tokens ([L, D]) [default: by the model and the inputs]
+    #[arg(long, value_parser = kind)]
+    pub kind: Option<Kind>,
+    /// The texts of the tokens: one on a line, an empty line between samples; or a JSON file with a list for each sample
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
     #[command(flatten)]
     pub prepare: PrepareArgs,
 }
@@ -283,12 +291,12 @@ pub struct OutputArgs {
     /// The folder that results are written to
     #[arg(short = 'o', long = "out", value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// What to write: npy, png, json, html (a report in one file, made from npy and json) [default: npy,png,json]
+    /// What to write: npy, npz, safetensors, png, json, html (a report in one file, made from npy and json), quantus, virelay
+    /// [default: npy,png,json]
     #[arg(long, value_delimiter = ',', value_parser = save)]
     pub save: Option<Vec<Save>>,
-    /// Colours of the heatmaps [default: bwr]
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(lrp_config::COLORMAPS))]
-    pub colormap: Option<String>,
+    #[command(flatten)]
+    pub look: LookArgs,
     /// Go on with a run into the same folder that was interrupted: what is done is not done again
     #[arg(long)]
     pub resume: bool,
@@ -298,6 +306,39 @@ pub struct OutputArgs {
     /// Print the manifest instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+/// How heatmaps look.
+#[derive(Debug, Args, Default)]
+pub struct LookArgs {
+    /// Colours: a name that lrp palette lists, or colours from the most negative value to the most positive, as
+    /// 00f,80:fff,f00 [default: bwr]
+    #[arg(long, value_name = "NAME|COLOURS", value_parser = colormap)]
+    pub colormap: Option<Colormap>,
+    /// What colours stand for: symmetric, with zero in the centre, or positive, from zero up [default: symmetric]
+    #[arg(long, value_parser = scale)]
+    pub scale: Option<Scale>,
+    /// The percentile of |R| that the ends of the colours stand for, as 99.5 [default: 100, the maximum]
+    #[arg(long, value_name = "PERCENTILE", value_parser = percentile)]
+    pub clip: Option<f64>,
+    /// Draw relevance over the input, so opaque where it is largest, as 0.8 [default: the heatmap alone]
+    #[arg(long, value_name = "OPACITY", value_parser = opacity)]
+    pub overlay: Option<f64>,
+    /// Enlarge heatmaps to at least so many pixels on the longer side, as 448, or by a factor, as 4x [default: 224; in figures 160]
+    #[arg(long, value_name = "PIXELS|FACTOR", value_parser = size)]
+    pub size: Option<Size>,
+}
+
+#[derive(Debug, Args)]
+pub struct PaletteArgs {
+    /// Names of colour maps, or colours, as 00f,80:fff,f00 [default: all that have a name]
+    #[arg(value_name = "NAME|COLOURS", value_parser = colormap)]
+    pub maps: Vec<Colormap>,
+    /// Draw them into this PNG file
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub listing: Listing,
 }
 
 /// How to print a listing.
@@ -324,11 +365,13 @@ pub struct SchemaArgs {
 }
 
 fn choose<V: Copy>(text: &str, choices: &[(&str, V)]) -> Result<V, String> {
-    choices
-        .iter()
-        .find(|(name, _)| *name == text)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| format!("expected {}", choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ")))
+    choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        match names.split_last() {
+            Some((last, others)) if !others.is_empty() => format!("expected {} or {last}", others.join(", ")),
+            _ => format!("expected {}", names.join("")),
+        }
+    })
 }
 
 fn target(text: &str) -> Result<Target, String> {
@@ -349,5 +392,53 @@ fn resize(text: &str) -> Result<Resize, String> {
 }
 
 fn save(text: &str) -> Result<Save, String> {
-    choose(text, &[("npy", Save::Npy), ("png", Save::Png), ("json", Save::Json), ("html", Save::Html)])
+    let choices = [
+        ("npy", Save::Npy),
+        ("npz", Save::Npz),
+        ("safetensors", Save::Safetensors),
+        ("png", Save::Png),
+        ("json", Save::Json),
+        ("html", Save::Html),
+        ("quantus", Save::Quantus),
+        ("virelay", Save::Virelay),
+    ];
+    choose(text, &choices)
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    let choices =
+        [("image", Kind::Image), ("series", Kind::Series), ("series-last", Kind::SeriesLast), ("tokens", Kind::Tokens)];
+    choose(text, &choices)
+}
+
+fn scale(text: &str) -> Result<Scale, String> {
+    choose(text, &[("symmetric", Scale::Symmetric), ("positive", Scale::Positive)])
+}
+
+fn colormap(text: &str) -> Result<Colormap, String> {
+    text.parse().map_err(|why: String| indented(&why))
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    text.parse().map_err(|why: String| indented(&why))
+}
+
+/// What is wrong, and indented below it what would be right.
+fn indented(why: &str) -> String {
+    let (wrong, right) = why.split_once('\n').unwrap_or((why, ""));
+    let options = textwrap::Options::new(100).initial_indent("  ").subsequent_indent("  ");
+    format!("{wrong}\n{}", textwrap::fill(right, options))
+}
+
+fn percentile(text: &str) -> Result<f64, String> {
+    above_zero(text, 100.0)
+}
+
+fn opacity(text: &str) -> Result<f64, String> {
+    above_zero(text, 1.0)
+}
+
+fn above_zero(text: &str, most: f64) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| *value > 0.0 && *value <= most);
+    value.ok_or_else(|| format!("expected a number greater than 0 and at most {most}"))
 }

@@ -1,22 +1,21 @@
 //! `lrp compare`, and `lrp run` of a recipe with `[compare]`: one figure, inputs down, recipes across.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use image::RgbImage;
-use lrp_config::{Input, Recipe};
+use lrp_config::Recipe;
 use lrp_core::profile::Profile;
 use lrp_core::{Scalar, Target};
-use ndarray::{Array3, ArrayViewD, Axis};
+use ndarray::Axis;
 
-use crate::colormap::Colormap;
 use crate::explain::explain_samples;
 use crate::failure::Failure;
 use crate::figure::{Figure, Row, short};
 use crate::heatmap::Heatmap;
 use crate::input;
 use crate::job::{HowJob, ModelJob};
-use crate::layout::Layout;
+use crate::look::Look;
 use crate::output::say;
+use crate::picture::{check_png, picture, save};
 use crate::session::{Loaded, Prepared, forward_failure};
 
 /// Most rows that a figure is drawn with.
@@ -29,18 +28,13 @@ pub struct CompareJob {
     pub recipes: Vec<(String, Recipe)>,
     pub inputs: Vec<PathBuf>,
     pub how: HowJob,
-    pub colormap: Colormap,
+    pub look: Look,
     pub figure: PathBuf,
 }
 
 /// Runs the job in one number type.
 pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
-    if !job.figure.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
-        return Err(Failure::user(
-            format!("a figure is a PNG file, and '{}' is none", job.figure.display()),
-            "let its name end in .png",
-        ));
-    }
+    check_png(&job.figure)?;
     let loaded = Loaded::<T>::new(&job.model)?;
     loaded.print_notes();
     let shape = loaded.input_shape()?.to_vec();
@@ -85,44 +79,7 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
         }
     }
     let columns = job.recipes.iter().map(|(title, _)| title.clone()).collect();
-    let image = Figure { columns, rows, colormap: job.colormap }.draw()?;
+    let image = Figure { columns, rows, look: job.look.clone() }.draw()?;
     save(&image, &job.figure)?;
     say!("{} ({}×{} pixels)", input::shown(&job.figure), image.width(), image.height())
-}
-
-fn save(image: &RgbImage, path: &Path) -> Result<(), Failure> {
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .map_err(|e| Failure::plain(format!("cannot make the folder '{}': {e}", folder.display())))?;
-    }
-    image
-        .save_with_format(path, image::ImageFormat::Png)
-        .map_err(|e| Failure::user(format!("cannot write '{}': {e}", path.display()), "choose another file with -o"))
-}
-
-/// A sample as a picture: `[input]` mean and std undone, and values beyond 0…1 stretched to black and white.
-pub fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> Option<RgbImage> {
-    let layout = Layout::of(sample.shape())?;
-    let (height, width) = layout.size();
-    let at = |channel: usize, y: usize, x: usize| match layout {
-        Layout::ChannelsFirst { .. } => [channel, y, x].to_vec(),
-        Layout::ChannelsLast { .. } => [y, x, channel].to_vec(),
-        Layout::Plane { .. } => [y, x].to_vec(),
-    };
-    let size = (height as usize, width as usize, layout.channels());
-    let pixels = Array3::from_shape_fn(size, |(y, x, channel)| {
-        expected.pixel(sample.get(at(channel, y, x).as_slice()).map_or(0.0, |v| v.wide()), channel)
-    });
-    let (mut low, mut high) = pixels.iter().fold((0.0_f64, 1.0_f64), |(low, high), &v| (low.min(v), high.max(v)));
-    // Rounding must not make a picture of pixels a stretched one.
-    if low > -1e-3 && high < 1.0 + 1e-3 {
-        (low, high) = (0.0, 1.0);
-    }
-    Some(RgbImage::from_fn(width, height, |x, y| {
-        let value = |channel: usize| {
-            let pixel = pixels[(y as usize, x as usize, channel.min(layout.channels() - 1))];
-            ((pixel - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8
-        };
-        image::Rgb([value(0), value(1), value(2)])
-    }))
 }

@@ -91,6 +91,13 @@ pub const COMMANDS: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "palette",
+        &[
+            ("The colour maps there are", "lrp palette"),
+            ("A picture of two, and of one of your own", "lrp palette bwr coldnhot 00f,80:fff,fa0 -o out/palette.png"),
+        ],
+    ),
+    (
         "schema",
         &[
             ("For an editor: beside your recipes, named in their first line by #:schema", "lrp schema"),

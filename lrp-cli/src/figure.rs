@@ -1,25 +1,19 @@
 //! Figures: inputs down, recipes across, with titles, predictions and a colour scale.
 
-use ab_glyph::{FontRef, PxScale};
-use image::{Rgb, RgbImage, imageops};
-use imageproc::drawing::{draw_hollow_rect_mut, draw_text_mut, text_size};
-use imageproc::rect::Rect;
+use image::{RgbImage, imageops};
+use lrp_config::Size;
 
-use crate::colormap::Colormap;
 use crate::failure::Failure;
 use crate::heatmap::{Heatmap, enlarge};
-
-const INK: Rgb<u8> = Rgb([30, 30, 30]);
-const FAINT: Rgb<u8> = Rgb([105, 105, 105]);
-const FRAME: Rgb<u8> = Rgb([205, 205, 205]);
-const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+use crate::look::Look;
+use crate::text::{FAINT, INK, PAPER, SCALE_WIDTH, Text, font, frame, scale};
 
 const TITLE: f32 = 24.0;
 const CAPTION: f32 = 17.0;
 const MARGIN: u32 = 24;
 const GAP: u32 = 18;
-/// Pictures are enlarged to about this side.
-const SIDE: u32 = 160;
+/// How large pictures are, unless the user says so.
+const SIZE: Size = Size::Side(160);
 
 /// A figure: one row for each sample, one column for each recipe.
 #[derive(Debug)]
@@ -28,8 +22,8 @@ pub struct Figure {
     pub columns: Vec<String>,
     /// One row for each sample.
     pub rows: Vec<Row>,
-    /// Colours of the heatmaps.
-    pub colormap: Colormap,
+    /// How heatmaps look.
+    pub look: Look,
 }
 
 /// A sample and its heatmaps.
@@ -43,39 +37,18 @@ pub struct Row {
     pub heatmaps: Vec<Heatmap>,
 }
 
-/// A piece of text to draw.
-struct Text<'a> {
-    font: &'a FontRef<'a>,
-    size: f32,
-    color: Rgb<u8>,
-}
-
-impl Text<'_> {
-    fn width(&self, text: &str) -> u32 {
-        text_size(PxScale::from(self.size), self.font, text).0
-    }
-
-    /// Draws `text` centred on `x`, its top at `y`.
-    fn centred(&self, image: &mut RgbImage, text: &str, x: u32, y: u32) {
-        let left = x.saturating_sub(self.width(text) / 2);
-        let (left, y) = (i32::try_from(left).unwrap_or(0), i32::try_from(y).unwrap_or(0));
-        draw_text_mut(image, self.color, left, y, PxScale::from(self.size), self.font, text);
-    }
-}
-
 impl Figure {
     /// Draws the figure.
     ///
     /// # Errors
     /// When the bundled font cannot be read, which is a mistake of this program.
     pub fn draw(&self) -> Result<RgbImage, Failure> {
-        let font = FontRef::try_from_slice(epaint_default_fonts::HACK_REGULAR)
-            .map_err(|e| Failure::Internal(format!("the bundled font: {e}")))?;
+        let font = font()?;
         let title = Text { font: &font, size: TITLE, color: INK };
         let caption = Text { font: &font, size: CAPTION, color: FAINT };
         let name = Text { font: &font, size: CAPTION, color: INK };
 
-        let rows: Vec<DrawnRow> = self.rows.iter().map(|row| DrawnRow::new(row, self.colormap)).collect();
+        let rows: Vec<DrawnRow> = self.rows.iter().map(|row| DrawnRow::new(row, &self.look)).collect();
         let titles: Vec<&str> = std::iter::once("input").chain(self.columns.iter().map(String::as_str)).collect();
         // A column is as wide as the widest thing in it.
         let widths: Vec<u32> = titles
@@ -90,13 +63,12 @@ impl Figure {
                 content.max().unwrap_or(0).max(title.width(text))
             })
             .collect();
-        let line = (CAPTION * 1.25) as u32;
+        let line = caption.line();
         let header = (TITLE * 1.6) as u32;
         let height_of =
             |row: &DrawnRow| row.cells.iter().map(|c| c.picture.height()).max().unwrap_or(0) + 2 * line + GAP;
         let legend = 92;
-        let scale_width = 360;
-        let width = (widths.iter().sum::<u32>() + GAP * (widths.len() as u32 - 1)).max(scale_width + 240) + 2 * MARGIN;
+        let width = (widths.iter().sum::<u32>() + GAP * (widths.len() as u32 - 1)).max(SCALE_WIDTH) + 2 * MARGIN;
         let height = 2 * MARGIN + header + rows.iter().map(height_of).sum::<u32>() + legend;
         let mut image = RgbImage::from_pixel(width, height, PAPER);
 
@@ -118,9 +90,7 @@ impl Figure {
                 let (w, h) = cell.picture.dimensions();
                 let corner = (x.saturating_sub(w / 2), top);
                 imageops::replace(&mut image, &cell.picture, i64::from(corner.0), i64::from(corner.1));
-                let frame =
-                    Rect::at(i32::try_from(corner.0).unwrap_or(0) - 1, i32::try_from(corner.1).unwrap_or(0) - 1);
-                draw_hollow_rect_mut(&mut image, frame.of_size(w + 2, h + 2), FRAME);
+                frame(&mut image, corner, (w, h));
                 let style = if column == 0 { &name } else { &caption };
                 for (i, text) in cell.caption.iter().enumerate() {
                     style.centred(&mut image, text, x, top + h + 6 + line * i as u32);
@@ -128,26 +98,12 @@ impl Figure {
             }
             top += height_of(row);
         }
-        self.draw_scale(&mut image, &caption, top + 8, scale_width);
+        let note = match self.look.clip {
+            Some(clip) => format!("relevance; each map is scaled to its own {clip} % percentile of |R|"),
+            None => "relevance; each map is scaled to its own max|R|".to_owned(),
+        };
+        scale(&mut image, &caption, &self.look, &note, top + 8);
         Ok(image)
-    }
-
-    /// The colour scale with its ends and its centre named.
-    fn draw_scale(&self, image: &mut RgbImage, text: &Text<'_>, top: u32, width: u32) {
-        let left = (image.width() - width) / 2;
-        for x in 0..width {
-            let color = self.colormap.color(f64::from(x) / f64::from(width - 1) * 2.0 - 1.0);
-            for y in 0..16 {
-                image.put_pixel(left + x, top + y, color);
-            }
-        }
-        let frame = Rect::at(i32::try_from(left).unwrap_or(0) - 1, i32::try_from(top).unwrap_or(0) - 1);
-        draw_hollow_rect_mut(image, frame.of_size(width + 2, 18), FRAME);
-        for (x, label) in [(0, "−max|R|"), (width / 2, "0"), (width, "+max|R|")] {
-            text.centred(image, label, left + x, top + 22);
-        }
-        let note = "relevance; each map is scaled to its own max|R|";
-        text.centred(image, note, image.width() / 2, top + 46);
     }
 }
 
@@ -161,11 +117,12 @@ struct DrawnRow {
 }
 
 impl DrawnRow {
-    fn new(row: &Row, colormap: Colormap) -> Self {
-        let input = DrawnCell { picture: enlarge(&row.input, SIDE), caption: row.caption.clone() };
+    fn new(row: &Row, look: &Look) -> Self {
+        let size = look.size.unwrap_or(SIZE);
+        let input = DrawnCell { picture: enlarge(&row.input, size), caption: row.caption.clone() };
         let heatmaps = row.heatmaps.iter().map(|map| DrawnCell {
-            picture: enlarge(&map.paint(colormap, map.limit()), SIDE),
-            caption: [format!("max|R| {}", short(map.limit())), format!("sum {}", short(map.sum()))],
+            picture: enlarge(&map.paint(look, Some(&row.input)), size),
+            caption: [format!("max|R| {}", short(map.max())), format!("sum {}", short(map.sum()))],
         });
         Self { cells: std::iter::once(input).chain(heatmaps).collect() }
     }
@@ -206,11 +163,8 @@ mod tests {
     fn a_title_wider_than_its_pictures_is_not_cut_off() {
         let map = Heatmap::new(Array::<f64, _>::zeros(vec![1, 4, 4]).view()).unwrap();
         let row = || Row { input: RgbImage::new(4, 4), caption: ["a".into(), "b".into()], heatmaps: vec![map.clone()] };
-        let figure = |title: &str| Figure {
-            columns: vec![title.into()],
-            rows: vec![row(), row()],
-            colormap: Colormap::find("bwr").unwrap(),
-        };
+        let figure =
+            |title: &str| Figure { columns: vec![title.into()], rows: vec![row(), row()], look: Look::default() };
         let image = figure("a title that is much wider than a picture of four pixels").draw().unwrap();
         // The outermost columns of pixels are paper.
         for x in [0, image.width() - 1] {

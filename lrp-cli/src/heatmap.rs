@@ -1,14 +1,13 @@
 //! Heatmaps: the relevance of one sample as a picture.
 
 use image::{RgbImage, imageops};
+use lrp_config::{Scale, Size};
 use lrp_core::Scalar;
 use ndarray::{ArrayViewD, Axis, Ix2, Ix3};
 
-use crate::colormap::Colormap;
 use crate::layout::Layout;
-
-/// Heatmaps are enlarged by a whole factor until their longer side has this many pixels.
-const SIDE: u32 = 224;
+use crate::look::Look;
+use crate::picture::over;
 
 /// Relevance per pixel, channels summed, row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +31,8 @@ impl Heatmap {
         Some(Self { width, height, values: pixels.iter().copied().collect() })
     }
 
-    /// The largest absolute value: what the ends of the colour scale stand for.
-    pub fn limit(&self) -> f64 {
+    /// The largest absolute value.
+    pub fn max(&self) -> f64 {
         self.values.iter().fold(0.0, |m, v| v.abs().max(m))
     }
 
@@ -42,24 +41,32 @@ impl Heatmap {
         self.values.iter().sum()
     }
 
-    /// One pixel for each value, `limit` at the ends of the scale. A map of zeros is neutral everywhere.
-    pub fn paint(&self, colormap: Colormap, limit: f64) -> RgbImage {
+    /// One pixel for each value. A map of zeros is neutral everywhere. Over the sample's picture, where that is wanted, large relevance
+    /// is opaque and zero relevance cannot be seen.
+    pub fn paint(&self, look: &Look, input: Option<&RgbImage>) -> RgbImage {
+        let limit = look.limit(&self.values);
+        let under = look.overlay.zip(input.filter(|input| input.dimensions() == (self.width, self.height)));
         RgbImage::from_fn(self.width, self.height, |x, y| {
             let value = self.values.get((y * self.width + x) as usize).copied().unwrap_or(0.0);
-            colormap.color(if limit > 0.0 { value / limit } else { 0.0 })
+            let value = look.scaled(value, limit);
+            let seen = if look.scale == Scale::Positive { value.max(0.0) } else { value.abs() };
+            match under {
+                // Colours are faint near zero by themselves: the root keeps them from fading twice.
+                Some((opacity, input)) => over(*input.get_pixel(x, y), look.color(value), opacity * seen.sqrt()),
+                None => look.color(value),
+            }
         })
     }
 
     /// As [`paint`](Self::paint), enlarged without smoothing to a size that can be looked at.
-    pub fn picture(&self, colormap: Colormap) -> RgbImage {
-        enlarge(&self.paint(colormap, self.limit()), SIDE)
+    pub fn picture(&self, look: &Look, input: Option<&RgbImage>) -> RgbImage {
+        enlarge(&self.paint(look, input), look.size.unwrap_or_default())
     }
 }
 
-/// Enlarges by the smallest whole factor that makes the longer side at least `side` pixels long.
-pub fn enlarge(image: &RgbImage, side: u32) -> RgbImage {
-    let longer = image.width().max(image.height()).max(1);
-    let factor = side.div_ceil(longer).max(1);
+/// Enlarges by a whole factor.
+pub fn enlarge(image: &RgbImage, size: Size) -> RgbImage {
+    let factor = size.factor(image.width().max(image.height()));
     imageops::resize(image, image.width() * factor, image.height() * factor, imageops::FilterType::Nearest)
 }
 
@@ -71,14 +78,26 @@ mod tests {
 
     #[test]
     fn zero_is_white_and_an_empty_map_is_all_white() {
-        let bwr = Colormap::find("bwr").unwrap();
+        let bwr = Look::default();
         let map = Heatmap::new(Array::from_shape_vec(vec![1, 1, 3], vec![-2.0, 0.0, 1.0]).unwrap().view()).unwrap();
-        let painted = map.paint(bwr, map.limit());
+        let painted = map.paint(&bwr, None);
         assert_eq!(painted.get_pixel(0, 0), &Rgb([0, 0, 255]));
         assert_eq!(painted.get_pixel(1, 0), &Rgb([255, 255, 255]));
         assert_eq!(painted.get_pixel(2, 0), &Rgb([255, 128, 128]));
         let nothing = Heatmap::new(Array::<f32, _>::zeros(vec![3, 4, 4]).view()).unwrap();
-        assert!(nothing.picture(bwr).pixels().all(|p| *p == Rgb([255, 255, 255])));
+        assert!(nothing.picture(&bwr, None).pixels().all(|p| *p == Rgb([255, 255, 255])));
+    }
+
+    #[test]
+    fn over_the_input_zero_shows_the_input_and_the_largest_is_opaque() {
+        let look = Look { overlay: Some(1.0), ..Look::default() };
+        let input = RgbImage::from_pixel(3, 1, Rgb([40, 40, 40]));
+        let map = Heatmap::new(Array::from_shape_vec(vec![1, 1, 3], vec![-2.0, 0.0, 1.0]).unwrap().view()).unwrap();
+        let painted = map.paint(&look, Some(&input));
+        assert_eq!(painted.get_pixel(0, 0), &Rgb([0, 0, 255]));
+        assert_eq!(painted.get_pixel(1, 0), &Rgb([40, 40, 40]));
+        // Half of the largest: √½ of the way from grey to pale red.
+        assert_eq!(painted.get_pixel(2, 0), &Rgb([192, 102, 102]));
     }
 
     #[test]

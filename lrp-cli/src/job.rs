@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use lrp_config::{Input, OnUnknown, Precision, Recipe, Save, Start, Target};
 
 use crate::args::{HowArgs, ModelArgs, OutputArgs, PrepareArgs, WhatArgs};
-use crate::colormap::{COLORMAPS, Colormap};
 use crate::failure::Failure;
 use crate::input;
+use crate::look::Look;
 
 /// Samples explained at once unless the user says otherwise.
 const BATCH: usize = 32;
@@ -67,8 +67,8 @@ pub struct OutputJob {
     pub dir: PathBuf,
     /// What is written.
     pub save: Vec<Save>,
-    /// Colours of heatmaps.
-    pub colormap: Colormap,
+    /// How heatmaps look.
+    pub look: Look,
     /// Whether a run that was interrupted is continued.
     pub resume: bool,
     /// Whether time and memory of every layer are shown.
@@ -148,6 +148,8 @@ impl HowJob {
         let explain = recipe.explain();
         let mut input = recipe.input().clone();
         input.resize = args.resize.or(input.resize);
+        input.kind = args.kind.or(input.kind);
+        input.tokens = args.tokens.clone().or(input.tokens);
         Self {
             target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
             start: args.start.or(explain.start).unwrap_or_default(),
@@ -178,6 +180,11 @@ impl WhatJob {
 }
 
 impl OutputJob {
+    /// Whether relevance and ledger are written: for themselves, or to make others from.
+    pub fn keeps_relevance(&self) -> bool {
+        self.save.iter().any(|what| !matches!(what, Save::Png | Save::Json | Save::Html))
+    }
+
     /// Flags over recipe over defaults.
     pub fn new(args: &OutputArgs, recipe: &Recipe) -> Result<Self, Failure> {
         let output = recipe.output();
@@ -196,18 +203,12 @@ impl OutputJob {
         Ok(Self {
             dir,
             save,
-            colormap: colormap(args.colormap.as_deref(), recipe),
+            look: Look::new(&args.look, recipe),
             resume: args.resume,
             stats: args.stats,
             json: args.json,
         })
     }
-}
-
-/// The colours that the flags or the recipe name.
-pub fn colormap(flag: Option<&str>, recipe: &Recipe) -> Colormap {
-    // Names are checked where they are read.
-    flag.or(recipe.output().colormap.as_deref()).and_then(Colormap::find).unwrap_or(COLORMAPS[0])
 }
 
 /// Limits the number of threads of everything that follows.

@@ -5,10 +5,10 @@
 
 mod args;
 mod check;
-mod colormap;
 mod command;
 mod compare;
 mod diagnosis;
+mod drawing;
 mod examples;
 mod explain;
 mod failure;
@@ -21,13 +21,19 @@ mod job;
 mod layers;
 mod layout;
 mod listing;
+mod look;
 mod manifest;
 mod output;
+mod palette;
+mod picture;
 mod plan;
 mod report;
 mod run;
+mod series;
 mod session;
 mod table;
+mod text;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -67,5 +73,6 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Init(args) => init::init(&args),
         Command::Completions(args) => command::completions(args.shell),
         Command::Man(args) => command::man(args.dir.as_deref()),
+        Command::Palette(args) => palette::palette(&args),
     }
 }

@@ -54,6 +54,9 @@ pub struct Manifest {
     pub ledger: Vec<LedgerNode>,
     /// What was explained.
     pub inputs: Vec<InputRecord>,
+    /// What was made of all of it, for other programs, within the output folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<String>,
     /// Inputs that could not be explained, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedRecord>,
@@ -237,6 +240,9 @@ pub struct InputRecord {
     /// The ledger file, within the output folder: float64, `[N, rows, 5]`, with a leading axis for targets where the relevance has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
+    /// What else was made of it, within the output folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<String>,
     /// One for each sample.
     pub samples: Vec<SampleRecord>,
 }

@@ -7,6 +7,7 @@ use crate::compare::CompareJob;
 use crate::explain::ExplainJob;
 use crate::failure::Failure;
 use crate::job::{self, HowJob, ModelJob, OutputJob, WhatJob};
+use crate::look::Look;
 use crate::manifest::title;
 
 /// Calls a function in the number type that was asked for.
@@ -62,7 +63,7 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
         model: ModelJob::for_inputs(None, recipe, &inputs)?.computed(how.prepare),
         inputs,
         how: HowJob::new(how, recipe),
-        colormap: job::colormap(output.colormap.as_deref(), recipe),
+        look: Look::new(&output.look, recipe),
         recipes,
         figure,
     };
@@ -104,7 +105,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Failure> {
         model: ModelJob::for_inputs(Some(&args.model), first, &inputs)?.computed(args.how.prepare),
         inputs,
         how: HowJob::new(&args.how, first),
-        colormap: job::colormap(args.colormap.as_deref(), first),
+        look: Look::new(&args.look, first),
         recipes,
         figure: args.out,
     };

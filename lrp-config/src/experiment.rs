@@ -10,12 +10,11 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::colormap::Colormap;
+use crate::look::{Scale, Size, opacity, percentile};
 use crate::reference::Reference;
 use crate::target::Target;
 use crate::values::{OneOrMany, one_or_many, positive_count};
-
-/// Names that `colormap` takes. In each of them zero is white, black or grey, and in the middle.
-pub const COLORMAPS: &[&str] = &["bwr", "seismic", "coldnhot", "gray"];
 
 /// `[model]`: the network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -89,21 +88,38 @@ pub enum Precision {
 }
 
 /// `[output]`: where results go and what they look like.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// The folder that results are written to.
     #[schemars(extend("x-default" = "none"), example = &"out")]
     pub dir: Option<PathBuf>,
-    /// What is written there: relevance and books as `"npy"`, heatmaps as `"png"`, the manifest as `"json"`, and all of it as a report,
-    /// `"html"`, which the first and the third are written for, too.
+    /// What is written there: relevance and books as `"npy"`, relevance as `"npz"` or `"safetensors"`, heatmaps as `"png"`, the manifest
+    /// as `"json"`, arrays for Quantus as `"quantus"`, a project for ViRelAy as `"virelay"`, and all of it as a report, `"html"`, which
+    /// `"npy"` and `"json"` are written for, too.
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "Option<OneOrMany<Save>>", extend("x-default" = "npy, png, json"), example = json!([Save::Npy, Save::Json]))]
     pub save: Option<Vec<Save>>,
-    /// The colours of heatmaps. Zero is always in the middle.
-    #[serde(default, deserialize_with = "colormap")]
-    #[schemars(extend("enum" = COLORMAPS, "default" = COLORMAPS.first()), example = &"coldnhot")]
-    pub colormap: Option<String>,
+    /// The colours of heatmaps: the name of a colour map, or colours from the most negative value to the most positive, at equal steps or
+    /// at positions from `00` to `ff`. Zero is always at `80`, in the middle.
+    #[schemars(extend("default" = Colormap::default().name()), example = &"coldnhot", example = &"00f,80:fff,f00")]
+    pub colormap: Option<Colormap>,
+    /// What the colours stand for.
+    #[schemars(extend("default" = Scale::default()), example = Scale::Positive)]
+    pub scale: Option<Scale>,
+    /// The percentile of |R| that the ends of the colours stand for, greater than 0 and at most 100, the maximum: a few very large values
+    /// do not make all others pale.
+    #[serde(default, deserialize_with = "percentile")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 100, "default" = 100), example = 99.5)]
+    pub clip: Option<f64>,
+    /// Draws relevance over the input: how opaque it is where it is largest, greater than 0 and at most 1. Where relevance is zero, the
+    /// input is seen, in grey.
+    #[serde(default, deserialize_with = "opacity")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1, "x-default" = "the heatmap alone"), example = 0.8)]
+    pub overlay: Option<f64>,
+    /// How large heatmaps are drawn: at least so many pixels on the longer side, or a factor. Pixels are enlarged by a whole factor.
+    #[schemars(extend("x-default" = "224, and 160 in figures"), example = 448, example = &"1x", example = &"4x")]
+    pub size: Option<Size>,
     /// A PNG file that shows every input and heatmap in one figure.
     #[serde(default, deserialize_with = "png_path")]
     #[schemars(extend("pattern" = r"\.[pP][nN][gG]$", "x-default" = "none"), example = &"figure.png")]
@@ -122,6 +138,14 @@ pub enum Save {
     Json,
     /// The report.
     Html,
+    /// Relevance, classes and scores, in an archive of arrays.
+    Npz,
+    /// Relevance, classes and scores, with what they were made from.
+    Safetensors,
+    /// Inputs, classes and relevance of the whole run, as Quantus takes them.
+    Quantus,
+    /// A project that ViRelAy opens.
+    Virelay,
 }
 
 /// `[compare]`: several recipes side by side, on the model and inputs of this one.
@@ -134,11 +158,6 @@ pub struct Compare {
     /// A title for each of them.
     #[schemars(extend("x-default" = "each recipe's name"), example = json!(["LRP-0", "Composite"]))]
     pub titles: Option<Vec<String>>,
-}
-
-fn colormap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    if COLORMAPS.contains(&name.as_str()) { Ok(Some(name)) } else { Err(Error::unknown_variant(&name, COLORMAPS)) }
 }
 
 fn png_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
@@ -176,7 +195,7 @@ impl Explain {
 
 impl Output {
     pub(crate) fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent, dir, save, colormap, figure);
+        inherit!(self, parent, dir, save, colormap, scale, clip, overlay, size, figure);
     }
 
     pub(crate) fn join(&mut self, folder: &Path) {

@@ -1,5 +1,7 @@
 //! `[input]`: what the model expects of its input, and the bounds that follow for z-box.
 
+use std::path::{Path, PathBuf};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -28,6 +30,28 @@ pub struct Input {
     /// What is done with an image of another size than the model's input.
     #[schemars(extend("x-default" = "such an image is an error"), example = Resize::Crop)]
     pub resize: Option<Resize>,
+    /// What a sample is, which decides how it is drawn.
+    #[schemars(extend("x-default" = "tokens where `tokens` is given, a series where the model's convolutions are 1-d or an input is a \
+        CSV file, an image otherwise"), example = Kind::Series)]
+    pub kind: Option<Kind>,
+    /// The texts of the tokens, to draw relevance on: a text file with one token on a line and an empty line between samples, or a JSON
+    /// file with a list of texts for each sample.
+    #[schemars(extend("x-default" = "none"), example = &"tokens.txt")]
+    pub tokens: Option<PathBuf>,
+}
+
+/// `kind = …`: what a sample is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A picture, `[C, H, W]`, `[H, W, C]` or `[H, W]`.
+    Image,
+    /// A time series, `[C, L]` or `[L]`.
+    Series,
+    /// A time series, `[L, C]`.
+    SeriesLast,
+    /// A text: a vector for each token, `[L, D]`.
+    Tokens,
 }
 
 /// `resize = …`: how an image gets the size of the model's input.
@@ -100,7 +124,13 @@ impl Input {
 
     /// Takes what is not given here from `parent`.
     pub(crate) fn inherit(&mut self, parent: &Input) {
-        inherit!(self, parent, range, mean, std, resize);
+        inherit!(self, parent, range, mean, std, resize, kind, tokens);
+    }
+
+    pub(crate) fn join(&mut self, folder: &Path) {
+        if let Some(path) = &mut self.tokens {
+            *path = folder.join(&path);
+        }
     }
 }
 

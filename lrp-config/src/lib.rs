@@ -42,6 +42,7 @@ macro_rules! inherit {
 }
 
 mod check_target;
+mod colormap;
 mod diagnostic;
 mod entry;
 mod experiment;
@@ -50,6 +51,7 @@ mod format;
 mod input;
 mod layers;
 mod lint;
+mod look;
 mod names;
 mod on_unknown;
 mod ops;
@@ -71,10 +73,12 @@ mod target;
 mod toml_text;
 mod values;
 
+pub use colormap::{COLORMAPS, Colormap};
 pub use diagnostic::{Diagnostic, RecipeError};
-pub use experiment::{COLORMAPS, Compare, Explain, ModelFiles, Output, Precision, Save, Start};
+pub use experiment::{Compare, Explain, ModelFiles, Output, Precision, Save, Start};
 pub use fix::{Edit, Fix};
-pub use input::{Bounds, Input, Resize};
+pub use input::{Bounds, Input, Kind, Resize};
+pub use look::{Scale, Size};
 pub use on_unknown::OnUnknown;
 pub use origin::{Origin, Place};
 pub use preset::{Preset, presets};

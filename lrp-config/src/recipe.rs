@@ -285,6 +285,7 @@ impl Recipe {
     }
 
     fn join(&mut self, folder: &Path) {
+        self.input.join(folder);
         self.model.join(folder);
         self.explain.join(folder);
         self.output.join(folder);

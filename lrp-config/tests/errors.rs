@@ -106,15 +106,43 @@ fn other_names_that_do_not_exist() {
     );
     assert_eq!(
         reading(&format!("{ENTRY}[output]\ncolormap = 'jet'")),
-        "test.toml:5:12: colormap: there is no 'jet' (there are: bwr, seismic, coldnhot, gray)"
+        "test.toml:5:12: colormap: there is no colour map 'jet' (there are: bwr, france, seismic, coolio, coleus, coldnhot, gray, \
+         wred, wblue, hot, cold; or write colours: \"00f,80:fff,f00\")"
     );
+    for (line, message) in [
+        (
+            "colormap = 'siesmic'",
+            "5:12: colormap: there is no colour map 'siesmic' (did you mean 'seismic'? There are: ",
+        ),
+        (
+            "colormap = '00f,80:ffg,f00'",
+            "5:12: colormap: colour 2, 'ffg', is none (a colour has 3 or 6 hexadecimal digits",
+        ),
+        (
+            "colormap = '00f,c0:fff,80:f00'",
+            "5:12: colormap: colour 3 is at 80, behind it c0 has passed (write colours in",
+        ),
+        ("clip = 0", "5:8: clip: must be greater than 0 and at most 100, got 0"),
+        ("overlay = 1.5", "5:11: overlay: must be greater than 0 and at most 1, got 1.5"),
+        ("size = 'big'", "5:8: size: 'big' is no size (write the pixels of the longer side, 448, or a factor, \"4x\")"),
+        ("size = 0", "5:8: size: must be from 1 to 16384, got 0"),
+        (
+            "scale = 'positiv'",
+            "5:9: scale: there is no 'positiv' (did you mean 'positive'? There are: symmetric, positive)",
+        ),
+        ("save = 'npzz'", "5:8: save: there is no 'npzz' (did you mean 'npz'? There are: npy, png, json, html, npz, "),
+    ] {
+        let said = reading(&format!("{ENTRY}[output]\n{line}"));
+        assert!(said.starts_with(&format!("test.toml:{message}")), "{said}");
+    }
     assert_eq!(
         reading(&format!("{ENTRY}[input]\nresize = 'cropp'")),
         "test.toml:5:10: resize: there is no 'cropp' (did you mean 'crop'? There are: crop, stretch)"
     );
     assert_eq!(
         reading(&format!("{ENTRY}[output]\nsave = ['npy', 'pnd']")),
-        "test.toml:5:16: save: there is no 'pnd' (did you mean 'png'? There are: npy, png, json, html)"
+        "test.toml:5:16: save: there is no 'pnd' (did you mean 'png'? There are: npy, png, json, html, npz, safetensors, \
+         quantus, virelay)"
     );
 }
 

@@ -132,7 +132,7 @@ fn an_experiment_has_everything_in_it() {
     assert_eq!((explain.start, explain.precision, explain.batch), (Some(Start::Logit), Some(Precision::F64), Some(8)));
     let output = recipe.output();
     assert_eq!(output.save, Some(vec![Save::Npy, Save::Png, Save::Json]));
-    assert_eq!(output.colormap.as_deref(), Some("seismic"));
+    assert_eq!(output.colormap.as_ref().map(|map| map.name()), Some("seismic"));
     assert_eq!(output.figure.as_deref(), Some(Path::new("configs/out/figure.png")));
 }
 

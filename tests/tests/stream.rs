@@ -188,6 +188,18 @@ fn a_run_that_is_killed_is_resumed_where_it_was() {
 }
 
 #[test]
+fn exports_of_a_resumed_run_are_those_of_a_whole_one() {
+    let folder = folder(200);
+    let explain = format!("{EXPLAIN} -i many.npy --save npz,safetensors,quantus,json");
+    folder.lrp(&format!("{explain} -o whole")).silent();
+    kill_after(&folder, &format!("{explain} -o out --threads 1 --batch 3"), 8);
+    folder.lrp(&format!("{explain} -o out --resume")).silent();
+    let files = ["manifest.json", "many.relevance.npz", "many.relevance.safetensors", "quantus.npz"];
+    assert_eq!(folder.list("out"), files);
+    assert_same(&folder, "whole", "out");
+}
+
+#[test]
 fn only_the_same_run_is_resumed() {
     let folder = folder(3);
     let explain = format!("{EXPLAIN} -i many.npy -o out");
@@ -196,7 +208,7 @@ fn only_the_same_run_is_resumed() {
         ("--target 3", "the target\n"),
         ("--precision f64 --start one", "the precision, the start\n"),
         ("--save npy,json", "what is saved\n"),
-        ("--exact --colormap gray", "the colour map, the exact products\n"),
+        ("--exact --colormap gray", "the exact products, the colour map\n"),
     ] {
         let run = folder.lrp(&format!("{explain} {flags} --resume"));
         let text = run.complaint().replace("\n  | ", " ");

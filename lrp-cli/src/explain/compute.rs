@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lrp_core::profile::Profile;
 use lrp_core::tensor::samples;
-use lrp_core::{Error, Plan, Scalar, Target};
+use lrp_core::{Error, Plan, Scalar, Target, Tensor};
 use ndarray::Axis;
 
 use super::journal::Done;
@@ -17,8 +17,8 @@ use crate::session::forward_failure;
 
 /// What comes out of the computation.
 pub enum Computed<T: Scalar> {
-    /// The explanations of a piece.
-    Piece(Place, Explained<T>),
+    /// The explanations of a piece, and its samples `[n, …]`.
+    Piece(Place, Explained<T>, Tensor<T>),
     /// An input that is done, or begun, as an earlier run's journal says.
     Done(usize, Done),
     /// An input that cannot be explained.
@@ -78,7 +78,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                 let mut first = 0;
                 for piece in pieces {
                     let last = first + samples(&piece.samples);
-                    self.send(Computed::Piece(piece.place, explained.part(first, last)))?;
+                    self.send(Computed::Piece(piece.place, explained.part(first, last), piece.samples))?;
                     first = last;
                 }
                 Ok(())

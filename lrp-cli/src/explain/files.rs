@@ -28,6 +28,11 @@ pub fn ledger(stem: &str) -> String {
 /// The report.
 pub const REPORT: &str = "report.html";
 
+/// The piece of HTML beside a heatmap of text.
+pub fn as_html(heatmap: &str) -> String {
+    format!("{}.html", heatmap.strip_suffix(".png").unwrap_or(heatmap))
+}
+
 /// What a file is called until it is complete.
 pub fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -25,6 +25,8 @@ impl Fingerprint {
         let mut save: Vec<String> = output.save.iter().map(|save| format!("{save:?}").to_lowercase()).collect();
         save.sort();
         save.dedup();
+        // A file that cannot be read has been complained of.
+        let tokens = how.input.tokens.as_ref().and_then(|path| hash::of_file(path).ok());
         let facts = json!({
             "the program's version": Program::THIS,
             "the model": model.sha256,
@@ -38,7 +40,13 @@ impl Fingerprint {
             "the start": format!("{:?}", how.start).to_lowercase(),
             "the resizing": how.input.resize.map(|resize| format!("{resize:?}").to_lowercase()),
             "what is saved": save,
-            "the colour map": output.colormap.name,
+            "the colour map": output.look.colormap.name(),
+            "the scale of colours": format!("{:?}", output.look.scale).to_lowercase(),
+            "the clipping": output.look.clip,
+            "the overlay": output.look.overlay,
+            "the size of heatmaps": output.look.size.map(|size| size.to_string()),
+            "the kind of samples": how.input.kind.map(|kind| format!("{kind:?}").to_lowercase()),
+            "the tokens": tokens,
         });
         serde_json::from_value(facts).map(Self).map_err(|e| Failure::Internal(e.to_string()))
     }

@@ -5,6 +5,7 @@
 
 mod arrays;
 mod compute;
+mod export;
 pub mod files;
 mod fingerprint;
 mod journal;
@@ -25,15 +26,17 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use lrp_config::Save;
 use lrp_core::Scalar;
-use ndarray_npy::WritableElement;
+use ndarray_npy::{ReadableElement, WritableElement};
 
 use self::compute::Computation;
+use self::export::Run;
 use self::fingerprint::Fingerprint;
 use self::journal::{AllDone, Journal};
 use self::reader::Reader;
 pub use self::samples::explain_samples;
 pub use self::stats::Stats;
-use self::writer::Writer;
+use self::writer::{Subject, Writer};
+use crate::drawing::Drawing;
 use crate::failure::Failure;
 use crate::input;
 use crate::job::{OutputJob, WhatJob};
@@ -54,12 +57,17 @@ pub struct ExplainJob {
 }
 
 /// Runs the job in one number type.
-pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure> {
+pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> Result<(), Failure> {
     let started = Instant::now();
     let loaded = Loaded::<T>::new(&job.what.model)?;
     let prepared = Prepared::new(job.what.recipe.clone(), &loaded, job.what.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
     let targets = loaded.targets(&job.what.how.target, Some(&job.what.recipe))?;
+    export::check(job, &targets, &shape)?;
+    let drawing = match job.output.save.contains(&Save::Png) {
+        true => Drawing::new(&job.what, &job.output.look, &loaded.model, &shape)?,
+        false => None,
+    };
     let model = FileRecord::new(&loaded.path)?;
     loaded.print_notes();
     let dir = &job.output.dir;
@@ -79,7 +87,8 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
     let reader = Reader::<T>::new(job, &shape, done, to_computation);
     let computation = Computation::new(&prepared.plan, &targets, &job.what.how, to_writer);
     let ledger = LedgerNode::list(&loaded.model);
-    let writer = Writer::new(job, &shape, &targets, &loaded.labels, ledger.len(), &progress, journal);
+    let subject = Subject { job, shape: &shape, targets: &targets, labels: &loaded.labels, nodes: ledger.len() };
+    let writer = Writer::new(subject, drawing, &progress, journal);
     let written = thread::scope(|threads| {
         let reader = threads.spawn(|| reader.run());
         let writer = threads.spawn(|| writer.run(from_computation));
@@ -89,6 +98,10 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
     });
     progress.finish_and_clear();
     let (mut written, spent) = written?;
+    let started = Instant::now();
+    let exports = Run { job, loaded: &loaded, model: &model, plan: &prepared.plan, shape: &shape };
+    let exports = exports.export(&mut written.inputs)?;
+    written.seconds += started.elapsed().as_secs_f64();
     timings.explain = spent.seconds;
     timings.write = written.seconds;
 
@@ -107,11 +120,12 @@ pub fn run<T: Scalar + WritableElement>(job: &ExplainJob) -> Result<(), Failure>
             lrp_config::Start::One => "one".into(),
         },
         times_input: prepared.resolved.times_input,
-        colormap: job.output.colormap.name.to_owned(),
+        colormap: job.output.look.colormap.name().to_owned(),
         notes: loaded.import.notes.clone(),
         layers: LayerRecord::list(&loaded.model, &prepared.resolved),
         ledger,
         inputs: written.inputs,
+        exports,
         failed: written.failed,
         timings,
         stats: job.output.stats.then(|| Stats::new(&loaded.model, &prepared.resolved, &spent.profile)),

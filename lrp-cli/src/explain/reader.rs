@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-use lrp_config::Save;
 use lrp_core::{Scalar, Tensor};
 
 use super::journal::{AllDone, Done};
@@ -136,7 +135,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
     fn is_there(&self, input: &Path, done: &Done) -> bool {
         let output = &self.job.output;
         let stem = input::stem(input);
-        let arrays_are_there = !output.save.contains(&Save::Npy)
+        let arrays_are_there = !output.keeps_relevance()
             || [files::relevance(&stem), files::ledger(&stem)].iter().all(|name| {
                 let path = output.dir.join(name);
                 files::unfinished(&path).is_file() || (done.is_all() && path.is_file())

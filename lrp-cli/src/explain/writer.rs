@@ -1,13 +1,14 @@
 //! The writing end: explanations become files, lines of the journal, and records of the manifest.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use image::ImageFormat;
 use indicatif::ProgressBar;
 use lrp_config::{Save, Target as Wanted};
-use lrp_core::{Scalar, Target};
+use lrp_core::{Scalar, Target, Tensor};
 use ndarray::Axis;
 use ndarray_npy::WritableElement;
 use rayon::prelude::*;
@@ -18,12 +19,21 @@ use super::journal::{Done, Entry, Journal};
 use super::reader::Place;
 use super::samples::{Explained, Outcome};
 use super::{ExplainJob, files};
+use crate::drawing::Drawing;
 use crate::failure::Failure;
-use crate::heatmap::Heatmap;
 use crate::input;
-use crate::job::OutputJob;
-use crate::layout::Layout;
 use crate::manifest::{FailedRecord, FileRecord, InputRecord, SampleRecord, ScoreRecord, TargetRecord};
+
+/// What is explained.
+pub struct Subject<'a> {
+    pub job: &'a ExplainJob,
+    /// The shape of a sample.
+    pub shape: &'a [usize],
+    pub targets: &'a [Target],
+    pub labels: &'a [String],
+    /// The rows of a ledger.
+    pub nodes: usize,
+}
 
 /// Writes the results of all inputs, in their order.
 pub struct Writer<'a> {
@@ -34,6 +44,8 @@ pub struct Writer<'a> {
     labels: &'a [String],
     /// The rows of a ledger.
     nodes: usize,
+    /// How heatmaps are drawn, if they are.
+    drawing: Option<Drawing>,
     progress: &'a ProgressBar,
     /// The input whose samples are arriving.
     current: Option<Current>,
@@ -60,17 +72,10 @@ struct Current {
 
 impl<'a> Writer<'a> {
     /// A writer that goes on with this journal.
-    pub fn new(
-        job: &'a ExplainJob,
-        shape: &'a [usize],
-        targets: &'a [Target],
-        labels: &'a [String],
-        nodes: usize,
-        progress: &'a ProgressBar,
-        journal: Journal,
-    ) -> Self {
+    pub fn new(subject: Subject<'a>, drawing: Option<Drawing>, progress: &'a ProgressBar, journal: Journal) -> Self {
+        let Subject { job, shape, targets, labels, nodes } = subject;
         let written = Written { journal, inputs: Vec::new(), failed: Vec::new(), seconds: 0.0 };
-        Self { job, shape, targets, labels, nodes, progress, current: None, heatmaps: HashSet::new(), written }
+        Self { job, shape, targets, labels, nodes, drawing, progress, current: None, heatmaps: HashSet::new(), written }
     }
 
     /// Writes what comes.
@@ -81,7 +86,7 @@ impl<'a> Writer<'a> {
         for computed in from {
             let started = Instant::now();
             match computed {
-                Computed::Piece(place, explained) => self.write(place, &explained)?,
+                Computed::Piece(place, explained, samples) => self.write(place, &explained, &samples)?,
                 Computed::Done(input, done) => self.go_on::<T>(input, done)?,
                 Computed::Failed(input, failure) => self.fail(input, failure)?,
             }
@@ -109,7 +114,10 @@ impl<'a> Writer<'a> {
         self.written.journal.take_back(&self.path(input))?;
         current.arrays.map_or(Ok(()), Arrays::discard)?;
         let heatmaps = current.samples.into_iter().flat_map(|s| s.targets).filter_map(|target| target.heatmap);
-        heatmaps.into_iter().try_for_each(|name| files::remove(&self.job.output.dir.join(name)))
+        heatmaps.into_iter().try_for_each(|name| {
+            files::remove(&self.job.output.dir.join(files::as_html(&name)))?;
+            files::remove(&self.job.output.dir.join(name))
+        })
     }
 
     /// Takes over what an earlier run has done of an input.
@@ -126,7 +134,12 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the results of a piece.
-    fn write<T: Scalar + WritableElement>(&mut self, place: Place, explained: &Explained<T>) -> Result<(), Failure> {
+    fn write<T: Scalar + WritableElement>(
+        &mut self,
+        place: Place,
+        explained: &Explained<T>,
+        samples: &Tensor<T>,
+    ) -> Result<(), Failure> {
         let Place { input, first, of, .. } = place;
         let path = self.path(input);
         if self.current.is_none() {
@@ -135,7 +148,7 @@ impl<'a> Writer<'a> {
             let arrays = self.arrays(input, of).map(|arrays| arrays.create::<T>()).transpose()?;
             self.current = Some(Current { input, of, arrays, samples: Vec::new() });
         }
-        let names = self.heatmaps(&place, explained)?;
+        let names = self.heatmaps(&place, explained, samples)?;
         let samples = self.records(names, explained);
         if let Some(arrays) = self.current.as_mut().and_then(|current| current.arrays.as_mut()) {
             arrays.write(first, explained)?;
@@ -157,7 +170,8 @@ impl<'a> Writer<'a> {
         let array = |name: fn(&str) -> String| self.saves(Save::Npy).then(|| name(&self.stem(current.input)));
         let (relevance, ledger) = (array(files::relevance), array(files::ledger));
         let file = FileRecord { path, sha256 };
-        self.written.inputs.push(InputRecord { file, relevance, ledger, samples: current.samples });
+        let exports = Vec::new();
+        self.written.inputs.push(InputRecord { file, relevance, ledger, exports, samples: current.samples });
         Ok(())
     }
 
@@ -166,19 +180,26 @@ impl<'a> Writer<'a> {
         &mut self,
         place: &Place,
         explained: &Explained<T>,
+        samples: &Tensor<T>,
     ) -> Result<Vec<Vec<Option<String>>>, Failure> {
-        let draws = self.saves(Save::Png) && Layout::of(self.shape).is_some();
-        let name = |i: usize, k: usize| draws.then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class));
+        let name = |i: usize, k: usize| {
+            self.drawing.is_some().then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class))
+        };
         let names = |(i, outcomes): (usize, &Vec<Outcome>)| (0..outcomes.len()).map(|k| name(i, k)).collect();
         let names: Vec<Vec<Option<String>>> = explained.outcomes.iter().enumerate().map(names).collect();
         names.iter().flatten().flatten().try_for_each(|name| self.claim(name))?;
-        let OutputJob { dir, colormap, .. } = &self.job.output;
+        let (dir, Some(drawing)) = (&self.job.output.dir, &self.drawing) else { return Ok(names) };
         names.par_iter().enumerate().try_for_each(|(i, names)| {
+            let sample = samples.index_axis(Axis(0), i);
             names.iter().zip(&explained.relevance).try_for_each(|(name, relevance)| {
-                let map = Heatmap::new(relevance.index_axis(Axis(0), i));
-                let (Some(name), Some(map)) = (name, map) else { return Ok(()) };
-                let picture = map.picture(*colormap);
-                files::write(&dir.join(name), |file| picture.write_to(file, ImageFormat::Png))
+                let Some(name) = name else { return Ok(()) };
+                let relevance = relevance.index_axis(Axis(0), i);
+                let drawn = drawing.draw(place.first + i, sample.view(), relevance)?;
+                files::write(&dir.join(name), |file| drawn.picture.write_to(file, ImageFormat::Png))?;
+                match drawn.html {
+                    Some(html) => files::write(&dir.join(files::as_html(name)), |file| file.write_all(html.as_bytes())),
+                    None => Ok(()),
+                }
             })
         })?;
         Ok(names)
@@ -250,7 +271,7 @@ impl<'a> Writer<'a> {
 
     /// The arrays of an input, if there are to be any.
     fn arrays(&self, input: usize, samples: usize) -> Option<ArraysOf<'_>> {
-        self.saves(Save::Npy).then(|| ArraysOf {
+        self.job.output.keeps_relevance().then(|| ArraysOf {
             dir: &self.job.output.dir,
             stem: self.stem(input),
             targets: self.several().then_some(self.targets.len()),

@@ -1,5 +1,6 @@
-//! Reading inputs: images, `.npy` and `.npz` files, folders and globs of them.
+//! Reading inputs: images, `.npy` and `.npz` files, tables, folders and globs of them.
 
+mod csv;
 mod expand;
 mod kind;
 mod npy;
@@ -27,7 +28,7 @@ pub struct InputFile<T: Scalar> {
 }
 
 /// Extensions that are read, in folders and elsewhere.
-const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp", "npy", "npz"];
+const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp", "npy", "npz", "csv"];
 
 fn extension(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
@@ -51,6 +52,11 @@ pub fn shown(path: &Path) -> String {
 /// Whether a file holds numbers that go to the model as they are.
 pub fn is_array(path: &Path) -> bool {
     matches!(extension(path).as_str(), "npy" | "npz")
+}
+
+/// Whether a file is a table: a time series.
+pub fn is_table(path: &Path) -> bool {
+    extension(path) == "csv"
 }
 
 /// The shape of the array in an `.npy` or `.npz` file.

@@ -8,7 +8,7 @@ use lrp_core::{Scalar, Tensor};
 use ndarray::{Axis, Slice};
 
 use super::npy::Npy;
-use super::{extension, npz, picture, unreadable};
+use super::{csv, extension, npz, picture, unreadable};
 use crate::failure::Failure;
 use crate::hash;
 
@@ -26,7 +26,7 @@ pub struct Source<T: Scalar> {
 enum From<T: Scalar> {
     /// From the file, when they are asked for.
     File(Npy<T>),
-    /// From memory, with the hash of the file: images, `.npz` archives, and arrays in Fortran order.
+    /// From memory, with the hash of the file: images, tables, `.npz` archives, and arrays in Fortran order.
     Memory { all: Tensor<T>, sha256: String },
 }
 
@@ -53,6 +53,10 @@ impl<T: Scalar> Source<T> {
                 let all = npz::read(path, &bytes)?;
                 check_shape(path, all.shape(), shape)?;
                 From::Memory { all, sha256: hash::of_bytes(&bytes) }
+            }
+            "csv" => {
+                let bytes = std::fs::read(path).map_err(|e| unreadable(path, e))?;
+                From::Memory { all: csv::read(path, &bytes, shape, expected)?, sha256: hash::of_bytes(&bytes) }
             }
             _ => {
                 let bytes = picture::bytes(path)?;

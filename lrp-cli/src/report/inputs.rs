@@ -7,11 +7,11 @@ use lrp_report::{Kind, Shown};
 use ndarray::Axis;
 
 use super::view::View;
-use crate::compare;
 use crate::hash;
 use crate::input::Source;
 use crate::manifest::{Expected, InputRecord};
 use crate::output::report as note;
+use crate::picture::picture;
 
 /// Finds inputs.
 pub struct Inputs<'a> {
@@ -93,7 +93,7 @@ impl Opened {
         let sample = batch.index_axis(Axis(0), 0);
         match view.shape.kind {
             Kind::Series => Shown::Values(view.arranged(sample.iter().copied().collect())),
-            Kind::Picture => compare::picture(sample, expected)
+            Kind::Picture => picture(sample, expected)
                 .map_or_else(|| Shown::Nothing("samples of this shape are no pictures".to_owned()), Shown::Picture),
         }
     }

@@ -1,8 +1,8 @@
 //! From a manifest to what a report says once.
 
+use lrp_config::Colormap;
 use lrp_report::{Accounts, Failed, File, Layer, Node, Palette, Report, Score, Shape, Text};
 
-use crate::colormap::COLORMAPS;
 use crate::figure::short;
 use crate::manifest::{FileRecord, LedgerRecord, Manifest, ScoreRecord, TargetRecord};
 use crate::table;
@@ -26,7 +26,7 @@ pub fn report(manifest: &Manifest, shape: Shape) -> Report {
     Report {
         samples: samples().count(),
         targets: samples().next().map_or(1, |sample| sample.targets.len()),
-        palettes: palettes(),
+        palettes: palettes(&manifest.colormap),
         palette: manifest.colormap.clone(),
         nodes: nodes(manifest),
         plan: layers()
@@ -51,11 +51,16 @@ pub fn report(manifest: &Manifest, shape: Shape) -> Report {
     }
 }
 
-fn palettes() -> Vec<Palette> {
+/// All colour maps that have a name, and that of the run if it has none.
+fn palettes(of_run: &str) -> Vec<Palette> {
+    let own = of_run.parse().ok().filter(|map: &Colormap| map.description().is_none());
+    own.into_iter().chain(Colormap::all()).map(|map| palette(&map)).collect()
+}
+
+fn palette(map: &Colormap) -> Palette {
     let middle = f64::from(COLORS / 2);
-    let colors =
-        |map: &crate::colormap::Colormap| (0..COLORS).map(|i| map.color(f64::from(i) / middle - 1.0).0).collect();
-    COLORMAPS.iter().map(|map| Palette { name: map.name.to_owned(), colors: colors(map) }).collect()
+    let colors = (0..COLORS).map(|i| map.color(f64::from(i) / middle - 1.0)).collect();
+    Palette { name: map.name().to_owned(), colors }
 }
 
 /// The rows of a ledger, with what the plan says of them.
@@ -152,10 +157,16 @@ mod tests {
 
     #[test]
     fn zero_is_in_the_middle_of_every_palette() {
-        for (palette, map) in palettes().iter().zip(COLORMAPS) {
+        let named: Vec<String> = Colormap::all().map(|map| map.name().to_owned()).collect();
+        let source = "00f,80:eee,fa0";
+        let names = |of_run: &str| palettes(of_run).into_iter().map(|palette| palette.name).collect::<Vec<_>>();
+        assert_eq!(names("hot"), named);
+        assert_eq!(names(source), [&[source.to_owned()], &*named].concat());
+        for palette in palettes(source) {
+            let map: Colormap = palette.name.parse().unwrap();
             assert_eq!(palette.colors.len(), usize::from(COLORS));
-            assert_eq!(palette.colors[127], map.color(0.0).0);
-            assert_eq!((palette.colors[0], palette.colors[254]), (map.color(-1.0).0, map.color(1.0).0));
+            assert_eq!(palette.colors[127], map.color(0.0));
+            assert_eq!((palette.colors[0], palette.colors[254]), (map.color(-1.0), map.color(1.0)));
         }
     }
 }

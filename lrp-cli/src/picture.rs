@@ -1,0 +1,70 @@
+//! A sample as a picture, heatmaps drawn over it, and the files of pictures.
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+use lrp_config::Input;
+use lrp_core::Scalar;
+use ndarray::{Array3, ArrayViewD};
+
+use crate::failure::Failure;
+use crate::layout::Layout;
+
+/// A sample as a picture: `[input]` mean and std undone, and values beyond 0…1 stretched to black and white.
+pub fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> Option<RgbImage> {
+    let layout = Layout::of(sample.shape())?;
+    let (height, width) = layout.size();
+    let at = |channel: usize, y: usize, x: usize| match layout {
+        Layout::ChannelsFirst { .. } => [channel, y, x].to_vec(),
+        Layout::ChannelsLast { .. } => [y, x, channel].to_vec(),
+        Layout::Plane { .. } => [y, x].to_vec(),
+    };
+    let size = (height as usize, width as usize, layout.channels());
+    let pixels = Array3::from_shape_fn(size, |(y, x, channel)| {
+        expected.pixel(sample.get(at(channel, y, x).as_slice()).map_or(0.0, |v| v.wide()), channel)
+    });
+    let (mut low, mut high) = pixels.iter().fold((0.0_f64, 1.0_f64), |(low, high), &v| (low.min(v), high.max(v)));
+    // Rounding must not make a picture of pixels a stretched one.
+    if low > -1e-3 && high < 1.0 + 1e-3 {
+        (low, high) = (0.0, 1.0);
+    }
+    Some(RgbImage::from_fn(width, height, |x, y| {
+        let value = |channel: usize| {
+            let pixel = pixels[(y as usize, x as usize, channel.min(layout.channels() - 1))];
+            ((pixel - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8
+        };
+        Rgb([value(0), value(1), value(2)])
+    }))
+}
+
+/// `color` over a pixel of the input, which is made grey. `opacity` 0 shows the input, and 1 the colour.
+pub fn over(input: Rgb<u8>, color: Rgb<u8>, opacity: f64) -> Rgb<u8> {
+    let [red, green, blue] = input.0.map(f64::from);
+    let grey = 0.299 * red + 0.587 * green + 0.114 * blue;
+    Rgb(color.0.map(|c| (grey + (f64::from(c) - grey) * opacity).round().clamp(0.0, 255.0) as u8))
+}
+
+/// Checks that a figure's name is that of a PNG file.
+///
+/// # Errors
+/// When it is not.
+pub fn check_png(path: &Path) -> Result<(), Failure> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        return Ok(());
+    }
+    Err(Failure::user(format!("a figure is a PNG file, and '{}' is none", path.display()), "let its name end in .png"))
+}
+
+/// Writes a figure, and makes its folder.
+///
+/// # Errors
+/// When that fails.
+pub fn save(image: &RgbImage, path: &Path) -> Result<(), Failure> {
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Failure::plain(format!("cannot make the folder '{}': {e}", folder.display())))?;
+    }
+    image
+        .save_with_format(path, image::ImageFormat::Png)
+        .map_err(|e| Failure::user(format!("cannot write '{}': {e}", path.display()), "choose another file with -o"))
+}
