@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
-use lrp_config::{Input, Resolved};
+use lrp_config::{Input, Resize, Resolved};
 use lrp_core::kernels::conv::Algorithm;
 use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
@@ -94,14 +94,13 @@ pub struct Expected {
     pub std: Option<Vec<f64>>,
     /// `crop` or `stretch`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resize: Option<String>,
+    pub resize: Option<Resize>,
 }
 
 impl Expected {
     /// Of samples of this shape, as the recipe's `[input]` says.
     pub fn new(shape: &[usize], input: &Input) -> Self {
-        let resize = input.resize.map(|resize| format!("{resize:?}").to_lowercase());
-        Self { shape: shape.to_vec(), mean: input.mean.clone(), std: input.std.clone(), resize }
+        Self { shape: shape.to_vec(), mean: input.mean.clone(), std: input.std.clone(), resize: input.resize }
     }
 }
 

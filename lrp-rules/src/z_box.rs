@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{add_times, batch_shape, neg, pos, samples, times};
+use lrp_core::tensor::{batch_shape, neg, pos, samples};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
@@ -112,14 +112,10 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let inside = |side: &Side<T>| io.inputs.iter().zip(&side.bounds).map(|(x, b)| *x - b).collect::<Vec<_>>();
         let [low, high] = &self.sides;
         let (from_low, from_high) = (inside(low), inside(high));
-        let apply = |op: &Arc<dyn Affine<T>>, x: &[Tensor<T>]| op.apply_where(&x.iter().collect::<Vec<_>>(), r);
-        let z = apply(&low.op, &from_low) + apply(&high.op, &from_high);
+        let (from_low, from_high): (Vec<_>, Vec<_>) = (from_low.iter().collect(), from_high.iter().collect());
+        let z = low.op.apply_where(&from_low, r) + high.op.apply_where(&from_high, r);
         let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(self.stabilizer));
-        let mut relevance: Vec<Tensor<T>> =
-            from_low.iter().zip(low.op.adjoint(&s)).map(|(x, c)| times(x, &c)).collect();
-        for ((r, x), c) in relevance.iter_mut().zip(&from_high).zip(high.op.adjoint(&s)) {
-            add_times(r, x, &c);
-        }
+        let relevance = high.op.adjoint_times_onto(&s, &from_high, low.op.adjoint_times(&s, &from_low));
         Propagated { relevance, stabilizer, rule: dead, bias: vec![0.0; samples(r)] }
     }
 }

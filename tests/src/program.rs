@@ -87,6 +87,15 @@ impl Folder {
         folder
     }
 
+    /// With these folders of the repository, whole.
+    pub fn with_folders(names: &[&str]) -> Self {
+        let folder = Self::new();
+        for name in names {
+            copy(&repository().join(name), &folder.path(name)).expect("a folder can be copied");
+        }
+        folder
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.path().join(name)
@@ -123,13 +132,32 @@ impl Folder {
     /// The command that [`lrp`](Self::lrp) runs.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(lrp());
-        command.args(split(arguments)).current_dir(self.0.path()).stdin(Stdio::null());
-        // What a developer has set must not change what is printed.
+        command.args(split(arguments));
+        self.prepare(&mut command);
+        command
+    }
+
+    /// Makes a command run here, as on any other machine: what a developer has set must not change what is printed.
+    pub fn prepare(&self, command: &mut Command) {
+        command.current_dir(self.0.path()).stdin(Stdio::null());
         for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "RUST_BACKTRACE", "RAYON_NUM_THREADS"] {
             command.env_remove(name);
         }
-        command
     }
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (path, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        if path.is_dir() {
+            copy(&path, &to)?;
+        } else {
+            std::fs::copy(path, to)?;
+        }
+    }
+    Ok(())
 }
 
 fn split(arguments: &str) -> Vec<String> {

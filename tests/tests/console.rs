@@ -5,7 +5,6 @@
 //! is printed now into the pages, but for blocks with `…`.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use lrp_tests::agree::output_agrees;
@@ -52,25 +51,10 @@ fn commands<'a>(lines: &[&'a str]) -> Vec<(String, Vec<&'a str>)> {
     commands
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let (path, to) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            fs::copy(path, to).unwrap();
-        }
-    }
-}
-
 /// Runs a page; gives it with the outputs of now, and what differs.
 fn run(name: &str) -> (String, Vec<String>) {
     let page = fs::read_to_string(repository().join(name)).unwrap();
-    let folder = Folder::new();
-    for part in ["examples/mnist", "configs"] {
-        copy(&repository().join(part), &folder.path(part));
-    }
+    let folder = Folder::with_folders(&["examples/mnist", "configs"]);
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", lrp().parent().unwrap().display());
     let (mut now, mut differences): (Vec<String>, Vec<String>) =
@@ -94,12 +78,8 @@ fn run(name: &str) -> (String, Vec<String>) {
                 continue;
             }
             let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("{command} 2>&1")]).current_dir(folder.path("")).env("PATH", &path);
-            for variable in
-                ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "RUST_BACKTRACE", "RAYON_NUM_THREADS"]
-            {
-                shell.env_remove(variable);
-            }
+            shell.args(["-c", &format!("{command} 2>&1")]).env("PATH", &path);
+            folder.prepare(&mut shell);
             let output = shell.output().unwrap();
             let printed = String::from_utf8(output.stdout).unwrap();
             let printed: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();

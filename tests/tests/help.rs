@@ -1,10 +1,9 @@
 //! What `--help` says runs as it stands; shells and `man` are told the same.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::Command;
 
-use lrp_tests::program::{Folder, repository};
+use lrp_tests::program::Folder;
 
 /// The commands that `lrp --help` lists.
 fn commands(folder: &Folder) -> Vec<String> {
@@ -29,25 +28,10 @@ fn examples(help: &str) -> Vec<String> {
     examples
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let path = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &path);
-        } else {
-            std::fs::copy(entry.path(), path).unwrap();
-        }
-    }
-}
-
 /// In a copy of what the repository bundles, in order: what one example writes, a later one may read.
 #[test]
 fn every_example_runs_in_the_repository() {
-    let folder = Folder::new();
-    for bundled in ["configs", "examples", "tests/models"] {
-        copy(&repository().join(bundled), &folder.path(bundled));
-    }
+    let folder = Folder::with_folders(&["configs", "examples", "tests/models"]);
     for command in commands(&folder) {
         let help = folder.lrp(&format!("{command} --help"));
         let examples = examples(help.silent());

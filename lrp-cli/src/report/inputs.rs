@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lrp_config::{Input, Resize};
+use lrp_config::Input;
 use lrp_report::{Kind, Shown};
 use ndarray::Axis;
 
@@ -33,13 +33,8 @@ pub enum Opened {
 impl<'a> Inputs<'a> {
     /// Inputs that are where they were, or in one of these folders.
     pub fn new(folders: &'a [PathBuf], expected: &'a Expected) -> Self {
-        let resize = match expected.resize.as_deref() {
-            Some("crop") => Some(Resize::Crop),
-            Some("stretch") => Some(Resize::Stretch),
-            _ => None,
-        };
         let (mean, std) = (expected.mean.clone(), expected.std.clone());
-        let input = Input { mean, std, resize, ..Input::default() };
+        let input = Input { mean, std, resize: expected.resize, ..Input::default() };
         Self { folders, shape: &expected.shape, expected: input, missing: Vec::new() }
     }
 

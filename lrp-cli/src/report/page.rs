@@ -1,6 +1,6 @@
 //! From a manifest to what a report says once.
 
-use lrp_config::Colormap;
+use lrp_config::{Colormap, Resize};
 use lrp_report::{Accounts, Failed, File, Layer, Node, Palette, Report, Score, Shape, Text};
 
 use crate::figure::short;
@@ -91,7 +91,8 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
     let mut input = vec![format!("N×{}", axes.join("×"))];
     input.extend(manifest.expects.mean.as_deref().map(|mean| format!("mean {}", list(mean))));
     input.extend(manifest.expects.std.as_deref().map(|std| format!("standard deviation {}", list(std))));
-    input.extend(manifest.expects.resize.as_ref().map(|how| format!("images of another size: {how}")));
+    let resized = |how: Resize| format!("images of another size: {}", format!("{how:?}").to_lowercase());
+    input.extend(manifest.expects.resize.map(resized));
     let start = match &*manifest.start {
         "logit" => "the target's own output",
         other => other,

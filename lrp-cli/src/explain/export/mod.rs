@@ -83,14 +83,18 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         let save = |what: Save| self.job.output.save.contains(&what);
         for record in records.iter_mut() {
             let stem = input::stem(record.file.path.as_ref());
+            if !save(Save::Npz) && !save(Save::Safetensors) {
+                continue;
+            }
+            let results = self.results(record)?;
             if save(Save::Npz) {
                 let name = format!("{stem}.relevance.npz");
-                npz::write(&self.path(&name), &self.results(record)?)?;
+                npz::write(&self.path(&name), &results)?;
                 record.exports.push(name);
             }
             if save(Save::Safetensors) {
                 let name = format!("{stem}.relevance.safetensors");
-                safetensors::write(&self.path(&name), &self.results(record)?, self.facts(record))?;
+                safetensors::write(&self.path(&name), &results, self.facts(record))?;
                 record.exports.push(name);
             }
         }

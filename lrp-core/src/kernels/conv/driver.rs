@@ -80,14 +80,21 @@ pub(super) fn convolve<S: Simd>(
         let all = packed.groups * packed.targets;
         let fresh = &mut target.spare_capacity_mut()[..channels * target_len];
         each_chunk(fresh, target_len, 1, &|index, fresh| {
-            for (i, slot) in fresh.iter_mut().enumerate() {
-                slot.write(match finish {
-                    // Times anything, too, nothing is nothing.
-                    Finish::Plain | Finish::Times(_) => S::T::zero(),
-                    Finish::TimesOnto(_, onto) => onto[index * target_len + i],
-                    Finish::Add(_) | Finish::AddClamp(..) => finish.one(S::T::zero(), index % all, 0),
-                });
-            }
+            let nothing = match finish {
+                // Times anything, too, nothing is nothing.
+                Finish::Plain | Finish::Times(_) => S::T::zero(),
+                Finish::TimesOnto(_, onto) => {
+                    let there = &onto[index * target_len..][..fresh.len()];
+                    fresh.iter_mut().zip(there).for_each(|(slot, &r)| {
+                        slot.write(r);
+                    });
+                    return;
+                }
+                Finish::Add(_) | Finish::AddClamp(..) => finish.one(S::T::zero(), index % all, 0),
+            };
+            fresh.iter_mut().for_each(|slot| {
+                slot.write(nothing);
+            });
         });
     }
 

@@ -79,13 +79,13 @@ impl<T: Scalar> Packed<T> {
     /// Transforms and packs the weights of a kernel to which this [applies].
     pub fn new<S: Simd<T = T>>(kernel: &ConvKernel<T>, direction: Direction, small: bool) -> Self {
         if small {
-            Self::with_patches::<S, TwoByTwo>(kernel, direction, small)
+            Self::with_patches::<S, TwoByTwo>(kernel, direction)
         } else {
-            Self::with_patches::<S, FourByFour>(kernel, direction, small)
+            Self::with_patches::<S, FourByFour>(kernel, direction)
         }
     }
 
-    fn with_patches<S: Simd<T = T>, P: Patch>(kernel: &ConvKernel<T>, direction: Direction, small: bool) -> Self {
+    fn with_patches<S: Simd<T = T>, P: Patch>(kernel: &ConvKernel<T>, direction: Direction) -> Self {
         let [d, h, w] = &kernel.window.axes;
         let (sources, targets) = sizes(kernel, direction);
         let axis = |axis: &crate::kernels::window::Axis| match direction {
@@ -120,6 +120,7 @@ impl<T: Scalar> Packed<T> {
                 }
             }
         });
+        let small = P::OUT == TwoByTwo::OUT;
         Self { small, pass, outputs: (rows, columns), weights, sources, targets, groups: kernel.groups, block }
     }
 }
