@@ -28,7 +28,7 @@ HOSTILE = '<img src=x onerror=alert(1)> & "quoted"'
 # Name, report, width and height, views side by side.
 PICTURES = [
     ("one", "one", 1280, 1480, ["gain=2"]),
-    ("hundred", "hundred", 1280, 900, ["open=36&map=seismic"]),
+    ("hundred", "hundred", 1280, 900, ["open=36&map=france"]),
     ("hundred-dark", "hundred", 1280, 900, ["open=27&map=coldnhot&overlay=30&theme=dark"]),
     ("narrow", "hundred", 360, 1330, ["open=27", "open=27&theme=dark&at=stage", "open=27&at=flow"]),
     ("layers", "resnet", 1280, 900, ["at=flow"]),
