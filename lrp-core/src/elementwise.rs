@@ -58,22 +58,34 @@ pub fn zip_sums<T: Scalar, G: Fn(T, T) -> (T, [f64; K]), const K: usize>(
 }
 
 /// Replaces each element of `a` by `f(a, b, c)`; all have the same shape.
-pub fn update<T: Scalar>(a: &mut Tensor<T>, b: &Tensor<T>, c: &Tensor<T>, f: impl Fn(T, T, T) -> T + Sync) {
+pub fn update<T: Scalar>(a: &mut Tensor<T>, b: &Tensor<T>, c: &Tensor<T>, f: impl Fn(T, T, T) -> T + Copy + Sync) {
+    update_sums(a, b, c, move |a, b, c| (f(a, b, c), []));
+}
+
+/// Replaces each element of `a` by `f(a, b, c)`, which also gives what it adds to `K` sums over its sample; all have the same shape.
+///
+/// `f` is copied, with all that it captures, to where it is called: behind a reference, captured numbers might change with each element
+/// that is written, for all that the compiler knows.
+pub fn update_sums<T: Scalar, const K: usize>(
+    a: &mut Tensor<T>,
+    b: &Tensor<T>,
+    c: &Tensor<T>,
+    f: impl Fn(T, T, T) -> (T, [f64; K]) + Copy + Sync,
+) -> Vec<[f64; K]> {
+    if !a.is_standard_layout() {
+        *a = from_elements(a.shape(), elements(a).into_owned());
+    }
     let (b_all, c_all, len) = (elements(b), elements(c), per_sample(a));
-    let Some(a) = a.as_slice_mut() else {
-        ndarray::Zip::from(a).and(b).and(c).for_each(|a, &b, &c| *a = f(*a, b, c));
-        return;
-    };
+    let a = a.as_slice_mut().unwrap_or_default();
     assert!(a.len() == b_all.len() && a.len() == c_all.len(), "{:?} and {:?}", b.shape(), c.shape());
     let isa = Isa::best();
     write_blocks(a, len, |range: Range<usize>, a| {
         with_isa!(isa, T, S => {
-            let task = Update::<S<T>, _> { a, b: &b_all[range.clone()], c: &c_all[range], f: &f, isa: PhantomData };
+            let task = Update::<S<T>, _, K> { a, b: &b_all[range.clone()], c: &c_all[range], f, isa: PhantomData };
             // SAFETY: the machine has the instruction set.
             unsafe { <S<T> as Simd>::run(task) }
-        });
-        []
-    });
+        })
+    })
 }
 
 /// `Σ f(a, b)` over each sample, for `K` sums at once. `b` has the shape of `a`, or the elements of one sample, which then serve all.
@@ -157,24 +169,36 @@ impl<S: Simd, F: Fn(S::T, S::T) -> (S::T, [f64; K]), const K: usize> Task for Zi
     }
 }
 
-/// Elements of a block that are changed.
-struct Update<'a, S: Simd, F> {
+/// Elements of a block that are changed, and their sums.
+struct Update<'a, S: Simd, F, const K: usize> {
     a: &'a mut [S::T],
     b: &'a [S::T],
     c: &'a [S::T],
-    f: &'a F,
+    f: F,
     isa: PhantomData<S>,
 }
 
-impl<S: Simd, F: Fn(S::T, S::T, S::T) -> S::T> Task for Update<'_, S, F> {
-    type Output = ();
+impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize> Task for Update<'_, S, F, K> {
+    type Output = [f64; K];
 
     #[inline(always)]
-    unsafe fn run(self) {
+    unsafe fn run(self) -> [f64; K] {
         let Self { a, b, c, f, .. } = self;
-        for ((a, &b), &c) in a.iter_mut().zip(b).zip(c) {
-            *a = f(*a, b, c);
+        let mut sums = Sums([[0.0; LANES]; K]);
+        let mut tile = [[0.0; TILE]; K];
+        for ((a, b), c) in a.chunks_mut(TILE).zip(b.chunks(TILE)).zip(c.chunks(TILE)) {
+            let n = a.len();
+            let (b, c) = (&b[..n], &c[..n]);
+            for i in 0..n {
+                let (value, parts) = f(a[i], b[i], c[i]);
+                a[i] = value;
+                for k in 0..K {
+                    tile[k][i] = parts[k];
+                }
+            }
+            sums.add(&tile, n);
         }
+        sums.joined()
     }
 }
 
@@ -227,7 +251,10 @@ mod tests {
             let mut z = a.clone();
             update(&mut z, &a, &b, |z, a, b| z + a * b);
             assert_eq!(z, &a + &(&a * &b));
+            let changed = update_sums(&mut z, &a, &b, |_, a, b| (a - b, [a.wide(), b.wide()]));
+            assert_eq!(z, y);
             let again = sums_of(&a, &b, |a, b| [a.wide(), b.wide()]);
+            assert_eq!(changed, again);
             for sample in 0..n {
                 let sum: f64 = a.index_axis(ndarray::Axis(0), sample).iter().map(|v| v.wide()).sum();
                 assert!((sums[sample][0] - sum * sample as f64).abs() < 1e-9 && again[sample][1] == sums[sample][1]);

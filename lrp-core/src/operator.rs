@@ -349,6 +349,13 @@ pub trait Affine<T: Scalar>: Operator<T> {
         z
     }
 
+    /// `A x` of one sample (`[1, …]`) at some elements of its output, accumulated in `f64`; or `None` where there is no way to compute some
+    /// that is cheaper than to compute all.
+    fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
+        let _ = (xs, at);
+        None
+    }
+
     /// `x ⊙ Aᵀ s` for each input `x`: what hands on relevance.
     fn adjoint_times(&self, s: &Tensor<T>, xs: &[&Tensor<T>]) -> Vec<Tensor<T>> {
         xs.iter().zip(self.adjoint(s)).map(|(x, c)| crate::tensor::times(x, &c)).collect()

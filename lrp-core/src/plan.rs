@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::graph::{Body, Model, NodeId};
 use crate::kernels::conv::Limits;
-use crate::operator::{Fixed, Io, batch_of};
+use crate::operator::{Fixed, Group, Io, batch_of};
 use crate::record::Record;
-use crate::rule::{Layer, Needs, PreparedRule, Propagated, Rule};
+use crate::rule::{Layer, Needs, Outputs, PreparedRule, Propagated, Rule};
 use crate::scalar::Scalar;
 use crate::target::{Start, Target};
 use crate::tensor::{Tensor, sums};
@@ -25,6 +25,8 @@ pub struct Plan<T: Scalar> {
     steps: Vec<Step<T>>,
     /// For each node, whether some rule reads its value in the walk.
     kept: Vec<bool>,
+    /// For each node, whether what the ReLU after it leaves serves its rule as its output.
+    lent: Vec<bool>,
     times_input: bool,
 }
 
@@ -74,8 +76,9 @@ impl<T: Scalar> Plan<T> {
         if !unassigned.is_empty() {
             return Err(Error::Unassigned { nodes: unassigned });
         }
-        let kept = kept_values(&model, &steps, false);
-        Ok(Self { model, steps, kept, times_input: false })
+        let lent = lent_outputs(&model, &steps, rules);
+        let kept = kept_values(&model, &steps, &lent, false);
+        Ok(Self { model, steps, kept, lent, times_input: false })
     }
 
     /// Multiplies the relevance at the inputs with the inputs, as gradient × input does. What the product changes is booked
@@ -83,7 +86,7 @@ impl<T: Scalar> Plan<T> {
     #[must_use]
     pub fn times_input(mut self, yes: bool) -> Self {
         self.times_input = yes;
-        self.kept = kept_values(&self.model, &self.steps, yes);
+        self.kept = kept_values(&self.model, &self.steps, &self.lent, yes);
         self
     }
 
@@ -140,6 +143,11 @@ impl<T: Scalar> Plan<T> {
 
     pub(crate) fn keeps(&self, id: NodeId) -> bool {
         self.kept[id.index()]
+    }
+
+    /// For a ReLU whose value serves the rule of the node before it as that node's output: that node.
+    pub(crate) fn lends_to(&self, id: NodeId) -> Option<NodeId> {
+        self.model.node(id).inputs.first().copied().filter(|input| self.lent[input.index()])
     }
 
     pub(crate) fn needs(&self, id: NodeId) -> Needs {
@@ -223,7 +231,8 @@ fn needs<T: Scalar>(model: &Model<T>, steps: &[Step<T>], id: NodeId) -> Needs {
     match &steps[id.index()] {
         Step::Fixed(Fixed::Own { needs, .. }) => *needs,
         Step::Fixed(Fixed::Route | Fixed::Winner) => {
-            Needs { inputs: model.node(id).op().is_some_and(|op| op.vjp_needs_inputs()), output: false }
+            let reads = model.node(id).op().is_some_and(|op| op.vjp_needs_inputs());
+            if reads { Needs::INPUTS } else { Needs::NOTHING }
         }
         Step::End | Step::Fixed(_) => Needs::NOTHING,
         Step::Rule { prepared, .. } => prepared.needs(),
@@ -231,15 +240,53 @@ fn needs<T: Scalar>(model: &Model<T>, steps: &[Step<T>], id: NodeId) -> Needs {
 }
 
 /// Which values the walk will read: the model's output always, and what rules ask for.
-fn kept_values<T: Scalar>(model: &Model<T>, steps: &[Step<T>], times_input: bool) -> Vec<bool> {
+fn kept_values<T: Scalar>(model: &Model<T>, steps: &[Step<T>], lent: &[bool], times_input: bool) -> Vec<bool> {
     let mut kept = vec![false; steps.len()];
     kept[model.output().index()] = true;
     for (id, node) in model.nodes() {
         let needs = needs(model, steps, id);
-        kept[id.index()] |= needs.output || (times_input && matches!(node.body, Body::Input));
+        if needs.output != Outputs::Nothing {
+            let lender = model.consumers(id).first().filter(|_| lent[id.index()]);
+            kept[lender.unwrap_or(&id).index()] = true;
+        }
+        kept[id.index()] |= times_input && matches!(node.body, Body::Input);
         if needs.inputs {
             node.inputs.iter().for_each(|i| kept[i.index()] = true);
         }
     }
     kept
+}
+
+/// For which nodes what the ReLU after them leaves serves their rules as their output: where it is all that reads them, the rule asks
+/// only for outputs at which relevance arrives, and none arrives where the ReLU was zero.
+fn lent_outputs<T: Scalar>(model: &Model<T>, steps: &[Step<T>], rules: &Assignment<T>) -> Vec<bool> {
+    let relu = Limits { low: T::zero(), high: T::infinity() };
+    let limits = |id: NodeId| model.node(id).op().and_then(|op| op.limits());
+    let passes = |id: NodeId| matches!(steps[id.index()], Step::Fixed(Fixed::Pass));
+    // For each node, whether relevance vanishes where its value is zero.
+    let mut vanishes = vec![false; steps.len()];
+    for (id, _) in model.nodes().rev() {
+        let at_inputs_of = |&consumer: &NodeId| match &steps[consumer.index()] {
+            Step::Rule { .. } => rules.get(&consumer).is_some_and(|rule| rule.claims().vanishing),
+            // Elements that are moved about, or won, are what they were.
+            Step::Fixed(Fixed::Route | Fixed::Winner) => {
+                let group = model.node(consumer).op().map(|op| op.kind().group());
+                matches!(group, Some(Group::Structural | Group::Winner)) && vanishes[consumer.index()]
+            }
+            // Zero is zero after a ReLU, too.
+            Step::Fixed(Fixed::Pass) => limits(consumer) == Some(relu) && vanishes[consumer.index()],
+            Step::Fixed(_) | Step::End => false,
+        };
+        vanishes[id.index()] = id != model.output() && model.consumers(id).iter().all(at_inputs_of);
+    }
+    let lent = model.nodes().map(|(id, _)| match model.consumers(id) {
+        &[only] => {
+            needs(model, steps, id).output == Outputs::Relevant
+                && limits(only) == Some(relu)
+                && passes(only)
+                && vanishes[only.index()]
+        }
+        _ => false,
+    });
+    lent.collect()
 }

@@ -42,6 +42,9 @@ pub struct Claims {
     pub positive: Positive,
     /// The relevance handed on does not depend on the operator's inputs.
     pub input_independent: bool,
+    /// An input of zero gets no relevance: each gets its contribution, which has the input as a factor. What only scales relevance that
+    /// arrives at such inputs need not be known there ([`Outputs::Relevant`]).
+    pub vanishing: bool,
     /// `Σ|R|` of what is handed on is at most this many times `Σ|R|` of what arrives, however contributions cancel.
     pub amplification: Option<f64>,
 }
@@ -55,6 +58,7 @@ impl Default for Claims {
             beta: 0.0,
             positive: Positive::Never,
             input_independent: false,
+            vanishing: false,
             amplification: None,
         }
     }
@@ -110,16 +114,31 @@ pub struct Needs {
     /// The operator's inputs.
     pub inputs: bool,
     /// The operator's output.
-    pub output: bool,
+    pub output: Outputs,
+}
+
+/// How much of an operator's output a rule reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// Nothing.
+    Nothing,
+    /// Elements at which relevance arrives that is not zero. Elsewhere the rule may be given any finite number, and hands on the same
+    /// relevance: so what a ReLU leaves serves, if the rules after it are [vanishing](Claims::vanishing), and the values before it need not
+    /// be kept.
+    Relevant,
+    /// Every element.
+    All,
 }
 
 impl Needs {
     /// Neither inputs nor output.
-    pub const NOTHING: Needs = Needs { inputs: false, output: false };
+    pub const NOTHING: Needs = Needs { inputs: false, output: Outputs::Nothing };
     /// The inputs only.
-    pub const INPUTS: Needs = Needs { inputs: true, output: false };
+    pub const INPUTS: Needs = Needs { inputs: true, output: Outputs::Nothing };
+    /// The inputs, and the output where relevance arrives.
+    pub const RELEVANT: Needs = Needs { inputs: true, output: Outputs::Relevant };
     /// Inputs and output.
-    pub const BOTH: Needs = Needs { inputs: true, output: true };
+    pub const BOTH: Needs = Needs { inputs: true, output: Outputs::All };
 }
 
 /// A rule prepared for one operator, ready to propagate any number of batches from any thread.

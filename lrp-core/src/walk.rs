@@ -5,7 +5,7 @@ use crate::ledger::{Entry, Ledger};
 use crate::operator::Io;
 use crate::plan::Plan;
 use crate::record::Values;
-use crate::rule::Propagated;
+use crate::rule::{Outputs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples, sums, totals};
 
@@ -65,9 +65,12 @@ pub(crate) fn walk<T: Scalar>(
             } else {
                 node.inputs.iter().map(|&i| value(i, needs.inputs)).collect()
             };
-            plan.propagate(id, Io { inputs: &inputs, output: value(id, needs.output) }, &r)
+            plan.propagate(id, Io { inputs: &inputs, output: value(id, needs.output != Outputs::Nothing) }, &r)
         };
-        values[id.index()] = None;
+        let value = values[id.index()].take();
+        if let Some(input) = plan.lends_to(id) {
+            values[input.index()] = value;
+        }
         let parts: Vec<Vec<[f64; 2]>> = match plan.passes(id) {
             true => vec![received.clone()],
             false => result.relevance.iter().map(totals).collect(),

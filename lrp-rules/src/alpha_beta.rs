@@ -1,11 +1,13 @@
 //! LRP-αβ: positive and negative contributions on separate accounts.
 
 use std::fmt;
+use std::sync::Arc;
 
-use lrp_core::operator::Io;
+use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{neg, pos, samples};
+use lrp_core::tensor::{neg, pos, samples, update_sums};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
+use ndarray::Axis;
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
@@ -61,38 +63,97 @@ impl<T: Scalar> Rule<T> for AlphaBeta {
             bias: Bias::new(op.as_ref(), self.bias),
             nonnegative: layer.nonnegative_inputs,
             rule: *self,
+            op,
         }))
     }
 
     fn claims(&self) -> Claims {
         let positive = if self.beta == 0.0 { Positive::Always } else { Positive::Never };
         let amplification = Some(self.alpha + self.beta);
-        Claims { conserving: true, beta: self.beta, positive, amplification, ..Claims::default() }
+        let vanishing = self.bias.vanishes();
+        Claims { conserving: true, beta: self.beta, positive, amplification, vanishing, ..Claims::default() }
     }
 }
 
 struct Prepared<T: Scalar> {
     rule: AlphaBeta,
+    op: Arc<dyn Affine<T>>,
     positive: SignedPair<T>,
     negative: Option<SignedPair<T>>,
     bias: Bias<T>,
     nonnegative: bool,
 }
 
+/// `|z⁻|` that is a smaller part of `z⁺` than this is computed: what is left when the two have nearly cancelled has the rounding errors of
+/// both.
+const LEFT: f64 = 0.125;
+
+/// Where no more than one output in this many has to be computed, each is computed by itself.
+const FEW: usize = 256;
+
+impl<T: Scalar> Prepared<T> {
+    /// `z⁻ = z − z⁺` where relevance `r` arrives and enough is left; where it is not, `z⁻` is computed from the inputs `x`. Biases are
+    /// included where they take part. What is done for a sample depends on that sample alone.
+    fn negative_sums(
+        &self,
+        negative: &SignedPair<T>,
+        x: &SignedInputs<'_, T>,
+        b: Option<&Tensor<T>>,
+        (z, mut rest): (&Tensor<T>, Tensor<T>),
+        r: &Tensor<T>,
+    ) -> Tensor<T> {
+        let left = T::of(LEFT);
+        // Marked by what no sum of negative contributions is.
+        let unknown = update_sums(&mut rest, z, r, move |positive, z, r| {
+            let rest = z - positive;
+            let known = rest <= -left * positive || r.is_zero();
+            (if known { rest } else { T::infinity() }, [f64::from(u8::from(!known))])
+        });
+        let (mut wholly, nothing) = (Vec::new(), Tensor::zeros(vec![1]));
+        for (sample, _) in unknown.iter().enumerate().filter(|(_, [count])| *count > 0.0) {
+            let mut rest = rest.index_axis_mut(Axis(0), sample);
+            let at: Vec<usize> =
+                rest.iter().enumerate().filter(|(_, rest)| rest.is_infinite()).map(|(index, _)| index).collect();
+            let few = at.len() * FEW <= rest.len();
+            match few.then(|| negative.apply_at(&x.of_samples(&[sample]), &at)).flatten() {
+                Some(sums) => {
+                    let b = b.unwrap_or(&nothing).broadcast(rest.raw_dim()).into_iter().flatten();
+                    let unknown = rest.iter_mut().zip(b).filter(|(rest, _)| rest.is_infinite());
+                    unknown.zip(sums).for_each(|((rest, &b), sum)| *rest = sum + b);
+                }
+                None => wholly.push(sample),
+            }
+        }
+        if !wholly.is_empty() {
+            let part = |t: &Tensor<T>| t.select(Axis(0), &wholly);
+            let sums = negative.apply(&x.of_samples(&wholly), b, &part(r));
+            for (sums, &sample) in sums.outer_iter().zip(&wholly) {
+                rest.index_axis_mut(Axis(0), sample).assign(&sums);
+            }
+        }
+        rest
+    }
+}
+
 impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     fn needs(&self) -> Needs {
-        Needs::INPUTS
+        if self.negative.is_some() { Needs::RELEVANT } else { Needs::INPUTS }
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let x = SignedInputs::new(io.inputs, self.nonnegative);
         let mut result = no_shares(samples(r));
         let stabilizer = self.rule.stabilizer;
-        let bias = (&self.bias, self.bias.map(pos));
-        add_shares(&self.positive, bias, stabilizer, &x, (self.rule.alpha, r), &mut result);
+        let b = self.bias.map(pos);
+        let z = self.positive.apply(&x, b.as_ref(), r);
+        let bias = (&self.bias, b.as_ref());
+        add_shares(&self.positive, &z, bias, stabilizer, &x, (self.rule.alpha, r), &mut result);
         if let Some(negative) = &self.negative {
-            let bias = (&self.bias, self.bias.map(neg));
-            add_shares(negative, bias, stabilizer, &x, (-self.rule.beta, r), &mut result);
+            let b = self.bias.map(neg);
+            let all = self.bias.denominator(self.op.as_ref(), io.output);
+            let z = self.negative_sums(negative, &x, b.as_ref(), (&all, z), r);
+            let bias = (&self.bias, b.as_ref());
+            add_shares(negative, &z, bias, stabilizer, &x, (-self.rule.beta, r), &mut result);
         }
         result
     }

@@ -33,6 +33,11 @@ impl BiasMode {
         }
     }
 
+    /// Whether an input gets no share of the bias for its own sake: none if it is zero.
+    pub(crate) fn vanishes(self) -> bool {
+        self != BiasMode::Distribute
+    }
+
     /// As a parameter to print, unless it is `default`.
     pub(crate) fn parameter(self, default: BiasMode) -> Option<(&'static str, String)> {
         (self != default).then(|| ("bias", format!("{:?}", self.name())))

@@ -60,7 +60,7 @@ impl<T: Scalar> Rule<T> for Epsilon {
     }
 
     fn claims(&self) -> Claims {
-        Claims { conserving: true, ..Claims::default() }
+        Claims { conserving: true, vanishing: self.bias.vanishes(), ..Claims::default() }
     }
 }
 
@@ -84,7 +84,10 @@ impl<T: Scalar> Proportional<T> {
 
 impl<T: Scalar> PreparedRule<T> for Proportional<T> {
     fn needs(&self) -> Needs {
-        Needs::BOTH
+        match self.epsilon {
+            EpsilonValue::Absolute(_) => Needs::RELEVANT,
+            EpsilonValue::Relative(_) => Needs::BOTH,
+        }
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {

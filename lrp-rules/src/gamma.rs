@@ -1,17 +1,17 @@
 //! LRP-γ: positive contributions favoured by a factor 1 + γ.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{neg, pos, samples, sums_of, zip};
+use lrp_core::tensor::{neg, pos, samples, sums_of, update, zip};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::signs::{SignedInputs, SignedPair, add_shares, no_shares};
+use crate::quotient::{Quotient, constant, quotient};
+use crate::signs::{SignedInputs, SignedPair, hand_on, no_shares};
 
 /// LRP-γ (Montavon et al. 2019), generalized to inputs and outputs of either sign (Andéol et al. 2021).
 ///
@@ -63,7 +63,8 @@ impl<T: Scalar> Rule<T> for Gamma {
         // However contributions cancel, what is favoured is left: with P ≥ N of either sign, (1+γ)P + N over (1+γ)P − N is at most
         // (2+γ)/γ. Not without the bias: the sign of z, which decides, is then not that of what is divided.
         let bounded = self.gamma > 0.0 && self.bias != BiasMode::Ignore;
-        Claims { conserving: true, amplification: bounded.then(|| 1.0 + 2.0 / self.gamma), ..Claims::default() }
+        let amplification = bounded.then(|| 1.0 + 2.0 / self.gamma);
+        Claims { conserving: true, amplification, vanishing: self.bias.vanishes(), ..Claims::default() }
     }
 }
 
@@ -90,14 +91,12 @@ struct Prepared<T: Scalar> {
 
 impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     fn needs(&self) -> Needs {
-        Needs::BOTH
+        Needs::RELEVANT
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let x = SignedInputs::new(io.inputs, self.nonnegative);
         let gamma = T::of(self.rule.gamma);
-        let mut result = no_shares(samples(r));
-        let stabilizer = self.rule.stabilizer;
         // The sign is that of the output itself, bias included, whatever the bias does in the denominator (as in zennit). A side to
         // which no relevance belongs is not computed.
         let sides = sums_of(r, io.output, |r, z| {
@@ -105,20 +104,32 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
             [belongs * (1.0 - negative), belongs * negative]
         });
         let [any_up, any_down] = [0, 1].map(|side| sides.iter().any(|counts| counts[side] > 0.0));
-        let select = |negative: bool| {
-            let part = || zip(r, io.output, |r, z| if (z < T::zero()) == negative { r } else { T::zero() });
-            if any_up && any_down { Cow::Owned(part()) } else { Cow::Borrowed(r) }
-        };
+
+        let b_up = self.bias.map(|b| favour_positive(b, gamma));
+        let mut z = self.favour_positive.apply(&x, b_up.as_ref(), r);
+        if any_down {
+            // Both ways to favour one sign add up to 2 + γ times all contributions; and where `z < 0`, the difference does not cancel: it is
+            // `(1 + γ)z − γz⁺`.
+            let all = T::of(2.0) + gamma;
+            let own = self.bias.denominator(self.op.as_ref(), io.output);
+            update(&mut z, &own, io.output, move |up, own, z| if z < T::zero() { all * own - up } else { up });
+        }
+        let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(self.rule.stabilizer));
+        let mut result = Propagated { stabilizer, rule: dead, ..no_shares(samples(r)) };
         // Where none arrives at all, either side hands on none.
+        let both = any_up && any_down;
         if any_up || !any_down {
-            let bias = (&self.bias, self.bias.map(|b| favour_positive(b, gamma)));
-            add_shares(&self.favour_positive, bias, stabilizer, &x, (1.0, &select(false)), &mut result);
+            let up = both.then(|| zip(&s, io.output, |s, z| if z < T::zero() { T::zero() } else { s }));
+            let s = up.as_ref().unwrap_or(&s);
+            hand_on(&self.favour_positive, s, (&self.bias, b_up.as_ref()), &x, &mut result);
         }
         if any_down {
+            let down = both.then(|| zip(&s, io.output, |s, z| if z < T::zero() { s } else { T::zero() }));
+            let s = down.as_ref().unwrap_or(&s);
             let contributions = || SignedPair::new(&self.op, favour_negative, favour_positive, gamma);
-            let bias = (&self.bias, self.bias.map(|b| favour_negative(b, gamma)));
+            let b_down = self.bias.map(|b| favour_negative(b, gamma));
             let favour_negative = self.favour_negative.get_or_init(contributions);
-            add_shares(favour_negative, bias, stabilizer, &x, (1.0, &select(true)), &mut result);
+            hand_on(favour_negative, s, (&self.bias, b_down.as_ref()), &x, &mut result);
         }
         result
     }

@@ -56,7 +56,7 @@ struct OfOther<T: Scalar> {
 
 impl<T: Scalar> PreparedRule<T> for OfOther<T> {
     fn needs(&self) -> Needs {
-        Needs { inputs: self.op.vjp_needs_inputs(), output: false }
+        if self.op.vjp_needs_inputs() { Needs::INPUTS } else { Needs::NOTHING }
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {

@@ -103,7 +103,8 @@ impl<T: Scalar> Rule<T> for Norm {
     }
 
     fn claims(&self) -> Claims {
-        Claims { conserving: true, ..Claims::default() }
+        let vanishing = matches!(self.residual, Residual::Signed | Residual::Absolute);
+        Claims { conserving: true, vanishing, ..Claims::default() }
     }
 }
 

@@ -4,12 +4,14 @@
 //! the work disappears; whether it does is known from the graph or seen in the data. Skipping adds exact zeros, so it
 //! changes no bit.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::Affine;
 use lrp_core::rule::Propagated;
 use lrp_core::tensor::{is_nonnegative, negative, positive};
 use lrp_core::{Scalar, Tensor};
+use ndarray::Axis;
 
 use crate::bias::Bias;
 use crate::quotient::{Quotient, constant, quotient_of};
@@ -42,25 +44,33 @@ impl<T: Scalar> Variant<T> {
 
 /// Inputs split by sign; the negative parts only where there are any.
 pub(crate) struct SignedInputs<'a, T: Scalar> {
-    inputs: &'a [&'a Tensor<T>],
-    split: Option<Parts<T>>,
-}
-
-/// `x⁺` and `x⁻` of every input.
-struct Parts<T: Scalar> {
-    positive: Vec<Tensor<T>>,
-    negative: Vec<Tensor<T>>,
+    /// `x⁺` of every input.
+    positive: Vec<Cow<'a, Tensor<T>>>,
+    /// `x⁻` of every input, or nothing where all are zero.
+    negative: Vec<Cow<'a, Tensor<T>>>,
 }
 
 impl<'a, T: Scalar> SignedInputs<'a, T> {
     /// Splits the inputs, unless they are known (`nonnegative`) or seen to have no negative element.
-    pub(crate) fn new(inputs: &'a [&'a Tensor<T>], nonnegative: bool) -> Self {
-        let split = (!nonnegative && !inputs.iter().all(|x| is_nonnegative(x))).then(|| Parts {
-            positive: inputs.iter().map(|x| positive(x)).collect(),
-            negative: inputs.iter().map(|x| negative(x)).collect(),
-        });
-        Self { inputs, split }
+    pub(crate) fn new(inputs: &[&'a Tensor<T>], nonnegative: bool) -> Self {
+        if nonnegative || inputs.iter().all(|x| is_nonnegative(x)) {
+            return Self { positive: inputs.iter().map(|&x| Cow::Borrowed(x)).collect(), negative: Vec::new() };
+        }
+        let part = |f: fn(&Tensor<T>) -> Tensor<T>| inputs.iter().map(|x| Cow::Owned(f(x))).collect();
+        Self { positive: part(positive), negative: part(negative) }
     }
+
+    /// The inputs of some samples.
+    pub(crate) fn of_samples(&self, samples: &[usize]) -> SignedInputs<'static, T> {
+        let select =
+            |inputs: &[Cow<'a, Tensor<T>>]| inputs.iter().map(|x| Cow::Owned(x.select(Axis(0), samples))).collect();
+        SignedInputs { positive: select(&self.positive), negative: select(&self.negative) }
+    }
+}
+
+/// What operators take.
+fn borrowed<'b, T: Scalar>(inputs: &'b [Cow<'_, Tensor<T>>]) -> Vec<&'b Tensor<T>> {
+    inputs.iter().map(Cow::as_ref).collect()
 }
 
 impl<T: Scalar> SignedPair<T> {
@@ -82,58 +92,68 @@ impl<T: Scalar> SignedPair<T> {
 
     /// `P x⁺ + N x⁻ + b` where `wanted` is not zero.
     pub(crate) fn apply(&self, x: &SignedInputs<'_, T>, b: Option<&Tensor<T>>, wanted: &Tensor<T>) -> Tensor<T> {
-        let apply = |op: &Variant<T>, x: &[Tensor<T>], b: Option<&Tensor<T>>| {
-            op.get().apply_biased(&x.iter().collect::<Vec<_>>(), b, Some(wanted))
-        };
-        match &x.split {
-            None => self.for_positive.get().apply_biased(x.inputs, b, Some(wanted)),
-            Some(Parts { positive, negative }) => {
-                let mut z = apply(&self.for_positive, positive, b);
-                lrp_core::tensor::add(&mut z, &apply(&self.for_negative, negative, None));
-                z
-            }
+        let mut z = self.for_positive.get().apply_biased(&borrowed(&x.positive), b, Some(wanted));
+        if !x.negative.is_empty() {
+            let part = self.for_negative.get().apply_biased(&borrowed(&x.negative), None, Some(wanted));
+            lrp_core::tensor::add(&mut z, &part);
         }
+        z
+    }
+
+    /// `P x⁺ + N x⁻` of one sample, at some elements of the output; see [`Affine::apply_at`].
+    pub(crate) fn apply_at(&self, x: &SignedInputs<'_, T>, at: &[usize]) -> Option<Vec<T>> {
+        let mut z = self.for_positive.get().apply_at(&borrowed(&x.positive), at)?;
+        if !x.negative.is_empty() {
+            let part = self.for_negative.get().apply_at(&borrowed(&x.negative), at)?;
+            z.iter_mut().zip(part).for_each(|(z, part)| *z += part);
+        }
+        Some(z)
     }
 
     /// `x⁺ ⊙ Pᵀ s + x⁻ ⊙ Nᵀ s`, added to `relevance`, which is empty at first.
     pub(crate) fn add_relevance(&self, x: &SignedInputs<'_, T>, s: &Tensor<T>, relevance: &mut Vec<Tensor<T>>) {
-        let mut add = |op: &Variant<T>, x: &[&Tensor<T>]| {
-            if relevance.is_empty() {
-                *relevance = op.get().adjoint_times(s, x);
-            } else {
-                *relevance = op.get().adjoint_times_onto(s, x, std::mem::take(relevance));
+        for (op, x) in [(&self.for_positive, &x.positive), (&self.for_negative, &x.negative)] {
+            if x.is_empty() {
+                continue;
             }
-        };
-        match &x.split {
-            None => add(&self.for_positive, x.inputs),
-            Some(Parts { positive, negative }) => {
-                add(&self.for_positive, &positive.iter().collect::<Vec<_>>());
-                add(&self.for_negative, &negative.iter().collect::<Vec<_>>());
-            }
+            let x = borrowed(x);
+            *relevance = match relevance.is_empty() {
+                true => op.get().adjoint_times(s, &x),
+                false => op.get().adjoint_times_onto(s, &x, std::mem::take(relevance)),
+            };
         }
     }
 }
 
-/// One account of a rule that keeps contributions apart: gives each input its contribution over the stabilized sum of
-/// contributions and bias, `R_j += contribution_jk / stab(Σ_j contribution_jk + b_k) · R_k` for `share` times the relevance `r`, and
-/// books the rest in `result`.
+/// One account of a rule that keeps contributions apart: gives each input its contribution over the stabilized sum `z` of contributions
+/// and bias, `R_j += contribution_jk / stab(z_k) · R_k` for `share` times the relevance `r`, and books the rest in `result`.
 pub(crate) fn add_shares<T: Scalar>(
     contributions: &SignedPair<T>,
-    bias: (&Bias<T>, Option<Tensor<T>>),
+    z: &Tensor<T>,
+    bias: (&Bias<T>, Option<&Tensor<T>>),
     stabilizer: f64,
     x: &SignedInputs<'_, T>,
     (share, r): (f64, &Tensor<T>),
     result: &mut Propagated<T>,
 ) {
-    let (settlement, b) = bias;
-    let z = contributions.apply(x, b.as_ref(), r);
-    let Quotient { s, stabilizer, dead } = quotient_of((T::of(share), r), &z, constant(stabilizer));
-    contributions.add_relevance(x, &s, &mut result.relevance);
-    if let Some(b) = &b {
-        add(&mut result.bias, &settlement.settle(&s, b, &mut result.relevance));
-    }
+    let Quotient { s, stabilizer, dead } = quotient_of((T::of(share), r), z, constant(stabilizer));
     add(&mut result.stabilizer, &stabilizer);
     add(&mut result.rule, &dead);
+    hand_on(contributions, &s, bias, x, result);
+}
+
+/// Gives each input its contribution times the quotient `s` of each output, and settles the bias's.
+pub(crate) fn hand_on<T: Scalar>(
+    contributions: &SignedPair<T>,
+    s: &Tensor<T>,
+    (settlement, b): (&Bias<T>, Option<&Tensor<T>>),
+    x: &SignedInputs<'_, T>,
+    result: &mut Propagated<T>,
+) {
+    contributions.add_relevance(x, s, &mut result.relevance);
+    if let Some(b) = b {
+        add(&mut result.bias, &settlement.settle(s, b, &mut result.relevance));
+    }
 }
 
 fn add(account: &mut [f64], amounts: &[f64]) {

@@ -38,6 +38,6 @@ impl<T: Scalar> Rule<T> for Zero {
     }
 
     fn claims(&self) -> Claims {
-        Claims { conserving: true, ..Claims::default() }
+        Claims { conserving: true, vanishing: self.bias.vanishes(), ..Claims::default() }
     }
 }

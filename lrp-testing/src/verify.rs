@@ -8,7 +8,8 @@
 //! - gives in `f32` what it gives in `f64`, where that is well-conditioned;
 //! - prints itself.
 //!
-//! **What it [claims](lrp_core::Claims)** besides: linear, conserving, positive, independent of the input, of bounded amplification.
+//! **What it [claims](lrp_core::Claims)** besides: linear, conserving, positive, independent of the input, vanishing, of
+//! bounded amplification.
 //!
 //! Books that balance are not enough: a rule can book any mistake as taken by its stabilizer. The claim to be conserving therefore
 //! looks at one output at a time: of relevance 1 there, the stabilizer must take between 0 and 1. One with the wrong sign
@@ -55,6 +56,7 @@ impl Report {
             ("conserving", claims.conserving),
             ("positive", claims.positive != Positive::Never),
             ("input-independent", claims.input_independent),
+            ("vanishing", claims.vanishing),
             ("bounded amplification", claims.amplification.is_some()),
         ];
         for (name, _) in made.into_iter().filter(|(_, yes)| *yes) {

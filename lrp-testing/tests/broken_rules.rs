@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use lrp_core::operator::{Affine, Io, Kind};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{negative, positive, sums, times};
+use lrp_core::tensor::{negative, positive, rms, sums, times};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
+use lrp_rules::Flat;
 use lrp_testing::{Counterexample, verify_rule};
 use proptest::prelude::*;
 
@@ -204,6 +205,65 @@ impl<T: Scalar> PreparedRule<T> for PreparedDoubling<T> {
     }
 }
 
+/// Flat, which gives relevance to inputs of zero, and says that it does not.
+#[derive(Debug, Clone, Copy)]
+struct FalselyVanishing;
+
+impl fmt::Display for FalselyVanishing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("falsely-vanishing")
+    }
+}
+
+impl<T: Scalar> Rule<T> for FalselyVanishing {
+    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
+        Rule::<T>::prepare(&flat(), layer)
+    }
+
+    fn claims(&self) -> Claims {
+        Claims { vanishing: true, ..Claims::default() }
+    }
+}
+
+fn flat() -> Flat {
+    Flat::new(0.0).expect("parameters are in order")
+}
+
+/// The relevance times the mean output: it reads more than the outputs that it says it needs.
+#[derive(Debug, Clone, Copy)]
+struct Greedy;
+
+impl fmt::Display for Greedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("greedy")
+    }
+}
+
+impl<T: Scalar> Rule<T> for Greedy {
+    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
+        Ok(Box::new(PreparedGreedy { op: layer.affine()? }))
+    }
+}
+
+struct PreparedGreedy<T: Scalar> {
+    op: Arc<dyn Affine<T>>,
+}
+
+impl<T: Scalar> PreparedRule<T> for PreparedGreedy<T> {
+    fn needs(&self) -> Needs {
+        Needs::RELEVANT
+    }
+
+    fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        let means = rms(io.output);
+        let mut s = r.clone();
+        s.outer_iter_mut().zip(means).for_each(|(mut s, mean)| s.mapv_inplace(|s| s * T::of(mean)));
+        let mut out = Propagated::lossless(self.op.adjoint(&s));
+        out.rule = left(r, &out.relevance, &vec![0.0; r.shape()[0]]);
+        out
+    }
+}
+
 /// What the suite finds, and that the counterexample is a small one.
 #[track_caller]
 fn caught<S>(rules: S, broken: &str, operator: &str) -> Counterexample
@@ -242,6 +302,16 @@ fn a_full_bias_in_both_denominators_is_caught() {
     let found = caught(rules, "of bounded amplification: Σ|R| grows from ", "Arc::new(");
     // Without a bias there is no mistake.
     assert!(found.case.contains("Some(vec![") || found.case.contains("batch_norm"), "{found}");
+}
+
+#[test]
+fn relevance_for_nothing_is_caught() {
+    caught(Just(FalselyVanishing), "vanishing: an input of zero gets ", "");
+}
+
+#[test]
+fn reading_outputs_without_relevance_is_caught() {
+    caught(Just(Greedy), "honest about what it needs: with Needs { inputs: true, output: Relevant } alone ", "");
 }
 
 #[test]

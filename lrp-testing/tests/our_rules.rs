@@ -22,31 +22,32 @@ where
 }
 
 const AMPLIFICATION: &str = "bounded amplification";
+const VANISHING: &str = "vanishing";
 const INDEPENDENT: &str = "input-independent";
 
 #[test]
 fn zero() {
-    holds(rules::zero(), &["conserving", "linear"]);
+    holds(rules::zero(), &["conserving", "linear", VANISHING]);
 }
 
 #[test]
 fn epsilon() {
-    holds(rules::epsilon(), &["conserving", "linear"]);
+    holds(rules::epsilon(), &["conserving", "linear", VANISHING]);
 }
 
 #[test]
 fn gamma() {
-    holds(rules::gamma(), &[AMPLIFICATION, "conserving", "linear"]);
+    holds(rules::gamma(), &[AMPLIFICATION, "conserving", "linear", VANISHING]);
 }
 
 #[test]
 fn alpha_beta() {
-    holds(rules::alpha_beta(), &[AMPLIFICATION, "conserving", "linear", "positive"]);
+    holds(rules::alpha_beta(), &[AMPLIFICATION, "conserving", "linear", "positive", VANISHING]);
 }
 
 #[test]
 fn z_plus() {
-    holds(rules::z_plus(), &[AMPLIFICATION, "conserving", "linear", "positive"]);
+    holds(rules::z_plus(), &[AMPLIFICATION, "conserving", "linear", "positive", VANISHING]);
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn z_box() {
 
 #[test]
 fn norm() {
-    holds(rules::norm(), &["conserving", "linear"]);
+    holds(rules::norm(), &["conserving", "linear", VANISHING]);
 }
 
 #[test]

@@ -185,6 +185,27 @@ impl Window {
         self.axes.iter().any(|a| a.pad_begin > 0 || a.pad_end > 0)
     }
 
+    /// The taps and input positions that one output position sees, without padding.
+    pub fn connected(&self, output: usize) -> Vec<(usize, usize)> {
+        let [d, h, w] = &self.axes;
+        let (row, x) = (output / w.output, output % w.output);
+        let (z, y) = (row / h.output, row % h.output);
+        let seen = |axis: &Axis, at: usize| -> Vec<(usize, usize)> {
+            let input = |tap: usize| (at * axis.stride + tap * axis.dilation).checked_sub(axis.pad_begin);
+            let inside = |tap: usize| input(tap).filter(|&i| i < axis.input).map(|i| (tap, i));
+            (0..axis.kernel).filter_map(inside).collect()
+        };
+        let (depths, rows, columns) = (seen(d, z), seen(h, y), seen(w, x));
+        let mut list = Vec::with_capacity(depths.len() * rows.len() * columns.len());
+        for &(kd, z) in &depths {
+            for &(kh, y) in &rows {
+                let (taps, inputs) = ((kd * h.kernel + kh) * w.kernel, (z * h.input + y) * w.input);
+                list.extend(columns.iter().map(|&(kw, x)| (taps + kw, inputs + x)));
+            }
+        }
+        list
+    }
+
     /// Calls `f(tap, output row start, input index of a row's first element, range of outputs, input step)` for
     /// every tap and every row of outputs it reaches.
     ///

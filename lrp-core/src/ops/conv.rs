@@ -157,6 +157,10 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         z
     }
 
+    fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
+        xs.first().map(|x| self.kernel.forward_at(&elements(x), at))
+    }
+
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
         self.run_back(s, Finish::Plain)
     }
@@ -331,6 +335,27 @@ mod tests {
             let s = conv.apply(&[&x]);
             let found = conv.adjoint_times_onto(&s, &[&x], vec![r.clone()]).remove(0);
             assert_eq!(found, r + &x * &conv.adjoint(&s)[0], "{outputs} {inputs} {stride} {pad}");
+        }
+    }
+
+    #[test]
+    fn some_outputs_are_those_of_all() {
+        let number = |i: usize| (i * 37 % 23) as f64 / 8.0 - 1.25;
+        for (groups, spec) in [
+            (1, WindowSpec::new(&[3, 2]).pad(1)),
+            (2, WindowSpec::new(&[3, 3]).stride(2).dilation(2).pad(3)),
+            (6, WindowSpec::new(&[1, 4])),
+        ] {
+            let mut shape = vec![12, 6 / groups];
+            shape.extend(&spec.kernel);
+            let w = Tensor::from_shape_fn(shape, |i| number(i[0] * 5 + i[1] * 3 + i[2] * 2 + i[3]));
+            let conv = Conv::new(w, None, &spec, groups, &[6, 7, 8]).unwrap();
+            let x = Tensor::from_shape_fn(vec![1, 6, 7, 8], |i| number(i[1] * 7 + i[2] * 3 + i[3]));
+            let all = into_elements(conv.apply(&[&x]));
+            let at: Vec<usize> = (0..all.len()).filter(|i| i % 3 != 1).collect();
+            // Multiples of 1/64: exact in any order.
+            let expected: Vec<f64> = at.iter().map(|&i| all[i]).collect();
+            assert_eq!(conv.apply_at(&[&x], &at).unwrap(), expected, "{spec:?}");
         }
     }
 

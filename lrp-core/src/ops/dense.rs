@@ -143,6 +143,16 @@ impl<T: Scalar> Affine<T> for Dense<T> {
         from_elements(&batch_shape(n, &self.output_shape), y)
     }
 
+    fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
+        let x = elements(xs.first()?);
+        let product = |&index: &usize| {
+            let (x, w) =
+                (&x[index / self.outputs * self.inputs..], &self.weights[index % self.outputs * self.inputs..]);
+            T::of(w.iter().zip(x).take(self.inputs).map(|(w, x)| w.wide() * x.wide()).sum())
+        };
+        Some(at.iter().map(product).collect())
+    }
+
     fn apply_where(&self, xs: &[&Tensor<T>], wanted: &Tensor<T>) -> Tensor<T> {
         let Some(x) = xs.first() else { return self.apply(xs) };
         let (x, n) = (elements(x), samples(wanted));

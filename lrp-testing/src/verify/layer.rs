@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use lrp_core::operator::{Affine, Io, Kind, Operator};
-use lrp_core::rule::{Needs, PreparedRule, Propagated};
+use lrp_core::rule::{Needs, Outputs, PreparedRule, Propagated};
 use lrp_core::tensor::{abs_sums, batch_shape, empty, samples, sums, volume};
 use lrp_core::{Claims, Positive, Rule, Scalar, Tensor};
-use ndarray::{Axis, Slice};
+use ndarray::{Axis, Slice, Zip};
 
 use super::Broken;
 use crate::compare::{largest, max_difference, same_bits};
@@ -44,13 +44,21 @@ impl<T: Scalar> Subject<T> {
         self.op.as_affine()
     }
 
-    /// Passes `r` back where `xs` went in; activations that are not in `given` are empty tensors.
+    /// Passes `r` back where `xs` went in; activations that are not in `given` are empty tensors, and outputs at which no relevance arrives
+    /// anything where only the others are.
     fn run_with(&self, xs: &[Tensor<T>], r: &Tensor<T>, given: Needs) -> Propagated<T> {
         let nothing = empty();
         let refs: Vec<&Tensor<T>> = xs.iter().collect();
         let output = self.op.forward(&refs);
         let inputs: Vec<&Tensor<T>> = xs.iter().map(|x| if given.inputs { x } else { &nothing }).collect();
-        self.prepared.propagate(Io { inputs: &inputs, output: if given.output { &output } else { &nothing } }, r)
+        let output = match given.output {
+            Outputs::All => output,
+            Outputs::Relevant => {
+                Zip::from(&output).and(r).map_collect(|&z, r| if r.is_zero() { T::one() - z } else { z })
+            }
+            Outputs::Nothing => empty(),
+        };
+        self.prepared.propagate(Io { inputs: &inputs, output: &output }, r)
     }
 
     fn run(&self, xs: &[Tensor<T>], r: &Tensor<T>) -> Propagated<T> {
@@ -87,6 +95,20 @@ fn identical<T: Scalar>(a: &Propagated<T>, b: &Propagated<T>) -> bool {
         && books(a) == books(b)
 }
 
+/// As [`identical`], but that a zero may have either sign: it has that of a denominator at which no relevance arrives.
+fn same(a: &Propagated<f64>, b: &Propagated<f64>) -> bool {
+    let unsigned = |p: &Propagated<f64>| {
+        let plus = |account: &[f64]| account.iter().map(|v| v + 0.0).collect();
+        Propagated {
+            relevance: p.relevance.iter().map(|r| r + 0.0).collect(),
+            bias: plus(&p.bias),
+            stabilizer: plus(&p.stabilizer),
+            rule: plus(&p.rule),
+        }
+    };
+    identical(&unsigned(a), &unsigned(b))
+}
+
 /// Everything that must hold for this rule on this operator.
 pub(super) fn check<R: Rule<f64> + Rule<f32>>(rule: &R, case: &Applied) -> Result<Outcome, Broken> {
     let subject = match Subject::<f64>::new(rule, case) {
@@ -112,6 +134,9 @@ pub(super) fn check<R: Rule<f64> + Rule<f32>>(rule: &R, case: &Applied) -> Resul
     }
     if claims.input_independent {
         input_independent(&subject, case, &out)?;
+    }
+    if claims.vanishing {
+        vanishing(&subject, case)?;
     }
     positive(rule, case, claims.positive)?;
     Ok(Outcome::Held(subject.op.kind()))
@@ -189,8 +214,13 @@ fn repeated(
         return Err("the same when it is prepared again".into());
     }
     let needs = subject.prepared.needs();
-    if !identical(out, &subject.run_with(&case.xs, &case.r, needs)) {
-        return Err(format!("honest about what it needs: with {needs:?} alone the result is another"));
+    // All of the relevance, and every third of it, so that there are outputs at which none arrives.
+    let mut third = case.r.clone();
+    third.iter_mut().enumerate().for_each(|(i, r)| *r *= f64::from(u8::from(i % 3 == 0)));
+    for r in [&case.r, &third] {
+        if !same(&subject.run(&case.xs, r), &subject.run_with(&case.xs, r, needs)) {
+            return Err(format!("honest about what it needs: with {needs:?} alone the result is another"));
+        }
     }
     for sample in 0..samples(&case.r) {
         let one = |t: &Tensor<f64>| t.slice_axis(Axis(0), Slice::from(sample..=sample)).to_owned();
@@ -353,6 +383,20 @@ fn input_independent(subject: &Subject<f64>, case: &Applied, out: &Propagated<f6
         return Ok(());
     }
     Err(format!("input-independent: {:?} for x, {:?} for 0.6 − 1.3·x", out.relevance, other.relevance))
+}
+
+/// Every other element of the inputs is made zero.
+fn vanishing(subject: &Subject<f64>, case: &Applied) -> Result<(), Broken> {
+    let half = |x: &Tensor<f64>| {
+        let mut x = x.clone();
+        x.iter_mut().step_by(2).for_each(|v| *v = 0.0);
+        x
+    };
+    let out = subject.run(&case.xs.iter().map(half).collect::<Vec<_>>(), &case.r);
+    match out.relevance.iter().flat_map(|r| r.iter().step_by(2)).find(|r| **r != 0.0) {
+        Some(r) => Err(format!("vanishing: an input of zero gets {r}")),
+        None => Ok(()),
+    }
 }
 
 fn positive(rule: &impl Rule<f64>, case: &Applied, claim: Positive) -> Result<(), Broken> {

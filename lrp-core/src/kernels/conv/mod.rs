@@ -20,6 +20,7 @@ use self::driver::Sides;
 pub use self::finish::{Finish, Limits};
 pub(crate) use self::weights::Direction;
 use self::weights::Packed;
+use super::each_chunk;
 use super::simd::{Isa, with_isa};
 use super::window::Window;
 use crate::scalar::Scalar;
@@ -47,6 +48,9 @@ impl Algorithm {
         }
     }
 }
+
+/// Elements that a thread computes one after the other, where each is computed by itself.
+const AT_ONCE: usize = 16;
 
 /// A convolution, one way, with packed weights.
 #[derive(Debug)]
@@ -147,6 +151,24 @@ impl<T: Scalar> ConvKernel<T> {
     /// As [`adjoint`](Self::adjoint), finished.
     pub fn adjoint_then(&self, s: &[T], finish: Finish<'_, T>) -> Vec<T> {
         self.convolve(s, Direction::Adjoint, finish)
+    }
+
+    /// `W x` of one sample at some elements of the result, each by itself.
+    pub fn forward_at(&self, x: &[T], at: &[usize]) -> Vec<T> {
+        let (positions, ins, taps) = (self.window.output_len(), self.inputs / self.groups, self.window.taps());
+        let per_group = self.outputs / self.groups;
+        let mut sums = vec![T::zero(); at.len()];
+        each_chunk(&mut sums, 1, AT_ONCE, &|index, sum| {
+            let (channel, position) = (at[index] / positions, at[index] % positions);
+            let connected = self.window.connected(position);
+            let first = channel / per_group * ins;
+            let rows =
+                self.weights[channel * ins * taps..].chunks(taps).zip(x.chunks(self.window.input_len()).skip(first));
+            let products =
+                rows.take(ins).flat_map(|(w, x)| connected.iter().map(|&(tap, input)| w[tap].wide() * x[input].wide()));
+            sum.fill(T::of(products.sum()));
+        });
+        sums
     }
 
     fn convolve(&self, source: &[T], direction: Direction, finish: Finish<'_, T>) -> Vec<T> {
