@@ -4,6 +4,9 @@
 //! rows that the strip reads into a buffer of its thread (unless the pass can read the source in place), then goes through the blocks;
 //! for each, the weights of the block stay in the cache while the tiles of the strip pass by. Every output is summed by one job in
 //! one order, however the work is divided: so results depend neither on the number of threads nor on the batch.
+//!
+//! Where weights do not fit into the cache and images do, strips would read the weights again and again: whole images are copied first,
+//! and a job is some blocks of the channels of all their outputs.
 
 #![allow(unsafe_code)]
 
@@ -22,6 +25,10 @@ use crate::kernels::simd::Simd;
 pub(super) const STRIP: usize = 576 << 10;
 /// Bytes of a strip that is read only once (depthwise convolutions): the first-level cache.
 const SMALL_STRIP: usize = 20 << 10;
+/// Bytes of weights of a group from which on they are better read once than once for every strip.
+const HEAVY: usize = 1 << 20;
+/// Bytes of an image that is copied as a whole.
+const ROOM: usize = 4 << 20;
 /// Outputs of a channel that are collected before they are written to their place, and the distance between channels then.
 const STAGE: usize = 224;
 const STAGE_PITCH: usize = STAGE + 16;
@@ -52,6 +59,9 @@ struct Division<'a, S: Simd> {
     /// Number of jobs in all passes before this one, and in this one.
     before: usize,
     jobs: usize,
+    /// Whether whole images are copied before the jobs begin; and the copies.
+    whole: bool,
+    copies: Vec<S::T>,
 }
 
 /// What the jobs of all passes share.
@@ -101,13 +111,17 @@ pub(super) fn convolve<S: Simd>(
     let mut divisions: Vec<Division<'_, S>> = Vec::new();
     for pass in &packed.passes {
         let before = divisions.last().map_or(0, |d| d.before + d.jobs);
-        divisions.push(Division::new(packed, pass, samples, before));
+        let mut division = Division::new(packed, pass, samples, before);
+        if division.whole {
+            division.copies = division.copied(packed, sides, source);
+        }
+        divisions.push(division);
     }
     let jobs = divisions.last().map_or(0, |d| d.before + d.jobs);
     let taps: usize = divisions.iter().map(|d| d.layout.taps.len() * d.pass.pass.outputs()).sum();
     let work_load = samples * packed.groups * packed.targets * packed.sources * taps;
-    let strip =
-        divisions.iter().map(|d| if d.pass.pass.in_place { 0 } else { packed.sources * d.layout.channel }).max();
+    let own_strip = |d: &Division<'_, S>| !d.pass.pass.in_place && !d.whole;
+    let strip = divisions.iter().filter(|d| own_strip(d)).map(|d| packed.sources * d.layout.channel).max();
     let runs = divisions.iter().map(|d| d.layout.rows * d.layout.pitch + run::longest::<S>()).max();
     let stage = match packed.shape {
         Shape::Tiles => packed.block * STAGE_PITCH,
@@ -159,6 +173,12 @@ impl<'a, S: Simd> Division<'a, S> {
         if rows == 1 {
             across = across.max(wanted.min(columns / wide(column_overlap).max(4 * tile::pixels::<S>())));
         }
+        let image = packed.sources * whole.channel * rows * size_of::<S::T>();
+        let heavy = size_of_val(&pass.weights[..]) / packed.groups >= HEAVY && image <= ROOM;
+        let at_once = packed.shape == Shape::Tiles && !pass.pass.in_place && wanted > 1 && heavy;
+        if at_once {
+            (down, across) = (1, 1);
+        }
         let strip_rows = rows.div_ceil(down.clamp(1, rows));
         let strip_columns =
             columns.div_ceil(across.clamp(1, columns)).next_multiple_of(tile::pixels::<S>()).min(columns);
@@ -169,11 +189,32 @@ impl<'a, S: Simd> Division<'a, S> {
         let parts = all_blocks.div_ceil(blocks);
         let layout = if pass.pass.in_place {
             Layout::in_place(&pass.pass, strip_columns)
+        } else if at_once {
+            Layout::new(&pass.pass, rows, columns).apart::<S>()
         } else {
             Layout::new(&pass.pass, strip_rows, strip_columns)
         };
         let jobs = samples * packed.groups * depths * strips.0 * strips.1 * parts;
-        Self { pass, layout, strips, parts, blocks, before, jobs }
+        Self { pass, layout, strips, parts, blocks, before, jobs, whole: at_once, copies: Vec::new() }
+    }
+
+    /// Copies of all images, `[sample, group, depth, source channel, …]`.
+    fn copied(&self, packed: &Packed<S::T>, sides: Sides, source: &[S::T]) -> Vec<S::T> {
+        let (depths, images) = (self.pass.pass.axes[0].len, source.len() / (packed.sources * sides.source_len));
+        let mut copies = vec![S::T::zero(); images * depths * packed.sources * self.layout.channel];
+        let some = packed.sources.div_ceil(JOBS_PER_THREAD * rayon::current_num_threads());
+        each_chunk(&mut copies, packed.sources * self.layout.channel, 1, &|index, copy| {
+            let (image, depth) = (index / depths, index % depths);
+            each_chunk(copy, some * self.layout.channel, 1, &|part, strip| {
+                let channels = strip.len() / self.layout.channel * sides.source_len;
+                let first = (image * packed.sources + part * some) * sides.source_len;
+                let (pass, layout) = (&self.pass.pass, &self.layout);
+                let source = &source[first..first + channels];
+                // SAFETY: the instruction set is available, or `S` would not have been chosen.
+                unsafe { S::run(Fill::<S> { pass, layout, source, strip, depth, row: 0, column: 0 }) };
+            });
+        });
+        copies
     }
 
     /// Does one job: parts of the channels innermost, then strips, depths, groups, samples.
@@ -195,6 +236,9 @@ impl<'a, S: Simd> Division<'a, S> {
 
         let strip: &[S::T] = if self.pass.pass.in_place {
             &source[columns.start..]
+        } else if self.whole {
+            let copy = packed.sources * self.layout.channel;
+            &self.copies[(sample_and_group * axes[0].len + depth) * copy..][..copy]
         } else {
             let fill = Fill::<S> {
                 pass: &self.pass.pass,
@@ -231,13 +275,17 @@ impl<'a, S: Simd> Division<'a, S> {
     /// Goes through the tiles of a strip, some rows (or a part of one) at a time.
     fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
         let columns = place.columns.len();
-        let (rows_at_once, most) = ((STAGE / columns).max(1), STAGE / tile::pixels::<S>() * tile::pixels::<S>());
-        // Rows without overlap stand next to each other, in the strip as in the stage, and are one long row.
-        let together = self.layout.pitch == columns && columns <= most;
+        let tiles = |pixels: usize| pixels.div_ceil(tile::pixels::<S>());
+        let (at_once, most) = ((STAGE / columns).max(1), STAGE / tile::pixels::<S>() * tile::pixels::<S>());
+        // Several rows are one long row with what stands between them, where that is less work than the ends of each.
+        let long = |rows: usize| (rows - 1) * self.layout.pitch + columns;
+        let gapped = (STAGE / self.layout.pitch).clamp(1, place.rows.len());
+        let together = columns <= most && tiles(long(gapped)) <= gapped * tiles(columns);
+        let (rows_at_once, pitch) = if together { (gapped, self.layout.pitch) } else { (at_once, columns.min(most)) };
         for rows in chunks(place.rows.len(), rows_at_once) {
             for columns in chunks(columns, most) {
                 let (lines, line) = match together {
-                    true => (1, 0..rows.len() * columns.len()),
+                    true => (1, 0..long(rows.len())),
                     false => (rows.len(), columns.clone()),
                 };
                 for y in 0..lines {
@@ -249,7 +297,7 @@ impl<'a, S: Simd> Division<'a, S> {
                             channel: self.layout.channel,
                             taps: &self.layout.taps,
                             weights: place.weights.as_ptr(),
-                            target: stage[y * columns.len() + pixels.start - columns.start..].as_mut_ptr(),
+                            target: stage[y * pitch + pixels.start - columns.start..].as_mut_ptr(),
                             target_channel: STAGE_PITCH,
                             target_channels: place.channels,
                         };
@@ -259,8 +307,7 @@ impl<'a, S: Simd> Division<'a, S> {
                         unsafe { tile.run(pixels.len()) };
                     }
                 }
-                let staged =
-                    Staged { data: stage, channel: STAGE_PITCH, pitch: columns.len(), rows: rows.clone(), columns };
+                let staged = Staged { data: stage, channel: STAGE_PITCH, pitch, rows: rows.clone(), columns };
                 self.put(work, &staged, place);
             }
         }

@@ -21,6 +21,8 @@ pub(super) struct Layout {
     pub pitch: usize,
     /// Distance between channels.
     pub channel: usize,
+    /// How much of it is room at the end.
+    apart: usize,
     /// For every tap, in the order of [`Pass::taps`], the offset from an output's place to what it reads.
     pub taps: Vec<usize>,
     row_phases: Vec<usize>,
@@ -49,7 +51,13 @@ impl Layout {
             }
         }
         let channel = d.taps.len() * row_phases.len() * column_phases.len() * plane;
-        Self { rows, columns, pitch, channel, taps, row_phases, column_phases, plane_rows }
+        Self { rows, columns, pitch, channel, apart: 0, taps, row_phases, column_phases, plane_rows }
+    }
+
+    /// The same with room after each channel for what may be written beyond its end, so that channels can be copied one beside the other.
+    pub fn apart<S: Simd>(self) -> Self {
+        let apart = SLACK * S::LANES;
+        Self { channel: self.channel + apart, apart, ..self }
     }
 
     /// The layout of a pointwise pass, which reads the source itself.
@@ -66,7 +74,7 @@ pub(super) struct Fill<'a, S: Simd> {
     pub layout: &'a Layout,
     /// The channels of a group of one sample: `[channels, depth, height, width]` of the source.
     pub source: &'a [S::T],
-    /// At least `channels · layout.channel` elements and [`SLACK`] vectors.
+    /// At least `channels · layout.channel` elements and [`SLACK`] vectors, unless channels are [apart](Layout::apart).
     pub strip: &'a mut [S::T],
     /// The depth of the outputs.
     pub depth: usize,
@@ -84,9 +92,9 @@ impl<S: Simd> Task for Fill<'_, S> {
         let [d, h, w] = &pass.axes;
         let (first_row, first_column) = (row as isize + h.shifts().0, column as isize + w.shifts().0);
         let source_len = d.source * h.source * w.source;
-        debug_assert!(strip.len() >= source.len() / source_len * layout.channel + SLACK * S::LANES);
-        let mut target = strip.as_mut_ptr();
-        for channel in source.chunks_exact(source_len) {
+        debug_assert!(strip.len() + layout.apart >= source.len() / source_len * layout.channel + SLACK * S::LANES);
+        for (index, channel) in source.chunks_exact(source_len).enumerate() {
+            let mut target = strip[index * layout.channel..].as_mut_ptr();
             for depth_tap in &d.taps {
                 let z = (depth as isize + depth_tap.shift) * d.step as isize + depth_tap.phase as isize;
                 for &row_phase in &layout.row_phases {
