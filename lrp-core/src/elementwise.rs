@@ -6,10 +6,12 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use num_traits::Zero;
+
 use crate::blocks::{sum_blocks, write_blocks};
+use crate::kernels::conv::Finisher;
 use crate::kernels::simd::{Isa, Simd, Task, with_isa};
 use crate::kernels::with_room;
 use crate::scalar::Scalar;
@@ -20,7 +22,7 @@ const LANES: usize = 16;
 
 /// Elements whose summands are computed before they are added: two simple loops, which compilers turn into vectors, where one that does
 /// both becomes scalar. A multiple of [`LANES`].
-const TILE: usize = 256;
+const TILE: usize = 64;
 
 /// `f(x)`, elementwise.
 pub fn map<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
@@ -43,18 +45,46 @@ pub fn zip_sums<T: Scalar, G: Fn(T, T) -> (T, [f64; K]), const K: usize>(
     assert!(b_all.len() == a_all.len() || b_all.len() == len, "{:?} and {:?}", a.shape(), b.shape());
     let mut y = with_room(a.len());
     let fresh = &mut y.spare_capacity_mut()[..a.len()];
-    let isa = Isa::best();
     let sums = write_blocks(fresh, len, |range: Range<usize>, y| {
         let b = &b_all[range.start % b_all.len()..][..y.len()];
-        with_isa!(isa, T, S => {
-            let task = Zip::<S<T>, _, K> { a: &a_all[range.clone()], b, y, f: f(range.start / len), isa: PhantomData };
-            // SAFETY: the machine has the instruction set.
-            unsafe { <S<T> as Simd>::run(task) }
-        })
+        let (f, a) = (f(range.start / len), &a_all[range]);
+        assert!(a.len() == y.len());
+        let (b, output) = (b.as_ptr(), y.as_mut_ptr().cast());
+        // SAFETY: all have as many elements.
+        unsafe { compute::<_, _, K, true>([a.as_ptr(), b, b], output, y.len(), move |a, b, _| f(a, b)) }
     });
-    // SAFETY: that many elements were asked for, and the blocks are all of them; a task writes every element of its block.
+    // SAFETY: that many elements were asked for, and the blocks are all of them; every element of each is written.
     unsafe { y.set_len(a.len()) };
     (from_elements(a.shape(), y), sums)
+}
+
+/// Replaces each element of `a` by `f(a, b, c)`, and gives `K` sums; all have the same length. For pieces of tensors, in the cache.
+pub fn update_piece<T: Scalar, const K: usize>(
+    a: &mut [T],
+    b: &[T],
+    c: &[T],
+    f: impl Fn(T, T, T) -> (T, [f64; K]),
+) -> [f64; K] {
+    let (len, a) = (a.len(), a.as_mut_ptr());
+    assert!(b.len() == len && c.len() == len);
+    // SAFETY: all have as many elements.
+    unsafe { compute::<_, _, K, true>([a, b.as_ptr(), c.as_ptr()], a, len, f) }
+}
+
+/// Has sums that are all there, bias included, finished; what that adds to the books of each sample.
+pub fn finish<T: Scalar>(z: &mut Tensor<T>, finisher: &dyn Finisher<T>) -> Vec<[f64; 3]> {
+    let z = standard(z);
+    let len = per_sample(z);
+    let z = z.as_slice_mut().unwrap_or_default();
+    write_blocks(z, len, |range: Range<usize>, piece| finisher.finish(piece, T::zero(), range.start))
+}
+
+/// In standard layout, if it was in another.
+fn standard<T: Scalar>(a: &mut Tensor<T>) -> &mut Tensor<T> {
+    if !a.is_standard_layout() {
+        *a = from_elements(a.shape(), elements(a).into_owned());
+    }
+    a
 }
 
 /// Replaces each element of `a` by `f(a, b, c)`; all have the same shape.
@@ -72,20 +102,10 @@ pub fn update_sums<T: Scalar, const K: usize>(
     c: &Tensor<T>,
     f: impl Fn(T, T, T) -> (T, [f64; K]) + Copy + Sync,
 ) -> Vec<[f64; K]> {
-    if !a.is_standard_layout() {
-        *a = from_elements(a.shape(), elements(a).into_owned());
-    }
     let (b_all, c_all, len) = (elements(b), elements(c), per_sample(a));
-    let a = a.as_slice_mut().unwrap_or_default();
+    let a = standard(a).as_slice_mut().unwrap_or_default();
     assert!(a.len() == b_all.len() && a.len() == c_all.len(), "{:?} and {:?}", b.shape(), c.shape());
-    let isa = Isa::best();
-    write_blocks(a, len, |range: Range<usize>, a| {
-        with_isa!(isa, T, S => {
-            let task = Update::<S<T>, _, K> { a, b: &b_all[range.clone()], c: &c_all[range], f, isa: PhantomData };
-            // SAFETY: the machine has the instruction set.
-            unsafe { <S<T> as Simd>::run(task) }
-        })
-    })
+    write_blocks(a, len, |range: Range<usize>, a| update_piece(a, &b_all[range.clone()], &c_all[range], f))
 }
 
 /// `Σ f(a, b)` over each sample, for `K` sums at once. `b` has the shape of `a`, or the elements of one sample, which then serve all.
@@ -96,141 +116,112 @@ pub fn sums_of<T: Scalar, const K: usize>(
 ) -> Vec<[f64; K]> {
     let (a_all, b_all) = (elements(a), elements(b));
     assert!(b_all.len() == a_all.len() || b_all.len() == per_sample(a), "{:?} and {:?}", a.shape(), b.shape());
-    let isa = Isa::best();
     sum_blocks(samples(a), per_sample(a), |range| {
         let b = &b_all[range.start % b_all.len()..][..range.len()];
-        with_isa!(isa, T, S => {
-            let task = Sum::<S<T>, _, K> { a: &a_all[range], b, f: &f, isa: PhantomData };
-            // SAFETY: the machine has the instruction set.
-            unsafe { <S<T> as Simd>::run(task) }
-        })
+        let (a, b) = (&a_all[range], b.as_ptr());
+        let nowhere = std::ptr::null_mut();
+        // SAFETY: both have as many elements, and nothing is written.
+        unsafe { compute::<_, _, K, false>([a.as_ptr(), b, b], nowhere, a.len(), |a, b, _| (T::zero(), f(a, b))) }
     })
 }
 
-/// `K` sums over a block, each in [`LANES`] parts.
-struct Sums<const K: usize>([[f64; LANES]; K]);
-
-impl<const K: usize> Sums<K> {
-    /// Adds the first `n` summands of each sum, of a tile.
-    #[inline(always)]
-    fn add(&mut self, tile: &[[f64; TILE]; K], n: usize) {
-        for (sums, tile) in self.0.iter_mut().zip(tile) {
-            let mut parts = *sums;
-            let chunks = tile[..n].chunks_exact(LANES);
-            let rest = chunks.remainder();
-            for chunk in chunks {
-                for i in 0..LANES {
-                    parts[i] += chunk[i];
-                }
-            }
-            parts.iter_mut().zip(rest).for_each(|(part, v)| *part += v);
-            *sums = parts;
-        }
-    }
-
-    /// The sums of the parts, in their order.
-    #[inline(always)]
-    fn joined(self) -> [f64; K] {
-        self.0.map(|parts| parts.into_iter().sum())
-    }
-}
-
-/// Elements of a block, and their sums.
-struct Zip<'a, S: Simd, F, const K: usize> {
-    a: &'a [S::T],
-    b: &'a [S::T],
-    y: &'a mut [MaybeUninit<S::T>],
+/// Elements of a piece, what becomes of them, and their sums; see [`compute`]. What is written may be what is read.
+struct Tiles<S: Simd, F, const K: usize, const WRITES: bool> {
+    inputs: [*const S::T; 3],
+    output: *mut S::T,
+    len: usize,
     f: F,
     isa: PhantomData<S>,
 }
 
-impl<S: Simd, F: Fn(S::T, S::T) -> (S::T, [f64; K]), const K: usize> Task for Zip<'_, S, F, K> {
+impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const WRITES: bool> Task
+    for Tiles<S, F, K, WRITES>
+{
     type Output = [f64; K];
 
     #[inline(always)]
     unsafe fn run(self) -> [f64; K] {
-        let Self { a, b, y, f, .. } = self;
-        assert!(a.len() == y.len() && b.len() == y.len());
-        let mut sums = Sums([[0.0; LANES]; K]);
-        let mut tile = [[0.0; TILE]; K];
-        for ((y, a), b) in y.chunks_mut(TILE).zip(a.chunks(TILE)).zip(b.chunks(TILE)) {
-            let n = y.len();
-            let (a, b) = (&a[..n], &b[..n]);
-            for i in 0..n {
-                let (value, parts) = f(a[i], b[i]);
-                y[i].write(value);
-                for k in 0..K {
-                    tile[k][i] = parts[k];
-                }
+        let mut sums = [[0.0; LANES]; K];
+        let mut start = 0;
+        // SAFETY: these elements exist.
+        unsafe {
+            while start + TILE <= self.len {
+                self.tile::<TILE>(start, TILE, &mut sums);
+                start += TILE;
             }
-            sums.add(&tile, n);
+            while start < self.len {
+                self.tile::<LANES>(start, LANES.min(self.len - start), &mut sums);
+                start += LANES;
+            }
         }
-        sums.joined()
+        // Two by two: one after the other, each addition would wait for the one before.
+        sums.map(|mut parts| {
+            let mut half = LANES / 2;
+            while half > 0 {
+                for i in 0..half {
+                    parts[i] += parts[i + half];
+                }
+                half /= 2;
+            }
+            parts[0]
+        })
     }
 }
 
-/// Elements of a block that are changed, and their sums.
-struct Update<'a, S: Simd, F, const K: usize> {
-    a: &'a mut [S::T],
-    b: &'a [S::T],
-    c: &'a [S::T],
+impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const WRITES: bool> Tiles<S, F, K, WRITES> {
+    /// `n ≤ N` elements. Whatever their number, as many are computed as fit: what compilers make of the last few elements of a loop is slower
+    /// than all before them.
+    ///
+    /// # Safety
+    /// There are `n` elements from `start` on.
+    #[inline(always)]
+    unsafe fn tile<const N: usize>(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; K]) {
+        let mut inputs = [[S::T::zero(); N]; 3];
+        for (to, from) in inputs.iter_mut().zip(self.inputs) {
+            // SAFETY: the caller's.
+            unsafe { std::ptr::copy_nonoverlapping(from.add(start), to.as_mut_ptr(), n) };
+        }
+        let [a, b, c] = inputs;
+        let (mut values, mut parts) = ([S::T::zero(); N], [[0.0; N]; K]);
+        for i in 0..N {
+            let (value, summands) = (self.f)(a[i], b[i], c[i]);
+            values[i] = value;
+            for k in 0..K {
+                parts[k][i] = summands[k];
+            }
+        }
+        if WRITES {
+            // SAFETY: the caller's.
+            unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.output.add(start), n) };
+        }
+        for k in 0..K {
+            for i in (0..N).step_by(LANES) {
+                for lane in 0..LANES {
+                    let inside = N > LANES || lane < n;
+                    sums[k][lane] += if inside { parts[k][i + lane] } else { 0.0 };
+                }
+            }
+        }
+    }
+}
+
+/// Computes `len` elements.
+///
+/// # Safety
+/// There are as many at all `inputs`, and at `output`, which nobody else may use, if something is written.
+#[inline(always)]
+unsafe fn compute<T: Scalar, F: Fn(T, T, T) -> (T, [f64; K]), const K: usize, const WRITES: bool>(
+    inputs: [*const T; 3],
+    output: *mut T,
+    len: usize,
     f: F,
-    isa: PhantomData<S>,
-}
-
-impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize> Task for Update<'_, S, F, K> {
-    type Output = [f64; K];
-
-    #[inline(always)]
-    unsafe fn run(self) -> [f64; K] {
-        let Self { a, b, c, f, .. } = self;
-        let mut sums = Sums([[0.0; LANES]; K]);
-        let mut tile = [[0.0; TILE]; K];
-        for ((a, b), c) in a.chunks_mut(TILE).zip(b.chunks(TILE)).zip(c.chunks(TILE)) {
-            let n = a.len();
-            let (b, c) = (&b[..n], &c[..n]);
-            for i in 0..n {
-                let (value, parts) = f(a[i], b[i], c[i]);
-                a[i] = value;
-                for k in 0..K {
-                    tile[k][i] = parts[k];
-                }
-            }
-            sums.add(&tile, n);
-        }
-        sums.joined()
-    }
-}
-
-/// The sums of a block.
-struct Sum<'a, S: Simd, F, const K: usize> {
-    a: &'a [S::T],
-    b: &'a [S::T],
-    f: &'a F,
-    isa: PhantomData<S>,
-}
-
-impl<S: Simd, F: Fn(S::T, S::T) -> [f64; K], const K: usize> Task for Sum<'_, S, F, K> {
-    type Output = [f64; K];
-
-    #[inline(always)]
-    unsafe fn run(self) -> [f64; K] {
-        let Self { a, b, f, .. } = self;
-        let mut sums = Sums([[0.0; LANES]; K]);
-        let mut tile = [[0.0; TILE]; K];
-        for (a, b) in a.chunks(TILE).zip(b.chunks(TILE)) {
-            let n = a.len();
-            let b = &b[..n];
-            for i in 0..n {
-                let parts = f(a[i], b[i]);
-                for k in 0..K {
-                    tile[k][i] = parts[k];
-                }
-            }
-            sums.add(&tile, n);
-        }
-        sums.joined()
-    }
+) -> [f64; K] {
+    let isa = Isa::best();
+    with_isa!(isa, T, S => {
+        let task = Tiles::<S<T>, _, K, WRITES> { inputs, output, len, f, isa: PhantomData };
+        // SAFETY: the machine has the instruction set; the rest is the caller's.
+        unsafe { <S<T> as Simd>::run(task) }
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::kernels::conv::{Algorithm, Limits};
+use crate::kernels::conv::{Algorithm, Finisher, Limits};
 use crate::rule::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
@@ -349,6 +349,18 @@ pub trait Affine<T: Scalar>: Operator<T> {
         z
     }
 
+    /// What a finisher makes of `A x + b` where `wanted` is not zero, which is all that it may give a meaning to; otherwise as
+    /// [`apply_biased`](Affine::apply_biased). For each sample, what it adds to its two accounts, and `Σ b·f` of what it makes, `f`.
+    fn apply_finished(
+        &self,
+        xs: &[&Tensor<T>],
+        b: Option<&Tensor<T>>,
+        wanted: &Tensor<T>,
+        finisher: &dyn Finisher<T>,
+    ) -> (Tensor<T>, Vec<[f64; 3]>) {
+        finished(self.apply_biased(xs, b, Some(wanted)), b, finisher)
+    }
+
     /// `A x` of one sample (`[1, …]`) at some elements of its output, accumulated in `f64`; or `None` where there is no way to compute some
     /// that is cheaper than to compute all.
     fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
@@ -380,6 +392,19 @@ pub trait Affine<T: Scalar>: Operator<T> {
     /// Connections stay as they are: `f = 1` gives the operator that sums the inputs each output sees.
     fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>>;
 
+    /// Whether there is a [`stacked`](Affine::stacked) operator.
+    fn is_stackable(&self) -> bool {
+        false
+    }
+
+    /// An operator `A_f x + A_g y` with weights that went through `f` and `g`, which takes its input as `x` and `y` next to each other on axis 1
+    /// (`[N, 2C, …]`): one pass instead of two. Whatever `y` is zero for has the bits of `A_f x` alone, both ways. `None` where there is no
+    /// such operator.
+    fn stacked(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
+        let _ = (f, g);
+        None
+    }
+
     /// A copy whose output channels (axis 1 of `[N, C, …]`, or the last one of a dense layer) are scaled and
     /// shifted, `y_c ↦ scale_c·y_c + shift_c`, or `None` where that cannot be expressed. For canonization.
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
@@ -393,6 +418,18 @@ pub trait Affine<T: Scalar>: Operator<T> {
         let _ = (scale, shift);
         None
     }
+}
+
+/// What a finisher makes of `z`, which contains `b`; see [`Affine::apply_finished`].
+pub(crate) fn finished<T: Scalar>(
+    mut z: Tensor<T>,
+    b: Option<&Tensor<T>>,
+    finisher: &dyn Finisher<T>,
+) -> (Tensor<T>, Vec<[f64; 3]>) {
+    let mut sums = crate::elementwise::finish(&mut z, finisher);
+    let shares = b.map_or_else(|| vec![0.0; sums.len()], |b| crate::tensor::dots(&z, b));
+    sums.iter_mut().zip(shares).for_each(|(sums, share)| sums[2] = share);
+    (z, sums)
 }
 
 /// The output `A x + b` of an affine operator.

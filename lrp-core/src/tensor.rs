@@ -10,7 +10,7 @@ use std::ops::Range;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::blocks::{sum_blocks, write_blocks};
-pub use crate::elementwise::{map, sums_of, update, update_sums, zip, zip_sums};
+pub use crate::elementwise::{finish, map, sums_of, update, update_piece, update_sums, zip, zip_sums};
 use crate::scalar::Scalar;
 
 /// A tensor of any rank. Axis 0 is the batch wherever a doc comment does not say otherwise.
@@ -231,6 +231,37 @@ fn for_each_run(range: Range<usize>, run: usize, mut f: impl FnMut(Range<usize>,
         f(start..end, start / run);
         start = end;
     }
+}
+
+/// Two tensors `[N, C, …]` next to each other on axis 1: `[N, 2C, …]`.
+pub fn stacked<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
+    let (a_all, b_all, len) = (elements(a), elements(b), per_sample(a).max(1));
+    let mut both = crate::kernels::with_room(2 * a.len());
+    a_all.chunks(len).zip(b_all.chunks(len)).for_each(|(a, b)| {
+        both.extend_from_slice(a);
+        both.extend_from_slice(b);
+    });
+    let mut shape = a.shape().to_vec();
+    shape[1] *= 2;
+    from_elements(&shape, both)
+}
+
+/// The sum `a + b` of what is [`stacked`].
+pub fn sum_of_halves<T: Scalar>(both: &Tensor<T>) -> Tensor<T> {
+    let mut shape = both.shape().to_vec();
+    shape[1] /= 2;
+    let len = per_sample(both) / 2;
+    let all = elements(both);
+    let mut sum = Tensor::zeros(shape);
+    if let Some(sum) = sum.as_slice_mut() {
+        write_blocks(sum, len, |range, sum| {
+            let first = range.start / len.max(1) * len + range.start;
+            let (a, b) = (&all[first..][..sum.len()], &all[first + len..][..sum.len()]);
+            sum.copy_from_slice(a);
+            update_piece(sum, b, b, |a, b, _| (a + b, []))
+        });
+    }
+    sum
 }
 
 /// `x ⊙ c`, with every zero made `+0` so that skipping a branch whose share is zero cannot change a bit.

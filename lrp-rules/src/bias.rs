@@ -82,11 +82,17 @@ impl<T: Scalar> Bias<T> {
         }
     }
 
-    /// Settles the shares `b·s` of a bias `b`, one per output (`[N, …]`): absorbs them or spreads them over `relevance`.
-    /// Returns what was absorbed, per sample.
-    pub(crate) fn settle(&self, s: &Tensor<T>, b: &Tensor<T>, relevance: &mut [Tensor<T>]) -> Vec<f64> {
+    /// Settles the shares `b·s` of a bias `b`, one per output (`[N, …]`): absorbs them or spreads them over `relevance`. Their sums may be
+    /// known. Returns what was absorbed, per sample.
+    pub(crate) fn settle(
+        &self,
+        s: &Tensor<T>,
+        b: &Tensor<T>,
+        known: Option<Vec<f64>>,
+        relevance: &mut [Tensor<T>],
+    ) -> Vec<f64> {
         match &self.spread {
-            None => dots(s, b),
+            None => known.unwrap_or_else(|| dots(s, b)),
             Some((connected, inputs)) => {
                 let (each, lost) = safe_divide(&(s * b), inputs);
                 for (r, part) in relevance.iter_mut().zip(connected.adjoint(&each)) {
@@ -100,7 +106,7 @@ impl<T: Scalar> Bias<T> {
     /// Settles the shares of the bias as it is; see [`settle`](Bias::settle).
     pub(crate) fn settle_for(&self, s: &Tensor<T>, relevance: &mut [Tensor<T>]) -> Vec<f64> {
         match &self.value {
-            Some(b) => self.settle(s, b, relevance),
+            Some(b) => self.settle(s, b, None, relevance),
             None => vec![0.0; lrp_core::tensor::samples(s)],
         }
     }

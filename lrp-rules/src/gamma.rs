@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{neg, pos, samples, sums_of, update, zip};
+use lrp_core::tensor::{elements, neg, pos, samples, sums_of, update_piece, zip};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::quotient::{Quotient, constant, quotient};
+use crate::quotient::{Divide, Quotient};
 use crate::signs::{SignedInputs, SignedPair, hand_on, no_shares};
 
 /// LRP-γ (Montavon et al. 2019), generalized to inputs and outputs of either sign (Andéol et al. 2021).
@@ -105,31 +105,38 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         });
         let [any_up, any_down] = [0, 1].map(|side| sides.iter().any(|counts| counts[side] > 0.0));
 
+        // Both ways to favour one sign add up to 2 + γ times all contributions; and where `z < 0`, the difference does not cancel: it is
+        // `(1 + γ)z − γz⁺`.
+        let all = T::of(2.0) + gamma;
+        let own = self.bias.denominator(self.op.as_ref(), io.output);
+        let (own, output) = (elements(&own), elements(io.output));
+        let denominators = |up: &mut [T], first: usize| {
+            let (own, output) = (&own[first..first + up.len()], &output[first..first + up.len()]);
+            update_piece(up, own, output, move |up, own, z| (if z < T::zero() { all * own - up } else { up }, []));
+        };
+        let divide = Divide {
+            share: T::one(),
+            r: &elements(r),
+            epsilon: T::of(self.rule.stabilizer),
+            denominators: any_down.then_some(&denominators),
+        };
         let b_up = self.bias.map(|b| favour_positive(b, gamma));
-        let mut z = self.favour_positive.apply(&x, b_up.as_ref(), r);
-        if any_down {
-            // Both ways to favour one sign add up to 2 + γ times all contributions; and where `z < 0`, the difference does not cancel: it is
-            // `(1 + γ)z − γz⁺`.
-            let all = T::of(2.0) + gamma;
-            let own = self.bias.denominator(self.op.as_ref(), io.output);
-            update(&mut z, &own, io.output, move |up, own, z| if z < T::zero() { all * own - up } else { up });
-        }
-        let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(self.rule.stabilizer));
+        let (Quotient { s, stabilizer, dead }, _) = self.favour_positive.quotient(&x, b_up.as_ref(), r, &divide);
+
         let mut result = Propagated { stabilizer, rule: dead, ..no_shares(samples(r)) };
-        // Where none arrives at all, either side hands on none.
         let both = any_up && any_down;
         if any_up || !any_down {
             let up = both.then(|| zip(&s, io.output, |s, z| if z < T::zero() { T::zero() } else { s }));
             let s = up.as_ref().unwrap_or(&s);
-            hand_on(&self.favour_positive, s, (&self.bias, b_up.as_ref()), &x, &mut result);
+            hand_on(&self.favour_positive, s, (&self.bias, b_up.as_ref()), None, &x, &mut result);
         }
         if any_down {
             let down = both.then(|| zip(&s, io.output, |s, z| if z < T::zero() { s } else { T::zero() }));
             let s = down.as_ref().unwrap_or(&s);
-            let contributions = || SignedPair::new(&self.op, favour_negative, favour_positive, gamma);
+            let pair = || SignedPair::new(&self.op, favour_negative, favour_positive, gamma);
             let b_down = self.bias.map(|b| favour_negative(b, gamma));
-            let favour_negative = self.favour_negative.get_or_init(contributions);
-            hand_on(favour_negative, s, (&self.bias, b_down.as_ref()), &x, &mut result);
+            let contributions = self.favour_negative.get_or_init(pair);
+            hand_on(contributions, s, (&self.bias, b_down.as_ref()), None, &x, &mut result);
         }
         result
     }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use lrp_core::tensor::{samples, zip_sums};
+use lrp_core::kernels::conv::Finisher;
+use lrp_core::tensor::{samples, update_piece, zip_sums};
 use lrp_core::{Scalar, Tensor};
 
 /// `s = R / stab(z)` with its two side accounts, per sample.
@@ -40,16 +41,47 @@ pub(crate) fn quotient_of<T: Scalar>(
     };
     let (s, accounts) = zip_sums(r, &z, |sample| {
         let epsilon = epsilon(sample);
-        move |r, z| {
-            let (r, shift) = (share * r, epsilon * sign(z));
-            let denominator = z + shift;
-            let dead = denominator.is_zero();
-            let s = if dead { T::zero() } else { r / denominator };
-            (s, [shift.wide() * s.wide(), if dead { r.wide() } else { 0.0 }])
-        }
+        move |r, z| divide(share * r, z, epsilon)
     });
     let (stabilizer, dead) = accounts.into_iter().map(|[stabilizer, dead]| (stabilizer, dead)).unzip();
     Quotient { s, stabilizer, dead }
+}
+
+/// `r / stab(z)`, what the stabilizer takes, and what is lost if it is zero.
+#[inline(always)]
+fn divide<T: Scalar>(r: T, z: T, epsilon: T) -> (T, [f64; 2]) {
+    let shift = epsilon * sign(z);
+    let denominator = z + shift;
+    let dead = denominator.is_zero();
+    let s = if dead { T::zero() } else { r / denominator };
+    (s, [shift.wide() * s.wide(), if dead { r.wide() } else { 0.0 }])
+}
+
+/// Makes quotients of `share` times the relevance `r` of sums `z + b`, as they come out of an operator.
+pub(crate) struct Divide<'a, T: Scalar> {
+    pub(crate) share: T,
+    /// The elements of the relevance.
+    pub(crate) r: &'a [T],
+    pub(crate) epsilon: T,
+    /// What denominators are made of sums, if it is not the sums themselves; with the index of the first of them.
+    pub(crate) denominators: Option<&'a (dyn Fn(&mut [T], usize) + Sync)>,
+}
+
+impl<T: Scalar> Finisher<T> for Divide<'_, T> {
+    fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3] {
+        let &Self { share, r, epsilon, denominators } = self;
+        let r = &r[first..first + piece.len()];
+        let mut b = b;
+        if let Some(denominators) = denominators {
+            update_piece(piece, r, r, move |z, _, _| (z + b, []));
+            denominators(piece, first);
+            b = T::zero();
+        }
+        update_piece(piece, r, r, move |z, r, _| {
+            let (s, [stabilizer, dead]) = divide(share * r, z + b, epsilon);
+            (s, [stabilizer, dead, s.wide()])
+        })
+    }
 }
 
 /// `a / b`, where a zero in `b` gives zero; returns also the `Σ a` that was lost to zeros, per sample.

@@ -9,12 +9,12 @@ use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::Affine;
 use lrp_core::rule::Propagated;
-use lrp_core::tensor::{is_nonnegative, negative, positive};
+use lrp_core::tensor::{elements, finish, is_nonnegative, negative, positive, stacked, sum_of_halves};
 use lrp_core::{Scalar, Tensor};
 use ndarray::Axis;
 
 use crate::bias::Bias;
-use crate::quotient::{Quotient, constant, quotient_of};
+use crate::quotient::{Divide, Quotient, constant, quotient_of};
 
 /// An operator for positive inputs and one for negative inputs: `x ↦ P x⁺ + N x⁻`.
 ///
@@ -22,6 +22,8 @@ use crate::quotient::{Quotient, constant, quotient_of};
 pub(crate) struct SignedPair<T: Scalar> {
     for_positive: Variant<T>,
     for_negative: Variant<T>,
+    /// Both in one, where there is such an operator.
+    for_both: OnceLock<Option<Arc<dyn Affine<T>>>>,
 }
 
 /// A copy of an operator with modified weights, made when it is first needed.
@@ -37,8 +39,12 @@ impl<T: Scalar> Variant<T> {
         Self { base: Arc::clone(base), map, parameter, made: OnceLock::new() }
     }
 
+    fn weight(&self, w: T) -> T {
+        (self.map)(w, self.parameter)
+    }
+
     fn get(&self) -> &dyn Affine<T> {
-        self.made.get_or_init(|| self.base.map_weights(&|w| (self.map)(w, self.parameter))).as_ref()
+        self.made.get_or_init(|| self.base.map_weights(&|w| self.weight(w))).as_ref()
     }
 }
 
@@ -48,23 +54,43 @@ pub(crate) struct SignedInputs<'a, T: Scalar> {
     positive: Vec<Cow<'a, Tensor<T>>>,
     /// `x⁻` of every input, or nothing where all are zero.
     negative: Vec<Cow<'a, Tensor<T>>>,
+    /// Both [stacked](Affine::stacked), as soon as some operator takes them so.
+    both: OnceLock<Tensor<T>>,
+    /// Whether it is known of all inputs whether they have a negative part.
+    known: bool,
 }
 
 impl<'a, T: Scalar> SignedInputs<'a, T> {
     /// Splits the inputs, unless they are known (`nonnegative`) or seen to have no negative element.
     pub(crate) fn new(inputs: &[&'a Tensor<T>], nonnegative: bool) -> Self {
         if nonnegative || inputs.iter().all(|x| is_nonnegative(x)) {
-            return Self { positive: inputs.iter().map(|&x| Cow::Borrowed(x)).collect(), negative: Vec::new() };
+            let positive = inputs.iter().map(|&x| Cow::Borrowed(x)).collect();
+            return Self { positive, negative: Vec::new(), both: OnceLock::new(), known: nonnegative };
         }
-        let part = |f: fn(&Tensor<T>) -> Tensor<T>| inputs.iter().map(|x| Cow::Owned(f(x))).collect();
-        Self { positive: part(positive), negative: part(negative) }
+        let part = |f: fn(&Tensor<T>) -> Tensor<T>| inputs.iter().map(|x| f(x)).collect();
+        Self { known: false, ..Self::above_and_below(part(positive), part(negative)) }
+    }
+
+    /// Inputs in two parts that some other reference than zero tells apart.
+    pub(crate) fn above_and_below(above: Vec<Tensor<T>>, below: Vec<Tensor<T>>) -> Self {
+        let owned = |part: Vec<Tensor<T>>| part.into_iter().map(Cow::Owned).collect();
+        Self { positive: owned(above), negative: owned(below), both: OnceLock::new(), known: true }
     }
 
     /// The inputs of some samples.
     pub(crate) fn of_samples(&self, samples: &[usize]) -> SignedInputs<'static, T> {
         let select =
             |inputs: &[Cow<'a, Tensor<T>>]| inputs.iter().map(|x| Cow::Owned(x.select(Axis(0), samples))).collect();
-        SignedInputs { positive: select(&self.positive), negative: select(&self.negative) }
+        let (positive, negative) = (select(&self.positive), select(&self.negative));
+        SignedInputs { positive, negative, both: OnceLock::new(), known: self.known }
+    }
+
+    /// The only input, both parts stacked; `None` where there is no negative part, or several inputs.
+    fn both(&self) -> Option<&Tensor<T>> {
+        match (&self.positive[..], &self.negative[..]) {
+            ([positive], [negative]) => Some(self.both.get_or_init(|| stacked(positive, negative))),
+            _ => None,
+        }
     }
 }
 
@@ -85,19 +111,58 @@ impl<T: Scalar> SignedPair<T> {
         let pair = Self {
             for_positive: Variant::new(base, for_positive, parameter),
             for_negative: Variant::new(base, for_negative, parameter),
+            for_both: OnceLock::new(),
         };
         pair.for_positive.get();
         pair
     }
 
+    /// The operator and what it takes, where one pass does it.
+    fn at_once<'b>(&'b self, x: &'b SignedInputs<'_, T>) -> Option<(&'b dyn Affine<T>, Vec<&'b Tensor<T>>)> {
+        if x.negative.is_empty() {
+            return Some((self.for_positive.get(), borrowed(&x.positive)));
+        }
+        let [positive, negative] = [&self.for_positive, &self.for_negative];
+        let stack = || positive.base.stacked(&|w| positive.weight(w), &|w| negative.weight(w));
+        let op = self.for_both.get_or_init(stack).as_deref()?;
+        Some((op, vec![x.both()?]))
+    }
+
     /// `P x⁺ + N x⁻ + b` where `wanted` is not zero.
     pub(crate) fn apply(&self, x: &SignedInputs<'_, T>, b: Option<&Tensor<T>>, wanted: &Tensor<T>) -> Tensor<T> {
-        let mut z = self.for_positive.get().apply_biased(&borrowed(&x.positive), b, Some(wanted));
-        if !x.negative.is_empty() {
-            let part = self.for_negative.get().apply_biased(&borrowed(&x.negative), None, Some(wanted));
-            lrp_core::tensor::add(&mut z, &part);
+        if let Some((op, x)) = self.at_once(x) {
+            return op.apply_biased(&x, b, Some(wanted));
         }
+        let mut z = self.for_positive.get().apply_biased(&borrowed(&x.positive), b, Some(wanted));
+        let part = self.for_negative.get().apply_biased(&borrowed(&x.negative), None, Some(wanted));
+        lrp_core::tensor::add(&mut z, &part);
         z
+    }
+
+    /// The quotients that `divide` makes of `P x⁺ + N x⁻ + b`, and `Σ b·s` for each sample where it came with them. Divided as the sums come
+    /// out of the operator, where that is the same for all inputs: where a number is added up must not depend on the rest of the batch.
+    pub(crate) fn quotient(
+        &self,
+        x: &SignedInputs<'_, T>,
+        b: Option<&Tensor<T>>,
+        r: &Tensor<T>,
+        divide: &Divide<'_, T>,
+    ) -> (Quotient<T>, Option<Vec<f64>>) {
+        let base = &self.for_positive.base;
+        let always = x.known || (base.is_stackable() && base.input_shapes().len() == 1);
+        let (s, accounts, settled) = match self.at_once(x).filter(|_| always) {
+            Some((op, x)) => {
+                let (s, accounts) = op.apply_finished(&x, b, r, divide);
+                (s, accounts, true)
+            }
+            None => {
+                let mut z = self.apply(x, b, r);
+                let accounts = finish(&mut z, divide);
+                (z, accounts, false)
+            }
+        };
+        let account = |which: usize| accounts.iter().map(|sums| sums[which]).collect();
+        (Quotient { s, stabilizer: account(0), dead: account(1) }, settled.then(|| account(2)))
     }
 
     /// `P x⁺ + N x⁻` of one sample, at some elements of the output; see [`Affine::apply_at`].
@@ -112,6 +177,15 @@ impl<T: Scalar> SignedPair<T> {
 
     /// `x⁺ ⊙ Pᵀ s + x⁻ ⊙ Nᵀ s`, added to `relevance`, which is empty at first.
     pub(crate) fn add_relevance(&self, x: &SignedInputs<'_, T>, s: &Tensor<T>, relevance: &mut Vec<Tensor<T>>) {
+        if let (false, Some((op, x))) = (x.negative.is_empty(), self.at_once(x)) {
+            let parts = op.adjoint_times(s, &x);
+            let mut sums = parts.iter().map(sum_of_halves);
+            match &mut relevance[..] {
+                [] => relevance.extend(sums),
+                [relevance, ..] => sums.by_ref().for_each(|sum| lrp_core::tensor::add(relevance, &sum)),
+            }
+            return;
+        }
         for (op, x) in [(&self.for_positive, &x.positive), (&self.for_negative, &x.negative)] {
             if x.is_empty() {
                 continue;
@@ -125,34 +199,54 @@ impl<T: Scalar> SignedPair<T> {
     }
 }
 
-/// One account of a rule that keeps contributions apart: gives each input its contribution over the stabilized sum `z` of contributions
-/// and bias, `R_j += contribution_jk / stab(z_k) · R_k` for `share` times the relevance `r`, and books the rest in `result`.
+/// One account of a rule that keeps contributions apart: gives each input its contribution over the stabilized sum of contributions and
+/// bias, `R_j += contribution_jk / stab(Σ_j contribution_jk + b_k) · R_k` for `share` times the relevance `r`, and books the rest in `result`.
 pub(crate) fn add_shares<T: Scalar>(
     contributions: &SignedPair<T>,
-    z: &Tensor<T>,
     bias: (&Bias<T>, Option<&Tensor<T>>),
     stabilizer: f64,
     x: &SignedInputs<'_, T>,
     (share, r): (f64, &Tensor<T>),
     result: &mut Propagated<T>,
 ) {
-    let Quotient { s, stabilizer, dead } = quotient_of((T::of(share), r), z, constant(stabilizer));
-    add(&mut result.stabilizer, &stabilizer);
-    add(&mut result.rule, &dead);
-    hand_on(contributions, &s, bias, x, result);
+    let divide = Divide { share: T::of(share), r: &elements(r), epsilon: T::of(stabilizer), denominators: None };
+    let (quotient, shares) = contributions.quotient(x, bias.1, r, &divide);
+    book(&quotient, result);
+    hand_on(contributions, &quotient.s, bias, shares, x, result);
 }
 
-/// Gives each input its contribution times the quotient `s` of each output, and settles the bias's.
+/// As [`add_shares`], where the sums `z` are there already.
+pub(crate) fn add_shares_of<T: Scalar>(
+    z: &Tensor<T>,
+    contributions: &SignedPair<T>,
+    bias: (&Bias<T>, Option<&Tensor<T>>),
+    stabilizer: f64,
+    x: &SignedInputs<'_, T>,
+    (share, r): (f64, &Tensor<T>),
+    result: &mut Propagated<T>,
+) {
+    let quotient = quotient_of((T::of(share), r), z, constant(stabilizer));
+    book(&quotient, result);
+    hand_on(contributions, &quotient.s, bias, None, x, result);
+}
+
+fn book<T: Scalar>(quotient: &Quotient<T>, result: &mut Propagated<T>) {
+    add(&mut result.stabilizer, &quotient.stabilizer);
+    add(&mut result.rule, &quotient.dead);
+}
+
+/// Gives each input its contribution times the quotients `s`, and settles the bias's shares, whose sums may be known.
 pub(crate) fn hand_on<T: Scalar>(
     contributions: &SignedPair<T>,
     s: &Tensor<T>,
     (settlement, b): (&Bias<T>, Option<&Tensor<T>>),
+    shares: Option<Vec<f64>>,
     x: &SignedInputs<'_, T>,
     result: &mut Propagated<T>,
 ) {
     contributions.add_relevance(x, s, &mut result.relevance);
     if let Some(b) = b {
-        add(&mut result.bias, &settlement.settle(s, b, &mut result.relevance));
+        add(&mut result.bias, &settlement.settle(s, b, shares, &mut result.relevance));
     }
 }
 

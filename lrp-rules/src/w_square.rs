@@ -87,7 +87,7 @@ impl<T: Scalar> PreparedRule<T> for Shares<T> {
         let Quotient { s, stabilizer, dead } = quotient(r, &self.sums, constant(self.stabilizer));
         let mut result = Propagated::lossless(self.op.adjoint(&s));
         if let Some(b) = &self.squared_bias {
-            result.bias = self.bias.settle(&s, b, &mut result.relevance);
+            result.bias = self.bias.settle(&s, b, None, &mut result.relevance);
         }
         Propagated { stabilizer, rule: dead, ..result }
     }

@@ -1,15 +1,15 @@
 //! The z^B rule: for a first layer whose inputs lie between known bounds.
 
 use std::fmt;
-use std::sync::Arc;
 
-use lrp_core::operator::{Affine, Io};
+use lrp_core::operator::Io;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{batch_shape, neg, pos, samples};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
+use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::quotient::{Quotient, constant, quotient};
+use crate::signs::{SignedInputs, SignedPair, add_shares, no_shares};
 
 /// z^B (Montavon et al. 2017, eq. 20): `R_j = Σ_k (x_j w_jk − l_j w⁺_jk − h_j w⁻_jk) / stab(Σ_j …) · R_k` for inputs in `[l, h]`.
 ///
@@ -61,12 +61,15 @@ impl fmt::Display for ZBox {
 impl<T: Scalar> Rule<T> for ZBox {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         let op = layer.affine()?;
-        let side = |bounds: &[f64], weights: fn(T) -> T| -> Result<Side<T>, RuleError> {
-            let bounds: Result<_, _> = op.input_shapes().iter().map(|shape| filled(bounds, shape)).collect();
-            Ok(Side { op: op.map_weights(&weights), bounds: bounds? })
-        };
-        let sides = [side(&self.low, pos)?, side(&self.high, neg)?];
-        Ok(Box::new(Prepared { sides, stabilizer: self.stabilizer }))
+        let shapes = op.input_shapes();
+        let bounds = |values: &[f64]| shapes.iter().map(|shape| filled(values, shape)).collect::<Result<_, _>>();
+        Ok(Box::new(Prepared {
+            low: bounds(&self.low)?,
+            high: bounds(&self.high)?,
+            contributions: SignedPair::new(&op, |w, _| pos(w), |w, _| neg(w), T::zero()),
+            no_bias: Bias::new(op.as_ref(), BiasMode::Ignore),
+            stabilizer: self.stabilizer,
+        }))
     }
 
     fn claims(&self) -> Claims {
@@ -89,17 +92,14 @@ fn filled<T: Scalar>(values: &[f64], shape: &[usize]) -> Result<Tensor<T>, RuleE
     Ok(Tensor::from_shape_fn(batch_shape(1, shape), |index| T::of(value(index))))
 }
 
-/// One bound with the weights it meets: `l` with `W⁺`, or `h` with `W⁻`.
-struct Side<T: Scalar> {
-    /// One tensor for each input, `[1, …]`.
-    bounds: Vec<Tensor<T>>,
-    op: Arc<dyn Affine<T>>,
-}
-
 /// Contributions are written `(x − l) w⁺ + (x − h) w⁻`, which is `x w − l w⁺ − h w⁻` without its cancellations: an input at its bound
 /// contributes exactly nothing, whatever the stabilizer makes of its denominator.
 struct Prepared<T: Scalar> {
-    sides: [Side<T>; 2],
+    /// One tensor for each input, `[1, …]`.
+    low: Vec<Tensor<T>>,
+    high: Vec<Tensor<T>>,
+    contributions: SignedPair<T>,
+    no_bias: Bias<T>,
     stabilizer: f64,
 }
 
@@ -109,14 +109,12 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
-        let inside = |side: &Side<T>| io.inputs.iter().zip(&side.bounds).map(|(x, b)| *x - b).collect::<Vec<_>>();
-        let [low, high] = &self.sides;
-        let (from_low, from_high) = (inside(low), inside(high));
-        let (from_low, from_high): (Vec<_>, Vec<_>) = (from_low.iter().collect(), from_high.iter().collect());
-        let z = low.op.apply_where(&from_low, r) + high.op.apply_where(&from_high, r);
-        let Quotient { s, stabilizer, dead } = quotient(r, &z, constant(self.stabilizer));
-        let relevance = high.op.adjoint_times_onto(&s, &from_high, low.op.adjoint_times(&s, &from_low));
-        Propagated { relevance, stabilizer, rule: dead, bias: vec![0.0; samples(r)] }
+        let inside = |bounds: &[Tensor<T>]| io.inputs.iter().zip(bounds).map(|(x, b)| *x - b).collect();
+        let x = SignedInputs::above_and_below(inside(&self.low), inside(&self.high));
+        let mut result = no_shares(samples(r));
+        let bias = (&self.no_bias, None);
+        add_shares(&self.contributions, bias, self.stabilizer, &x, (1.0, r), &mut result);
+        result
     }
 }
 
@@ -125,6 +123,7 @@ mod tests {
     use super::*;
     use lrp_core::operator::Operator;
     use lrp_core::ops::Dense;
+    use std::sync::Arc;
 
     #[test]
     fn bounds_are_checked() {

@@ -1,12 +1,13 @@
 //! Convolution in one, two or three dimensions.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Limits};
+use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Finisher, Limits};
 use crate::kernels::window::{Window, WindowSpec};
-use crate::operator::{Affine, Kind, Operator, batch_of};
+use crate::operator::{Affine, Kind, Operator, batch_of, finished};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, into_elements, map, samples};
 
@@ -94,6 +95,11 @@ impl<T: Scalar> Conv<T> {
         Self { kernel, bias, input_shape: self.input_shape.clone(), output_shape: self.output_shape.clone() }
     }
 
+    /// Whether it is one number for each channel, `[O, 1, …]`; a row of as many columns is something else.
+    fn is_by_channel(&self, b: &Tensor<T>) -> bool {
+        b.ndim() == self.output_shape.len() && b.shape()[0] == self.kernel.outputs && b.len() == b.shape()[0]
+    }
+
     fn bias_tensor(&self, bias: Vec<T>) -> Tensor<T> {
         let mut shape = vec![1; self.output_shape.len()];
         shape[0] = self.kernel.outputs;
@@ -148,13 +154,31 @@ impl<T: Scalar> Affine<T> for Conv<T> {
 
     fn apply_biased(&self, xs: &[&Tensor<T>], b: Option<&Tensor<T>>, _: Option<&Tensor<T>>) -> Tensor<T> {
         let Some(b) = b else { return self.apply(xs) };
-        // One number for each channel, `[O, 1, …]`; a row of as many columns is something else.
-        if b.ndim() == self.output_shape.len() && b.shape()[0] == self.kernel.outputs && b.len() == b.shape()[0] {
+        if self.is_by_channel(b) {
             return self.run(xs, Finish::Add(&elements(b)));
         }
         let mut z = self.apply(xs);
         add_broadcast(&mut z, b);
         z
+    }
+
+    fn apply_finished(
+        &self,
+        xs: &[&Tensor<T>],
+        b: Option<&Tensor<T>>,
+        wanted: &Tensor<T>,
+        finisher: &dyn Finisher<T>,
+    ) -> (Tensor<T>, Vec<[f64; 3]>) {
+        let zeros = || Cow::Owned(vec![T::zero(); self.kernel.outputs]);
+        let by_channel = match b {
+            None => Some(zeros()),
+            Some(b) => self.is_by_channel(b).then(|| elements(b)),
+        };
+        let (Some(by_channel), Some(x)) = (by_channel, xs.first()) else {
+            return finished(self.apply_biased(xs, b, Some(wanted)), b, finisher);
+        };
+        let (y, sums) = self.kernel.forward_pieces(&elements(x), &by_channel, finisher);
+        (from_elements(&batch_shape(batch_of(xs), &self.output_shape), y), sums)
     }
 
     fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
@@ -182,6 +206,17 @@ impl<T: Scalar> Affine<T> for Conv<T> {
 
     fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>> {
         Arc::new(self.with(self.kernel.map(f), None))
+    }
+
+    fn is_stackable(&self) -> bool {
+        self.kernel.groups == 1
+    }
+
+    fn stacked(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
+        let kernel = self.kernel.stacked(f, g)?;
+        let mut input_shape = self.input_shape.clone();
+        input_shape[0][0] = kernel.inputs;
+        Some(Arc::new(Self { input_shape, ..self.with(kernel, None) }))
     }
 
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
@@ -335,6 +370,34 @@ mod tests {
             let s = conv.apply(&[&x]);
             let found = conv.adjoint_times_onto(&s, &[&x], vec![r.clone()]).remove(0);
             assert_eq!(found, r + &x * &conv.adjoint(&s)[0], "{outputs} {inputs} {stride} {pad}");
+        }
+    }
+
+    /// What counts is that shares of a part that is zero change no bit: numbers are such that rounding shows.
+    #[test]
+    fn two_parts_stacked_are_both_and_one_alone_is_itself() {
+        let number = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as f32 % 1e4 / 1e4 - 0.5;
+        for (inputs, outputs, size) in [(3, 5, 9), (7, 40, 11), (12, 20, 9), (170, 33, 4), (40, 48, 26)] {
+            let w = Tensor::from_shape_fn(vec![outputs, inputs, 3, 3], |i| {
+                number(((i[0] * inputs + i[1]) * 3 + i[2]) * 3 + i[3])
+            });
+            let conv = Conv::new(w, None, &WindowSpec::new(&[3, 3]).pad(1), 1, &[inputs, size, size]).unwrap();
+            let conv = conv.fastest().unwrap_or_else(|| Arc::new(conv.clone()));
+            let op = conv.as_affine().unwrap();
+            let shape = vec![2, inputs, size, size];
+            let x = Tensor::from_shape_fn(shape.clone(), |i| number((i[1] * 31 + i[2]) * 29 + i[3] + i[0]));
+            let (first, second): (fn(f32) -> f32, fn(f32) -> f32) = (|w| w.max(0.0), |w| w.min(0.0));
+            let both = op.stacked(&first, &second).unwrap();
+            let (p, n) = (op.map_weights(&first), op.map_weights(&second));
+            let z = both.apply(&[&crate::tensor::stacked(&x, &Tensor::zeros(shape.clone()))]);
+            assert_eq!(z, p.apply(&[&x]), "{inputs} {outputs} {size}");
+            let y = x.mapv(|v| v * v - 0.1);
+            let z = both.apply(&[&crate::tensor::stacked(&x, &y)]);
+            let sum = p.apply(&[&x]) + n.apply(&[&y]);
+            assert!((&z - &sum).iter().all(|d| d.abs() < 1e-3), "{inputs} {outputs} {size}");
+            let back = both.adjoint(&sum).remove(0);
+            let apart = p.adjoint(&sum)[0].clone() + &n.adjoint(&sum)[0];
+            assert_eq!(crate::tensor::sum_of_halves(&back), apart, "{inputs} {outputs} {size}");
         }
     }
 

@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use super::finish::Finish;
+use super::finish::{After, Finish, Finisher};
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{run, tile};
@@ -51,6 +51,7 @@ pub(super) struct Sides {
 struct Division<'a, S: Simd> {
     pass: &'a PackedPass<S::T>,
     layout: Layout,
+    pace: Pace,
     /// Number of strips down and across.
     strips: (usize, usize),
     /// Number of parts that the blocks of output channels are divided into, and blocks in a part.
@@ -70,37 +71,66 @@ struct Work<'a, S: Simd> {
     sides: Sides,
     source: &'a [S::T],
     target: Shared<S::T>,
-    finish: Finish<'a, S::T>,
+    after: After<'a, S::T>,
+    /// What pieces add to the books, and the number of pieces of a channel.
+    sums: Shared<[f64; 3]>,
+    pieces: usize,
 }
 
-/// Convolves a batch `[samples, groups·sources, source_len]`.
+/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [pieces](After::Pieces) add to the books, channel by channel.
+///
+/// What a piece is, does not depend on how the work is divided: some rows, or a part of one.
 pub(super) fn convolve<S: Simd>(
     packed: &Packed<S::T>,
     sides: Sides,
     source: &[S::T],
-    finish: Finish<'_, S::T>,
-) -> Vec<S::T> {
+    after: After<'_, S::T>,
+) -> (Vec<S::T>, Vec<[f64; 3]>) {
     let target_len: usize = sides.target.iter().product();
     let samples = source.len() / (packed.groups * packed.sources * sides.source_len).max(1);
     let channels = samples * packed.groups * packed.targets;
     let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
     let mut target = with_room(channels * target_len);
+    let in_pieces = matches!(after, After::Pieces(..));
+    let mut divisions: Vec<Division<'_, S>> = Vec::new();
+    for pass in &packed.passes {
+        let before = divisions.last().map_or(0, |d| d.before + d.jobs);
+        let mut division = Division::new(packed, pass, samples, before, in_pieces);
+        if division.whole {
+            division.copies = division.copied(packed, sides, source);
+        }
+        divisions.push(division);
+    }
+    let pieces = divisions.iter().map(Division::pieces).max().unwrap_or(1);
+    let mut sums = vec![[0.0; 3]; if in_pieces { channels * pieces } else { 0 }];
+    let shared_sums = Shared::new(sums.as_mut_ptr(), sums.len());
     if covered != target_len {
         // Some outputs read nothing but padding.
         let all = packed.groups * packed.targets;
         let fresh = &mut target.spare_capacity_mut()[..channels * target_len];
         each_chunk(fresh, target_len, 1, &|index, fresh| {
-            let nothing = match finish {
+            let nothing = match after {
                 // Times anything, too, nothing is nothing.
-                Finish::Plain | Finish::Times(_) => S::T::zero(),
-                Finish::TimesOnto(_, onto) => {
+                After::Finish(Finish::Plain | Finish::Times(_)) => S::T::zero(),
+                After::Finish(Finish::TimesOnto(_, onto)) => {
                     let there = &onto[index * target_len..][..fresh.len()];
                     fresh.iter_mut().zip(there).for_each(|(slot, &r)| {
                         slot.write(r);
                     });
                     return;
                 }
-                Finish::Add(_) | Finish::AddClamp(..) => finish.one(S::T::zero(), index % all, 0),
+                After::Finish(finish) => finish.one(S::T::zero(), index % all, 0),
+                After::Pieces(finisher, b) => {
+                    // Forward there is one pass for all outputs, or none.
+                    let mut piece = vec![S::T::zero(); fresh.len()];
+                    let sums = finisher.finish(&mut piece, b[index % b.len()], index * target_len);
+                    // SAFETY: each channel has its piece.
+                    unsafe { shared_sums.at(index * pieces, 1).write(sums) };
+                    fresh.iter_mut().zip(piece).for_each(|(slot, v)| {
+                        slot.write(v);
+                    });
+                    return;
+                }
             };
             fresh.iter_mut().for_each(|slot| {
                 slot.write(nothing);
@@ -108,15 +138,6 @@ pub(super) fn convolve<S: Simd>(
         });
     }
 
-    let mut divisions: Vec<Division<'_, S>> = Vec::new();
-    for pass in &packed.passes {
-        let before = divisions.last().map_or(0, |d| d.before + d.jobs);
-        let mut division = Division::new(packed, pass, samples, before);
-        if division.whole {
-            division.copies = division.copied(packed, sides, source);
-        }
-        divisions.push(division);
-    }
     let jobs = divisions.last().map_or(0, |d| d.before + d.jobs);
     let taps: usize = divisions.iter().map(|d| d.layout.taps.len() * d.pass.pass.outputs()).sum();
     let work_load = samples * packed.groups * packed.targets * packed.sources * taps;
@@ -129,8 +150,8 @@ pub(super) fn convolve<S: Simd>(
     };
     let scratch = [strip.unwrap_or(0) + run::longest::<S>(), stage];
 
-    let work =
-        Work::<S> { packed, sides, source, target: Shared::new(target.as_mut_ptr(), channels * target_len), finish };
+    let shared = Shared::new(target.as_mut_ptr(), channels * target_len);
+    let work = Work::<S> { packed, sides, source, target: shared, after, sums: shared_sums, pieces };
     let run = |job: usize| {
         if let Some(division) = divisions.iter().rev().find(|d| d.before <= job) {
             let mut memory = Scratch::new(scratch);
@@ -143,12 +164,40 @@ pub(super) fn convolve<S: Simd>(
     // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or they were written
     // before.
     unsafe { target.set_len(channels * target_len) };
-    target
+    (target, sums)
+}
+
+/// How many rows are taken at once.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    rows: usize,
+    /// Whether they are one long row, with what stands between them.
+    together: bool,
+}
+
+/// The longest part of a row that is taken at once.
+fn longest<S: Simd>() -> usize {
+    STAGE / tile::pixels::<S>() * tile::pixels::<S>()
+}
+
+impl Pace {
+    /// For rows of so many columns at distances of `pitch`.
+    fn new<S: Simd>(shape: Shape, pitch: usize, columns: usize) -> Self {
+        let tiles = |pixels: usize| pixels.div_ceil(tile::pixels::<S>());
+        let rows = (STAGE / pitch).max(1);
+        // One long row, where that is less work than the ends of each.
+        let long = tiles((rows - 1) * pitch + columns) <= rows * tiles(columns);
+        match columns <= longest::<S>() && (shape == Shape::Runs || long) {
+            true => Self { rows, together: true },
+            false => Self { rows: (STAGE / columns).max(1), together: false },
+        }
+    }
 }
 
 impl<'a, S: Simd> Division<'a, S> {
-    /// Divides a pass so that strips fit into the cache, and then as far as threads need it.
-    fn new(packed: &Packed<S::T>, pass: &'a PackedPass<S::T>, samples: usize, before: usize) -> Self {
+    /// Divides a pass so that strips fit into the cache, and then as far as threads need it; between pieces, if what becomes of them
+    /// depends on where they begin and end.
+    fn new(packed: &Packed<S::T>, pass: &'a PackedPass<S::T>, samples: usize, before: usize, pieces: bool) -> Self {
         let [depths, rows, columns] = pass.pass.axes.each_ref().map(|axis| axis.len);
         let (row_overlap, column_overlap) = pass.pass.overlaps();
         let whole = Layout::new(&pass.pass, 1, columns);
@@ -179,9 +228,11 @@ impl<'a, S: Simd> Division<'a, S> {
         if at_once {
             (down, across) = (1, 1);
         }
-        let strip_rows = rows.div_ceil(down.clamp(1, rows));
-        let strip_columns =
-            columns.div_ceil(across.clamp(1, columns)).next_multiple_of(tile::pixels::<S>()).min(columns);
+        let step = if pieces && across > 1 { longest::<S>() } else { tile::pixels::<S>() };
+        let strip_columns = columns.div_ceil(across.clamp(1, columns)).next_multiple_of(step).min(columns);
+        let pace = Pace::new::<S>(packed.shape, whole.pitch - columns + strip_columns, strip_columns);
+        let step = if pieces { pace.rows } else { 1 };
+        let strip_rows = rows.div_ceil(down.clamp(1, rows)).next_multiple_of(step).min(rows);
         let strips = (rows.div_ceil(strip_rows), columns.div_ceil(strip_columns));
 
         let all_blocks = packed.targets.div_ceil(packed.block);
@@ -195,7 +246,13 @@ impl<'a, S: Simd> Division<'a, S> {
             Layout::new(&pass.pass, strip_rows, strip_columns)
         };
         let jobs = samples * packed.groups * depths * strips.0 * strips.1 * parts;
-        Self { pass, layout, strips, parts, blocks, before, jobs, whole: at_once, copies: Vec::new() }
+        Self { pass, layout, pace, strips, parts, blocks, before, jobs, whole: at_once, copies: Vec::new() }
+    }
+
+    /// Number of pieces of a channel.
+    fn pieces(&self) -> usize {
+        let [depths, rows, columns] = self.pass.pass.axes.each_ref().map(|axis| axis.len);
+        depths * rows.div_ceil(self.pace.rows) * columns.div_ceil(longest::<S>())
     }
 
     /// Copies of all images, `[sample, group, depth, source channel, …]`.
@@ -274,18 +331,13 @@ impl<'a, S: Simd> Division<'a, S> {
 
     /// Goes through the tiles of a strip, some rows (or a part of one) at a time.
     fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
-        let columns = place.columns.len();
-        let tiles = |pixels: usize| pixels.div_ceil(tile::pixels::<S>());
-        let (at_once, most) = ((STAGE / columns).max(1), STAGE / tile::pixels::<S>() * tile::pixels::<S>());
-        // Several rows are one long row with what stands between them, where that is less work than the ends of each.
-        let long = |rows: usize| (rows - 1) * self.layout.pitch + columns;
-        let gapped = (STAGE / self.layout.pitch).clamp(1, place.rows.len());
-        let together = columns <= most && tiles(long(gapped)) <= gapped * tiles(columns);
-        let (rows_at_once, pitch) = if together { (gapped, self.layout.pitch) } else { (at_once, columns.min(most)) };
+        let (columns, most) = (place.columns.len(), longest::<S>());
+        let Pace { rows: rows_at_once, together } = self.pace;
+        let pitch = if together { self.layout.pitch } else { columns.min(most) };
         for rows in chunks(place.rows.len(), rows_at_once) {
             for columns in chunks(columns, most) {
                 let (lines, line) = match together {
-                    true => (1, 0..long(rows.len())),
+                    true => (1, 0..(rows.len() - 1) * pitch + columns.len()),
                     false => (rows.len(), columns.clone()),
                 };
                 for y in 0..lines {
@@ -308,7 +360,7 @@ impl<'a, S: Simd> Division<'a, S> {
                     }
                 }
                 let staged = Staged { data: stage, channel: STAGE_PITCH, pitch, rows: rows.clone(), columns };
-                self.put(work, &staged, place);
+                self.put(work, staged, place);
             }
         }
     }
@@ -335,11 +387,15 @@ impl<'a, S: Simd> Division<'a, S> {
             unsafe { run.run(vectors.len()) };
         }
         let (rows, columns) = (0..place.rows.len(), 0..place.columns.len());
-        self.put(work, &Staged { data: stage, channel, pitch: self.layout.pitch, rows, columns }, place);
+        self.put(work, Staged { data: stage, channel, pitch: self.layout.pitch, rows, columns }, place);
     }
 
     /// Copies a stage to where it belongs.
-    fn put(&self, work: &Work<'_, S>, stage: &Staged<'_, S::T>, place: &Place<'_, S::T>) {
+    fn put(&self, work: &Work<'_, S>, stage: Staged<'_, S::T>, place: &Place<'_, S::T>) {
+        let finish = match work.after {
+            After::Finish(finish) => finish,
+            After::Pieces(finisher, b) => return self.put_pieces(work, stage, place, (finisher, b)),
+        };
         let [d, h, w] = &self.pass.pass.axes;
         let [_, height, width] = work.sides.target;
         let target_len: usize = work.sides.target.iter().product();
@@ -363,9 +419,52 @@ impl<'a, S: Simd> Division<'a, S> {
                 // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample.
                 unsafe {
                     if w.stride == 1 {
-                        work.finish.write::<S>(from, to, which, index);
+                        finish.write::<S>(from, to, which, index);
                     } else {
-                        work.finish.write_spaced(from, to, w.stride, which, index);
+                        finish.write_spaced(from, to, w.stride, which, index);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a stage to a finisher, piece by piece.
+    fn put_pieces(
+        &self,
+        work: &Work<'_, S>,
+        stage: Staged<'_, S::T>,
+        place: &Place<'_, S::T>,
+        (finisher, b): (&dyn Finisher<S::T>, &[S::T]),
+    ) {
+        let [_, all_rows, all_columns] = self.pass.pass.axes.each_ref().map(|axis| axis.len);
+        let [_, height, width] = work.sides.target;
+        let target_len: usize = work.sides.target.iter().product();
+        let (first_row, first_column) =
+            (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
+        let (rows_at_once, most) = (self.pace.rows, longest::<S>());
+        for channel in 0..place.channels {
+            for rows in chunks(stage.rows.len(), rows_at_once) {
+                for columns in chunks(stage.columns.len(), most) {
+                    // Rows of a piece are whole, and follow each other in the target. Here, too, after this.
+                    let start = channel * stage.channel + rows.start * stage.pitch + columns.start;
+                    for row in 1..if stage.pitch == columns.len() { 1 } else { rows.len() } {
+                        let from = start + row * stage.pitch;
+                        stage.data.copy_within(from..from + columns.len(), start + row * columns.len());
+                    }
+                    let piece = &mut stage.data[start..][..rows.len() * columns.len()];
+                    let (row, column) = (first_row + rows.start, first_column + columns.start);
+                    let index = place.first + channel * target_len + (place.depth * height + row) * width + column;
+                    let whole = index / target_len;
+                    let which = (place.depth * all_rows.div_ceil(rows_at_once) + row / rows_at_once)
+                        * all_columns.div_ceil(most)
+                        + column / most;
+                    let sums = finisher.finish(piece, b[whole % b.len()], index);
+                    let to = work.target.at(index, piece.len());
+                    // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample, nor
+                    // their piece.
+                    unsafe {
+                        std::ptr::copy_nonoverlapping(piece.as_ptr(), to, piece.len());
+                        work.sums.at(whole * work.pieces + which, 1).write(sums);
                     }
                 }
             }
@@ -376,7 +475,7 @@ impl<'a, S: Simd> Division<'a, S> {
 /// Outputs in a buffer in the cache. Rows of the target go far apart, often by a multiple of 4096 bytes, to places that push each
 /// other out of the cache; so they are collected until there is a good piece of each.
 struct Staged<'a, T> {
-    data: &'a [T],
+    data: &'a mut [T],
     /// Distances between channels and rows.
     channel: usize,
     pitch: usize,

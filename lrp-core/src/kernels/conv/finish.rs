@@ -20,6 +20,22 @@ pub enum Finish<'a, T> {
     TimesOnto(&'a [T], &'a [T]),
 }
 
+/// Something else that becomes of sums, such as the quotient of a rule, with what it adds to the books.
+pub trait Finisher<T>: Sync {
+    /// Replaces a piece of a sample's sums `z` by what becomes of `z + b`. Its first element has the index `first` in the result for the whole
+    /// batch. Gives what that adds to two accounts of the sample, and the sum of what the piece has become.
+    fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3];
+}
+
+/// What becomes of the sums of a convolution.
+#[derive(Clone, Copy)]
+pub(super) enum After<'a, T> {
+    /// Element by element.
+    Finish(Finish<'a, T>),
+    /// Piece by piece, with a bias for each channel.
+    Pieces(&'a dyn Finisher<T>, &'a [T]),
+}
+
 /// The limits of a ReLU, a ReLU6 or another function that clips.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits<T> {

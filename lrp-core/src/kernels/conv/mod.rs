@@ -17,7 +17,8 @@ mod winograd;
 use std::sync::{Arc, OnceLock};
 
 use self::driver::Sides;
-pub use self::finish::{Finish, Limits};
+use self::finish::After;
+pub use self::finish::{Finish, Finisher, Limits};
 pub(crate) use self::weights::Direction;
 use self::weights::Packed;
 use super::each_chunk;
@@ -71,6 +72,8 @@ pub struct ConvKernel<T> {
     pub inputs: usize,
     /// Output channels.
     pub outputs: usize,
+    /// Number of parts that the input channels are of, each of which is treated as if it were alone.
+    stacked: usize,
     /// Number of groups; divides both.
     pub groups: usize,
     /// Which input positions each output position sees.
@@ -93,6 +96,7 @@ impl<T: Scalar> ConvKernel<T> {
             weights,
             inputs,
             outputs,
+            stacked: 1,
             groups,
             window,
             isa: Isa::best(),
@@ -140,7 +144,25 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// As [`forward`](Self::forward), finished.
     pub fn forward_then(&self, x: &[T], finish: Finish<'_, T>) -> Vec<T> {
-        self.convolve(x, Direction::Forward, finish)
+        self.convolve(x, Direction::Forward, After::Finish(finish)).0
+    }
+
+    /// What a finisher makes of `W x + b`, with one number of `b` for each channel. For each sample, what it adds to its two accounts, and
+    /// the sum of all that is written times the bias there.
+    pub fn forward_pieces(&self, x: &[T], b: &[T], finisher: &dyn Finisher<T>) -> (Vec<T>, Vec<[f64; 3]>) {
+        let (written, sums) = self.convolve(x, Direction::Forward, After::Pieces(finisher, b));
+        let samples = x.len() / (self.inputs * self.window.input_len()).max(1);
+        let channel = sums.len() / (samples * self.outputs).max(1);
+        let of_sample = |sums: &[[f64; 3]]| {
+            let mut total = [0.0; 3];
+            for (sums, b) in sums.chunks(channel).zip(b.iter().cycle()) {
+                for &[first, second, written] in sums {
+                    total = [total[0] + first, total[1] + second, total[2] + b.wide() * written];
+                }
+            }
+            total
+        };
+        (written, sums.chunks((channel * self.outputs).max(1)).map(of_sample).collect())
     }
 
     /// `Wᵀ s` for a batch `s` of samples `[outputs, positions]`.
@@ -150,7 +172,7 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// As [`adjoint`](Self::adjoint), finished.
     pub fn adjoint_then(&self, s: &[T], finish: Finish<'_, T>) -> Vec<T> {
-        self.convolve(s, Direction::Adjoint, finish)
+        self.convolve(s, Direction::Adjoint, After::Finish(finish)).0
     }
 
     /// `W x` of one sample at some elements of the result, each by itself.
@@ -171,7 +193,7 @@ impl<T: Scalar> ConvKernel<T> {
         sums
     }
 
-    fn convolve(&self, source: &[T], direction: Direction, finish: Finish<'_, T>) -> Vec<T> {
+    fn convolve(&self, source: &[T], direction: Direction, after: After<'_, T>) -> (Vec<T>, Vec<[f64; 3]>) {
         let axes = &self.window.axes;
         let (inputs, outputs) = (axes.map(|a| a.input), axes.map(|a| a.output));
         let (packed, source_space, mut target) = match direction {
@@ -199,10 +221,10 @@ impl<T: Scalar> ConvKernel<T> {
                     if packed.passes.iter().any(|pass| pass.pass.in_place) {
                         target = [1, 1, target.iter().product()];
                     }
-                    driver::convolve::<S<T>>(packed, Sides { source_len, target }, source, finish)
+                    driver::convolve::<S<T>>(packed, Sides { source_len, target }, source, after)
                 }
                 Prepared::Winograd(packed) => {
-                    winograd::convolve::<S<T>>(packed, Sides { source_len, target }, source, finish)
+                    winograd::convolve::<S<T>>(packed, Sides { source_len, target }, source, after)
                 }
             }
         })
@@ -222,6 +244,20 @@ impl<T: Scalar> ConvKernel<T> {
     pub fn map(&self, f: &dyn Fn(T) -> T) -> Self {
         let mapped = self.with_weights(Arc::new(self.weights.iter().map(|&w| f(w)).collect()));
         Self { decisive: None, ..mapped }
+    }
+
+    /// A kernel for two inputs on top of each other, with the weights of each mapped through a function of its own; not for groups.
+    pub fn stacked(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Self> {
+        let row = (self.inputs * self.window.taps()).max(1);
+        let both = |row: &[T]| row.iter().map(|&w| f(w)).chain(row.iter().map(|&w| g(w))).collect::<Vec<_>>();
+        let weights = || Arc::new(self.weights.chunks(row).flat_map(both).collect());
+        let Self { inputs, stacked, .. } = *self;
+        (self.groups == 1).then(|| Self {
+            inputs: 2 * inputs,
+            stacked: 2 * stacked,
+            decisive: None,
+            ..self.with_weights(weights())
+        })
     }
 
     /// The same geometry with weights `f(output channel, input channel within its group, weight)`.

@@ -67,7 +67,8 @@ impl<T: Scalar> Packed<T> {
         let window = &kernel.window;
         let (sources, targets) = sizes(kernel, direction);
         // Vectors along channels pay as soon as half a vector is used.
-        let shape = if targets * 2 > S::LANES { Shape::Tiles } else { Shape::Runs };
+        let alone = if direction == Direction::Adjoint { targets / kernel.stacked } else { targets };
+        let shape = if alone * 2 > S::LANES { Shape::Tiles } else { Shape::Runs };
         let block = match shape {
             Shape::Tiles => tile::BLOCK * S::LANES,
             Shape::Runs => run::BLOCK,
