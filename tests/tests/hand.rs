@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Io, Operator};
-use lrp_core::ops::{Activation, Add, Dense, Function};
+use lrp_core::ops::{Activation, Add, Conv, Dense, Function};
+use lrp_core::profile::Profile;
 use lrp_core::rule::{Layer, Propagated};
 use lrp_core::tensor::sums;
 use lrp_core::{Assignment, Builder, Plan, Rule, Start, Target, Tensor};
@@ -202,6 +204,75 @@ fn residual_sums_do_not_double_relevance() {
     // And rules are not used up by the first call.
     let again = plan.explain(&row(&[1.0, 2.0]), &Target::Argmax, Start::One).unwrap();
     assert_eq!(e.input_relevance(), again.input_relevance());
+}
+
+/// What a ReLU leaves is all that is kept of the layer before it, where no rule can tell the difference: not below a rule that gives
+/// relevance to inputs of zero, and not for one that reads outputs at which no relevance arrives.
+#[test]
+fn outputs_before_a_relu_are_kept_only_where_they_are_read() {
+    let mut net = Builder::<f64>::new();
+    let x = net.input("x", &[2]);
+    let w = |n: usize| Tensor::from_shape_fn(vec![n, 2], |i| [[3.0, -1.0], [-1.0, 0.5]][i[0]][i[1]]);
+    let first = net.add("first", Dense::new(w(2), Some(vec![0.5, 0.25]), &[2]).unwrap(), &[x]).unwrap();
+    let relu = net.add("relu", Activation::new(Function::Relu, &[2]).unwrap(), &[first]).unwrap();
+    let last = net.add("last", Dense::new(w(1), None, &[2]).unwrap(), &[relu]).unwrap();
+    let model = Arc::new(net.finish(last).unwrap());
+    let explain = |lower: Arc<dyn Rule<f64>>, upper: Arc<dyn Rule<f64>>| {
+        let plan = Plan::new(Arc::clone(&model), &Assignment::from([(first, lower), (last, upper)])).unwrap();
+        let mut profile = Profile::default();
+        let record = profile.record(&plan, &[row(&[1.0, 1.0])]).unwrap();
+        let start = record.seed(&Target::Argmax, Start::Logit).unwrap();
+        let found = record.propagate(start.clone());
+        // For the last time, too: a value is handed from the ReLU to the layer before it.
+        let again = profile.propagate_last(record, start);
+        assert_eq!(found.input_relevance(), again.input_relevance());
+        (found, [first, relu].map(|id| profile.nodes[id.index()].kept > 0))
+    };
+    let epsilon = |e| -> Arc<dyn Rule<f64>> { Arc::new(Epsilon::new(e, Absorb).unwrap()) };
+    let absolute = || epsilon(EpsilonValue::Absolute(0.25));
+    let flat: Arc<dyn Rule<f64>> = Arc::new(Flat::new(0.0).unwrap());
+
+    // z = (2.5, −0.25), y = 7.5: all of it goes to the first neuron, 7.5·7.5/7.75; s = 2.63956 and R = (3, −1)·s.
+    let (found, kept) = explain(absolute(), absolute());
+    assert_eq!(kept, [false, true]);
+    let s = 7.5 * 7.5 / 7.75 / 2.75;
+    assert!((found.input_relevance() - &row(&[3.0 * s, -s])).iter().all(|d| d.abs() < 1e-12), "{found:?}");
+
+    // Flat gives half of it to the second neuron, whose output was −0.25: s = (3.75 / 2.75, 3.75 / −0.5).
+    let (found, kept) = explain(absolute(), flat);
+    assert_eq!(kept, [true, false]);
+    let (s, t) = (3.75 / 2.75, -7.5);
+    let expected = row(&[3.0 * s - t, 0.5 * t - s]);
+    assert!((found.input_relevance() - &expected).iter().all(|d| d.abs() < 1e-12), "{found:?}");
+
+    let (_, kept) = explain(epsilon(EpsilonValue::Relative(0.25)), absolute());
+    assert_eq!(kept, [true, true]);
+}
+
+/// Where positive and negative contributions nearly cancel, or there are no negative ones, the negative sum is computed from the inputs, for
+/// few outputs and for many.
+#[test]
+fn negative_sums_are_computed_where_little_is_left_of_the_output() {
+    // Each output sees 1·x₀ and −size·x₁, with x = (1, 1): R = α·R·1 and −β·R·(−size)/(−size) = −β·R, whatever the size, down to 1e-9.
+    let conv = |sizes: &[f64], space: usize| -> Arc<dyn Operator<f64>> {
+        let w = Tensor::from_shape_fn(vec![sizes.len(), 2, 1], |i| if i[1] == 0 { 1.0 } else { -sizes[i[0]] });
+        Arc::new(Conv::new(w, None, &WindowSpec::new(&[1]), 1, &[2, space]).unwrap())
+    };
+    let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
+    let mut few = vec![0.5; 512];
+    few[7] = 1e-9;
+    for (sizes, space) in [(vec![1e-9], 4), (vec![0.5], 4), (few, 1), (vec![0.5, 1e-9, 1e-4], 3)] {
+        let (op, outputs) = (conv(&sizes, space), sizes.len());
+        let x = Tensor::from_elem(vec![1, 2, space], 1.0);
+        let r = Tensor::from_elem(vec![1, outputs, space], 1.0);
+        let layer = Layer { name: "layer", op: &op, nonnegative_inputs: false, skip_input: None };
+        let out = rule.prepare(&layer).unwrap().propagate(Io { inputs: &[&x], output: &op.forward(&[&x]) }, &r);
+        for place in 0..space {
+            let got = [out.relevance[0][[0, 0, place]], out.relevance[0][[0, 1, place]]];
+            let n = outputs as f64;
+            assert!((got[0] - 2.0 * n).abs() < 1e-12 * n && (got[1] + n).abs() < 1e-12 * n, "{sizes:?}: {got:?}");
+        }
+    }
 }
 
 /// A layer that no rule reaches is an error that names it, not a silent gradient.

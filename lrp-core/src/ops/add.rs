@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::check_shape;
 use crate::error::OperatorError;
+use crate::kernels::conv::Limits;
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, map, update, zip};
@@ -39,6 +40,24 @@ impl<T: Scalar> Add<T> {
         }
         Ok(Self { shapes: vec![shape.to_vec(); weights.len()], weights })
     }
+
+    /// `f(Σ_i w_i x_i)`; the last summand and `f` are one pass.
+    fn sum_then(&self, xs: &[&Tensor<T>], f: impl Fn(T) -> T + Copy + Sync) -> Tensor<T> {
+        let summands: Vec<_> = xs.iter().copied().zip(self.weights.iter().copied()).collect();
+        match summands[..] {
+            [] => map(&Tensor::zeros(batch_shape(batch_of(xs), &self.shapes[0])), f),
+            [(a, v)] => map(a, move |a| f(v * a)),
+            [(a, v), (b, w)] => zip(a, b, move |a, b| f(v * a + w * b)),
+            [(a, v), (b, w), ref between @ .., (x, last)] => {
+                let mut z = zip(a, b, move |a, b| v * a + w * b);
+                for &(x, w) in between {
+                    update(&mut z, x, x, move |z, x, _| z + w * x);
+                }
+                update(&mut z, x, x, move |z, x, _| f(z + last * x));
+                z
+            }
+        }
+    }
 }
 
 impl<T: Scalar> Operator<T> for Add<T> {
@@ -56,6 +75,10 @@ impl<T: Scalar> Operator<T> for Add<T> {
 
     affine_methods!();
 
+    fn forward_clamped(&self, xs: &[&Tensor<T>], limits: Limits<T>) -> Tensor<T> {
+        self.sum_then(xs, move |z| limits.clamp(z))
+    }
+
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         inputs.iter().all(|&i| i) && self.weights.iter().all(|&w| w >= T::zero())
     }
@@ -67,14 +90,7 @@ impl<T: Scalar> Operator<T> for Add<T> {
 
 impl<T: Scalar> Affine<T> for Add<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        let mut summands = xs.iter().zip(self.weights.iter().copied());
-        let mut z = match (summands.next(), summands.next()) {
-            (Some((a, v)), Some((b, w))) => zip(a, b, |a, b| v * a + w * b),
-            (Some((a, v)), None) => map(a, |a| v * a),
-            (None, _) => Tensor::zeros(batch_shape(batch_of(xs), &self.shapes[0])),
-        };
-        summands.for_each(|(x, w)| update(&mut z, x, x, |z, x, _| z + w * x));
-        z
+        self.sum_then(xs, |z| z)
     }
 
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
@@ -105,6 +121,12 @@ mod tests {
         let difference = Add::difference(&[2]).unwrap();
         let (a, b) = (array![[1.0, 2.0]].into_dyn(), array![[5.0, -3.0]].into_dyn());
         assert_eq!(difference.forward(&[&a, &b]), array![[-4.0, 5.0]].into_dyn());
-        assert_eq!(difference.adjoint(&a), vec![a.clone(), -a]);
+        assert_eq!(difference.adjoint(&a), vec![a.clone(), -&a]);
+        let relu = Limits { low: 0.0, high: f64::INFINITY };
+        assert_eq!(difference.forward_clamped(&[&a, &b], relu), array![[0.0, 5.0]].into_dyn());
+        let sum = |n: usize| Add::new(n, &[2]).unwrap();
+        assert_eq!(sum(1).forward_clamped(&[&b], relu), array![[5.0, 0.0]].into_dyn());
+        assert_eq!(sum(4).forward_clamped(&[&a, &b, &a, &b], relu), array![[12.0, 0.0]].into_dyn());
+        assert_eq!(sum(3).forward(&[&b, &a, &b]), array![[11.0, -4.0]].into_dyn());
     }
 }
