@@ -57,14 +57,17 @@ fn divide<T: Scalar>(r: T, z: T, epsilon: T) -> (T, [f64; 2]) {
     (s, [shift.wide() * s.wide(), if dead { r.wide() } else { 0.0 }])
 }
 
+/// Makes denominators of a piece of sums, of which the first has this index in the batch.
+pub(crate) type Denominators<'a, T> = dyn Fn(&mut [T], usize) + Sync + 'a;
+
 /// Makes quotients of `share` times the relevance `r` of sums `z + b`, as they come out of an operator.
 pub(crate) struct Divide<'a, T: Scalar> {
     pub(crate) share: T,
     /// The elements of the relevance.
     pub(crate) r: &'a [T],
     pub(crate) epsilon: T,
-    /// What denominators are made of sums, if it is not the sums themselves; with the index of the first of them.
-    pub(crate) denominators: Option<&'a (dyn Fn(&mut [T], usize) + Sync)>,
+    /// What denominators are made of sums, if it is not the sums themselves.
+    pub(crate) denominators: Option<&'a Denominators<'a, T>>,
 }
 
 impl<T: Scalar> Finisher<T> for Divide<'_, T> {

@@ -386,7 +386,7 @@ mod tests {
             let op = conv.as_affine().unwrap();
             let shape = vec![2, inputs, size, size];
             let x = Tensor::from_shape_fn(shape.clone(), |i| number((i[1] * 31 + i[2]) * 29 + i[3] + i[0]));
-            let (first, second): (fn(f32) -> f32, fn(f32) -> f32) = (|w| w.max(0.0), |w| w.min(0.0));
+            let (first, second) = (|w: f32| w.max(0.0), |w: f32| w.min(0.0));
             let both = op.stacked(&first, &second).unwrap();
             let (p, n) = (op.map_weights(&first), op.map_weights(&second));
             let z = both.apply(&[&crate::tensor::stacked(&x, &Tensor::zeros(shape.clone()))]);
