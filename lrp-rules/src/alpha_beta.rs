@@ -56,12 +56,14 @@ impl<T: Scalar> Rule<T> for AlphaBeta {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         let op = layer.affine()?;
         let pair = |p: fn(T, T) -> T, n: fn(T, T) -> T| SignedPair::new(&op, p, n, T::zero());
+        let outputs = op.output_shape().first().copied().unwrap_or(1);
         Ok(Box::new(Prepared {
             positive: pair(|w, _| pos(w), |w, _| neg(w)),
             // With β = 0 negative contributions play no part.
             negative: (self.beta != 0.0).then(|| pair(|w, _| neg(w), |w, _| pos(w))),
             bias: Bias::new(op.as_ref(), self.bias),
             nonnegative: layer.nonnegative_inputs,
+            subtracts: self.beta != 0.0 && op.parameters() >= MANY * outputs,
             rule: *self,
             op,
         }))
@@ -82,11 +84,16 @@ struct Prepared<T: Scalar> {
     negative: Option<SignedPair<T>>,
     bias: Bias<T>,
     nonnegative: bool,
+    /// Whether negative sums are looked for in the output.
+    subtracts: bool,
 }
 
 /// `|z⁻|` that is a smaller part of `z⁺` than this is computed: what is left when the two have nearly cancelled has the rounding errors of
 /// both.
 const LEFT: f64 = 0.125;
+
+/// Weights of an output from which on there is mostly enough left, and a pass to be saved.
+const MANY: usize = 32;
 
 /// Where no more than one output in this many has to be computed, each is computed by itself.
 const FEW: usize = 256;
@@ -137,7 +144,7 @@ impl<T: Scalar> Prepared<T> {
 
 impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     fn needs(&self) -> Needs {
-        if self.negative.is_some() { Needs::RELEVANT } else { Needs::INPUTS }
+        if self.subtracts { Needs::RELEVANT } else { Needs::INPUTS }
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
@@ -146,17 +153,22 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let stabilizer = self.rule.stabilizer;
         let b = self.bias.map(pos);
         let (bias, positive) = ((&self.bias, b.as_ref()), (self.rule.alpha, r));
-        let Some(negative) = &self.negative else {
+        let Some(negative) = self.negative.as_ref().filter(|_| self.subtracts) else {
             add_shares(&self.positive, bias, stabilizer, &x, positive, &mut result);
+            if let Some(negative) = &self.negative {
+                let b = self.bias.map(neg);
+                let bias = (&self.bias, b.as_ref());
+                add_shares(negative, bias, stabilizer, &x, (-self.rule.beta, r), &mut result);
+            }
             return result;
         };
         let z = self.positive.apply(&x, b.as_ref(), r);
         add_shares_of(&z, &self.positive, bias, stabilizer, &x, positive, &mut result);
         let b = self.bias.map(neg);
+        let (bias, share) = ((&self.bias, b.as_ref()), (-self.rule.beta, r));
         let all = self.bias.denominator(self.op.as_ref(), io.output);
         let z = self.negative_sums(negative, &x, b.as_ref(), (&all, z), r);
-        let bias = (&self.bias, b.as_ref());
-        add_shares_of(&z, negative, bias, stabilizer, &x, (-self.rule.beta, r), &mut result);
+        add_shares_of(&z, negative, bias, stabilizer, &x, share, &mut result);
         result
     }
 }

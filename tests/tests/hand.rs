@@ -253,24 +253,27 @@ fn outputs_before_a_relu_are_kept_only_where_they_are_read() {
 /// few outputs and for many.
 #[test]
 fn negative_sums_are_computed_where_little_is_left_of_the_output() {
-    // Each output sees 1·x₀ and −size·x₁, with x = (1, 1): R = α·R·1 and −β·R·(−size)/(−size) = −β·R, whatever the size, down to 1e-9.
+    // Each output sees 1·x₀ and −size/64·x_j of 64 others, all inputs being 1: α·R goes to x₀ and −β·R/64 to each of the others, whatever the
+    // size, down to 1e-9.
+    let others = 64;
     let conv = |sizes: &[f64], space: usize| -> Arc<dyn Operator<f64>> {
-        let w = Tensor::from_shape_fn(vec![sizes.len(), 2, 1], |i| if i[1] == 0 { 1.0 } else { -sizes[i[0]] });
-        Arc::new(Conv::new(w, None, &WindowSpec::new(&[1]), 1, &[2, space]).unwrap())
+        let weight = |o: usize, j: usize| if j == 0 { 1.0 } else { -sizes[o] / others as f64 };
+        let w = Tensor::from_shape_fn(vec![sizes.len(), 1 + others, 1], |i| weight(i[0], i[1]));
+        Arc::new(Conv::new(w, None, &WindowSpec::new(&[1]), 1, &[1 + others, space]).unwrap())
     };
     let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
     let mut few = vec![0.5; 512];
     few[7] = 1e-9;
     for (sizes, space) in [(vec![1e-9], 4), (vec![0.5], 4), (few, 1), (vec![0.5, 1e-9, 1e-4], 3)] {
         let (op, outputs) = (conv(&sizes, space), sizes.len());
-        let x = Tensor::from_elem(vec![1, 2, space], 1.0);
+        let x = Tensor::from_elem(vec![1, 1 + others, space], 1.0);
         let r = Tensor::from_elem(vec![1, outputs, space], 1.0);
         let layer = Layer { name: "layer", op: &op, nonnegative_inputs: false, skip_input: None };
         let out = rule.prepare(&layer).unwrap().propagate(Io { inputs: &[&x], output: &op.forward(&[&x]) }, &r);
-        for place in 0..space {
-            let got = [out.relevance[0][[0, 0, place]], out.relevance[0][[0, 1, place]]];
-            let n = outputs as f64;
-            assert!((got[0] - 2.0 * n).abs() < 1e-12 * n && (got[1] + n).abs() < 1e-12 * n, "{sizes:?}: {got:?}");
+        let n = outputs as f64;
+        for (index, &got) in out.relevance[0].indexed_iter() {
+            let expected = if index[1] == 0 { 2.0 * n } else { -n / others as f64 };
+            assert!((got - expected).abs() < 1e-12 * n, "{sizes:?}: {got}, not {expected}, at {index:?}");
         }
     }
 }
