@@ -16,6 +16,8 @@ mod winograd;
 
 use std::sync::{Arc, OnceLock};
 
+use rayon::prelude::*;
+
 use self::driver::Sides;
 use self::finish::After;
 pub use self::finish::{Finish, Finisher, Limits};
@@ -224,7 +226,15 @@ impl<T: Scalar> ConvKernel<T> {
                     driver::convolve::<S<T>>(packed, Sides { source_len, target }, source, after)
                 }
                 Prepared::Winograd(packed) => {
-                    winograd::convolve::<S<T>>(packed, Sides { source_len, target }, source, after)
+                    let sides = Sides { source_len, target };
+                    match after {
+                        After::Finish(finish) => (winograd::convolve::<S<T>>(packed, sides, source, finish), Vec::new()),
+                        // Outputs come row by row; finishing each by itself takes longer than a pass over all.
+                        After::Pieces(finisher, b) => {
+                            let y = winograd::convolve::<S<T>>(packed, sides, source, Finish::Plain);
+                            finish_channels(y, target.iter().product(), b, finisher)
+                        }
+                    }
                 }
             }
         })
@@ -271,6 +281,19 @@ impl<T: Scalar> ConvKernel<T> {
         let (forward, adjoint) = Default::default();
         Self { weights, window: self.window.clone(), forward, adjoint, ..*self }
     }
+}
+
+/// Has sums that are all there finished, with each channel of `len` outputs as a piece.
+fn finish_channels<T: Scalar>(
+    mut y: Vec<T>,
+    len: usize,
+    b: &[T],
+    finisher: &dyn Finisher<T>,
+) -> (Vec<T>, Vec<[f64; 3]>) {
+    let mut sums = vec![[0.0; 3]; y.len() / len.max(1)];
+    let channels = y.par_chunks_mut(len.max(1)).zip(&mut sums).enumerate();
+    channels.for_each(|(index, (piece, sums))| *sums = finisher.finish(piece, b[index % b.len()], index * len));
+    (y, sums)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::ops::Range;
 use num_traits::Zero;
 
 use super::driver::Sides;
-use super::finish::After;
+use super::finish::Finish;
 use super::passes::{AxisPass, AxisTap, Pass};
 use super::patch::{FourByFour, MOST_IN, MOST_OUT, Patch, TwoByTwo};
 use super::strip::{Fill, Layout, SLACK};
@@ -142,17 +142,17 @@ const ROOM: usize = 16 << 20;
 /// Patches whose products are made before they become outputs, where a row has no more.
 const AT_ONCE: usize = 64;
 
-/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [pieces](After::Pieces) add to the books: each is a row.
+/// Convolves a batch `[samples, groups·sources, source_len]`.
 pub(super) fn convolve<S: Simd>(
     packed: &Packed<S::T>,
     sides: Sides,
     source: &[S::T],
-    after: After<'_, S::T>,
-) -> (Vec<S::T>, Vec<[f64; 3]>) {
+    finish: Finish<'_, S::T>,
+) -> Vec<S::T> {
     if packed.small {
-        convolve_by::<S, TwoByTwo>(packed, sides, source, after)
+        convolve_by::<S, TwoByTwo>(packed, sides, source, finish)
     } else {
-        convolve_by::<S, FourByFour>(packed, sides, source, after)
+        convolve_by::<S, FourByFour>(packed, sides, source, finish)
     }
 }
 
@@ -160,15 +160,12 @@ fn convolve_by<S: Simd, P: Patch>(
     packed: &Packed<S::T>,
     sides: Sides,
     source: &[S::T],
-    after: After<'_, S::T>,
-) -> (Vec<S::T>, Vec<[f64; 3]>) {
+    finish: Finish<'_, S::T>,
+) -> Vec<S::T> {
     let target_len: usize = sides.target.iter().product();
     let [depths, rows, columns] = packed.pass.axes.each_ref().map(|axis| axis.len);
     let channels = source.len() / (packed.sources * sides.source_len).max(1) * packed.targets;
     let mut target = with_room(channels * target_len);
-    let rows_of_channel = depths * packed.outputs.0;
-    let in_pieces = matches!(after, After::Pieces(..));
-    let mut sums = vec![[0.0; 3]; if in_pieces { channels * rows_of_channel } else { 0 }];
     let work = Work::<S, P> {
         patch: PhantomData,
         packed,
@@ -176,8 +173,7 @@ fn convolve_by<S: Simd, P: Patch>(
         target_len,
         source,
         target: Shared::new(target.as_mut_ptr(), channels * target_len),
-        after,
-        sums: Shared::new(sums.as_mut_ptr(), sums.len()),
+        finish,
     };
     let images = channels / packed.targets * depths;
 
@@ -196,7 +192,7 @@ fn convolve_by<S: Simd, P: Patch>(
     // SAFETY: that many elements were allocated, and all of them have been written: every row and column of every channel belongs to
     // one patch.
     unsafe { target.set_len(channels * target_len) };
-    (target, sums)
+    target
 }
 
 /// What is convolved. An image is one depth of one group of one sample.
@@ -207,9 +203,7 @@ struct Work<'a, S: Simd, P> {
     target_len: usize,
     source: &'a [S::T],
     target: Shared<S::T>,
-    after: After<'a, S::T>,
-    /// What rows add to the books.
-    sums: Shared<[f64; 3]>,
+    finish: Finish<'a, S::T>,
 }
 
 /// Transformed patches `[product, source channel, patch]` of some rows of patches.
@@ -395,20 +389,11 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
                 + depth * packed.outputs.0 * packed.outputs.1;
             for (line, row) in (rows.start * P::OUT..(rows.end * P::OUT).min(packed.outputs.0)).enumerate() {
                 let from =
-                    &mut stage[line % P::OUT * P::OUT * pitch + line / P::OUT * P::OUT * columns..][..packed.outputs.1];
+                    &stage[line % P::OUT * P::OUT * pitch + line / P::OUT * P::OUT * columns..][..packed.outputs.1];
                 let index = first + row * packed.outputs.1;
                 let to = self.target.at(index, from.len());
-                // SAFETY: this row exists, and nobody else writes it or its sums; the instruction set is available.
-                unsafe {
-                    match self.after {
-                        After::Finish(finish) => finish.write::<S>(from, to, group * packed.targets + which, index),
-                        After::Pieces(finisher, b) => {
-                            let sums = finisher.finish(from, b[index / self.target_len % b.len()], index);
-                            std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
-                            self.sums.at(index / packed.outputs.1, 1).write(sums);
-                        }
-                    }
-                }
+                // SAFETY: this row exists, and nobody else writes it; the instruction set is available.
+                unsafe { self.finish.write::<S>(from, to, group * packed.targets + which, index) };
             }
         }
     }
