@@ -77,6 +77,11 @@ impl<T: Scalar> Plan<T> {
             return Err(Error::Unassigned { nodes: unassigned });
         }
         let lent = lent_outputs(&model, &steps, rules);
+        for (step, _) in steps.iter_mut().zip(&lent).filter(|(_, lent)| **lent) {
+            if let Step::Rule { prepared, .. } = step {
+                prepared.expect_nonnegative_outputs();
+            }
+        }
         let kept = kept_values(&model, &steps, &lent, false);
         Ok(Self { model, steps, kept, lent, times_input: false })
     }

@@ -146,6 +146,10 @@ pub trait PreparedRule<T: Scalar>: Send + Sync {
     /// Which recorded activations [`propagate`](PreparedRule::propagate) reads.
     fn needs(&self) -> Needs;
 
+    /// Tells the rule, before it is used, that relevance arrives at no output below zero: a ReLU comes next, and what is after it gives nothing
+    /// to its zeros. Rules that look at the sign of outputs need not.
+    fn expect_nonnegative_outputs(&mut self) {}
+
     /// Redistributes the relevance `r` at the output (`[N, …]`) over the inputs and books what did not arrive.
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T>;
 }

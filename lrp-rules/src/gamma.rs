@@ -53,6 +53,7 @@ impl<T: Scalar> Rule<T> for Gamma {
             favour_negative: OnceLock::new(),
             bias: Bias::new(op.as_ref(), self.bias),
             nonnegative: layer.nonnegative_inputs,
+            nonnegative_outputs: false,
             op,
             rule: *self,
         };
@@ -87,6 +88,17 @@ struct Prepared<T: Scalar> {
     favour_negative: OnceLock<SignedPair<T>>,
     bias: Bias<T>,
     nonnegative: bool,
+    /// Whether no relevance arrives where `z < 0`.
+    nonnegative_outputs: bool,
+}
+
+/// Whether relevance arrives at outputs `z ≥ 0`, and whether at others.
+fn sides<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>) -> [bool; 2] {
+    let counts = sums_of(r, z, |r, z| {
+        let (belongs, negative) = (f64::from(u8::from(!r.is_zero())), f64::from(u8::from(z < T::zero())));
+        [belongs * (1.0 - negative), belongs * negative]
+    });
+    [0, 1].map(|side| counts.iter().any(|counts| counts[side] > 0.0))
 }
 
 impl<T: Scalar> PreparedRule<T> for Prepared<T> {
@@ -94,16 +106,16 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         Needs::RELEVANT
     }
 
+    fn expect_nonnegative_outputs(&mut self) {
+        self.nonnegative_outputs = true;
+    }
+
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let x = SignedInputs::new(io.inputs, self.nonnegative);
         let gamma = T::of(self.rule.gamma);
         // The sign is that of the output itself, bias included, whatever the bias does in the denominator (as in zennit). A side to
         // which no relevance belongs is not computed.
-        let sides = sums_of(r, io.output, |r, z| {
-            let (belongs, negative) = (f64::from(u8::from(!r.is_zero())), f64::from(u8::from(z < T::zero())));
-            [belongs * (1.0 - negative), belongs * negative]
-        });
-        let [any_up, any_down] = [0, 1].map(|side| sides.iter().any(|counts| counts[side] > 0.0));
+        let [any_up, any_down] = if self.nonnegative_outputs { [true, false] } else { sides(r, io.output) };
 
         // Both ways to favour one sign add up to 2 + γ times all contributions; and where `z < 0`, the difference does not cancel: it is
         // `(1 + γ)z − γz⁺`.
