@@ -11,7 +11,7 @@ use ndarray::Axis;
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::signs::{SignedInputs, SignedPair, add_shares, add_shares_of, no_shares};
+use crate::signs::{SignedInputs, SignedPair, add_shares, no_shares};
 
 /// LRP-αβ (Bach et al. 2015, eq. 60).
 ///
@@ -152,23 +152,18 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let mut result = no_shares(samples(r));
         let stabilizer = self.rule.stabilizer;
         let b = self.bias.map(pos);
-        let (bias, positive) = ((&self.bias, b.as_ref()), (self.rule.alpha, r));
-        let Some(negative) = self.negative.as_ref().filter(|_| self.subtracts) else {
-            add_shares(&self.positive, bias, stabilizer, &x, positive, &mut result);
-            if let Some(negative) = &self.negative {
-                let b = self.bias.map(neg);
-                let bias = (&self.bias, b.as_ref());
-                add_shares(negative, bias, stabilizer, &x, (-self.rule.beta, r), &mut result);
-            }
-            return result;
-        };
-        let z = self.positive.apply(&x, b.as_ref(), r);
-        add_shares_of(&z, &self.positive, bias, stabilizer, &x, positive, &mut result);
-        let b = self.bias.map(neg);
-        let (bias, share) = ((&self.bias, b.as_ref()), (-self.rule.beta, r));
-        let all = self.bias.denominator(self.op.as_ref(), io.output);
-        let z = self.negative_sums(negative, &x, b.as_ref(), (&all, z), r);
-        add_shares_of(&z, negative, bias, stabilizer, &x, share, &mut result);
+        let sums = self.subtracts.then(|| self.positive.apply(&x, b.as_ref(), r));
+        let bias = (&self.bias, b.as_ref());
+        add_shares(&self.positive, sums.as_ref(), bias, stabilizer, &x, (self.rule.alpha, r), &mut result);
+        if let Some(negative) = &self.negative {
+            let b = self.bias.map(neg);
+            let sums = sums.map(|positive| {
+                let all = self.bias.denominator(self.op.as_ref(), io.output);
+                self.negative_sums(negative, &x, b.as_ref(), (&all, positive), r)
+            });
+            let bias = (&self.bias, b.as_ref());
+            add_shares(negative, sums.as_ref(), bias, stabilizer, &x, (-self.rule.beta, r), &mut result);
+        }
         result
     }
 }

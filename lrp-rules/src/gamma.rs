@@ -1,5 +1,6 @@
 //! LRP-γ: positive contributions favoured by a factor 1 + γ.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -120,7 +121,8 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         // Both ways to favour one sign add up to 2 + γ times all contributions; and where `z < 0`, the difference does not cancel: it is
         // `(1 + γ)z − γz⁺`.
         let all = T::of(2.0) + gamma;
-        let own = self.bias.denominator(self.op.as_ref(), io.output);
+        // Not read, unless there are such outputs.
+        let own = if any_down { self.bias.denominator(self.op.as_ref(), io.output) } else { Cow::Borrowed(io.output) };
         let (own, output) = (elements(&own), elements(io.output));
         let denominators = |up: &mut [T], first: usize| {
             let (own, output) = (&own[first..first + up.len()], &output[first..first + up.len()]);

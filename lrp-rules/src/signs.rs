@@ -14,7 +14,7 @@ use lrp_core::{Scalar, Tensor};
 use ndarray::Axis;
 
 use crate::bias::Bias;
-use crate::quotient::{Divide, Quotient, constant, quotient_of};
+use crate::quotient::{Divide, Quotient, quotient_of};
 
 /// An operator for positive inputs and one for negative inputs: `x ↦ P x⁺ + N x⁻`.
 ///
@@ -177,62 +177,51 @@ impl<T: Scalar> SignedPair<T> {
 
     /// `x⁺ ⊙ Pᵀ s + x⁻ ⊙ Nᵀ s`, added to `relevance`, which is empty at first.
     pub(crate) fn add_relevance(&self, x: &SignedInputs<'_, T>, s: &Tensor<T>, relevance: &mut Vec<Tensor<T>>) {
-        if let (false, Some((op, x))) = (x.negative.is_empty(), self.at_once(x)) {
-            let parts = op.adjoint_times(s, &x);
-            let mut sums = parts.iter().map(sum_of_halves);
-            match &mut relevance[..] {
-                [] => relevance.extend(sums),
-                [relevance, ..] => sums.by_ref().for_each(|sum| lrp_core::tensor::add(relevance, &sum)),
-            }
-            return;
-        }
-        for (op, x) in [(&self.for_positive, &x.positive), (&self.for_negative, &x.negative)] {
-            if x.is_empty() {
-                continue;
-            }
-            let x = borrowed(x);
+        let mut add = |op: &dyn Affine<T>, x: &[&Tensor<T>]| {
             *relevance = match relevance.is_empty() {
-                true => op.get().adjoint_times(s, &x),
-                false => op.get().adjoint_times_onto(s, &x, std::mem::take(relevance)),
+                true => op.adjoint_times(s, x),
+                false => op.adjoint_times_onto(s, x, std::mem::take(relevance)),
             };
+        };
+        match self.at_once(x) {
+            Some((op, inputs)) if x.negative.is_empty() => add(op, &inputs),
+            Some((op, both)) => {
+                let parts = op.adjoint_times(s, &both);
+                let sums = parts.iter().map(sum_of_halves);
+                if relevance.is_empty() {
+                    relevance.extend(sums);
+                } else {
+                    relevance.iter_mut().zip(sums).for_each(|(r, sum)| lrp_core::tensor::add(r, &sum));
+                }
+            }
+            None => {
+                add(self.for_positive.get(), &borrowed(&x.positive));
+                add(self.for_negative.get(), &borrowed(&x.negative));
+            }
         }
     }
 }
 
 /// One account of a rule that keeps contributions apart: gives each input its contribution over the stabilized sum of contributions and
 /// bias, `R_j += contribution_jk / stab(Σ_j contribution_jk + b_k) · R_k` for `share` times the relevance `r`, and books the rest in `result`.
+/// The sums may be there already.
 pub(crate) fn add_shares<T: Scalar>(
     contributions: &SignedPair<T>,
+    sums: Option<&Tensor<T>>,
     bias: (&Bias<T>, Option<&Tensor<T>>),
     stabilizer: f64,
     x: &SignedInputs<'_, T>,
     (share, r): (f64, &Tensor<T>),
     result: &mut Propagated<T>,
 ) {
-    let divide = Divide { share: T::of(share), r: &elements(r), epsilon: T::of(stabilizer), denominators: None };
-    let (quotient, shares) = contributions.quotient(x, bias.1, r, &divide);
-    book(&quotient, result);
-    hand_on(contributions, &quotient.s, bias, shares, x, result);
-}
-
-/// As [`add_shares`], where the sums `z` are there already.
-pub(crate) fn add_shares_of<T: Scalar>(
-    z: &Tensor<T>,
-    contributions: &SignedPair<T>,
-    bias: (&Bias<T>, Option<&Tensor<T>>),
-    stabilizer: f64,
-    x: &SignedInputs<'_, T>,
-    (share, r): (f64, &Tensor<T>),
-    result: &mut Propagated<T>,
-) {
-    let quotient = quotient_of((T::of(share), r), z, constant(stabilizer));
-    book(&quotient, result);
-    hand_on(contributions, &quotient.s, bias, None, x, result);
-}
-
-fn book<T: Scalar>(quotient: &Quotient<T>, result: &mut Propagated<T>) {
+    let (share, epsilon) = (T::of(share), T::of(stabilizer));
+    let (quotient, shares) = match sums {
+        Some(z) => (quotient_of((share, r), z, |_| epsilon), None),
+        None => contributions.quotient(x, bias.1, r, &Divide { share, r: &elements(r), epsilon, denominators: None }),
+    };
     add(&mut result.stabilizer, &quotient.stabilizer);
     add(&mut result.rule, &quotient.dead);
+    hand_on(contributions, &quotient.s, bias, shares, x, result);
 }
 
 /// Gives each input its contribution times the quotients `s`, and settles the bias's shares, whose sums may be known.

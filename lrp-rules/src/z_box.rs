@@ -113,7 +113,7 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let x = SignedInputs::above_and_below(inside(&self.low), inside(&self.high));
         let mut result = no_shares(samples(r));
         let bias = (&self.no_bias, None);
-        add_shares(&self.contributions, bias, self.stabilizer, &x, (1.0, r), &mut result);
+        add_shares(&self.contributions, None, bias, self.stabilizer, &x, (1.0, r), &mut result);
         result
     }
 }
