@@ -15,7 +15,6 @@
 #![allow(unsafe_code)]
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lrp_core::Scalar;
@@ -23,6 +22,7 @@ use lrp_core::kernels::conv::{Algorithm, ConvKernel};
 use lrp_core::kernels::dense::DenseKernel;
 use lrp_core::kernels::simd::{Isa, ceiling};
 use lrp_core::kernels::window::{Window, WindowSpec};
+use lrp_core::weights::stored;
 use rayon::prelude::*;
 
 /// A convolution layer: name, input channels, output channels, groups, input size, kernel, stride.
@@ -208,7 +208,7 @@ fn run<T: Scalar>(options: &Options) {
         let Ok(window) = Window::new(&spec, &[size, size]) else { continue };
         let flops = (2 * inputs * outputs * groups * window.taps() * window.output_len()) as f64;
         let (in_len, out_len) = (inputs * groups * window.input_len(), outputs * groups * window.output_len());
-        let weights = Arc::new(noise::<T>(inputs * outputs * groups * window.taps()));
+        let weights = noise::<T>(inputs * outputs * groups * window.taps());
         let kernel = ConvKernel::new(weights, inputs * groups, outputs * groups, groups, window)
             .with_isa(options.isa)
             .with_algorithm(options.algorithm);
@@ -221,7 +221,7 @@ fn run<T: Scalar>(options: &Options) {
     }
     for &(name, inputs, outputs) in DENSE.iter().filter(|layer| wanted(layer.0)) {
         let weights = noise::<T>(inputs * outputs);
-        let kernel = DenseKernel::new(&weights, inputs).with_isa(options.isa);
+        let kernel = DenseKernel::new(stored(&weights), inputs).with_isa(options.isa);
         let most = options.batch.iter().max().copied().unwrap_or(1);
         let (x, s) = (noise::<T>(most * inputs), noise::<T>(most * outputs));
         let flops = (2 * inputs * outputs) as f64;
@@ -248,8 +248,8 @@ fn errors(options: &Options) {
             let x = numbers(inputs * groups * window.input_len());
             let wide = |v: &[f32]| v.iter().copied().map(f64::from).collect::<Vec<_>>();
             let (ins, outs) = (inputs * groups, outputs * groups);
-            let exact = ConvKernel::new(Arc::new(wide(&w)), ins, outs, groups, window.clone()).forward(&wide(&x));
-            let kernel = ConvKernel::new(Arc::new(w), ins, outs, groups, window.clone());
+            let exact = ConvKernel::new(wide(&w), ins, outs, groups, window.clone()).forward(&wide(&x));
+            let kernel = ConvKernel::new(w, ins, outs, groups, window.clone());
             for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4] {
                 let y = kernel.with_algorithm(algorithm).forward(&x);
                 let square: f64 = y.iter().zip(&exact).map(|(&y, e)| (f64::from(y) - e).powi(2)).sum();

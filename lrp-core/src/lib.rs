@@ -28,6 +28,7 @@ pub mod tensor;
 #[cfg(test)]
 mod testing;
 mod walk;
+pub mod weights;
 
 pub use error::{Error, OperatorError, RuleError};
 pub use graph::{Builder, Model, NodeId};
@@ -41,3 +42,4 @@ pub use scalar::Scalar;
 pub use target::{Start, Target};
 pub use tensor::Tensor;
 pub use walk::Explanation;
+pub use weights::Weights;

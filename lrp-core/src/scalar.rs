@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 
+use bytemuck::Pod;
 use ndarray::{LinalgScalar, ScalarOperand};
 use num_traits::{Float, NumAssign, NumCast};
 
@@ -10,7 +11,19 @@ use crate::kernels::simd::Vectors;
 
 /// A floating-point number that relevance can be computed in.
 pub trait Scalar:
-    Vectors + Float + NumAssign + LinalgScalar + ScalarOperand + Sum + Debug + Display + Default + Send + Sync + 'static
+    Vectors
+    + Float
+    + NumAssign
+    + LinalgScalar
+    + ScalarOperand
+    + Pod
+    + Sum
+    + Debug
+    + Display
+    + Default
+    + Send
+    + Sync
+    + 'static
 {
     /// The name that `--precision` and the manifest use.
     const NAME: &'static str;

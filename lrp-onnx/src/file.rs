@@ -1,8 +1,9 @@
 //! Reading files: the model through a memory map, weights that are stored beside it, and a diagnosis of whatever turns
 //! out not to be an ONNX model.
 //!
-//! Memory: `raw_data` stays in the map, and its pages are let go when they have been read. What is decoded takes a few times its size in the file. The worst is a file of
-//! nothing but empty tensors: each takes two bytes there and some 230 here, before a growing list's slack.
+//! Memory: `raw_data` stays in the map, and its pages are let go when they have been read; weights stay there for good. What is decoded takes
+//! a few times its size in the file. The worst is a file of nothing but empty tensors: each takes two bytes there and some 230 here, before a growing
+//! list's slack.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,6 +22,9 @@ use crate::proto::{ModelProto, StringStringEntryProto};
 /// The maps there are, so that pages of them can be told from other memory.
 static MAPS: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
 
+/// Bytes from which on the system is told.
+const WORTH_IT: usize = 64 << 10;
+
 /// A map that bytes refer to.
 struct Mapped(Arc<Mmap>);
 
@@ -33,17 +37,30 @@ impl AsRef<[u8]> for Mapped {
 /// Lets go of the pages of a mapped file that were read: until then they count as memory of this process, and a model would need twice
 /// its size while it is imported. Bytes that are no part of a map are left as they are.
 pub(crate) fn let_go(bytes: &[u8]) {
-    let maps = MAPS.lock().unwrap_or_else(PoisonError::into_inner);
-    for map in maps.iter().filter_map(Weak::upgrade) {
-        let offset = (bytes.as_ptr() as usize).checked_sub(map.as_ptr() as usize);
-        if let Some(offset) = offset.filter(|offset| offset + bytes.len() <= map.len()) {
-            // SAFETY: the map is a read-only one of a file: pages that are read again come from the file again. Advice that is not taken
-            // changes nothing.
-            #[cfg(unix)]
-            #[allow(unsafe_code)]
-            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len()) };
-        }
+    if bytes.len() < WORTH_IT {
+        return;
     }
+    #[cfg(unix)]
+    if let Some((map, offset)) = map_of(bytes) {
+        // SAFETY: the map is a read-only one of a file: pages that are read again come from the file again. Advice that is not taken
+        // changes nothing.
+        #[allow(unsafe_code)]
+        let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len()) };
+    }
+}
+
+/// Whether these bytes are a part of a mapped file.
+pub(crate) fn is_mapped(bytes: &[u8]) -> bool {
+    map_of(bytes).is_some()
+}
+
+/// The map that these bytes are a part of, and where they are in it.
+fn map_of(bytes: &[u8]) -> Option<(Arc<Mmap>, usize)> {
+    let maps = MAPS.lock().unwrap_or_else(PoisonError::into_inner);
+    maps.iter().filter_map(Weak::upgrade).find_map(|map| {
+        let offset = (bytes.as_ptr() as usize).checked_sub(map.as_ptr() as usize)?;
+        (offset + bytes.len() <= map.len()).then_some((map, offset))
+    })
 }
 
 /// Maps a file into memory.

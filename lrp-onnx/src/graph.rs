@@ -9,7 +9,7 @@ use lrp_core::graph::Builder;
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Kind, Operator};
 use lrp_core::ops::{Conv, Dense, Function, LayerNorm, Pad, Scale};
-use lrp_core::{Model, NodeId, OperatorError, Scalar, Tensor};
+use lrp_core::{Model, NodeId, OperatorError, Scalar, Tensor, Weights};
 
 use crate::error::ErrorKind;
 use crate::tensor::Constant;
@@ -114,14 +114,18 @@ impl Linear {
     /// # Errors
     /// When sizes disagree or a value is not finite.
     pub fn build<T: Scalar>(&self, input: &[usize]) -> Result<Dense<T>, OperatorError> {
-        let mut weights = self.weights.tensor::<T>().map_err(|e| OperatorError::new(format!("its weight {e}")))?;
+        let damaged = |e| OperatorError::new(format!("its weight {e}"));
+        let bias = self.bias.as_ref().map(|b| b.iter().map(|&v| T::of(v)).collect());
+        if !self.transposed && self.alpha == 1.0 {
+            return Dense::new(self.weights.weights::<T>().map_err(damaged)?, bias, input);
+        }
+        let mut weights = self.weights.tensor::<T>().map_err(damaged)?;
         if self.transposed {
             weights = weights.reversed_axes().as_standard_layout().into_owned();
         }
         if self.alpha != 1.0 {
             weights *= T::of(self.alpha);
         }
-        let bias = self.bias.as_ref().map(|b| b.iter().map(|&v| T::of(v)).collect());
         Dense::new(weights, bias, input)
     }
 }
@@ -151,8 +155,8 @@ impl Convolution {
 pub(crate) fn parameters<T: Scalar>(
     weights: &Constant,
     bias: Option<&Constant>,
-) -> Result<(Tensor<T>, Option<Vec<T>>), OperatorError> {
-    let weights = weights.tensor::<T>().map_err(|e| OperatorError::new(format!("its weight {e}")))?;
+) -> Result<(Weights<T>, Option<Vec<T>>), OperatorError> {
+    let weights = weights.weights::<T>().map_err(|e| OperatorError::new(format!("its weight {e}")))?;
     let bias = bias.map(Constant::tensor::<T>).transpose();
     let bias = bias.map_err(|e| OperatorError::new(format!("its bias {e}")))?;
     Ok((weights, bias.map(|b| b.iter().copied().collect())))

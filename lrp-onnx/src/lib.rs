@@ -76,6 +76,9 @@ pub struct PassReport {
 
 /// Imports the model in a file. Weights of any floating-point type are read as `T`.
 ///
+/// Weights that have that type in the file stay in it, and it stays mapped into memory for as long as the model lives: it can be deleted or
+/// replaced by another, but must not be written to.
+///
 /// # Errors
 /// When the file cannot be read, is not ONNX, is damaged, or contains what cannot be explained; see [`ErrorKind`].
 pub fn load<T: Scalar>(path: &Path, options: &Options) -> Result<Import<T>, Error> {
@@ -113,7 +116,7 @@ fn from<T: Scalar>(name: &str, bytes: Bytes, mut external: External, options: &O
 mod tests {
     use super::*;
     use crate::proto::StringStringEntryProto;
-    use crate::testing::{Net, forward, varied};
+    use crate::testing::{Attr, Net, forward, varied};
 
     fn dense() -> Net {
         let mut net = Net::new(&[4]);
@@ -143,6 +146,24 @@ mod tests {
         std::fs::write(&path, net.bytes()).unwrap();
         let text = load::<f64>(&path, &Options::default()).unwrap_err().to_string();
         assert!(text.contains("outside the model's folder"), "{text}");
+    }
+
+    #[test]
+    fn a_mapped_model_computes_what_one_in_memory_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.onnx");
+        let mut net = Net::new(&[2, 6, 6]);
+        let (kernel, matrix) = (net.weight(&[5, 2, 3, 3]), net.weight(&[7, 80]));
+        let z = net.op("Conv", &["x", &kernel], &[]);
+        let flat = net.op("Flatten", &[&z], &[]);
+        net.op("Gemm", &[&flat, &matrix], &[("transB", Attr::Int(1))]);
+        std::fs::write(&path, net.bytes()).unwrap();
+        let import = load::<f32>(&path, &Options::default()).unwrap();
+        let other = from_bytes::<f32>("net.onnx", net.bytes(), &Options::default()).unwrap();
+        let x = varied(&[3, 2, 6, 6]).mapv(|v| v as f32);
+        for (a, b) in [(import.model.low_memory(), other.model.low_memory()), (import.model, other.model)] {
+            assert_eq!(forward(&a, &x), forward(&b, &x));
+        }
     }
 
     #[test]

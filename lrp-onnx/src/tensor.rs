@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lrp_core::{Scalar, Tensor};
+use lrp_core::{Scalar, Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 
-use crate::file::{External, let_go};
+use crate::file::{External, is_mapped, let_go};
 use crate::proto::TensorProto;
 
 /// Element types that can be read.
@@ -72,6 +72,16 @@ impl DType {
         }
     }
 
+    /// Whether elements are numbers of this type in the machine's byte order.
+    fn is<T: Scalar>(self) -> bool {
+        let name = match self {
+            DType::F32 => f32::NAME,
+            DType::F64 => f64::NAME,
+            _ => return false,
+        };
+        cfg!(target_endian = "little") && name == T::NAME
+    }
+
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
     }
@@ -109,6 +119,10 @@ pub(crate) const MAX_RANK: usize = 16;
 /// Number of elements of a shape, unless it overflows.
 pub(crate) fn volume(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |v, &d| v.checked_mul(d))
+}
+
+fn not_finite<T: Scalar>() -> String {
+    format!("holds a value that is not finite in {}", T::NAME)
 }
 
 impl Constant {
@@ -237,9 +251,31 @@ impl Constant {
     pub fn tensor<T: Scalar>(&self) -> Result<Tensor<T>, String> {
         let values = self.floats::<T>();
         if values.iter().any(|v| !v.is_finite()) {
-            return Err(format!("holds a value that is not finite in {}", T::NAME));
+            return Err(not_finite::<T>());
         }
         ArrayD::from_shape_vec(IxDyn(&self.shape), values).map_err(|e| format!("cannot be shaped: {e}"))
+    }
+
+    /// The values as weights: where they stand in a file that is mapped into memory, if they are of the model's precision there; a copy
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub fn weights<T: Scalar>(&self) -> Result<Weights<T>, String> {
+        let in_place = match &self.data {
+            Data::Raw(dtype, bytes) if dtype.is::<T>() && is_mapped(bytes) => {
+                Weights::<T>::in_place(&self.shape, bytes.clone(), let_go)
+            }
+            _ => None,
+        };
+        let Some(weights) = in_place else { return self.tensor().map(Weights::from) };
+        for piece in weights.stored().chunks(PIECE) {
+            if piece.iter().any(|v| !v.get().is_finite()) {
+                return Err(not_finite::<T>());
+            }
+            let_go(bytemuck::cast_slice(piece));
+        }
+        Ok(weights)
     }
 
     /// The values, for computing with them.
@@ -332,6 +368,31 @@ mod tests {
             assert_eq!(constant.floats::<f64>(), values, "type {code}");
             assert_eq!(constant.tensor::<f32>().unwrap().shape(), [2, 2]);
         }
+    }
+
+    #[test]
+    fn weights_stay_in_a_mapped_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        let in_file = |values: &[f32]| {
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            std::fs::write(&path, [b"odd".as_slice(), &bytes].concat()).unwrap();
+            let raw_data = Some(crate::file::map(&path).unwrap().slice(3..));
+            TensorProto { data_type: 1, dims: vec![3, 1], raw_data, ..Default::default() }
+        };
+        let tensor = in_file(&[1.5, -2.0, 0.25]);
+        let stands_at = tensor.raw_data.as_ref().unwrap().as_ptr();
+        let weights = read(&tensor).unwrap().weights::<f32>().unwrap();
+        assert_eq!(weights.shape(), [3, 1]);
+        assert_eq!(weights.iter().collect::<Vec<_>>(), [1.5, -2.0, 0.25]);
+        assert_eq!(weights.stored().as_ptr().cast(), stands_at);
+        // In another precision they are a copy, and so they are if the model is in memory: that may be wanted for something else.
+        let wide = read(&tensor).unwrap().weights::<f64>().unwrap();
+        assert_eq!(wide.iter().collect::<Vec<_>>(), [1.5, -2.0, 0.25]);
+        let loose = TensorProto { raw_data: Some(Bytes::copy_from_slice(&[0; 12])), ..tensor };
+        let copied = read(&loose).unwrap().weights::<f32>().unwrap();
+        assert_ne!(copied.stored().as_ptr().cast(), loose.raw_data.as_ref().unwrap().as_ptr());
+        assert!(read(&in_file(&[1.0, f32::NAN, 0.0])).unwrap().weights::<f32>().unwrap_err().contains("not finite"));
     }
 
     #[test]

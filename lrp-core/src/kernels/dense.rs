@@ -12,6 +12,7 @@ use num_traits::Zero;
 use super::simd::{Isa, Simd, Task, with_isa};
 use super::{Shared, chunks, each, parts};
 use crate::scalar::Scalar;
+use crate::weights::Stored;
 
 /// Rows of weights in registers.
 const ROWS: usize = 4;
@@ -36,8 +37,9 @@ const fn samples<S: Simd>() -> usize {
 
 /// The matrix of a fully connected layer.
 #[derive(Debug, Clone, Copy)]
-pub struct DenseKernel<'a, T> {
-    weights: &'a [T],
+pub struct DenseKernel<'a, T: Copy> {
+    /// At any address.
+    weights: &'a [Stored<T>],
     inputs: usize,
     outputs: usize,
     isa: Isa,
@@ -45,7 +47,7 @@ pub struct DenseKernel<'a, T> {
 
 impl<'a, T: Scalar> DenseKernel<'a, T> {
     /// `weights` is `[outputs, inputs]`, row-major.
-    pub fn new(weights: &'a [T], inputs: usize) -> Self {
+    pub fn new(weights: &'a [Stored<T>], inputs: usize) -> Self {
         let outputs = weights.len() / inputs.max(1);
         Self { weights, inputs, outputs, isa: Isa::best() }
     }
@@ -109,7 +111,7 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
                     for some in chunks(rows.len(), ROWS) {
                         let row = |i: usize| {
                             let row = rows.start + (some.start + i).min(rows.len() - 1);
-                            self.weights[row * self.inputs + inputs.start..][..inputs.len()].as_ptr()
+                            self.weights[row * self.inputs + inputs.start..][..inputs.len()].as_ptr().cast()
                         };
                         let dots = Dots::<S> {
                             rows: [row(0), row(1), row(2), row(3)],
@@ -135,7 +137,8 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
         let y = Shared::new(y.as_mut_ptr(), y.len());
         self.each(wanted.len().div_ceil(ROWS), wanted.len() * self.inputs, |task| {
             let wanted = &wanted[task * ROWS..((task + 1) * ROWS).min(wanted.len())];
-            let row = |i: usize| self.weights[wanted[i.min(wanted.len() - 1)] * self.inputs..][..self.inputs].as_ptr();
+            let row =
+                |i: usize| self.weights[wanted[i.min(wanted.len() - 1)] * self.inputs..][..self.inputs].as_ptr().cast();
             let mut sums = [T::zero(); ROWS * 16];
             let mut found = [T::zero(); ROWS];
             let dots = Dots::<S> {
@@ -174,8 +177,9 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
                     for rows in rows.chunks(ROWS) {
                         // Rows that are missing at the end are the last one again, times zero.
                         let index = |i: usize| rows[i.min(rows.len() - 1)];
-                        let row =
-                            |i: usize| self.weights[index(i) * self.inputs + columns.start..][..columns.len()].as_ptr();
+                        let row = |i: usize| {
+                            self.weights[index(i) * self.inputs + columns.start..][..columns.len()].as_ptr().cast()
+                        };
                         let mut factors = [[T::zero(); 6]; ROWS];
                         for (factors, &row) in factors.iter_mut().zip(rows) {
                             for (factor, sample) in factors.iter_mut().zip(block.clone()) {
@@ -201,6 +205,7 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
 
 /// Dot products of four rows with some samples, or a part of them.
 struct Dots<S: Simd> {
+    /// At any address.
     rows: [*const S::T; ROWS],
     /// The first sample; the others follow at distances of `pitch`.
     x: *const S::T,
@@ -292,6 +297,7 @@ impl<S: Simd, const N: usize> Task for DotsOf<S, N> {
 
 /// Four rows, times one factor for each row and sample, added to some samples.
 struct Sums<S: Simd> {
+    /// At any address.
     rows: [*const S::T; ROWS],
     /// `[row, sample]`.
     factors: [[S::T; 6]; ROWS],
@@ -371,6 +377,8 @@ impl<S: Simd, const N: usize> Task for SumsOf<S, N> {
 mod tests {
     use super::*;
     use crate::kernels::tests::noise;
+    use crate::weights::Weights;
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn check<T: Scalar>(n: usize, inputs: usize, outputs: usize) {
@@ -382,8 +390,11 @@ mod tests {
             terms.for_each(|(a, b)| (sum, size) = (sum + a.wide() * b.wide(), size + (a.wide() * b.wide()).abs()));
             assert!((found.wide() - sum).abs() <= 64.0 * T::epsilon().wide() * size, "{found} is not {sum}");
         };
+        // Weights stand anywhere in a file.
+        let file: Vec<u8> = [&[0; 3], bytemuck::cast_slice(&w)].concat();
+        let weights = Weights::in_place(&[outputs, inputs], Bytes::from(file).slice(3..), |_| {}).unwrap();
         for isa in Isa::available() {
-            let kernel = DenseKernel::new(&w, inputs).with_isa(isa);
+            let kernel = DenseKernel::new(weights.stored(), inputs).with_isa(isa);
             let (y, g) = (kernel.forward(&x), kernel.adjoint(&s));
             for sample in 0..n {
                 let (x, s) = (&x[sample * inputs..][..inputs], &s[sample * outputs..][..outputs]);

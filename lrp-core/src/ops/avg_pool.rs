@@ -51,7 +51,7 @@ impl<T: Scalar> AvgPool<T> {
         }
         // A window that sees nothing but padding gives 0, not 0/0.
         let weights = seen.into_iter().map(|n| if n == 0 { T::zero() } else { T::one() / count(n) }).collect();
-        let ones = Arc::new(vec![T::one(); channels * window.taps()]);
+        let ones = vec![T::one(); channels * window.taps()];
         let sum = ConvKernel::new(ones, channels, channels, channels, window);
         Ok(Self { sum, weights, input_shape: one(input), output_shape })
     }

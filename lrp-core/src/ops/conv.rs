@@ -9,7 +9,8 @@ use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Finisher, L
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Kind, Operator, batch_of, finished};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, into_elements, map, samples};
+use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, map, samples};
+use crate::weights::Weights;
 
 /// A convolution `[N, C, spatial…] → [N, O, spatial…]` with stride, padding, dilation and groups.
 #[derive(Debug, Clone)]
@@ -47,12 +48,13 @@ impl<T: Scalar> Conv<T> {
     /// # Errors
     /// When the sizes disagree or the window does not fit.
     pub fn new(
-        weights: Tensor<T>,
+        weights: impl Into<Weights<T>>,
         bias: Option<Vec<T>>,
         spec: &WindowSpec,
         groups: usize,
         input: &[usize],
     ) -> Result<Self, OperatorError> {
+        let weights = weights.into();
         check_shape(input)?;
         check_shape(weights.shape())?;
         let (inputs, space) = channels_and_space(input)?;
@@ -72,7 +74,6 @@ impl<T: Scalar> Conv<T> {
         let mut output_shape = vec![outputs];
         output_shape.extend(window.output());
         check_shape(&output_shape)?;
-        let weights = Arc::new(into_elements(weights));
         Ok(Self {
             bias: checked_bias(bias, outputs, space.len())?,
             kernel: ConvKernel::new(weights, inputs, outputs, groups, window),
@@ -241,7 +242,7 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         let channel = |o: usize, i: usize| o / (k.outputs / k.groups) * per_group + i;
         let mut bias: Vec<T> =
             self.bias.as_ref().map_or_else(|| vec![T::zero(); k.outputs], |b| elements(b).into_owned());
-        for (index, &w) in k.weights.iter().enumerate() {
+        for (index, w) in k.weights.iter().enumerate() {
             let (o, i) = (index / (k.window.taps() * per_group), index / k.window.taps() % per_group);
             bias[o] += w * shift[channel(o, i)];
         }
@@ -253,6 +254,7 @@ impl<T: Scalar> Affine<T> for Conv<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::into_elements;
     use ndarray::array;
 
     #[test]

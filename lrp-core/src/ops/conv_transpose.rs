@@ -9,7 +9,8 @@ use crate::kernels::conv::{Algorithm, ConvKernel, Direction};
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
+use crate::weights::Weights;
 
 /// A transposed convolution `[N, C, spatial…] → [N, O, spatial…]`.
 #[derive(Debug, Clone)]
@@ -28,13 +29,14 @@ impl<T: Scalar> ConvTranspose<T> {
     /// # Errors
     /// When the sizes disagree: a convolution with `spec` over `output_space` must give the input's sizes.
     pub fn new(
-        weights: Tensor<T>,
+        weights: impl Into<Weights<T>>,
         bias: Option<Vec<T>>,
         spec: &WindowSpec,
         groups: usize,
         input: &[usize],
         output_space: &[usize],
     ) -> Result<Self, OperatorError> {
+        let weights = weights.into();
         check_shape(input)?;
         check_shape(weights.shape())?;
         let (channels, space) = channels_and_space(input)?;
@@ -61,7 +63,6 @@ impl<T: Scalar> ConvTranspose<T> {
                 window.describe()
             )));
         }
-        let weights = Arc::new(into_elements(weights));
         Ok(Self {
             bias: checked_bias(bias, outputs, space.len())?,
             kernel: ConvKernel::new(weights, outputs, channels, groups, window),

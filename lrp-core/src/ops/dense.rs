@@ -7,13 +7,14 @@ use crate::error::OperatorError;
 use crate::kernels::dense::DenseKernel;
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
+use crate::weights::Weights;
 
 /// A fully connected layer over the last axis: `[N, …, K] → [N, …, O]`.
 #[derive(Debug, Clone)]
 pub struct Dense<T> {
-    /// `[O, K]`, row-major.
-    weights: Arc<Vec<T>>,
+    /// `[O, K]`.
+    weights: Weights<T>,
     inputs: usize,
     outputs: usize,
     bias: Option<Tensor<T>>,
@@ -29,7 +30,8 @@ impl<T: Scalar> Dense<T> {
     ///
     /// # Errors
     /// When the sizes disagree.
-    pub fn new(weights: Tensor<T>, bias: Option<Vec<T>>, input: &[usize]) -> Result<Self, OperatorError> {
+    pub fn new(weights: impl Into<Weights<T>>, bias: Option<Vec<T>>, input: &[usize]) -> Result<Self, OperatorError> {
+        let weights = weights.into();
         check_shape(input)?;
         let &[outputs, inputs] = weights.shape() else {
             return Err(OperatorError::new(format!("weights must be [outputs, inputs], got {:?}", weights.shape())));
@@ -48,7 +50,7 @@ impl<T: Scalar> Dense<T> {
             *last = outputs;
         }
         Ok(Self {
-            weights: Arc::new(into_elements(weights)),
+            weights,
             inputs,
             outputs,
             bias: bias.map(|b| from_elements(&[outputs], b)),
@@ -57,9 +59,9 @@ impl<T: Scalar> Dense<T> {
         })
     }
 
-    fn with(&self, weights: Vec<T>, bias: Option<Vec<T>>) -> Self {
+    fn with(&self, weights: Weights<T>, bias: Option<Vec<T>>) -> Self {
         Self {
-            weights: Arc::new(weights),
+            weights,
             bias: bias.map(|b| from_elements(&[self.outputs], b)),
             input_shape: self.input_shape.clone(),
             output_shape: self.output_shape.clone(),
@@ -68,7 +70,7 @@ impl<T: Scalar> Dense<T> {
     }
 
     fn kernel(&self) -> DenseKernel<'_, T> {
-        DenseKernel::new(&self.weights, self.inputs)
+        DenseKernel::new(self.weights.stored(), self.inputs)
     }
 
     /// Rows of `s` in which few outputs carry something are given to `sparse(row, s, target)`; the others are
@@ -144,11 +146,10 @@ impl<T: Scalar> Affine<T> for Dense<T> {
     }
 
     fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
-        let x = elements(xs.first()?);
+        let (x, weights) = (elements(xs.first()?), self.weights.stored());
         let product = |&index: &usize| {
-            let (x, w) =
-                (&x[index / self.outputs * self.inputs..], &self.weights[index % self.outputs * self.inputs..]);
-            T::of(w.iter().zip(x).take(self.inputs).map(|(w, x)| w.wide() * x.wide()).sum())
+            let (x, w) = (&x[index / self.outputs * self.inputs..], &weights[index % self.outputs * self.inputs..]);
+            T::of(w.iter().zip(x).take(self.inputs).map(|(w, x)| w.get().wide() * x.wide()).sum())
         };
         Some(at.iter().map(product).collect())
     }
@@ -188,7 +189,7 @@ impl<T: Scalar> Affine<T> for Dense<T> {
     }
 
     fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>> {
-        Arc::new(self.with(self.weights.iter().map(|&w| f(w)).collect(), None))
+        Arc::new(self.with(self.weights.map(f), None))
     }
 
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
@@ -196,23 +197,23 @@ impl<T: Scalar> Affine<T> for Dense<T> {
         if self.output_shape.len() != 1 || scale.len() != self.outputs || shift.len() != self.outputs {
             return None;
         }
-        let weights = self.weights.chunks(self.inputs).zip(scale).flat_map(|(row, &s)| row.iter().map(move |&w| s * w));
+        let weights = self.weights.map_indexed(|i, w| scale[i / self.inputs] * w);
         let bias = (0..self.outputs).map(|k| {
             scale[k] * self.bias.as_ref().and_then(|b| b.get([k]).copied()).unwrap_or_else(T::zero) + shift[k]
         });
-        Some(Arc::new(self.with(weights.collect(), Some(bias.collect()))))
+        Some(Arc::new(self.with(weights, Some(bias.collect()))))
     }
 
     fn rescale_input(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
         if self.output_shape.len() != 1 || scale.len() != self.inputs || shift.len() != self.inputs {
             return None;
         }
-        let weights = self.weights.chunks(self.inputs).flat_map(|row| row.iter().zip(scale).map(|(&w, &s)| s * w));
-        let bias = self.weights.chunks(self.inputs).enumerate().map(|(k, row)| {
+        let weights = self.weights.map_indexed(|i, w| scale[i % self.inputs] * w);
+        let bias = self.weights.stored().chunks(self.inputs).enumerate().map(|(k, row)| {
             let own = self.bias.as_ref().and_then(|b| b.get([k]).copied()).unwrap_or_else(T::zero);
-            row.iter().zip(shift).fold(own, |sum, (&w, &t)| sum + w * t)
+            row.iter().zip(shift).fold(own, |sum, (w, &t)| sum + w.get() * t)
         });
-        Some(Arc::new(self.with(weights.collect(), Some(bias.collect()))))
+        Some(Arc::new(self.with(weights, Some(bias.collect()))))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::operator::{Fixed, Io, Kind, Operator};
 use crate::rule::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples, volume};
+use crate::weights::stored;
 
 /// The stabilizer of the fixed behaviour.
 const STABILIZER: f64 = 1e-6;
@@ -215,7 +216,7 @@ impl<T: Scalar> Recurrent<T> {
     /// All steps of a direction for one sample.
     fn run(&self, weights: &Weights<T>, x: &[T]) -> Vec<Step<T>> {
         let rows = weights.input_bias.len();
-        let projected = DenseKernel::new(&weights.input, self.inputs).forward(x);
+        let projected = DenseKernel::new(stored(&weights.input), self.inputs).forward(x);
         let mut steps: Vec<Step<T>> = Vec::with_capacity(self.steps);
         for step in 0..self.steps {
             let time = self.time(weights, step);

@@ -27,6 +27,7 @@ use super::each_chunk;
 use super::simd::{Isa, with_isa};
 use super::window::Window;
 use crate::scalar::Scalar;
+use crate::weights::{Stored, Weights};
 
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,8 +69,8 @@ enum Prepared<T> {
 /// counts more than time.
 #[derive(Debug, Clone)]
 pub struct ConvKernel<T> {
-    /// `[out, in / groups, taps]`, row-major.
-    pub weights: Arc<Vec<T>>,
+    /// `[out, in / groups, taps…]`.
+    pub weights: Weights<T>,
     /// Input channels.
     pub inputs: usize,
     /// Output channels.
@@ -92,10 +93,10 @@ pub struct ConvKernel<T> {
 
 impl<T: Scalar> ConvKernel<T> {
     /// A convolution from `inputs` to `outputs` channels in `groups` with weights `[outputs, inputs / groups, taps]`.
-    pub fn new(weights: Arc<Vec<T>>, inputs: usize, outputs: usize, groups: usize, window: Window) -> Self {
+    pub fn new(weights: impl Into<Weights<T>>, inputs: usize, outputs: usize, groups: usize, window: Window) -> Self {
         let (forward, adjoint) = Default::default();
         Self {
-            weights,
+            weights: weights.into(),
             inputs,
             outputs,
             stacked: 1,
@@ -113,13 +114,13 @@ impl<T: Scalar> ConvKernel<T> {
     /// The same kernel on another instruction set, if the machine has it. For tests and measurements.
     pub fn with_isa(&self, isa: Isa) -> Self {
         let isa = if isa.is_available() { isa } else { self.isa };
-        Self { isa, ..self.with_weights(Arc::clone(&self.weights)) }
+        Self { isa, ..self.with_weights(self.weights.clone()) }
     }
 
     /// The same kernel computed in another way, where that is possible.
     pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         let algorithm = if winograd::applies(&self.window) { algorithm } else { Algorithm::Direct };
-        Self { algorithm, decisive: None, ..self.with_weights(Arc::clone(&self.weights)) }
+        Self { algorithm, decisive: None, ..self.with_weights(self.weights.clone()) }
     }
 
     /// The same kernel computed in the fastest way; in the direction in which the network runs, in the fastest of those that round as the
@@ -186,10 +187,12 @@ impl<T: Scalar> ConvKernel<T> {
             let (channel, position) = (at[index] / positions, at[index] % positions);
             let connected = self.window.connected(position);
             let first = channel / per_group * ins;
-            let rows =
-                self.weights[channel * ins * taps..].chunks(taps).zip(x.chunks(self.window.input_len()).skip(first));
-            let products =
-                rows.take(ins).flat_map(|(w, x)| connected.iter().map(|&(tap, input)| w[tap].wide() * x[input].wide()));
+            let rows = self.weights.stored()[channel * ins * taps..]
+                .chunks(taps)
+                .zip(x.chunks(self.window.input_len()).skip(first));
+            let products = rows
+                .take(ins)
+                .flat_map(|(w, x)| connected.iter().map(|&(tap, input)| w[tap].get().wide() * x[input].wide()));
             sum.fill(T::of(products.sum()));
         });
         sums
@@ -204,12 +207,16 @@ impl<T: Scalar> ConvKernel<T> {
         };
         let source_len = source_space.iter().product();
         with_isa!(self.isa, T, S => {
-            let prepare = || match self.algorithm {
-                Algorithm::Direct => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
-                algorithm => {
-                    let small = algorithm == Algorithm::Winograd2 || self.decisive == Some(direction);
-                    Prepared::Winograd(Box::new(winograd::Packed::new::<S<T>>(self, direction, small)))
-                }
+            let prepare = || {
+                let packed = match self.algorithm {
+                    Algorithm::Direct => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
+                    algorithm => {
+                        let small = algorithm == Algorithm::Winograd2 || self.decisive == Some(direction);
+                        Prepared::Winograd(Box::new(winograd::Packed::new::<S<T>>(self, direction, small)))
+                    }
+                };
+                self.weights.let_go();
+                packed
             };
             let passing;
             let prepared = if self.thrifty {
@@ -241,27 +248,32 @@ impl<T: Scalar> ConvKernel<T> {
     }
 
     /// The taps between two channels of a group.
-    fn taps(&self, direction: Direction, group: usize, target: usize, source: usize) -> &[T] {
+    fn taps(&self, direction: Direction, group: usize, target: usize, source: usize) -> &[Stored<T>] {
         let (o, i) = match direction {
             Direction::Forward => (target, source),
             Direction::Adjoint => (source, target),
         };
         let (ins, outs, taps) = (self.inputs / self.groups, self.outputs / self.groups, self.window.taps());
-        &self.weights[((group * outs + o) * ins + i) * taps..][..taps]
+        &self.weights.stored()[((group * outs + o) * ins + i) * taps..][..taps]
     }
 
     /// The same geometry with other weights.
     pub fn map(&self, f: &dyn Fn(T) -> T) -> Self {
-        let mapped = self.with_weights(Arc::new(self.weights.iter().map(|&w| f(w)).collect()));
+        let mapped = self.with_weights(self.weights.map(f));
         Self { decisive: None, ..mapped }
     }
 
     /// A kernel for two inputs on top of each other, with the weights of each mapped through a function of its own; not for groups.
     pub fn stacked(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Self> {
-        let row = (self.inputs * self.window.taps()).max(1);
-        let both = |row: &[T]| row.iter().map(|&w| f(w)).chain(row.iter().map(|&w| g(w))).collect::<Vec<_>>();
-        let weights = || Arc::new(self.weights.chunks(row).flat_map(both).collect());
-        let Self { inputs, stacked, .. } = *self;
+        let Self { inputs, outputs, stacked, .. } = *self;
+        let (taps, stored) = (self.window.taps(), self.weights.stored());
+        let both = |row: &[Stored<T>]| {
+            row.iter().map(|w| f(w.get())).chain(row.iter().map(|w| g(w.get()))).collect::<Vec<_>>()
+        };
+        let weights = || {
+            let rows = stored.chunks((inputs * taps).max(1));
+            Weights::new(&[outputs, 2 * inputs, taps], rows.flat_map(both).collect())
+        };
         (self.groups == 1).then(|| Self {
             inputs: 2 * inputs,
             stacked: 2 * stacked,
@@ -273,11 +285,10 @@ impl<T: Scalar> ConvKernel<T> {
     /// The same geometry with weights `f(output channel, input channel within its group, weight)`.
     pub fn map_by_channel(&self, f: impl Fn(usize, usize, T) -> T) -> Self {
         let (taps, ins) = (self.window.taps(), self.inputs / self.groups);
-        let weight = |(i, &w): (usize, &T)| f(i / (taps * ins), i / taps % ins, w);
-        self.with_weights(Arc::new(self.weights.iter().enumerate().map(weight).collect()))
+        self.with_weights(self.weights.map_indexed(|i, w| f(i / (taps * ins), i / taps % ins, w)))
     }
 
-    fn with_weights(&self, weights: Arc<Vec<T>>) -> Self {
+    fn with_weights(&self, weights: Weights<T>) -> Self {
         let (forward, adjoint) = Default::default();
         Self { weights, window: self.window.clone(), forward, adjoint, ..*self }
     }

@@ -81,7 +81,7 @@ fn check<T: Scalar>(case: &Case) {
     let wide = |values: &[T]| values.iter().map(|v| v.wide()).collect::<Vec<_>>();
     let expected_y = forward(case, &window, &wide(&w), &wide(&x[1..]));
     let expected_g = adjoint(case, &window, &wide(&w), &wide(&s[1..]));
-    let kernel = ConvKernel::new(Arc::new(w), case.inputs, case.outputs, case.groups, window);
+    let kernel = ConvKernel::new(w, case.inputs, case.outputs, case.groups, window);
     for isa in Isa::available() {
         let kernel = kernel.with_isa(isa);
         assert_close(&kernel.forward(&x[1..]), &expected_y, &format!("{isa:?} {} forward of {case:?}", T::NAME));
@@ -188,7 +188,7 @@ fn neither_threads_nor_batch_change_a_bit() {
         let w = narrow::<f32>(&noise(inputs * outputs * groups * window.taps(), 1));
         let x = narrow::<f32>(&noise(3 * case.inputs * window.input_len(), 2));
         let s = narrow::<f32>(&noise(3 * case.outputs * window.output_len(), 3));
-        let kernel = ConvKernel::new(Arc::new(w), case.inputs, case.outputs, groups, window.clone());
+        let kernel = ConvKernel::new(w, case.inputs, case.outputs, groups, window.clone());
         let kernel = kernel.with_algorithm(algorithm);
         let both = || (kernel.forward(&x), kernel.adjoint(&s));
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

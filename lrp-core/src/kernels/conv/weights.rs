@@ -82,7 +82,7 @@ impl<T: Scalar> Packed<T> {
         for pass in passes {
             let taps = pass.taps(window);
             let weight = |group: usize, target: usize, source: usize, tap: usize| {
-                kernel.taps(direction, group, target, source)[tap]
+                kernel.taps(direction, group, target, source)[tap].get()
             };
             let pass = packed.pack::<S>(pass, &taps, weight);
             packed.passes.push(pass);

@@ -26,6 +26,7 @@ use crate::kernels::simd::{Simd, Task};
 use crate::kernels::window::Window;
 use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
 use crate::scalar::Scalar;
+use crate::weights::Stored;
 
 /// A convolution, one way, with transformed weights.
 #[derive(Debug)]
@@ -126,10 +127,10 @@ impl<T: Scalar> Packed<T> {
 }
 
 /// `G g Gᵀ`, in f64; the adjoint's kernel is turned round.
-fn transform<T: Scalar, P: Patch>(taps: &[T], direction: Direction) -> impl Iterator<Item = f64> {
+fn transform<T: Scalar, P: Patch>(taps: &[Stored<T>], direction: Direction) -> impl Iterator<Item = f64> {
     let tap = move |row: usize, column: usize| match direction {
-        Direction::Forward => taps[3 * row + column].wide(),
-        Direction::Adjoint => taps[8 - 3 * row - column].wide(),
+        Direction::Forward => taps[3 * row + column].get().wide(),
+        Direction::Adjoint => taps[8 - 3 * row - column].get().wide(),
     };
     P::G.iter()
         .flat_map(move |a| P::G.iter().map(move |b| (0..9).map(|i| a[i / 3] * tap(i / 3, i % 3) * b[i % 3]).sum()))

@@ -50,7 +50,7 @@ impl<T: Scalar> Simd for Portable<T> {
     #[inline(always)]
     unsafe fn load_first(from: *const T, n: usize) -> Self::V {
         // SAFETY: only the first `n` are read.
-        lanes!(i => if i < n { unsafe { *from.add(i) } } else { T::zero() })
+        lanes!(i => if i < n { unsafe { from.add(i).read_unaligned() } } else { T::zero() })
     }
 
     #[inline(always)]
