@@ -5,13 +5,10 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
+use crate::kernels::each_chunk;
 
 /// Elements of a block: a few pages, so that handing one to a thread costs little in proportion.
 const BLOCK: usize = 1 << 14;
-
-/// Less work than this is not worth waking threads up for.
-const PARALLEL: usize = 4 * BLOCK;
 
 /// A block of a sample: its place, what is written to it, and what it adds to the sums of the sample.
 struct Block<'a, V, const K: usize> {
@@ -34,14 +31,10 @@ fn ranges(len: usize, per_sample: usize) -> impl Iterator<Item = (usize, Range<u
 /// compiled again for every function of elements.
 fn compute<V: Send, const K: usize>(
     mut blocks: Vec<Block<'_, V, K>>,
-    (len, samples): (usize, usize),
+    samples: usize,
     f: &(dyn Fn(&mut Block<'_, V, K>) + Sync),
 ) -> Vec<[f64; K]> {
-    if len < PARALLEL {
-        blocks.iter_mut().for_each(f);
-    } else {
-        blocks.par_iter_mut().for_each(f);
-    }
+    each_chunk(&mut blocks, 1, 1, &|_, block| block.iter_mut().for_each(f));
     let mut sums = vec![[0.0; K]; samples];
     for block in blocks {
         if let Some(sum) = sums.get_mut(block.sample) {
@@ -60,7 +53,7 @@ pub fn sum_blocks<const K: usize>(
     let len = samples * per_sample;
     let blocks = ranges(len, per_sample);
     let blocks = blocks.map(|(sample, range)| Block { sample, range, y: &mut [] as &mut [u8], sums: [0.0; K] });
-    compute(blocks.collect(), (len, samples), &|block| block.sums = f(block.range.clone()))
+    compute(blocks.collect(), samples, &|block| block.sums = f(block.range.clone()))
 }
 
 /// As [`sum_blocks`], for a function that also writes: it gets the range of elements, and these of `y`.
@@ -77,7 +70,7 @@ pub fn write_blocks<V: Send, const K: usize>(
         rest = after;
         Block { sample, range, y, sums: [0.0; K] }
     });
-    compute(blocks.collect(), (len, samples), &|block| block.sums = f(block.range.clone(), block.y))
+    compute(blocks.collect(), samples, &|block| block.sums = f(block.range.clone(), block.y))
 }
 
 #[cfg(test)]

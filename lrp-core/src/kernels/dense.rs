@@ -28,7 +28,7 @@ const COLUMN_BLOCK: usize = 8192;
 /// Tasks per thread that even out what threads are disturbed by.
 const TASKS_PER_THREAD: usize = 4;
 /// Multiply-adds below which work is not worth handing to another thread.
-const GRAIN: usize = 1 << 18;
+const GRAIN: usize = 1 << 16;
 
 /// Samples in registers.
 const fn samples<S: Simd>() -> usize {

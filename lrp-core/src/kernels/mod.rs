@@ -8,6 +8,7 @@ pub(crate) mod aligned;
 pub(crate) mod axes;
 pub mod conv;
 pub mod dense;
+mod linger;
 mod outputs;
 pub(crate) mod pool;
 mod scratch;
@@ -39,19 +40,25 @@ pub(crate) fn map_samples<T: Scalar>(
     out
 }
 
-/// Runs `f(task)` for every task, on several threads where there are at least two times `grain` of them. `f` is no type parameter:
+/// Runs `f(task)` for every task, on several threads where there are more than `grain` of them. `f` is no type parameter:
 /// dividing work among threads is a lot of code, and would be compiled again for every kind of work.
 pub(crate) fn each(tasks: usize, grain: usize, f: &(dyn Fn(usize) + Sync)) {
-    if grain >= tasks {
+    if grain >= tasks || rayon::current_num_threads() == 1 {
         (0..tasks).for_each(f);
-    } else {
+    } else if !linger::divide(tasks, grain, f) {
         (0..tasks).into_par_iter().with_min_len(grain).for_each(f);
     }
 }
 
 /// As [`each`], with `f(index, chunk)` for every chunk of `len` elements.
+#[allow(unsafe_code)]
 pub(crate) fn each_chunk<T: Send>(elements: &mut [T], len: usize, grain: usize, f: &(dyn Fn(usize, &mut [T]) + Sync)) {
-    elements.par_chunks_mut(len).with_min_len(grain.max(1)).enumerate().for_each(|(index, chunk)| f(index, chunk));
+    let (all, shared) = (elements.len(), Shared::new(elements.as_mut_ptr(), elements.len()));
+    each(all.div_ceil(len), grain.max(1), &|index| {
+        let (start, end) = (index * len, ((index + 1) * len).min(all));
+        // SAFETY: chunks do not overlap, and each is one task's.
+        f(index, unsafe { std::slice::from_raw_parts_mut(shared.at(start, end - start), end - start) });
+    });
 }
 
 /// Divides a range into the fewest parts of at most `most`, of nearly the same length.

@@ -33,7 +33,7 @@ const ROOM: usize = 4 << 20;
 const STAGE: usize = 224;
 const STAGE_PITCH: usize = STAGE + 16;
 /// Multiply-adds below which a job is not worth handing to another thread.
-const GRAIN: usize = 1 << 18;
+const GRAIN: usize = 1 << 16;
 /// Jobs per thread that even out what jobs differ in.
 const JOBS_PER_THREAD: usize = 4;
 

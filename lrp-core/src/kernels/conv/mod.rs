@@ -16,8 +16,6 @@ mod winograd;
 
 use std::sync::{Arc, OnceLock};
 
-use rayon::prelude::*;
-
 use self::driver::Sides;
 use self::finish::After;
 pub use self::finish::{Finish, Finisher, Limits};
@@ -302,8 +300,12 @@ fn finish_channels<T: Scalar>(
     finisher: &dyn Finisher<T>,
 ) -> (Vec<T>, Vec<[f64; 3]>) {
     let mut sums = vec![[0.0; 3]; y.len() / len.max(1)];
-    let channels = y.par_chunks_mut(len.max(1)).zip(&mut sums).enumerate();
-    channels.for_each(|(index, (piece, sums))| *sums = finisher.finish(piece, b[index % b.len()], index * len));
+    let mut channels: Vec<_> = y.chunks_mut(len.max(1)).zip(&mut sums).collect();
+    each_chunk(&mut channels, 1, 1, &|index, channel| {
+        for (piece, sums) in channel {
+            **sums = finisher.finish(piece, b[index % b.len()], index * len);
+        }
+    });
     (y, sums)
 }
 
