@@ -51,19 +51,20 @@ thread_local! {
 }
 
 impl Work<'_> {
-    /// Does tasks until none is left, those of its own part first.
-    fn help(&self, own: usize) {
+    /// Does tasks until none is left, those of its own part first. Whether there were any.
+    fn help(&self, own: usize) -> bool {
+        let mut helped = false;
         for part in (0..self.parts).map(|i| (own + i) % self.parts) {
             let at = |part: usize| part * self.tasks / self.parts;
             let (first, len) = (at(part), at(part + 1) - at(part));
-            loop {
+            // Looking first: who waits for others to finish must not write to what they read.
+            while self.taken[part].load(Ordering::Relaxed) < len {
                 let start = self.taken[part].fetch_add(self.grain, Ordering::Relaxed);
-                if start >= len {
-                    break;
-                }
                 (first + start..first + (start + self.grain).min(len)).for_each(self.f);
+                helped |= start < len;
             }
         }
+        helped
     }
 }
 
@@ -145,7 +146,7 @@ fn wait(look: usize) {
     }
 }
 
-/// Helps with the current work, if there is any.
+/// Helps with the current work, if there is any to be done.
 fn help_with_current(own: usize) -> bool {
     if CURRENT.load(Ordering::Relaxed).is_null() {
         return false;
@@ -154,14 +155,14 @@ fn help_with_current(own: usize) -> bool {
     let current = CURRENT.load(Ordering::SeqCst);
     // SAFETY: whoever made it current waits, after taking it back, until nobody is inside: either it is seen here that it was taken
     // back, or it is seen there that somebody is inside.
-    let work = unsafe { current.as_ref() };
-    if let Some(work) = work
-        && let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.help(own)))
-    {
-        work.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
-    }
+    let helped = unsafe { current.as_ref() }.is_some_and(|work| {
+        catch_unwind(AssertUnwindSafe(|| work.help(own))).unwrap_or_else(|panic| {
+            work.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+            true
+        })
+    });
     INSIDE.fetch_sub(1, Ordering::SeqCst);
-    !current.is_null()
+    helped
 }
 
 #[cfg(test)]
