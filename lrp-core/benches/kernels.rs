@@ -5,6 +5,7 @@
 //! cargo bench -p lrp-core -- vgg16 --threads 1 --batch 8     # those whose name contains a word
 //! cargo bench -p lrp-core -- --isa avx2 --f64
 //! cargo bench -p lrp-core -- 3×3 vgg16 --winograd 4       # or 2: outputs of a patch along an axis
+//! cargo bench -p lrp-core -- vgg16 --percent 25              # sources of which a quarter is not zero, zeros left out
 //! cargo bench -p lrp-core -- 3×3 vgg16 --errors              # rounding errors instead of times
 //! ```
 //!
@@ -84,6 +85,8 @@ struct Options {
     cpu: bool,
     errors: bool,
     algorithm: Algorithm,
+    /// The share of inputs that are not zero; below one, zeros are left out.
+    share: f64,
 }
 
 fn options() -> Options {
@@ -96,6 +99,7 @@ fn options() -> Options {
         cpu: false,
         errors: false,
         algorithm: Algorithm::Direct,
+        share: 1.0,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -112,6 +116,7 @@ fn options() -> Options {
                 let two = numbers().first() == Some(&2);
                 options.algorithm = if two { Algorithm::Winograd2 } else { Algorithm::Winograd4 };
             }
+            "--percent" => options.share = numbers().first().map_or(1.0, |&percent| percent as f64 / 100.0),
             "--cpu" => options.cpu = true,
             "--f64" => options.double = true,
             "--isa" => {
@@ -133,6 +138,14 @@ fn noise<T: Scalar>(len: usize) -> Vec<T> {
         (state >> 40) as f64 / 16_777_216.0 - 0.5
     };
     (0..len).map(|_| T::of(next())).collect()
+}
+
+/// The same with zeros.
+fn thin<T: Scalar>(options: &Options, mut numbers: Vec<T>) -> Vec<T> {
+    // Other numbers than those that are made zero.
+    let chosen = noise::<f64>(numbers.len() + 1);
+    numbers.iter_mut().zip(&chosen[1..]).filter(|(_, c)| **c + 0.5 >= options.share).for_each(|(v, _)| *v = T::zero());
+    numbers
 }
 
 /// Seconds that all threads of this process have computed.
@@ -211,12 +224,13 @@ fn run<T: Scalar>(options: &Options) {
         let weights = noise::<T>(inputs * outputs * groups * window.taps());
         let kernel = ConvKernel::new(weights, inputs * groups, outputs * groups, groups, window)
             .with_isa(options.isa)
-            .with_algorithm(options.algorithm);
+            .with_algorithm(options.algorithm)
+            .with_sparse(if options.share < 1.0 { 1.0 } else { 0.0 });
         if kernel.algorithm() != options.algorithm {
             continue;
         }
         let most = options.batch.iter().max().copied().unwrap_or(1);
-        let (x, s) = (noise::<T>(most * in_len), noise::<T>(most * out_len));
+        let (x, s) = (thin(options, noise::<T>(most * in_len)), thin(options, noise::<T>(most * out_len)));
         row(options, name, flops, |n| kernel.forward(&x[..n * in_len]), |n| kernel.adjoint(&s[..n * out_len]));
     }
     for &(name, inputs, outputs) in DENSE.iter().filter(|layer| wanted(layer.0)) {

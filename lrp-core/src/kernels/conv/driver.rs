@@ -15,11 +15,11 @@ use std::ops::Range;
 use super::finish::{After, Finish, Finisher};
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
-use super::{run, tile};
+use super::{run, sparse, tile};
 use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
 use num_traits::Zero;
 
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{Simd, Task};
 
 /// Bytes that a strip may take: with the weights of a block it should fit into the second-level cache.
 pub(super) const STRIP: usize = 576 << 10;
@@ -32,6 +32,8 @@ const ROOM: usize = 4 << 20;
 /// Outputs of a channel that are collected before they are written to their place, and the distance between channels then.
 const STAGE: usize = 224;
 const STAGE_PITCH: usize = STAGE + 16;
+/// Bytes of sums over a part of the source channels, where pixels are summed one by one.
+const SUMS: usize = 256 << 10;
 /// Multiply-adds below which a job is not worth handing to another thread.
 const GRAIN: usize = 1 << 16;
 /// Jobs per thread that even out what jobs differ in.
@@ -73,18 +75,22 @@ struct Work<'a, S: Simd> {
     target: Shared<S::T>,
     after: After<'a, S::T>,
     /// What pieces add to the books, and the number of pieces of a channel.
-    sums: Shared<[f64; 3]>,
+    books: Shared<[f64; 3]>,
     pieces: usize,
+    /// Whether zeros of the source are left out.
+    sparse: bool,
 }
 
 /// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [pieces](After::Pieces) add to the books, channel by channel.
 ///
-/// What a piece is, does not depend on how the work is divided: some rows, or a part of one.
+/// What a piece is, does not depend on how the work is divided: some rows, or a part of one. Zeros of the source can be left out
+/// ([`sparse`]).
 pub(super) fn convolve<S: Simd>(
     packed: &Packed<S::T>,
     sides: Sides,
     source: &[S::T],
     after: After<'_, S::T>,
+    sparse: bool,
 ) -> (Vec<S::T>, Vec<[f64; 3]>) {
     let target_len: usize = sides.target.iter().product();
     let samples = source.len() / (packed.groups * packed.sources * sides.source_len).max(1);
@@ -95,7 +101,7 @@ pub(super) fn convolve<S: Simd>(
     let mut divisions: Vec<Division<'_, S>> = Vec::new();
     for pass in &packed.passes {
         let before = divisions.last().map_or(0, |d| d.before + d.jobs);
-        let mut division = Division::new(packed, pass, samples, before, in_pieces);
+        let mut division = Division::new(packed, pass, samples, before, (in_pieces, sparse));
         if division.whole {
             division.copies = division.copied(packed, sides, source);
         }
@@ -148,15 +154,17 @@ pub(super) fn convolve<S: Simd>(
         Shape::Tiles => packed.block * STAGE_PITCH,
         Shape::Runs => runs.unwrap_or(0) * run::BLOCK,
     };
-    let scratch = [strip.unwrap_or(0) + run::longest::<S>(), stage];
+    let for_sparse = |d: &Division<'_, S>| if sparse { d.for_sparse(packed.block) } else { [0; 2] };
+    let most = |a: [usize; 2], b: [usize; 2]| [a[0].max(b[0]), a[1].max(b[1])];
+    let [room, words] = divisions.iter().map(for_sparse).fold([0; 2], most);
+    let scratch = [strip.unwrap_or(0) + run::longest::<S>(), stage, room, words * size_of::<u64>() / size_of::<S::T>()];
 
     let shared = Shared::new(target.as_mut_ptr(), channels * target_len);
-    let work = Work::<S> { packed, sides, source, target: shared, after, sums: shared_sums, pieces };
+    let work = Work::<S> { packed, sides, source, target: shared, after, books: shared_sums, pieces, sparse };
     let run = |job: usize| {
         if let Some(division) = divisions.iter().rev().find(|d| d.before <= job) {
             let mut memory = Scratch::new(scratch);
-            let [strip, stage] = memory.pieces(scratch);
-            division.run(&work, job - division.before, strip, stage);
+            division.run(&work, job - division.before, memory.pieces(scratch));
         }
     };
     let grain = (GRAIN * jobs).div_ceil(work_load.max(1)).max(1);
@@ -197,7 +205,13 @@ impl Pace {
 impl<'a, S: Simd> Division<'a, S> {
     /// Divides a pass so that strips fit into the cache, and then as far as threads need it; between pieces, if what becomes of them
     /// depends on where they begin and end.
-    fn new(packed: &Packed<S::T>, pass: &'a PackedPass<S::T>, samples: usize, before: usize, pieces: bool) -> Self {
+    fn new(
+        packed: &Packed<S::T>,
+        pass: &'a PackedPass<S::T>,
+        samples: usize,
+        before: usize,
+        (pieces, sparse): (bool, bool),
+    ) -> Self {
         let [depths, rows, columns] = pass.pass.axes.each_ref().map(|axis| axis.len);
         let (row_overlap, column_overlap) = pass.pass.overlaps();
         let whole = Layout::new(&pass.pass, 1, columns);
@@ -236,7 +250,14 @@ impl<'a, S: Simd> Division<'a, S> {
         let strips = (rows.div_ceil(strip_rows), columns.div_ceil(strip_columns));
 
         let all_blocks = packed.targets.div_ceil(packed.block);
-        let blocks = all_blocks.div_ceil(wanted.div_ceil(strips.0 * strips.1).clamp(1, all_blocks));
+        let mut blocks = all_blocks.div_ceil(wanted.div_ceil(strips.0 * strips.1).clamp(1, all_blocks));
+        if sparse {
+            // The more blocks a job takes, the better, as long as there are jobs for all threads.
+            let jobs =
+                |blocks: usize| samples * packed.groups * depths * strips.0 * strips.1 * all_blocks.div_ceil(blocks);
+            let more = [sparse::BLOCKS, 2].map(|step| blocks.next_multiple_of(step).min(all_blocks));
+            blocks = more.into_iter().find(|&more| jobs(more) >= 2 * threads).unwrap_or(blocks);
+        }
         let parts = all_blocks.div_ceil(blocks);
         let layout = if pass.pass.in_place {
             Layout::in_place(&pass.pass, strip_columns)
@@ -275,7 +296,8 @@ impl<'a, S: Simd> Division<'a, S> {
     }
 
     /// Does one job: parts of the channels innermost, then strips, depths, groups, samples.
-    fn run(&self, work: &Work<'_, S>, job: usize, buffer: &mut [S::T], stage: &mut [S::T]) {
+    fn run(&self, work: &Work<'_, S>, job: usize, memory: [&mut [S::T]; 4]) {
+        let [buffer, stage, sums, words] = memory;
         let Work { packed, sides, source, .. } = work;
         let axes = &self.pass.pass.axes;
         let (job, part) = (job / self.parts, job % self.parts);
@@ -311,20 +333,99 @@ impl<'a, S: Simd> Division<'a, S> {
             buffer
         };
 
-        for block in blocks {
+        let place = |block: usize| {
             let channels = packed.channels(block);
-            let weights = &self.pass.weights[group * self.pass.group + block * self.pass.block..];
-            let place = Place {
-                weights,
+            Place {
+                weights: &self.pass.weights[group * self.pass.group + block * self.pass.block..],
                 channels: channels.len(),
                 first: (sample_and_group * packed.targets + channels.start) * sides.target.iter().product::<usize>(),
                 depth,
                 rows: rows.clone(),
                 columns: columns.clone(),
-            };
+            }
+        };
+        if work.sparse {
+            // Only the last block may have a single vector.
+            let whole = blocks.start..blocks.end - usize::from(packed.width::<S>(blocks.end - 1) < packed.block);
+            let together = parts(whole.clone(), sparse::BLOCKS).filter(|some| !some.is_empty());
+            for blocks in together.chain((whole.end < blocks.end).then_some(whole.end..blocks.end)) {
+                let places: Vec<_> = blocks.map(place).collect();
+                self.pixels(work, strip, [stage, sums, words], &places);
+            }
+            return;
+        }
+        for place in blocks.map(place) {
             match packed.shape {
                 Shape::Tiles => self.tiles(work, strip, stage, &place),
                 Shape::Runs => self.runs(work, strip, stage, &place),
+            }
+        }
+    }
+
+    /// Rows of which [`pixels`](Self::pixels) sums so many columns in that many channels at a time.
+    fn rows_of_sums(&self, columns: usize, channels: usize) -> usize {
+        let row = columns * channels * size_of::<S::T>();
+        (SUMS / row / self.pace.rows).max(1) * self.pace.rows
+    }
+
+    /// Elements of sums, and words, that [`pixels`](Self::pixels) needs for blocks of so many channels.
+    fn for_sparse(&self, block: usize) -> [usize; 2] {
+        let columns = self.layout.columns.min(longest::<S>());
+        let rows = |blocks: usize| self.rows_of_sums(columns, blocks * block).min(self.layout.rows);
+        let sums = (1..=sparse::BLOCKS).map(|blocks| rows(blocks) * columns * blocks * block).max();
+        [sums.unwrap_or(0), sparse::Sparse::<S>::words(&self.layout.taps, rows(1), columns, self.layout.pitch)]
+    }
+
+    /// Goes through the pixels of a strip, for some blocks of output channels: as many rows at a time as there is room for their sums.
+    #[allow(clippy::cast_ptr_alignment)]
+    fn pixels(
+        &self,
+        work: &Work<'_, S>,
+        strip: &[S::T],
+        [stage, sums, words]: [&mut [S::T]; 3],
+        places: &[Place<'_, S::T>],
+    ) {
+        let Some(place) = places.first() else { return };
+        let width = place.channels.next_multiple_of(S::LANES);
+        let all = places.len() * width;
+        let (most, layout) = (longest::<S>(), &self.layout);
+        let len = size_of_val(words) / size_of::<u64>();
+        // SAFETY: the memory begins at a cache line, any bits are a number, and nobody else has it.
+        let words = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u64>(), len) };
+        for columns in chunks(place.columns.len(), most) {
+            for rows in chunks(place.rows.len(), self.rows_of_sums(columns.len(), places.len() * work.packed.block)) {
+                let pixels = sparse::Sparse::<S> {
+                    source: strip[rows.start * layout.pitch + columns.start..].as_ptr(),
+                    channels: work.packed.sources,
+                    channel: layout.channel,
+                    taps: &layout.taps,
+                    rows: rows.len(),
+                    columns: columns.len(),
+                    pitch: layout.pitch,
+                    weights: place.weights.as_ptr(),
+                    block: self.pass.block,
+                    words: &mut *words,
+                    sums: sums[..rows.len() * columns.len() * all].as_mut_ptr(),
+                };
+                // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs read; the
+                // weights of these blocks follow each other, packed as they are read; and there is room for the sums.
+                unsafe { pixels.run(width / S::LANES, places.len()) };
+                for (index, place) in places.iter().enumerate() {
+                    for some in chunks(rows.len(), self.pace.rows) {
+                        let turned = Turned::<S> {
+                            sums: &sums[some.start * columns.len() * all + index * width..],
+                            step: all,
+                            pixels: some.len() * columns.len(),
+                            stage: &mut *stage,
+                            channels: place.channels,
+                        };
+                        // SAFETY: the instruction set is available.
+                        unsafe { S::run(turned) };
+                        let rows = rows.start + some.start..rows.start + some.end;
+                        let (pitch, columns) = (columns.len(), columns.clone());
+                        self.put(work, Staged { data: stage, channel: STAGE_PITCH, pitch, rows, columns }, place);
+                    }
+                }
             }
         }
     }
@@ -391,19 +492,28 @@ impl<'a, S: Simd> Division<'a, S> {
     }
 
     /// Copies a stage to where it belongs.
-    fn put(&self, work: &Work<'_, S>, stage: Staged<'_, S::T>, place: &Place<'_, S::T>) {
+    fn put(&self, work: &Work<'_, S>, mut stage: Staged<'_, S::T>, place: &Place<'_, S::T>) {
+        let [d, h, w] = &self.pass.pass.axes;
+        let [_, height, width] = work.sides.target;
+        // Rows that follow each other there are made to follow each other here.
+        if stage.rows.len() > 1 && stage.columns.len() == width && stage.pitch > width {
+            let (rows, columns, pitch) = (stage.rows.len(), width, stage.pitch);
+            for channel in 0..place.channels {
+                let data = &mut stage.data[channel * stage.channel..][..(rows - 1) * pitch + columns];
+                // SAFETY: the instruction set is available, or `S` would not have been chosen.
+                unsafe { S::run(Closed::<S> { data, rows, columns, pitch }) };
+            }
+            stage.pitch = width;
+        }
         let finish = match work.after {
             After::Finish(finish) => finish,
             After::Pieces(finisher, b) => return self.put_pieces(work, stage, place, (finisher, b)),
         };
-        let [d, h, w] = &self.pass.pass.axes;
-        let [_, height, width] = work.sides.target;
         let target_len: usize = work.sides.target.iter().product();
         let (first_row, first_column) =
             (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
         let line = ((d.first + place.depth * d.stride) * height + h.first + first_row * h.stride) * width;
         let first = place.first + line + w.first + first_column * w.stride;
-        // Rows that follow each other both here and there are copied as one.
         let together = h.stride == 1 && w.stride == 1 && stage.pitch == stage.columns.len() && stage.pitch == width;
         let (rows, len) = match together {
             true => (1, stage.rows.len() * width),
@@ -445,12 +555,8 @@ impl<'a, S: Simd> Division<'a, S> {
         for channel in 0..place.channels {
             for rows in chunks(stage.rows.len(), rows_at_once) {
                 for columns in chunks(stage.columns.len(), most) {
-                    // Rows of a piece are whole, and follow each other in the target. Here, too, after this.
+                    // Rows of a piece are whole, and follow each other here as they do in the target.
                     let start = channel * stage.channel + rows.start * stage.pitch + columns.start;
-                    for row in 1..if stage.pitch == columns.len() { 1 } else { rows.len() } {
-                        let from = start + row * stage.pitch;
-                        stage.data.copy_within(from..from + columns.len(), start + row * columns.len());
-                    }
                     let piece = &mut stage.data[start..][..rows.len() * columns.len()];
                     let (row, column) = (first_row + rows.start, first_column + columns.start);
                     let index = place.first + channel * target_len + (place.depth * height + row) * width + column;
@@ -464,7 +570,7 @@ impl<'a, S: Simd> Division<'a, S> {
                     // their piece.
                     unsafe {
                         std::ptr::copy_nonoverlapping(piece.as_ptr(), to, piece.len());
-                        work.sums.at(whole * work.pieces + which, 1).write(sums);
+                        work.books.at(whole * work.pieces + which, 1).write(sums);
                     }
                 }
             }
@@ -494,4 +600,66 @@ struct Place<'a, T> {
     depth: usize,
     rows: Range<usize>,
     columns: Range<usize>,
+}
+
+/// Rows of a stage, `pitch` apart, that are moved together.
+struct Closed<'a, S: Simd> {
+    data: &'a mut [S::T],
+    rows: usize,
+    columns: usize,
+    pitch: usize,
+}
+
+impl<S: Simd> Task for Closed<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { data, rows, columns, pitch } = self;
+        assert!(columns <= pitch && (rows - 1) * pitch + columns <= data.len());
+        let data = data.as_mut_ptr();
+        for row in 1..rows {
+            // SAFETY: the instruction set is the caller's, and these rows exist. What is written stands before all that is read later.
+            unsafe {
+                let (from, to) = (data.add(row * pitch), data.add(row * columns));
+                let mut i = 0;
+                while i + S::LANES <= columns {
+                    S::store(to.add(i), S::load(from.add(i)));
+                    i += S::LANES;
+                }
+                if i < columns {
+                    S::store_first(to.add(i), columns - i, S::load_first(from.add(i), columns - i));
+                }
+            }
+        }
+    }
+}
+
+/// Sums on their way to a stage, where every channel's pixels stand next to each other.
+struct Turned<'a, S: Simd> {
+    /// `step` elements from one pixel to the next, with whole vectors of channels.
+    sums: &'a [S::T],
+    step: usize,
+    pixels: usize,
+    stage: &'a mut [S::T],
+    channels: usize,
+}
+
+impl<S: Simd> Task for Turned<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        for c in (0..self.channels).step_by(S::LANES) {
+            for p in (0..self.pixels).step_by(S::LANES) {
+                let (pixels, channels) = ((self.pixels - p).min(S::LANES), (self.channels - c).min(S::LANES));
+                let from = &self.sums[p * self.step + c..][..(pixels - 1) * self.step + S::LANES];
+                let to = &mut self.stage[c * STAGE_PITCH + p..][..(channels - 1) * STAGE_PITCH + pixels];
+                // SAFETY: the instruction set is the caller's, and these elements are there.
+                unsafe {
+                    S::transpose(from.as_ptr(), self.step, pixels, to.as_mut_ptr(), STAGE_PITCH, channels);
+                }
+            }
+        }
+    }
 }

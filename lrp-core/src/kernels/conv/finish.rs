@@ -27,6 +27,18 @@ pub trait Finisher<T>: Sync {
     fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3];
 }
 
+/// A finisher of a part of a batch, whose first element has the index `by` in the result for all of it.
+pub(super) struct Shifted<'a, T> {
+    pub finisher: &'a dyn Finisher<T>,
+    pub by: usize,
+}
+
+impl<T> Finisher<T> for Shifted<'_, T> {
+    fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3] {
+        self.finisher.finish(piece, b, self.by + first)
+    }
+}
+
 /// What becomes of the sums of a convolution.
 #[derive(Clone, Copy)]
 pub(super) enum After<'a, T> {
@@ -55,6 +67,15 @@ impl<T: Scalar> Limits<T> {
 }
 
 impl<T: Scalar> Finish<'_, T> {
+    /// For a part of a batch, whose first element has the index `first` in the result for all of it.
+    pub(super) fn from(&self, first: usize) -> Self {
+        match *self {
+            Finish::Times(x) => Finish::Times(&x[first..]),
+            Finish::TimesOnto(x, r) => Finish::TimesOnto(&x[first..], &r[first..]),
+            finish => finish,
+        }
+    }
+
     /// One element: the sum `z`, its channel, and its index in the result.
     #[inline(always)]
     pub(super) fn one(&self, z: T, channel: usize, index: usize) -> T {

@@ -1,14 +1,15 @@
 //! Convolution, forward and adjoint, for any groups, strides, paddings and dilations in one to three dimensions.
 //!
 //! Direct convolution: nothing is gathered into a matrix. `passes` brings both directions into one form, `weights` packs
-//! weights once, `strip` copies a few rows with their padding, `tile` and `run` are the two micro-kernels, and `driver` has
-//! the loops and divides them among threads. A transposed convolution is the same pair with the roles swapped.
+//! weights once, `strip` copies a few rows with their padding, `tile` and `run` are the two micro-kernels and `sparse` the one for what is
+//! zero in many places, and `driver` has the loops and divides them among threads. A transposed convolution is the same pair with the roles swapped.
 
 mod driver;
 mod finish;
 mod passes;
 mod patch;
 mod run;
+mod sparse;
 mod strip;
 mod tile;
 mod weights;
@@ -17,7 +18,7 @@ mod winograd;
 use std::sync::{Arc, OnceLock};
 
 use self::driver::Sides;
-use self::finish::After;
+use self::finish::{After, Shifted};
 pub use self::finish::{Finish, Finisher, Limits};
 pub(crate) use self::weights::Direction;
 use self::weights::Packed;
@@ -54,11 +55,17 @@ impl Algorithm {
 /// Elements that a thread computes one after the other, where each is computed by itself.
 const AT_ONCE: usize = 16;
 
-/// A convolution, one way, with packed weights.
+/// A convolution, one way, with the packed weights of the ways in which it has been computed.
 #[derive(Debug)]
-enum Prepared<T> {
-    Direct(Packed<T>),
-    Winograd(Box<winograd::Packed<T>>),
+struct Prepared<T> {
+    direct: OnceLock<Packed<T>>,
+    winograd: OnceLock<winograd::Packed<T>>,
+}
+
+impl<T> Default for Prepared<T> {
+    fn default() -> Self {
+        Self { direct: OnceLock::new(), winograd: OnceLock::new() }
+    }
 }
 
 /// Weights and geometry of a convolution.
@@ -83,10 +90,12 @@ pub struct ConvKernel<T> {
     algorithm: Algorithm,
     /// The direction that is computed exactly whatever the algorithm.
     decisive: Option<Direction>,
+    /// The share of elements that are not zero below which zeros are left out, if it is not left to judgement.
+    sparse: Option<f64>,
     /// Whether packed weights are thrown away after each call.
     thrifty: bool,
-    forward: Arc<OnceLock<Prepared<T>>>,
-    adjoint: Arc<OnceLock<Prepared<T>>>,
+    forward: Arc<Prepared<T>>,
+    adjoint: Arc<Prepared<T>>,
 }
 
 impl<T: Scalar> ConvKernel<T> {
@@ -103,6 +112,7 @@ impl<T: Scalar> ConvKernel<T> {
             isa: Isa::best(),
             algorithm: Algorithm::Direct,
             decisive: None,
+            sparse: None,
             thrifty: false,
             forward,
             adjoint,
@@ -119,6 +129,12 @@ impl<T: Scalar> ConvKernel<T> {
     pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         let algorithm = if winograd::applies(&self.window) { algorithm } else { Algorithm::Direct };
         Self { algorithm, decisive: None, ..self.with_weights(self.weights.clone()) }
+    }
+
+    /// The same kernel, leaving zeros out of a sample if a smaller share of its elements than this is not zero, where there is a way to do
+    /// so. For tests and measurements.
+    pub fn with_sparse(&self, share: f64) -> Self {
+        Self { sparse: Some(share), ..self.with_weights(self.weights.clone()) }
     }
 
     /// The same kernel computed in the fastest way; in the direction in which the network runs, in the fastest of those that round as the
@@ -145,25 +161,30 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// As [`forward`](Self::forward), finished.
     pub fn forward_then(&self, x: &[T], finish: Finish<'_, T>) -> Vec<T> {
-        self.convolve(x, Direction::Forward, After::Finish(finish)).0
+        self.convolve_then(x, Direction::Forward, finish)
     }
 
     /// What a finisher makes of `W x + b`, with one number of `b` for each channel. For each sample, what it adds to its two accounts, and
     /// the sum of all that is written times the bias there.
     pub fn forward_pieces(&self, x: &[T], b: &[T], finisher: &dyn Finisher<T>) -> (Vec<T>, Vec<[f64; 3]>) {
-        let (written, sums) = self.convolve(x, Direction::Forward, After::Pieces(finisher, b));
-        let samples = x.len() / (self.inputs * self.window.input_len()).max(1);
-        let channel = sums.len() / (samples * self.outputs).max(1);
-        let of_sample = |sums: &[[f64; 3]]| {
-            let mut total = [0.0; 3];
-            for (sums, b) in sums.chunks(channel).zip(b.iter().cycle()) {
-                for &[first, second, written] in sums {
-                    total = [total[0] + first, total[1] + second, total[2] + b.wide() * written];
+        let (mut written, mut totals) = (Vec::new(), Vec::new());
+        for run in self.runs(x, Direction::Forward) {
+            let shifted = Shifted { finisher, by: run.first };
+            let (some, sums) = self.convolve(&run, Direction::Forward, After::Pieces(&shifted, b));
+            let channel = sums.len() / (run.samples * self.outputs).max(1);
+            let of_sample = |sums: &[[f64; 3]]| {
+                let mut total = [0.0; 3];
+                for (sums, b) in sums.chunks(channel).zip(b.iter().cycle()) {
+                    for &[first, second, written] in sums {
+                        total = [total[0] + first, total[1] + second, total[2] + b.wide() * written];
+                    }
                 }
-            }
-            total
-        };
-        (written, sums.chunks((channel * self.outputs).max(1)).map(of_sample).collect())
+                total
+            };
+            totals.extend(sums.chunks((channel * self.outputs).max(1)).map(of_sample));
+            append(&mut written, some);
+        }
+        (written, totals)
     }
 
     /// `Wᵀ s` for a batch `s` of samples `[outputs, positions]`.
@@ -173,7 +194,7 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// As [`adjoint`](Self::adjoint), finished.
     pub fn adjoint_then(&self, s: &[T], finish: Finish<'_, T>) -> Vec<T> {
-        self.convolve(s, Direction::Adjoint, After::Finish(finish)).0
+        self.convolve_then(s, Direction::Adjoint, finish)
     }
 
     /// `W x` of one sample at some elements of the result, each by itself.
@@ -196,50 +217,85 @@ impl<T: Scalar> ConvKernel<T> {
         sums
     }
 
-    fn convolve(&self, source: &[T], direction: Direction, after: After<'_, T>) -> (Vec<T>, Vec<[f64; 3]>) {
+    fn convolve_then(&self, source: &[T], direction: Direction, finish: Finish<'_, T>) -> Vec<T> {
+        let mut written = Vec::new();
+        for run in self.runs(source, direction) {
+            let after = After::Finish(finish.from(run.first));
+            append(&mut written, self.convolve(&run, direction, after).0);
+        }
+        written
+    }
+
+    /// Divides a batch into runs of samples that are computed in the same way.
+    fn runs<'a>(&self, source: &'a [T], direction: Direction) -> Vec<Run<'a, T>> {
+        let (ins, outs) = (self.inputs * self.window.input_len(), self.outputs * self.window.output_len());
+        let (sample, result) = match direction {
+            Direction::Forward => (ins, outs),
+            Direction::Adjoint => (outs, ins),
+        };
+        let limit = with_isa!(self.isa, T, S => match self.sparse {
+            _ if !sparse::applies::<S<T>>(self, direction) => 0.0,
+            Some(limit) => limit,
+            None => sparse::limit::<S<T>>(self, direction, self.way(direction)),
+        });
+        let mut runs: Vec<Run<'a, T>> = Vec::new();
+        for (index, x) in source.chunks(sample.max(1)).enumerate() {
+            let sparse = limit > 0.0 && sparse::share(x) < limit;
+            match runs.last_mut() {
+                Some(run) if run.sparse == sparse => run.samples += 1,
+                _ => runs.push(Run { source, samples: 1, first: index * result, sparse }),
+            }
+        }
+        let mut rest = source;
+        for run in &mut runs {
+            (run.source, rest) = rest.split_at(run.samples * sample);
+        }
+        runs
+    }
+
+    /// How it is computed one way, where the source has few zeros.
+    fn way(&self, direction: Direction) -> Algorithm {
+        match self.algorithm {
+            Algorithm::Winograd4 if self.decisive == Some(direction) => Algorithm::Winograd2,
+            algorithm => algorithm,
+        }
+    }
+
+    fn convolve(&self, run: &Run<'_, T>, direction: Direction, after: After<'_, T>) -> (Vec<T>, Vec<[f64; 3]>) {
         let axes = &self.window.axes;
         let (inputs, outputs) = (axes.map(|a| a.input), axes.map(|a| a.output));
-        let (packed, source_space, mut target) = match direction {
+        let (prepared, source_space, mut target) = match direction {
             Direction::Forward => (&self.forward, inputs, outputs),
             Direction::Adjoint => (&self.adjoint, outputs, inputs),
         };
         let source_len = source_space.iter().product();
+        let passing = Prepared::default();
+        let prepared = if self.thrifty { &passing } else { prepared };
         with_isa!(self.isa, T, S => {
-            let prepare = || {
-                let packed = match self.algorithm {
-                    Algorithm::Direct => Prepared::Direct(Packed::new::<S<T>>(self, direction)),
-                    algorithm => {
-                        let small = algorithm == Algorithm::Winograd2 || self.decisive == Some(direction);
-                        Prepared::Winograd(Box::new(winograd::Packed::new::<S<T>>(self, direction, small)))
-                    }
-                };
+            let way = self.way(direction);
+            if way == Algorithm::Direct || run.sparse {
+                let packed = prepared.direct.get_or_init(|| {
+                    let packed = Packed::new::<S<T>>(self, direction);
+                    self.weights.let_go();
+                    packed
+                });
+                if packed.passes.iter().any(|pass| pass.pass.in_place) {
+                    target = [1, 1, target.iter().product()];
+                }
+                return driver::convolve::<S<T>>(packed, Sides { source_len, target }, run.source, after, run.sparse);
+            }
+            let packed = prepared.winograd.get_or_init(|| {
+                let packed = winograd::Packed::new::<S<T>>(self, direction, way == Algorithm::Winograd2);
                 self.weights.let_go();
                 packed
-            };
-            let passing;
-            let prepared = if self.thrifty {
-                passing = prepare();
-                &passing
-            } else {
-                packed.get_or_init(prepare)
-            };
-            match prepared {
-                Prepared::Direct(packed) => {
-                    if packed.passes.iter().any(|pass| pass.pass.in_place) {
-                        target = [1, 1, target.iter().product()];
-                    }
-                    driver::convolve::<S<T>>(packed, Sides { source_len, target }, source, after)
-                }
-                Prepared::Winograd(packed) => {
-                    let sides = Sides { source_len, target };
-                    match after {
-                        After::Finish(finish) => (winograd::convolve::<S<T>>(packed, sides, source, finish), Vec::new()),
-                        // Outputs come row by row; finishing each by itself takes longer than a pass over all.
-                        After::Pieces(finisher, b) => {
-                            let y = winograd::convolve::<S<T>>(packed, sides, source, Finish::Plain);
-                            finish_channels(y, target.iter().product(), b, finisher)
-                        }
-                    }
+            });
+            let sides = Sides { source_len, target };
+            match after {
+                After::Finish(finish) => (winograd::convolve::<S<T>>(packed, sides, run.source, finish), Vec::new()),
+                // Outputs come row by row; finishing each by itself takes longer than a pass over all.
+                After::Pieces(finisher, b) => {
+                    let y = winograd::convolve::<S<T>>(packed, sides, run.source, Finish::Plain);
+                    finish_channels(y, target.iter().product(), b, finisher)
                 }
             }
         })
@@ -289,6 +345,25 @@ impl<T: Scalar> ConvKernel<T> {
     fn with_weights(&self, weights: Weights<T>) -> Self {
         let (forward, adjoint) = Default::default();
         Self { weights, window: self.window.clone(), forward, adjoint, ..*self }
+    }
+}
+
+/// Samples that follow each other in a batch and are computed in the same way.
+struct Run<'a, T> {
+    source: &'a [T],
+    samples: usize,
+    /// Index of the first element in the result for the whole batch.
+    first: usize,
+    /// Whether zeros are left out.
+    sparse: bool,
+}
+
+/// Adds elements to others; where there are none yet, without a copy.
+fn append<T>(all: &mut Vec<T>, some: Vec<T>) {
+    if all.is_empty() {
+        *all = some;
+    } else {
+        all.extend(some);
     }
 }
 

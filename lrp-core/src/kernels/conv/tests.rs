@@ -63,6 +63,12 @@ fn narrow<T: Scalar>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&v| T::of(v)).collect()
 }
 
+/// Makes three of four elements zero.
+fn thin<T: Scalar>(values: &mut [T]) {
+    let chosen = noise(values.len(), 4);
+    values.iter_mut().zip(chosen).filter(|(_, chosen)| *chosen < 0.25).for_each(|(v, _)| *v = T::zero());
+}
+
 /// Whether `found` is `expected` up to rounding of sums whose terms have the total size `size`.
 fn assert_close<T: Scalar>(found: &[T], (expected, size): &(Vec<f64>, Vec<f64>), what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
@@ -76,8 +82,11 @@ fn check<T: Scalar>(case: &Case) {
     let Ok(window) = Window::new(&case.spec, &case.space) else { return };
     let w = narrow::<T>(&noise(case.outputs * case.inputs / case.groups * window.taps(), 1));
     // One element more in front: slices that are aligned to nothing.
-    let x = narrow::<T>(&noise(1 + case.samples * case.inputs * window.input_len(), 2));
-    let s = narrow::<T>(&noise(1 + case.samples * case.outputs * window.output_len(), 3));
+    let mut x = narrow::<T>(&noise(1 + case.samples * case.inputs * window.input_len(), 2));
+    let mut s = narrow::<T>(&noise(1 + case.samples * case.outputs * window.output_len(), 3));
+    // Zeros in every sample but the first.
+    thin(&mut x[1 + case.inputs * window.input_len()..]);
+    thin(&mut s[1 + case.outputs * window.output_len()..]);
     let wide = |values: &[T]| values.iter().map(|v| v.wide()).collect::<Vec<_>>();
     let expected_y = forward(case, &window, &wide(&w), &wide(&x[1..]));
     let expected_g = adjoint(case, &window, &wide(&w), &wide(&s[1..]));
@@ -86,6 +95,12 @@ fn check<T: Scalar>(case: &Case) {
         let kernel = kernel.with_isa(isa);
         assert_close(&kernel.forward(&x[1..]), &expected_y, &format!("{isa:?} {} forward of {case:?}", T::NAME));
         assert_close(&kernel.adjoint(&s[1..]), &expected_g, &format!("{isa:?} {} adjoint of {case:?}", T::NAME));
+        // Above, zeros are left out of no sample: there is too little to do. Here, of all and of some.
+        for share in [1.1, 0.6] {
+            let (kernel, what) = (kernel.with_sparse(share), format!("{isa:?} {} sparse {share} of {case:?}", T::NAME));
+            assert_close(&kernel.forward(&x[1..]), &expected_y, &what);
+            assert_close(&kernel.adjoint(&s[1..]), &expected_g, &what);
+        }
         for (algorithm, factor) in [(Algorithm::Winograd2, 1.0), (Algorithm::Winograd4, 8.0)] {
             let kernel = kernel.with_algorithm(algorithm);
             if kernel.algorithm() != algorithm {
@@ -202,6 +217,75 @@ fn neither_threads_nor_batch_change_a_bit() {
         );
         assert_eq!(singly, one, "{case:?}");
     }
+}
+
+/// `z + b`; the sums of that and of where it stands.
+struct Indices;
+
+impl Finisher<f32> for Indices {
+    fn finish(&self, piece: &mut [f32], b: f32, first: usize) -> [f64; 3] {
+        let mut sums = [0.0; 3];
+        for (i, z) in piece.iter_mut().enumerate() {
+            *z += b;
+            sums = [sums[0] + (first + i) as f64, sums[1] + f64::from(*z), sums[2] + f64::from(*z)];
+        }
+        sums
+    }
+}
+
+#[test]
+fn samples_with_and_without_zeros_are_each_what_they_are_alone() {
+    for (kernel, size) in [(3, 56), (1, 56), (1, 20)] {
+        let mut case = case(64, 80, 1, &[kernel, kernel], &[size, size]);
+        case.spec = case.spec.pad(kernel / 2);
+        let window = Window::new(&case.spec, &case.space).unwrap();
+        let (ins, outs) = (case.inputs * window.input_len(), case.outputs * window.output_len());
+        let w = narrow::<f32>(&noise(64 * 80 * window.taps(), 1));
+        let b = narrow::<f32>(&noise(80, 5));
+        let (mut x, mut s) = (narrow::<f32>(&noise(5 * ins, 2)), narrow::<f32>(&noise(5 * outs, 3)));
+        for sample in [0, 1, 3] {
+            thin(&mut x[sample * ins..][..ins]);
+            thin(&mut s[sample * outs..][..outs]);
+        }
+        let plain = ConvKernel::new(w, case.inputs, case.outputs, 1, window);
+        for kernel in [plain.with_sparse(0.6), plain.with_algorithm(Algorithm::Winograd4).with_sparse(0.6)] {
+            let all = |x: &[f32], s: &[f32], beside: &[f32]| {
+                let back = kernel.adjoint_then(s, Finish::Times(beside));
+                let onto = kernel.adjoint_then(s, Finish::TimesOnto(beside, &back));
+                (kernel.forward_then(x, Finish::Add(&b)), kernel.forward_pieces(x, &b, &Indices), back, onto)
+            };
+            let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let together = pool(1).install(|| all(&x, &s, &x));
+            assert!(pool(3).install(|| all(&x, &s, &x)) == together, "{case:?}");
+            for sample in 0..5 {
+                let (inside, outside) = (sample * ins..(sample + 1) * ins, sample * outs..(sample + 1) * outs);
+                let (y, (pieces, sums), back, onto) = all(&x[inside.clone()], &s[outside.clone()], &x[inside.clone()]);
+                assert!(y == together.0[outside.clone()] && pieces == together.1.0[outside.clone()], "{case:?}");
+                assert!(back == together.2[inside.clone()] && onto == together.3[inside], "{case:?}");
+                // Indices are those of the whole batch.
+                let [mut indices, first, second] = sums[0];
+                indices += outside.map(|i| i as f64).sum::<f64>() - (0..outs).map(|i| i as f64).sum::<f64>();
+                assert_eq!([indices, first, second], together.1.1[sample], "{case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn zeros_are_left_out_where_there_are_enough_of_them_and_enough_to_do() {
+    let window = Window::new(&WindowSpec::new(&[3, 3]).pad(1), &[56, 56]).unwrap();
+    let kernel = ConvKernel::new(narrow::<f32>(&noise(64 * 64 * 9, 1)), 64, 64, 1, window);
+    let mut x = narrow::<f32>(&noise(2 * 64 * 56 * 56, 2));
+    thin(&mut x[64 * 56 * 56..]);
+    let runs = |kernel: &ConvKernel<f32>| -> Vec<(usize, bool)> {
+        kernel.runs(&x, Direction::Forward).iter().map(|run| (run.samples, run.sparse)).collect()
+    };
+    assert_eq!(runs(&kernel), [(1, false), (1, true)]);
+    assert_eq!(runs(&kernel.with_sparse(0.0)), [(2, false)]);
+    assert_eq!(runs(&kernel.with_algorithm(Algorithm::Winograd2)), [(1, false), (1, true)]);
+    let few = Window::new(&WindowSpec::new(&[3, 3]).pad(1), &[7, 7]).unwrap();
+    let few = ConvKernel::new(narrow::<f32>(&noise(64 * 64 * 9, 1)), 64, 64, 1, few);
+    assert!(few.runs(&x, Direction::Forward).iter().all(|run| !run.sparse));
 }
 
 #[test]

@@ -61,14 +61,19 @@ pub(super) fn sizes<T>(kernel: &ConvKernel<T>, direction: Direction) -> (usize, 
     }
 }
 
+/// The micro-kernel for a convolution: vectors along channels pay as soon as half a vector is used.
+pub(super) fn shape<S: Simd>(kernel: &ConvKernel<S::T>, direction: Direction) -> Shape {
+    let targets = sizes(kernel, direction).1;
+    let alone = if direction == Direction::Adjoint { targets / kernel.stacked } else { targets };
+    if alone * 2 > S::LANES { Shape::Tiles } else { Shape::Runs }
+}
+
 impl<T: Scalar> Packed<T> {
     /// Packs the weights of a kernel for one instruction set and direction.
     pub fn new<S: Simd<T = T>>(kernel: &ConvKernel<T>, direction: Direction) -> Self {
         let window = &kernel.window;
         let (sources, targets) = sizes(kernel, direction);
-        // Vectors along channels pay as soon as half a vector is used.
-        let alone = if direction == Direction::Adjoint { targets / kernel.stacked } else { targets };
-        let shape = if alone * 2 > S::LANES { Shape::Tiles } else { Shape::Runs };
+        let shape = shape::<S>(kernel, direction);
         let block = match shape {
             Shape::Tiles => tile::BLOCK * S::LANES,
             Shape::Runs => run::BLOCK,
@@ -127,7 +132,7 @@ impl<T: Scalar> Packed<T> {
     }
 
     /// The number of channels that the weights of a block have room for: the last block of tiles has one vector or two.
-    fn width<S: Simd>(&self, index: usize) -> usize {
+    pub fn width<S: Simd>(&self, index: usize) -> usize {
         match self.shape {
             Shape::Tiles => self.channels(index).len().next_multiple_of(S::LANES),
             Shape::Runs => self.channels(index).len(),

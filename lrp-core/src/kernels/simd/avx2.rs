@@ -45,6 +45,11 @@ impl Simd for Avx2<f32> {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(from: *const f32) {
+        _mm_prefetch::<_MM_HINT_T1>(from.cast());
+    }
+
+    #[inline(always)]
     unsafe fn store(to: *mut f32, v: __m256) {
         _mm256_storeu_ps(to, v)
     }
@@ -148,6 +153,11 @@ impl Simd for Avx2<f64> {
     #[inline(always)]
     unsafe fn load_first(from: *const f64, n: usize) -> __m256d {
         _mm256_maskload_pd(from, first4(n))
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const f64) {
+        _mm_prefetch::<_MM_HINT_T1>(from.cast());
     }
 
     #[inline(always)]

@@ -45,6 +45,11 @@ impl Simd for Avx512<f32> {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(from: *const f32) {
+        _mm_prefetch::<_MM_HINT_T1>(from.cast());
+    }
+
+    #[inline(always)]
     unsafe fn store(to: *mut f32, v: __m512) {
         _mm512_storeu_ps(to, v)
     }
@@ -188,6 +193,11 @@ impl Simd for Avx512<f64> {
     #[inline(always)]
     unsafe fn load_first(from: *const f64, n: usize) -> __m512d {
         _mm512_maskz_loadu_pd(first(n) as u8, from)
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const f64) {
+        _mm_prefetch::<_MM_HINT_T1>(from.cast());
     }
 
     #[inline(always)]

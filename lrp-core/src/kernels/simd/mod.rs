@@ -179,6 +179,13 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// See the trait.
     unsafe fn load_first(from: *const Self::T, n: usize) -> Self::V;
 
+    /// Has a cache line brought into the second-level cache, where there is a way to ask for that. Any address will do.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn prefetch(_: *const Self::T) {}
+
     /// Writes `LANES` elements.
     ///
     /// # Safety
