@@ -243,10 +243,11 @@ fn run<T: Scalar>(options: &Options) {
     }
 }
 
-/// Prints how far f32 is from f64, relative to the root mean square: direct and Winograd, for numbers of both signs and of one.
+/// Prints how far f32 is from f64, relative to the root mean square, for numbers of both signs and of one: direct, pixel by pixel (the way that
+/// leaves zeros out; here there are none) and Winograd.
 fn errors(options: &Options) {
-    println!("{:<32} │ {:<35} │ {:<35}", "relative RMS errors, f32", "both signs", "one sign");
-    let ways = format!("{:>9} {:>12} {:>12}", "direct", "Winograd 2×2", "Winograd 4×4");
+    println!("{:<32} │ {:<45} │ {:<45}", "relative RMS errors, f32", "both signs", "one sign");
+    let ways = format!("{:>9} {:>9} {:>12} {:>12}", "direct", "by pixel", "Winograd 2×2", "Winograd 4×4");
     println!("{:<32} │ {ways} │ {ways}", "");
     let wanted = |name: &str| options.words.is_empty() || options.words.iter().any(|word| name.contains(word));
     for &(name, inputs, outputs, groups, size, kernel, stride) in CONVOLUTIONS.iter().filter(|layer| wanted(layer.0)) {
@@ -264,15 +265,17 @@ fn errors(options: &Options) {
             let (ins, outs) = (inputs * groups, outputs * groups);
             let exact = ConvKernel::new(wide(&w), ins, outs, groups, window.clone()).forward(&wide(&x));
             let kernel = ConvKernel::new(w, ins, outs, groups, window.clone());
-            for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4] {
-                let y = kernel.with_algorithm(algorithm).forward(&x);
+            let ways =
+                [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4].map(|way| kernel.with_algorithm(way));
+            for kernel in [&ways[0].with_sparse(0.0), &kernel.with_sparse(2.0), &ways[1], &ways[2]] {
+                let y = kernel.forward(&x);
                 let square: f64 = y.iter().zip(&exact).map(|(&y, e)| (f64::from(y) - e).powi(2)).sum();
                 found.push((square / exact.iter().map(|e| e * e).sum::<f64>()).sqrt());
             }
         }
         if kernel == 3 && stride == 1 {
-            let side = |found: &[f64]| format!("{:9.1e} {:12.1e} {:12.1e}", found[0], found[1], found[2]);
-            println!("{name:<32} │ {} │ {}", side(&found[..3]), side(&found[3..]));
+            let side = |f: &[f64]| format!("{:9.1e} {:9.1e} {:12.1e} {:12.1e}", f[0], f[1], f[2], f[3]);
+            println!("{name:<32} │ {} │ {}", side(&found[..4]), side(&found[4..]));
         }
     }
 }
