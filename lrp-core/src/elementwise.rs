@@ -178,8 +178,13 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
     unsafe fn tile<const N: usize>(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; K]) {
         let mut inputs = [[S::T::zero(); N]; 3];
         for (to, from) in inputs.iter_mut().zip(self.inputs) {
-            // SAFETY: the caller's.
-            unsafe { std::ptr::copy_nonoverlapping(from.add(start), to.as_mut_ptr(), n) };
+            for i in (0..N).step_by(S::LANES) {
+                // SAFETY: the caller's.
+                unsafe {
+                    let (from, to) = (from.wrapping_add(start + i), to.as_mut_ptr().add(i));
+                    S::store(to, S::load_first(from, left::<S>(n, i)));
+                }
+            }
         }
         let [a, b, c] = inputs;
         let (mut values, mut parts) = ([S::T::zero(); N], [[0.0; N]; K]);
@@ -191,8 +196,13 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
             }
         }
         if WRITES {
-            // SAFETY: the caller's.
-            unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.output.add(start), n) };
+            for i in (0..N).step_by(S::LANES) {
+                // SAFETY: the caller's.
+                unsafe {
+                    let (v, to) = (S::load(values.as_ptr().add(i)), self.output.wrapping_add(start + i));
+                    S::store_first(to, left::<S>(n, i), v);
+                }
+            }
         }
         for k in 0..K {
             for i in (0..N).step_by(LANES) {
@@ -203,6 +213,12 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
             }
         }
     }
+}
+
+/// How many of `n` elements are in the vector that begins with this one.
+#[inline(always)]
+fn left<S: Simd>(n: usize, first: usize) -> usize {
+    n.saturating_sub(first).min(S::LANES)
 }
 
 /// Computes `len` elements.

@@ -95,8 +95,10 @@ impl<'a, T: Scalar> Computation<'a, T> {
         let started = Instant::now();
         let views: Vec<_> = pieces.iter().map(|piece| piece.samples.view()).collect();
         let all = ndarray::concatenate(Axis(0), &views).map_err(|e| Error::Model { reason: e.to_string() });
-        let explained =
-            all.and_then(|all| explain_samples(self.plan, &all, self.targets, self.how, &mut self.spent.profile));
+        // All of it in one thread of the pool, which would have to wake up for each pass otherwise.
+        let explained = all.and_then(|all| {
+            rayon::scope(|_| explain_samples(self.plan, &all, self.targets, self.how, &mut self.spent.profile))
+        });
         self.spent.seconds += started.elapsed().as_secs_f64();
         explained
     }

@@ -70,7 +70,13 @@ pub(crate) fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Ra
 
 /// Divides `0..len` into parts of `size` and a rest.
 pub(crate) fn chunks(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(size).map(move |start| start..(start + size).min(len))
+    let mut start = 0;
+    // A counter: iterators that step divide to know their length, which takes longer than many a short loop.
+    std::iter::from_fn(move || {
+        let part = start..(start + size).min(len);
+        start = part.end;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! alone. With `--layers` milliseconds of each node, forward and in the walk, on standard error. With `--out` the relevance goes
 //! to a file.
 
+use std::error::Error;
 use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use std::time::Instant;
 
 use lrp_config::Recipe;
 use lrp_core::profile::{NodeProfile, Profile};
-use lrp_core::{Plan, Start, Target};
+use lrp_core::{Plan, Start, Target, Tensor};
 use lrp_tests::presets::{as_usual, load};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     lrp_core::memory::keep();
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut flag = |name: &str, values: usize| {
@@ -47,17 +48,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let x = ndarray_npy::read_npy(input)?;
     println!("{}", serde_json::json!({ "ready": true }));
 
+    // In a thread of the pool, as `lrp explain` does it: no pass has to wake one up.
+    rayon::scope(|_| explain_on_demand(&plan, &x, [forward, layers], out.as_deref()))
+}
+
+/// Explains `x` once for every line on standard input.
+fn explain_on_demand(
+    plan: &Plan<f32>,
+    x: &Tensor<f32>,
+    [forward, layers]: [bool; 2],
+    out: Option<&str>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     for line in std::io::stdin().lock().lines() {
         line?;
         let start = Instant::now();
         let mut profile = Profile::default();
-        let record = profile.record(&plan, std::slice::from_ref(&x))?;
+        let record = profile.record(plan, std::slice::from_ref(x))?;
         let sum = if forward {
             record.output().sum()
         } else {
             let start = record.seed(&Target::Argmax, Start::Logit)?;
             let explanation = profile.propagate_last(record, start);
-            if let Some(path) = &out {
+            if let Some(path) = out {
                 ndarray_npy::write_npy(path, explanation.input_relevance())?;
             }
             explanation.input_relevance().sum()

@@ -338,7 +338,7 @@ impl<'a, S: Simd> Division<'a, S> {
             Place {
                 weights: &self.pass.weights[group * self.pass.group + block * self.pass.block..],
                 channels: channels.len(),
-                first: (sample_and_group * packed.targets + channels.start) * sides.target.iter().product::<usize>(),
+                first: sample_and_group * packed.targets + channels.start,
                 depth,
                 rows: rows.clone(),
                 columns: columns.clone(),
@@ -513,19 +513,19 @@ impl<'a, S: Simd> Division<'a, S> {
         let (first_row, first_column) =
             (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
         let line = ((d.first + place.depth * d.stride) * height + h.first + first_row * h.stride) * width;
-        let first = place.first + line + w.first + first_column * w.stride;
+        let first = place.first * target_len + line + w.first + first_column * w.stride;
         let together = h.stride == 1 && w.stride == 1 && stage.pitch == stage.columns.len() && stage.pitch == width;
         let (rows, len) = match together {
             true => (1, stage.rows.len() * width),
             false => (stage.rows.len(), stage.columns.len()),
         };
-        let all = work.packed.groups * work.packed.targets;
+        let first_of_sample = place.first % (work.packed.groups * work.packed.targets);
         for channel in 0..place.channels {
             for row in 0..rows {
                 let from = &stage.data[channel * stage.channel + row * stage.pitch..][..len];
                 let index = first + channel * target_len + row * h.stride * width;
                 let to = work.target.at(index, (len - 1) * w.stride + 1);
-                let which = index / target_len % all;
+                let which = first_of_sample + channel;
                 // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample.
                 unsafe {
                     if w.stride == 1 {
@@ -552,18 +552,18 @@ impl<'a, S: Simd> Division<'a, S> {
         let (first_row, first_column) =
             (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
         let (rows_at_once, most) = (self.pace.rows, longest::<S>());
-        for channel in 0..place.channels {
-            for rows in chunks(stage.rows.len(), rows_at_once) {
-                for columns in chunks(stage.columns.len(), most) {
+        for rows in chunks(stage.rows.len(), rows_at_once) {
+            for columns in chunks(stage.columns.len(), most) {
+                let (row, column) = (first_row + rows.start, first_column + columns.start);
+                let which = (place.depth * all_rows.div_ceil(rows_at_once) + row / rows_at_once)
+                    * all_columns.div_ceil(most)
+                    + column / most;
+                for channel in 0..place.channels {
                     // Rows of a piece are whole, and follow each other here as they do in the target.
                     let start = channel * stage.channel + rows.start * stage.pitch + columns.start;
                     let piece = &mut stage.data[start..][..rows.len() * columns.len()];
-                    let (row, column) = (first_row + rows.start, first_column + columns.start);
-                    let index = place.first + channel * target_len + (place.depth * height + row) * width + column;
-                    let whole = index / target_len;
-                    let which = (place.depth * all_rows.div_ceil(rows_at_once) + row / rows_at_once)
-                        * all_columns.div_ceil(most)
-                        + column / most;
+                    let whole = place.first + channel;
+                    let index = whole * target_len + (place.depth * height + row) * width + column;
                     let sums = finisher.finish(piece, b[whole % b.len()], index);
                     let to = work.target.at(index, piece.len());
                     // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample, nor
@@ -595,7 +595,7 @@ struct Place<'a, T> {
     weights: &'a [T],
     /// Number of channels of the block.
     channels: usize,
-    /// Index of the first of them in the target.
+    /// The first of them, counted through the batch.
     first: usize,
     depth: usize,
     rows: Range<usize>,

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use num_traits::Zero;
+
 use super::super::simd::{Simd, Task};
 use crate::scalar::Scalar;
 
@@ -129,6 +131,7 @@ impl<T: Scalar> Finish<'_, T> {
 }
 
 /// The other operand of a row.
+#[derive(Clone, Copy)]
 enum Other<'a, T> {
     Bias(T),
     Clamped(T, Limits<T>),
@@ -147,18 +150,43 @@ impl<S: Simd> Task for Row<'_, S> {
 
     #[inline(always)]
     unsafe fn run(self) {
-        let Row { z, to, other } = self;
+        let len = self.z.len();
+        let mut i = 0;
         // SAFETY: the caller vouches for as many elements as there are sums.
-        let put = |i: usize, v: S::T| unsafe { to.add(i).write(v) };
-        match other {
-            Other::Bias(b) => z.iter().enumerate().for_each(|(i, &z)| put(i, z + b)),
-            Other::Clamped(b, limits) => z.iter().enumerate().for_each(|(i, &z)| put(i, limits.clamp(z + b))),
-            Other::Factors(x) => {
-                z.iter().zip(x).enumerate().for_each(|(i, (&z, &x))| put(i, z * x + num_traits::Zero::zero()));
+        unsafe {
+            while i + S::LANES <= len {
+                self.vector(i, S::LANES);
+                i += S::LANES;
             }
-            Other::FactorsAndSums(x, r) => {
-                z.iter().zip(x.iter().zip(r)).enumerate().for_each(|(i, (&z, (&x, &r)))| put(i, r + z * x));
+            if i < len {
+                self.vector(i, len - i);
             }
+        }
+    }
+}
+
+impl<S: Simd> Row<'_, S> {
+    /// `n ≤ LANES` elements from the `i`-th on.
+    ///
+    /// # Safety
+    /// The machine has the instruction set, and there are so many.
+    #[inline(always)]
+    unsafe fn vector(&self, i: usize, n: usize) {
+        // SAFETY: the caller's; operands are as long as the row.
+        unsafe {
+            let z = S::load_first(self.z.as_ptr().add(i), n);
+            let v = match self.other {
+                Other::Bias(b) => S::add(z, S::splat(b)),
+                Other::Clamped(b, Limits { low, high }) => {
+                    S::min(S::max(S::add(z, S::splat(b)), S::splat(low)), S::splat(high))
+                }
+                Other::Factors(x) => S::add(S::mul(z, S::load_first(x.as_ptr().add(i), n)), S::splat(S::T::zero())),
+                Other::FactorsAndSums(x, r) => {
+                    let product = S::mul(z, S::load_first(x.as_ptr().add(i), n));
+                    S::add(S::load_first(r.as_ptr().add(i), n), product)
+                }
+            };
+            S::store_first(self.to.add(i), n, v);
         }
     }
 }

@@ -80,6 +80,11 @@ impl Simd for Avx2<f32> {
     }
 
     #[inline(always)]
+    unsafe fn min(a: __m256, b: __m256) -> __m256 {
+        _mm256_min_ps(a, b)
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
         _mm256_fmadd_ps(a, b, c)
     }
@@ -188,6 +193,11 @@ impl Simd for Avx2<f64> {
     #[inline(always)]
     unsafe fn max(a: __m256d, b: __m256d) -> __m256d {
         _mm256_max_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: __m256d, b: __m256d) -> __m256d {
+        _mm256_min_pd(a, b)
     }
 
     #[inline(always)]

@@ -80,6 +80,11 @@ impl Simd for Avx512<f32> {
     }
 
     #[inline(always)]
+    unsafe fn min(a: __m512, b: __m512) -> __m512 {
+        _mm512_min_ps(a, b)
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
         _mm512_fmadd_ps(a, b, c)
     }
@@ -228,6 +233,11 @@ impl Simd for Avx512<f64> {
     #[inline(always)]
     unsafe fn max(a: __m512d, b: __m512d) -> __m512d {
         _mm512_max_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_min_pd(a, b)
     }
 
     #[inline(always)]

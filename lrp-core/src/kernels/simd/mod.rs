@@ -228,6 +228,12 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// See the trait.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
 
+    /// `a` where it is smaller than `b`, else `b`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+
     /// The sum of all lanes, always in the same order.
     ///
     /// # Safety
@@ -345,7 +351,7 @@ mod tests {
             let n = S::LANES;
             let a: Vec<S::T> = (0..n).map(|i| S::T::of(i as f64 + 1.0)).collect();
             let b: Vec<S::T> = (0..n).map(|i| S::T::of(0.5 * i as f64 - 2.0)).collect();
-            let mut out = vec![S::T::zero(); 22 * n + n * n];
+            let mut out = vec![S::T::zero(); 23 * n + n * n];
             // SAFETY: every slice has `n` elements at the places that are read and written.
             unsafe {
                 let (va, vb) = (S::load(a.as_ptr()), S::load(b.as_ptr()));
@@ -355,6 +361,7 @@ mod tests {
                     S::sub(va, vb),
                     S::mul(va, vb),
                     S::max(vb, S::mul_add(va, vb, va)),
+                    S::min(vb, S::mul_add(va, vb, va)),
                     S::mul_add(va, vb, S::splat(S::T::of(3.0))),
                     S::load_first(a.as_ptr(), n - 1),
                     S::load_first(a.as_ptr(), 0),
@@ -393,6 +400,7 @@ mod tests {
             zip(|a, b| a - b),
             zip(|a, b| a * b),
             zip(|a, b| b.max(a * b + a)),
+            zip(|a, b| b.min(a * b + a)),
             zip(|a, b| a * b + 3.0),
             first(n - 1),
             first(0),
@@ -407,7 +415,7 @@ mod tests {
             out.extend((0..n).map(|p| if p < n - 1 { (p * n + c) as f64 } else { 0.0 }));
         }
         out.extend((0..n).map(|p| (p * n) as f64));
-        out.resize(22 * n + n * n, 0.0);
+        out.resize(23 * n + n * n, 0.0);
         out
     }
 

@@ -88,6 +88,11 @@ impl<T: Scalar> Simd for Portable<T> {
     }
 
     #[inline(always)]
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
+        lanes!(i => if a[i] < b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // Without the instruction a fused multiply-add is a slow function call.
         if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
