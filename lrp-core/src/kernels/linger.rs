@@ -218,14 +218,21 @@ mod tests {
 
     #[test]
     fn threads_help() {
-        // Each of two tasks waits for the other: one thread alone would never get to the end.
-        let (pool, met) = (pool(2), AtomicUsize::new(0));
-        let meet = |_| {
-            met.fetch_add(1, Ordering::SeqCst);
-            while met.load(Ordering::SeqCst) < 2 {
-                std::thread::yield_now();
-            }
+        // Each of two tasks waits for the other: one thread alone never meets anybody. Help is no promise (threads may have been asked by
+        // another pool, and be about to leave), so there are several attempts, and none waits for ever.
+        let pool = pool(2);
+        let attempt = || {
+            let met = AtomicUsize::new(0);
+            let meet = |_| {
+                let since = Instant::now();
+                met.fetch_add(1, Ordering::SeqCst);
+                while met.load(Ordering::SeqCst) < 2 && since.elapsed() < Duration::from_millis(50) {
+                    std::thread::yield_now();
+                }
+                assert!(met.load(Ordering::SeqCst) == 2, "alone");
+            };
+            catch_unwind(AssertUnwindSafe(|| each(2, 1, &meet))).is_ok()
         };
-        pool.install(|| each(2, 1, &meet));
+        assert!(pool.install(|| (0..100).any(|_| attempt())));
     }
 }

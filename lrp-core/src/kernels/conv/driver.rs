@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use super::finish::{After, Finish, Finisher};
+use super::passes::AxisPass;
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{run, sparse, tile};
@@ -52,6 +53,8 @@ pub(super) struct Sides {
 #[derive(Debug)]
 struct Division<'a, S: Simd> {
     pass: &'a PackedPass<S::T>,
+    /// Source channels of a group.
+    sources: usize,
     layout: Layout,
     pace: Pace,
     /// Number of strips down and across.
@@ -62,6 +65,8 @@ struct Division<'a, S: Simd> {
     /// Number of jobs in all passes before this one, and in this one.
     before: usize,
     jobs: usize,
+    /// Whether the next pass, which writes the columns in between, is done with this one: then that one has no jobs.
+    with_next: bool,
     /// Whether whole images are copied before the jobs begin; and the copies.
     whole: bool,
     copies: Vec<S::T>,
@@ -105,6 +110,9 @@ pub(super) fn convolve<S: Simd>(
         if division.whole {
             division.copies = division.copied(packed, sides, source);
         }
+        if let Some(last) = divisions.last_mut().filter(|last| last.goes_with(&division, packed)) {
+            (last.with_next, division.jobs) = (true, 0);
+        }
         divisions.push(division);
     }
     let pieces = divisions.iter().map(Division::pieces).max().unwrap_or(1);
@@ -147,24 +155,31 @@ pub(super) fn convolve<S: Simd>(
     let jobs = divisions.last().map_or(0, |d| d.before + d.jobs);
     let taps: usize = divisions.iter().map(|d| d.layout.taps.len() * d.pass.pass.outputs()).sum();
     let work_load = samples * packed.groups * packed.targets * packed.sources * taps;
-    let own_strip = |d: &Division<'_, S>| !d.pass.pass.in_place && !d.whole;
-    let strip = divisions.iter().filter(|d| own_strip(d)).map(|d| packed.sources * d.layout.channel).max();
-    let runs = divisions.iter().map(|d| d.layout.rows * d.layout.pitch + run::longest::<S>()).max();
+    let (mut strip, mut runs) = (0, 0);
+    for (i, division) in divisions.iter().enumerate() {
+        let together = &divisions[i..=i + usize::from(division.with_next)];
+        let [strips, sums] =
+            [Division::strip_len, Division::run_len].map(|len| together.iter().map(len).sum::<usize>());
+        strip = strip.max(strips);
+        // And the rows that two passes make together.
+        runs = runs.max(if division.with_next { 2 * sums } else { sums });
+    }
     let stage = match packed.shape {
         Shape::Tiles => packed.block * STAGE_PITCH,
-        Shape::Runs => runs.unwrap_or(0) * run::BLOCK,
+        Shape::Runs => runs * run::BLOCK,
     };
     let for_sparse = |d: &Division<'_, S>| if sparse { d.for_sparse(packed.block) } else { [0; 2] };
     let most = |a: [usize; 2], b: [usize; 2]| [a[0].max(b[0]), a[1].max(b[1])];
     let [room, words] = divisions.iter().map(for_sparse).fold([0; 2], most);
-    let scratch = [strip.unwrap_or(0) + run::longest::<S>(), stage, room, words * size_of::<u64>() / size_of::<S::T>()];
+    let scratch = [strip, stage, room, words * size_of::<u64>() / size_of::<S::T>()];
 
     let shared = Shared::new(target.as_mut_ptr(), channels * target_len);
     let work = Work::<S> { packed, sides, source, target: shared, after, books: shared_sums, pieces, sparse };
     let run = |job: usize| {
-        if let Some(division) = divisions.iter().rev().find(|d| d.before <= job) {
-            let mut memory = Scratch::new(scratch);
-            division.run(&work, job - division.before, memory.pieces(scratch));
+        if let Some(index) = divisions.iter().rposition(|d| d.before <= job) {
+            let (division, mut memory) = (&divisions[index], Scratch::new(scratch));
+            let next = if division.with_next { divisions.get(index + 1) } else { None };
+            division.run(&work, job - division.before, next, memory.pieces(scratch));
         }
     };
     let grain = (GRAIN * jobs).div_ceil(work_load.max(1)).max(1);
@@ -267,7 +282,35 @@ impl<'a, S: Simd> Division<'a, S> {
             Layout::new(&pass.pass, strip_rows, strip_columns)
         };
         let jobs = samples * packed.groups * depths * strips.0 * strips.1 * parts;
-        Self { pass, layout, pace, strips, parts, blocks, before, jobs, whole: at_once, copies: Vec::new() }
+        let (with_next, whole, copies) = (false, at_once, Vec::new());
+        let sources = packed.sources;
+        Self { pass, sources, layout, pace, strips, parts, blocks, before, jobs, with_next, whole, copies }
+    }
+
+    /// Whether the two write every other column of the same rows, and jobs can do both.
+    fn goes_with(&self, next: &Self, packed: &Packed<S::T>) -> bool {
+        let ([d, h, w], [next_d, next_h, next_w]) = (&self.pass.pass.axes, &next.pass.pass.axes);
+        let same = |a: &AxisPass, b: &AxisPass| (a.first, a.stride, a.len) == (b.first, b.stride, b.len);
+        let beside = w.stride == 2 && (w.first, next_w.first) == (0, 1);
+        let alike = packed.shape == Shape::Runs && self.parts == 1 && self.strips == next.strips && self.strips.1 == 1;
+        !self.with_next
+            && self.jobs > 0
+            && same(d, next_d)
+            && same(h, next_h)
+            && beside
+            && alike
+            && packed.targets <= packed.block
+            && self.layout.rows == next.layout.rows
+    }
+
+    /// Room for a strip of all source channels, if jobs copy one.
+    fn strip_len(&self) -> usize {
+        if self.pass.pass.in_place || self.whole { 0 } else { self.sources * self.layout.channel + run::longest::<S>() }
+    }
+
+    /// Room for a channel of a run.
+    fn run_len(&self) -> usize {
+        self.layout.rows * self.layout.pitch + run::longest::<S>()
     }
 
     /// Number of pieces of a channel.
@@ -296,7 +339,7 @@ impl<'a, S: Simd> Division<'a, S> {
     }
 
     /// Does one job: parts of the channels innermost, then strips, depths, groups, samples.
-    fn run(&self, work: &Work<'_, S>, job: usize, memory: [&mut [S::T]; 4]) {
+    fn run(&self, work: &Work<'_, S>, job: usize, next: Option<&Self>, memory: [&mut [S::T]; 4]) {
         let [buffer, stage, sums, words] = memory;
         let Work { packed, sides, source, .. } = work;
         let axes = &self.pass.pass.axes;
@@ -313,24 +356,21 @@ impl<'a, S: Simd> Division<'a, S> {
         let source_size = packed.sources * sides.source_len;
         let source = &source[sample_and_group * source_size..][..source_size];
 
+        // SAFETY: the instruction set is available, or `S` would not have been chosen.
+        let fill = |division: &Self, strip: &mut [S::T]| unsafe {
+            let (pass, layout) = (&division.pass.pass, &division.layout);
+            let strip = &mut strip[..packed.sources * layout.channel + SLACK * S::LANES];
+            S::run(Fill::<S> { pass, layout, source, strip, depth, row: rows.start, column: columns.start });
+        };
+        let (buffer, next_buffer) = buffer.split_at_mut(self.strip_len());
         let strip: &[S::T] = if self.pass.pass.in_place {
             &source[columns.start..]
         } else if self.whole {
             let copy = packed.sources * self.layout.channel;
             &self.copies[(sample_and_group * axes[0].len + depth) * copy..][..copy]
         } else {
-            let fill = Fill::<S> {
-                pass: &self.pass.pass,
-                layout: &self.layout,
-                source,
-                strip: &mut buffer[..packed.sources * self.layout.channel + SLACK * S::LANES],
-                depth,
-                row: rows.start,
-                column: columns.start,
-            };
-            // SAFETY: the instruction set is available, or `S` would not have been chosen.
-            unsafe { S::run(fill) };
-            buffer
+            fill(self, &mut *buffer);
+            &*buffer
         };
 
         let place = |block: usize| {
@@ -355,9 +395,37 @@ impl<'a, S: Simd> Division<'a, S> {
             return;
         }
         for place in blocks.map(place) {
-            match packed.shape {
-                Shape::Tiles => self.tiles(work, strip, stage, &place),
-                Shape::Runs => self.runs(work, strip, stage, &place),
+            match (packed.shape, next) {
+                (Shape::Tiles, _) => self.tiles(work, strip, stage, &place),
+                (Shape::Runs, None) => {
+                    let channel = self.sums(work, strip, stage, &place);
+                    let (rows, columns) = (0..place.rows.len(), 0..place.columns.len());
+                    let (pitch, spacing) = (self.layout.pitch, axes[2].stride);
+                    self.put(work, Staged { data: stage, channel, pitch, spacing, rows, columns }, &place);
+                }
+                (Shape::Runs, Some(next)) => {
+                    let (first, rest) = stage.split_at_mut(self.run_len() * run::BLOCK);
+                    let (second, both) = rest.split_at_mut(next.run_len() * run::BLOCK);
+                    let first_channel = self.sums(work, strip, first, &place);
+                    fill(next, &mut *next_buffer);
+                    let columns = 0..next.pass.pass.axes[2].len;
+                    let weights = &next.pass.weights[group * next.pass.group..];
+                    let next_place = Place { weights, columns, rows: place.rows.clone(), ..place };
+                    let second_channel = next.sums(work, next_buffer, second, &next_place);
+                    let (rows, width) = (0..place.rows.len(), place.columns.len() + next_place.columns.len());
+                    let channel = rows.len() * width;
+                    for (c, row) in (0..place.channels).flat_map(|c| rows.clone().map(move |row| (c, row))) {
+                        let zipped = Zipped::<S> {
+                            a: &first[c * first_channel + row * self.layout.pitch..][..place.columns.len()],
+                            b: &second[c * second_channel + row * next.layout.pitch..][..next_place.columns.len()],
+                            to: &mut both[c * channel + row * width..][..width],
+                        };
+                        // SAFETY: the instruction set is available, or `S` would not have been chosen.
+                        unsafe { S::run(zipped) };
+                    }
+                    let columns = 0..width;
+                    self.put(work, Staged { data: both, channel, pitch: width, spacing: 1, rows, columns }, &place);
+                }
             }
         }
     }
@@ -423,7 +491,9 @@ impl<'a, S: Simd> Division<'a, S> {
                         unsafe { S::run(turned) };
                         let rows = rows.start + some.start..rows.start + some.end;
                         let (pitch, columns) = (columns.len(), columns.clone());
-                        self.put(work, Staged { data: stage, channel: STAGE_PITCH, pitch, rows, columns }, place);
+                        let spacing = self.pass.pass.axes[2].stride;
+                        let staged = Staged { data: stage, channel: STAGE_PITCH, pitch, spacing, rows, columns };
+                        self.put(work, staged, place);
                     }
                 }
             }
@@ -460,14 +530,15 @@ impl<'a, S: Simd> Division<'a, S> {
                         unsafe { tile.run(pixels.len()) };
                     }
                 }
-                let staged = Staged { data: stage, channel: STAGE_PITCH, pitch, rows: rows.clone(), columns };
+                let (rows, spacing) = (rows.clone(), self.pass.pass.axes[2].stride);
+                let staged = Staged { data: stage, channel: STAGE_PITCH, pitch, spacing, rows, columns };
                 self.put(work, staged, place);
             }
         }
     }
 
-    /// Takes the strip as one run.
-    fn runs(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
+    /// Takes the strip as one run. The distance between the channels that it writes.
+    fn sums(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) -> usize {
         let len = (place.rows.len() - 1) * self.layout.pitch + place.columns.len();
         let vectors = len.div_ceil(S::LANES);
         let channel = vectors * S::LANES;
@@ -487,8 +558,7 @@ impl<'a, S: Simd> Division<'a, S> {
             // room for whole vectors of every channel.
             unsafe { run.run(vectors.len()) };
         }
-        let (rows, columns) = (0..place.rows.len(), 0..place.columns.len());
-        self.put(work, Staged { data: stage, channel, pitch: self.layout.pitch, rows, columns }, place);
+        channel
     }
 
     /// Copies a stage to where it belongs.
@@ -514,7 +584,8 @@ impl<'a, S: Simd> Division<'a, S> {
             (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
         let line = ((d.first + place.depth * d.stride) * height + h.first + first_row * h.stride) * width;
         let first = place.first * target_len + line + w.first + first_column * w.stride;
-        let together = h.stride == 1 && w.stride == 1 && stage.pitch == stage.columns.len() && stage.pitch == width;
+        let together =
+            h.stride == 1 && stage.spacing == 1 && stage.pitch == stage.columns.len() && stage.pitch == width;
         let (rows, len) = match together {
             true => (1, stage.rows.len() * width),
             false => (stage.rows.len(), stage.columns.len()),
@@ -524,14 +595,14 @@ impl<'a, S: Simd> Division<'a, S> {
             for row in 0..rows {
                 let from = &stage.data[channel * stage.channel + row * stage.pitch..][..len];
                 let index = first + channel * target_len + row * h.stride * width;
-                let to = work.target.at(index, (len - 1) * w.stride + 1);
+                let to = work.target.at(index, (len - 1) * stage.spacing + 1);
                 let which = first_of_sample + channel;
                 // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample.
                 unsafe {
-                    if w.stride == 1 {
+                    if stage.spacing == 1 {
                         finish.write::<S>(from, to, which, index);
                     } else {
-                        finish.write_spaced(from, to, w.stride, which, index);
+                        finish.write_spaced(from, to, stage.spacing, which, index);
                     }
                 }
             }
@@ -585,6 +656,8 @@ struct Staged<'a, T> {
     /// Distances between channels and rows.
     channel: usize,
     pitch: usize,
+    /// Distance between columns where they belong.
+    spacing: usize,
     /// Which rows and columns of the strip.
     rows: Range<usize>,
     columns: Range<usize>,
@@ -631,6 +704,38 @@ impl<S: Simd> Task for Closed<'_, S> {
                     S::store_first(to.add(i), columns - i, S::load_first(from.add(i), columns - i));
                 }
             }
+        }
+    }
+}
+
+/// A row of which two passes have made every other element.
+struct Zipped<'a, S: Simd> {
+    a: &'a [S::T],
+    b: &'a [S::T],
+    to: &'a mut [S::T],
+}
+
+impl<S: Simd> Task for Zipped<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { a, b, to } = self;
+        assert!(to.len() == a.len() + b.len() && (b.len() == a.len() || b.len() + 1 == a.len()));
+        let mut i = 0;
+        while i < a.len() {
+            let left = |len: usize| len.saturating_sub(i).min(S::LANES);
+            let (in_a, in_b) = (left(a.len()), left(b.len()));
+            let (low, high) = ((in_a + in_b).min(S::LANES), (in_a + in_b).saturating_sub(S::LANES));
+            // SAFETY: the instruction set is the caller's, and nothing beyond the ends is read or written.
+            unsafe {
+                let (from_a, from_b) = (a.as_ptr().add(i), b.as_ptr().wrapping_add(i));
+                let both = S::zip(S::load_first(from_a, in_a), S::load_first(from_b, in_b));
+                let to = to.as_mut_ptr().add(2 * i);
+                S::store_first(to, low, both[0]);
+                S::store_first(to.wrapping_add(S::LANES), high, both[1]);
+            }
+            i += S::LANES;
         }
     }
 }
