@@ -23,6 +23,9 @@ pub(super) const BLOCKS: usize = 4;
 
 const CACHE_LINE: usize = 64;
 
+/// Source channels that are taken together, at most: each is read from a page of memory of its own, and processors remember few pages.
+const CHANNELS: usize = 32;
+
 /// Columns of outputs that are taken together, at most.
 pub(super) const COLUMNS: usize = 256;
 
@@ -126,7 +129,7 @@ impl<S: Simd, const V: usize, const N: usize> Task for Shaped<'_, S, V, N> {
         let words = &mut words[..Sparse::<S>::words(taps, rows, columns, pitch)];
         let mut pixels = [0u64; COLUMNS];
         let line = CACHE_LINE / size_of::<S::T>();
-        for some in chunks(channels, MOST_TAPS / taps.len()) {
+        for some in chunks(channels, (MOST_TAPS / taps.len()).min(CHANNELS)) {
             // SAFETY: all reads and writes are those that the caller of `Sparse::run` vouches for.
             unsafe {
                 let source = source.add(some.start * channel);
