@@ -10,7 +10,9 @@ use std::ops::Range;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::blocks::{sum_blocks, write_blocks};
-pub use crate::elementwise::{finish, map, sums_of, update, update_piece, update_sums, zip, zip_sums};
+pub use crate::elementwise::{
+    finish, map, seen, sums_of, take_where, update, update_piece, update_sums, zip, zip_sums,
+};
 use crate::scalar::Scalar;
 
 /// A tensor of any rank. Axis 0 is the batch wherever a doc comment does not say otherwise.
@@ -96,7 +98,7 @@ pub fn neg<T: Scalar>(v: T) -> T {
 
 /// Whether no element is negative.
 pub fn is_nonnegative<T: Scalar>(x: &Tensor<T>) -> bool {
-    sums_of(x, x, |v, _| [if v < T::zero() { 1.0 } else { 0.0 }]).into_iter().all(|[negative]| negative == 0.0)
+    seen(x, x, |v, _| [v < T::zero()]) == [false]
 }
 
 /// `Σ` over each sample, accumulated in `f64`: one number per sample.

@@ -6,12 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{elements, neg, pos, samples, sums_of, update_piece, zip};
+use lrp_core::tensor::{elements, empty, neg, pos, samples, seen, take_where};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::quotient::{Divide, Quotient};
+use crate::quotient::{Divide, Mirrored, Quotient};
 use crate::signs::{SignedInputs, SignedPair, hand_on, no_shares};
 
 /// LRP-γ (Montavon et al. 2019), generalized to inputs and outputs of either sign (Andéol et al. 2021).
@@ -95,11 +95,7 @@ struct Prepared<T: Scalar> {
 
 /// Whether relevance arrives at outputs `z ≥ 0`, and whether at others.
 fn sides<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>) -> [bool; 2] {
-    let counts = sums_of(r, z, |r, z| {
-        let (belongs, negative) = (f64::from(u8::from(!r.is_zero())), f64::from(u8::from(z < T::zero())));
-        [belongs * (1.0 - negative), belongs * negative]
-    });
-    [0, 1].map(|side| counts.iter().any(|counts| counts[side] > 0.0))
+    seen(r, z, |r, z| [!r.is_zero() & (z >= T::zero()), !r.is_zero() & (z < T::zero())])
 }
 
 impl<T: Scalar> PreparedRule<T> for Prepared<T> {
@@ -121,36 +117,33 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         // Both ways to favour one sign add up to 2 + γ times all contributions; and where `z < 0`, the difference does not cancel: it is
         // `(1 + γ)z − γz⁺`.
         let all = T::of(2.0) + gamma;
-        // Not read, unless there are such outputs.
-        let own = if any_down { self.bias.denominator(self.op.as_ref(), io.output) } else { Cow::Borrowed(io.output) };
-        let (own, output) = (elements(&own), elements(io.output));
-        let denominators = |up: &mut [T], first: usize| {
-            let (own, output) = (&own[first..first + up.len()], &output[first..first + up.len()]);
-            update_piece(up, own, output, move |up, own, z| (if z < T::zero() { all * own - up } else { up }, []));
+        let own = any_down.then(|| self.bias.denominator(self.op.as_ref(), io.output));
+        let own = match &own {
+            Some(Cow::Owned(own)) => Some(elements(own)),
+            _ => None,
         };
-        let divide = Divide {
-            share: T::one(),
-            r: &elements(r),
-            epsilon: T::of(self.rule.stabilizer),
-            denominators: any_down.then_some(&denominators),
-        };
+        let output = elements(io.output);
+        let mirrored = any_down.then(|| Mirrored { all, output: &output, own: own.as_deref() });
+        let epsilon = T::of(self.rule.stabilizer);
+        let divide = Divide { share: T::one(), r: &elements(r), epsilon, mirrored };
         let b_up = self.bias.map(|b| favour_positive(b, gamma));
-        let (Quotient { s, stabilizer, dead }, _) = self.favour_positive.quotient(&x, b_up.as_ref(), r, &divide);
+        let (Quotient { mut s, stabilizer, dead }, _) = self.favour_positive.quotient(&x, b_up.as_ref(), r, &divide);
 
         let mut result = Propagated { stabilizer, rule: dead, ..no_shares(samples(r)) };
-        let both = any_up && any_down;
+        // Each side has the quotients of its own outputs.
+        let down = match (any_up, any_down) {
+            (_, false) => None,
+            (false, true) => Some(std::mem::replace(&mut s, empty())),
+            (true, true) => Some(take_where(&mut s, io.output, |z| z < T::zero())),
+        };
         if any_up || !any_down {
-            let up = both.then(|| zip(&s, io.output, |s, z| if z < T::zero() { T::zero() } else { s }));
-            let s = up.as_ref().unwrap_or(&s);
-            hand_on(&self.favour_positive, s, (&self.bias, b_up.as_ref()), None, &x, &mut result);
+            hand_on(&self.favour_positive, &s, (&self.bias, b_up.as_ref()), None, &x, &mut result);
         }
-        if any_down {
-            let down = both.then(|| zip(&s, io.output, |s, z| if z < T::zero() { s } else { T::zero() }));
-            let s = down.as_ref().unwrap_or(&s);
+        if let Some(s) = down {
             let pair = || SignedPair::new(&self.op, favour_negative, favour_positive, gamma);
             let b_down = self.bias.map(|b| favour_negative(b, gamma));
             let contributions = self.favour_negative.get_or_init(pair);
-            hand_on(contributions, s, (&self.bias, b_down.as_ref()), None, &x, &mut result);
+            hand_on(contributions, &s, (&self.bias, b_down.as_ref()), None, &x, &mut result);
         }
         result
     }

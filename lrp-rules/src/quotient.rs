@@ -57,33 +57,46 @@ fn divide<T: Scalar>(r: T, z: T, epsilon: T) -> (T, [f64; 2]) {
     (s, [shift.wide() * s.wide(), if dead { r.wide() } else { 0.0 }])
 }
 
-/// Makes denominators of a piece of sums, of which the first has this index in the batch.
-pub(crate) type Denominators<'a, T> = dyn Fn(&mut [T], usize) + Sync + 'a;
-
 /// Makes quotients of `share` times the relevance `r` of sums `z + b`, as they come out of an operator.
 pub(crate) struct Divide<'a, T: Scalar> {
     pub(crate) share: T,
     /// The elements of the relevance.
     pub(crate) r: &'a [T],
     pub(crate) epsilon: T,
-    /// What denominators are made of sums, if it is not the sums themselves.
-    pub(crate) denominators: Option<&'a Denominators<'a, T>>,
+    /// What is divided by at some outputs instead of the sums themselves.
+    pub(crate) mirrored: Option<Mirrored<'a, T>>,
+}
+
+/// At outputs below zero, `all` times their own sum of contributions, minus the sum that came out of the operator.
+pub(crate) struct Mirrored<'a, T> {
+    pub(crate) all: T,
+    pub(crate) output: &'a [T],
+    /// The outputs' own sums, where they are not the outputs themselves.
+    pub(crate) own: Option<&'a [T]>,
 }
 
 impl<T: Scalar> Finisher<T> for Divide<'_, T> {
     fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3] {
-        let &Self { share, r, epsilon, denominators } = self;
-        let r = &r[first..first + piece.len()];
-        let mut b = b;
-        if let Some(denominators) = denominators {
-            update_piece(piece, r, r, move |z, _, _| (z + b, []));
-            denominators(piece, first);
-            b = T::zero();
-        }
-        update_piece(piece, r, r, move |z, r, _| {
-            let (s, [stabilizer, dead]) = divide(share * r, z + b, epsilon);
+        let &Self { share, r, epsilon, ref mirrored } = self;
+        let range = first..first + piece.len();
+        let r = &r[range.clone()];
+        let settle = move |r: T, z: T| {
+            let (s, [stabilizer, dead]) = divide(share * r, z, epsilon);
             (s, [stabilizer, dead, s.wide()])
-        })
+        };
+        let Some(&Mirrored { all, output, own }) = mirrored.as_ref() else {
+            return update_piece(piece, r, r, move |z, r, _| settle(r, z + b));
+        };
+        let output = &output[range.clone()];
+        let denominator = move |z: T, own: T, output: T| if output < T::zero() { all * own - z } else { z };
+        match own {
+            None => update_piece(piece, r, output, move |z, r, output| settle(r, denominator(z + b, output, output))),
+            Some(own) => {
+                let own = &own[range];
+                update_piece(piece, own, output, move |z, own, output| (denominator(z + b, own, output), []));
+                update_piece(piece, r, r, move |z, r, _| settle(r, z))
+            }
+        }
     }
 }
 

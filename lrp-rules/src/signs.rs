@@ -217,7 +217,7 @@ pub(crate) fn add_shares<T: Scalar>(
     let (share, epsilon) = (T::of(share), T::of(stabilizer));
     let (quotient, shares) = match sums {
         Some(z) => (quotient_of((share, r), z, |_| epsilon), None),
-        None => contributions.quotient(x, bias.1, r, &Divide { share, r: &elements(r), epsilon, denominators: None }),
+        None => contributions.quotient(x, bias.1, r, &Divide { share, r: &elements(r), epsilon, mirrored: None }),
     };
     add(&mut result.stabilizer, &quotient.stabilizer);
     add(&mut result.rule, &quotient.dead);
