@@ -17,7 +17,8 @@ pub(crate) struct Quotient<T: Scalar> {
 }
 
 /// The sign of the stabilizer: +1 for `z ≥ 0`, −1 below. Never 0.
-pub(crate) fn sign<T: Scalar>(z: T) -> T {
+#[inline(always)]
+fn sign<T: Scalar>(z: T) -> T {
     if z < T::zero() { -T::one() } else { T::one() }
 }
 
@@ -43,18 +44,18 @@ pub(crate) fn quotient_of<T: Scalar>(
         let epsilon = epsilon(sample);
         move |r, z| divide(share * r, z, epsilon)
     });
-    let (stabilizer, dead) = accounts.into_iter().map(|[stabilizer, dead]| (stabilizer, dead)).unzip();
-    Quotient { s, stabilizer, dead }
+    let (taken, dead) = (0..).zip(accounts).map(|(i, [signed, dead])| (epsilon(i).wide() * signed, dead)).unzip();
+    Quotient { s, stabilizer: taken, dead }
 }
 
-/// `r / stab(z)`, what the stabilizer takes, and what is lost if it is zero.
+/// `s = r / stab(z)`, `s(z)·s`, of which the stabilizer takes ε times as much, and what is lost if `stab(z)` is zero.
 #[inline(always)]
 fn divide<T: Scalar>(r: T, z: T, epsilon: T) -> (T, [f64; 2]) {
-    let shift = epsilon * sign(z);
-    let denominator = z + shift;
+    let sign = sign(z);
+    let denominator = z + epsilon * sign;
     let dead = denominator.is_zero();
     let s = if dead { T::zero() } else { r / denominator };
-    (s, [shift.wide() * s.wide(), if dead { r.wide() } else { 0.0 }])
+    (s, [(sign * s).wide(), if dead { r.wide() } else { 0.0 }])
 }
 
 /// Makes quotients of `share` times the relevance `r` of sums `z + b`, as they come out of an operator.
@@ -77,24 +78,47 @@ pub(crate) struct Mirrored<'a, T> {
 
 impl<T: Scalar> Finisher<T> for Divide<'_, T> {
     fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3] {
-        let &Self { share, r, epsilon, ref mirrored } = self;
-        let range = first..first + piece.len();
-        let r = &r[range.clone()];
-        let settle = move |r: T, z: T| {
-            let (s, [stabilizer, dead]) = divide(share * r, z, epsilon);
-            (s, [stabilizer, dead, s.wide()])
+        let &Self { share, epsilon, .. } = self;
+        let [signed, sum, dead] = if epsilon > T::zero() {
+            // Then no denominator is zero.
+            let [signed, sum] = self.update(piece, b, first, move |r, z| {
+                let sign = sign(z);
+                let s = share * r / (z + epsilon * sign);
+                (s, [(sign * s).wide(), s.wide()])
+            });
+            [signed, sum, 0.0]
+        } else {
+            self.update(piece, b, first, move |r, z| {
+                let (s, [signed, dead]) = divide(share * r, z, epsilon);
+                (s, [signed, s.wide(), dead])
+            })
         };
-        let Some(&Mirrored { all, output, own }) = mirrored.as_ref() else {
-            return update_piece(piece, r, r, move |z, r, _| settle(r, z + b));
+        [epsilon.wide() * signed, dead, sum]
+    }
+}
+
+impl<T: Scalar> Divide<'_, T> {
+    /// Replaces sums `z` by what `quotient` makes of the relevance and the denominator, and gives the sums of what else it gives.
+    fn update<const K: usize>(
+        &self,
+        piece: &mut [T],
+        b: T,
+        first: usize,
+        quotient: impl Fn(T, T) -> (T, [f64; K]),
+    ) -> [f64; K] {
+        let range = first..first + piece.len();
+        let r = &self.r[range.clone()];
+        let Some(&Mirrored { all, output, own }) = self.mirrored.as_ref() else {
+            return update_piece(piece, r, r, move |z, r, _| quotient(r, z + b));
         };
         let output = &output[range.clone()];
         let denominator = move |z: T, own: T, output: T| if output < T::zero() { all * own - z } else { z };
         match own {
-            None => update_piece(piece, r, output, move |z, r, output| settle(r, denominator(z + b, output, output))),
+            None => update_piece(piece, r, output, move |z, r, out| quotient(r, denominator(z + b, out, out))),
             Some(own) => {
                 let own = &own[range];
-                update_piece(piece, own, output, move |z, own, output| (denominator(z + b, own, output), []));
-                update_piece(piece, r, r, move |z, r, _| settle(r, z))
+                update_piece(piece, own, output, move |z, own, out| (denominator(z + b, own, out), []));
+                update_piece(piece, r, r, move |z, r, _| quotient(r, z))
             }
         }
     }
