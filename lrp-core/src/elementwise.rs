@@ -14,7 +14,7 @@ use num_traits::Zero;
 use crate::blocks::{sum_blocks, write_blocks};
 use crate::kernels::conv::Finisher;
 use crate::kernels::simd::{Isa, Simd, Task, with_isa};
-use crate::kernels::{Shared, with_room};
+use crate::kernels::with_room;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, elements, from_elements, per_sample, samples};
 
@@ -119,11 +119,16 @@ pub fn sums_of<T: Scalar, const K: usize>(
     assert!(b_all.len() == a_all.len() || b_all.len() == per_sample(a), "{:?} and {:?}", a.shape(), b.shape());
     sum_blocks(samples(a), per_sample(a), |range| {
         let b = &b_all[range.start % b_all.len()..][..range.len()];
-        let (a, b) = (&a_all[range], b.as_ptr());
-        let nowhere = std::ptr::null_mut();
-        // SAFETY: both have as many elements, and nothing is written.
-        unsafe { compute::<_, _, K, false>([a.as_ptr(), b, b], nowhere, a.len(), |a, b, _| (T::zero(), f(a, b))) }
+        sums_of_piece(&a_all[range], b, &f)
     })
+}
+
+/// `Σ f(a, b)` over a piece; both have the same length.
+fn sums_of_piece<T: Scalar, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -> [f64; K]) -> [f64; K] {
+    assert!(a.len() == b.len());
+    let (len, a, b) = (a.len(), a.as_ptr(), b.as_ptr());
+    // SAFETY: both have as many elements, and nothing is written.
+    unsafe { compute::<_, _, K, false>([a, b, b], std::ptr::null_mut(), len, |a, b, _| (T::zero(), f(a, b))) }
 }
 
 /// Which of `K` things there are among the elements of a batch: `f(a, b)` tells which it sees. Both have the same shape. Stops when all have
@@ -138,10 +143,8 @@ pub fn seen<T: Scalar, const K: usize>(
     let found = [const { AtomicBool::new(false) }; K];
     sum_blocks(samples(a), per_sample(a), |range| {
         if !found.iter().all(|found| found.load(Ordering::Relaxed)) {
-            let (a, b) = (&a_all[range.clone()], b_all[range].as_ptr());
-            let count = |a, b, _| (T::zero(), f(a, b).map(|seen| f64::from(u8::from(seen))));
-            // SAFETY: both have as many elements, and nothing is written.
-            let counts = unsafe { compute::<_, _, K, false>([a.as_ptr(), b, b], std::ptr::null_mut(), a.len(), count) };
+            let count = |a, b| f(a, b).map(|seen| f64::from(u8::from(seen)));
+            let counts = sums_of_piece(&a_all[range.clone()], &b_all[range], count);
             found
                 .iter()
                 .zip(counts)
@@ -151,27 +154,6 @@ pub fn seen<T: Scalar, const K: usize>(
         []
     });
     found.map(AtomicBool::into_inner)
-}
-
-/// Takes out of `a` the elements for which `f(b)` holds, which become zero; gives a tensor of these, zero elsewhere. Both have the same shape.
-pub fn take_where<T: Scalar>(a: &mut Tensor<T>, b: &Tensor<T>, f: impl Fn(T) -> bool + Copy + Sync) -> Tensor<T> {
-    let (b_all, len) = (elements(b), per_sample(a));
-    let a = standard(a);
-    assert!(a.len() == b_all.len(), "{:?} and {:?}", a.shape(), b.shape());
-    let rest = Shared::new(a.as_mut_ptr(), a.len());
-    let mut taken = with_room(a.len());
-    write_blocks(&mut taken.spare_capacity_mut()[..a.len()], len, |range: Range<usize>, taken| {
-        let (n, b, a) = (taken.len(), b_all[range.clone()].as_ptr(), rest.at(range.start, taken.len()));
-        // SAFETY: all have as many elements, and nobody else has those of this block.
-        unsafe {
-            let take = move |a, b, _| (if f(b) { a } else { T::zero() }, []);
-            compute::<_, _, 0, true>([a, b, b], taken.as_mut_ptr().cast(), n, take);
-            compute::<_, _, 0, true>([a, b, b], a, n, move |a, b, _| (if f(b) { T::zero() } else { a }, []))
-        }
-    });
-    // SAFETY: that many elements were asked for, and the blocks are all of them; every element of each is written.
-    unsafe { taken.set_len(a.len()) };
-    from_elements(a.shape(), taken)
 }
 
 /// Elements of a piece, what becomes of them, and their sums; see [`compute`]. What is written may be what is read.
@@ -320,15 +302,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_and_what_is_seen() {
+    fn what_is_seen() {
         for (n, len) in [(1, 1), (2, 100_003), (3, 64)] {
-            let (a, b) = (tensor(n, len, 5), tensor(n, len, 6));
-            let mut rest = a.clone();
-            let taken = take_where(&mut rest, &b, |b| b < 0.0);
-            let part = |wanted: bool| zip(&a, &b, move |a, b| if (b < 0.0) == wanted { a } else { 0.0 });
-            assert!(taken == part(true) && rest == part(false));
             // The last element alone tells.
-            let mut last = a.mapv(|_| 0.0);
+            let mut last = Tensor::zeros(vec![n, len]);
             last.iter_mut().last().into_iter().for_each(|v| *v = 1.0);
             assert_eq!(seen(&last, &last, |v, _| [v == 1.0, v == 0.0, v == 2.0]), [true, n * len > 1, false]);
         }

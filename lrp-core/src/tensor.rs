@@ -10,9 +10,7 @@ use std::ops::Range;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::blocks::{sum_blocks, write_blocks};
-pub use crate::elementwise::{
-    finish, map, seen, sums_of, take_where, update, update_piece, update_sums, zip, zip_sums,
-};
+pub use crate::elementwise::{finish, map, seen, sums_of, update, update_piece, update_sums, zip, zip_sums};
 use crate::scalar::Scalar;
 
 /// A tensor of any rank. Axis 0 is the batch wherever a doc comment does not say otherwise.

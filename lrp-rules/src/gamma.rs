@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{elements, empty, neg, pos, samples, seen, take_where};
+use lrp_core::tensor::{elements, neg, pos, samples, seen, update, zip};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
@@ -131,19 +131,20 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
 
         let mut result = Propagated { stabilizer, rule: dead, ..no_shares(samples(r)) };
         // Each side has the quotients of its own outputs.
-        let down = match (any_up, any_down) {
-            (_, false) => None,
-            (false, true) => Some(std::mem::replace(&mut s, empty())),
-            (true, true) => Some(take_where(&mut s, io.output, |z| z < T::zero())),
-        };
+        let down = (any_up && any_down).then(|| {
+            let down = zip(&s, io.output, |s, z| if z < T::zero() { s } else { T::zero() });
+            update(&mut s, io.output, io.output, |s, z, _| if z < T::zero() { T::zero() } else { s });
+            down
+        });
         if any_up || !any_down {
             hand_on(&self.favour_positive, &s, (&self.bias, b_up.as_ref()), None, &x, &mut result);
         }
-        if let Some(s) = down {
+        if any_down {
+            let s = down.as_ref().unwrap_or(&s);
             let pair = || SignedPair::new(&self.op, favour_negative, favour_positive, gamma);
             let b_down = self.bias.map(|b| favour_negative(b, gamma));
             let contributions = self.favour_negative.get_or_init(pair);
-            hand_on(contributions, &s, (&self.bias, b_down.as_ref()), None, &x, &mut result);
+            hand_on(contributions, s, (&self.bias, b_down.as_ref()), None, &x, &mut result);
         }
         result
     }

@@ -16,10 +16,11 @@ pub(crate) struct Quotient<T: Scalar> {
     pub(crate) dead: Vec<f64>,
 }
 
-/// The sign of the stabilizer: +1 for `z ≥ 0`, −1 below. Never 0.
+/// `stab(z) = z + ε·s(z)`, and the sign of the stabilizer, `s(z)`: +1 for `z ≥ 0`, −1 below. Never 0.
 #[inline(always)]
-fn sign<T: Scalar>(z: T) -> T {
-    if z < T::zero() { -T::one() } else { T::one() }
+fn stabilized<T: Scalar>(z: T, epsilon: T) -> (T, T) {
+    let sign = if z < T::zero() { -T::one() } else { T::one() };
+    (z + epsilon * sign, sign)
 }
 
 /// Divides `r` by `stab(z) = z + ε·s(z)`, with one ε per sample. `z` broadcasts to `r`.
@@ -44,15 +45,14 @@ pub(crate) fn quotient_of<T: Scalar>(
         let epsilon = epsilon(sample);
         move |r, z| divide(share * r, z, epsilon)
     });
-    let (taken, dead) = (0..).zip(accounts).map(|(i, [signed, dead])| (epsilon(i).wide() * signed, dead)).unzip();
-    Quotient { s, stabilizer: taken, dead }
+    let (stabilizer, dead) = (0..).zip(accounts).map(|(i, [signed, dead])| (epsilon(i).wide() * signed, dead)).unzip();
+    Quotient { s, stabilizer, dead }
 }
 
 /// `s = r / stab(z)`, `s(z)·s`, of which the stabilizer takes ε times as much, and what is lost if `stab(z)` is zero.
 #[inline(always)]
 fn divide<T: Scalar>(r: T, z: T, epsilon: T) -> (T, [f64; 2]) {
-    let sign = sign(z);
-    let denominator = z + epsilon * sign;
+    let (denominator, sign) = stabilized(z, epsilon);
     let dead = denominator.is_zero();
     let s = if dead { T::zero() } else { r / denominator };
     (s, [(sign * s).wide(), if dead { r.wide() } else { 0.0 }])
@@ -82,8 +82,8 @@ impl<T: Scalar> Finisher<T> for Divide<'_, T> {
         let [signed, sum, dead] = if epsilon > T::zero() {
             // Then no denominator is zero.
             let [signed, sum] = self.update(piece, b, first, move |r, z| {
-                let sign = sign(z);
-                let s = share * r / (z + epsilon * sign);
+                let (denominator, sign) = stabilized(z, epsilon);
+                let s = share * r / denominator;
                 (s, [(sign * s).wide(), s.wide()])
             });
             [signed, sum, 0.0]
