@@ -13,13 +13,13 @@ use num_traits::Zero;
 
 use crate::blocks::{sum_blocks, write_blocks};
 use crate::kernels::conv::Finisher;
-use crate::kernels::simd::{Isa, Simd, Task, with_isa};
+use crate::kernels::simd::{Isa, Simd, Task, left, with_isa};
 use crate::kernels::with_room;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, elements, from_elements, per_sample, samples};
 
 /// The parts of a sum that are accumulated beside each other.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Elements whose summands are computed before they are added: two simple loops, which compilers turn into vectors, where one that does
 /// both becomes scalar. A multiple of [`LANES`].
@@ -156,6 +156,19 @@ pub fn seen<T: Scalar, const K: usize>(
     found.map(AtomicBool::into_inner)
 }
 
+/// The sum of all parts, two by two: one after the other, each addition would wait for the one before.
+#[inline(always)]
+pub(crate) fn total(mut parts: [f64; LANES]) -> f64 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            parts[i] += parts[i + half];
+        }
+        half /= 2;
+    }
+    parts[0]
+}
+
 /// Elements of a piece, what becomes of them, and their sums; see [`compute`]. What is written may be what is read.
 struct Tiles<S: Simd, F, const K: usize, const WRITES: bool> {
     inputs: [*const S::T; 3],
@@ -185,17 +198,7 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
                 start += LANES;
             }
         }
-        // Two by two: one after the other, each addition would wait for the one before.
-        sums.map(|mut parts| {
-            let mut half = LANES / 2;
-            while half > 0 {
-                for i in 0..half {
-                    parts[i] += parts[i + half];
-                }
-                half /= 2;
-            }
-            parts[0]
-        })
+        sums.map(total)
     }
 }
 
@@ -244,12 +247,6 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
             }
         }
     }
-}
-
-/// How many of `n` elements are in the vector that begins with this one.
-#[inline(always)]
-fn left<S: Simd>(n: usize, first: usize) -> usize {
-    n.saturating_sub(first).min(S::LANES)
 }
 
 /// Computes `len` elements.

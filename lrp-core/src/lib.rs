@@ -20,6 +20,7 @@ pub mod operator;
 pub mod ops;
 mod plan;
 pub mod profile;
+pub mod quotient;
 mod record;
 pub mod rule;
 pub mod scalar;

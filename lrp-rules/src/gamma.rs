@@ -1,17 +1,17 @@
 //! LRP-γ: positive contributions favoured by a factor 1 + γ.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use lrp_core::operator::{Affine, Io};
+use lrp_core::quotient::Mirrored;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{elements, neg, pos, samples, seen, update, zip};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::quotient::{Divide, Mirrored, Quotient};
+use crate::quotient::{Divide, Quotient};
 use crate::signs::{SignedInputs, SignedPair, hand_on, no_shares};
 
 /// LRP-γ (Montavon et al. 2019), generalized to inputs and outputs of either sign (Andéol et al. 2021).
@@ -117,13 +117,10 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         // Both ways to favour one sign add up to 2 + γ times all contributions; and where `z < 0`, the difference does not cancel: it is
         // `(1 + γ)z − γz⁺`.
         let all = T::of(2.0) + gamma;
-        let own = any_down.then(|| self.bias.denominator(self.op.as_ref(), io.output));
-        let own = match &own {
-            Some(Cow::Owned(own)) => Some(elements(own)),
-            _ => None,
-        };
         let output = elements(io.output);
-        let mirrored = any_down.then(|| Mirrored { all, output: &output, own: own.as_deref() });
+        let own = any_down.then(|| self.bias.denominator(self.op.as_ref(), io.output));
+        let own = own.as_deref().map(elements);
+        let mirrored = own.as_deref().map(|own| Mirrored { all, output: &output, own });
         let epsilon = T::of(self.rule.stabilizer);
         let divide = Divide { share: T::one(), r: &elements(r), epsilon, mirrored };
         let b_up = self.bias.map(|b| favour_positive(b, gamma));

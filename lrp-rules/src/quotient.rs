@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use lrp_core::kernels::conv::Finisher;
-use lrp_core::tensor::{samples, update_piece, zip_sums};
+use lrp_core::quotient::{Dividend, Mirrored, divide, divide_piece};
+use lrp_core::tensor::samples;
 use lrp_core::{Scalar, Tensor};
 
 /// `s = R / stab(z)` with its two side accounts, per sample.
@@ -14,13 +15,6 @@ pub(crate) struct Quotient<T: Scalar> {
     pub(crate) stabilizer: Vec<f64>,
     /// Relevance at denominators of exactly zero, which no input can claim.
     pub(crate) dead: Vec<f64>,
-}
-
-/// `stab(z) = z + ε·s(z)`, and the sign of the stabilizer, `s(z)`: +1 for `z ≥ 0`, −1 below. Never 0.
-#[inline(always)]
-fn stabilized<T: Scalar>(z: T, epsilon: T) -> (T, T) {
-    let sign = if z < T::zero() { -T::one() } else { T::one() };
-    (z + epsilon * sign, sign)
 }
 
 /// Divides `r` by `stab(z) = z + ε·s(z)`, with one ε per sample. `z` broadcasts to `r`.
@@ -41,21 +35,9 @@ pub(crate) fn quotient_of<T: Scalar>(
         }
         _ => Cow::Borrowed(z),
     };
-    let (s, accounts) = zip_sums(r, &z, |sample| {
-        let epsilon = epsilon(sample);
-        move |r, z| divide(share * r, z, epsilon)
-    });
-    let (stabilizer, dead) = (0..).zip(accounts).map(|(i, [signed, dead])| (epsilon(i).wide() * signed, dead)).unzip();
+    let (s, accounts) = divide((share, r), &z, epsilon);
+    let (stabilizer, dead) = accounts.into_iter().map(|[stabilizer, dead, _]| (stabilizer, dead)).unzip();
     Quotient { s, stabilizer, dead }
-}
-
-/// `s = r / stab(z)`, `s(z)·s`, of which the stabilizer takes ε times as much, and what is lost if `stab(z)` is zero.
-#[inline(always)]
-fn divide<T: Scalar>(r: T, z: T, epsilon: T) -> (T, [f64; 2]) {
-    let (denominator, sign) = stabilized(z, epsilon);
-    let dead = denominator.is_zero();
-    let s = if dead { T::zero() } else { r / denominator };
-    (s, [(sign * s).wide(), if dead { r.wide() } else { 0.0 }])
 }
 
 /// Makes quotients of `share` times the relevance `r` of sums `z + b`, as they come out of an operator.
@@ -64,63 +46,20 @@ pub(crate) struct Divide<'a, T: Scalar> {
     /// The elements of the relevance.
     pub(crate) r: &'a [T],
     pub(crate) epsilon: T,
-    /// What is divided by at some outputs instead of the sums themselves.
+    /// Outputs where something else is divided by.
     pub(crate) mirrored: Option<Mirrored<'a, T>>,
 }
 
-/// At outputs below zero, `all` times their own sum of contributions, minus the sum that came out of the operator.
-pub(crate) struct Mirrored<'a, T> {
-    pub(crate) all: T,
-    pub(crate) output: &'a [T],
-    /// The outputs' own sums, where they are not the outputs themselves.
-    pub(crate) own: Option<&'a [T]>,
-}
-
 impl<T: Scalar> Finisher<T> for Divide<'_, T> {
-    fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3] {
-        let &Self { share, epsilon, .. } = self;
-        let [signed, sum, dead] = if epsilon > T::zero() {
-            // Then no denominator is zero.
-            let [signed, sum] = self.update(piece, b, first, move |r, z| {
-                let (denominator, sign) = stabilized(z, epsilon);
-                let s = share * r / denominator;
-                (s, [(sign * s).wide(), s.wide()])
-            });
-            [signed, sum, 0.0]
-        } else {
-            self.update(piece, b, first, move |r, z| {
-                let (s, [signed, dead]) = divide(share * r, z, epsilon);
-                (s, [signed, s.wide(), dead])
-            })
-        };
-        [epsilon.wide() * signed, dead, sum]
-    }
-}
-
-impl<T: Scalar> Divide<'_, T> {
-    /// Replaces sums `z` by what `quotient` makes of the relevance and the denominator, and gives the sums of what else it gives.
-    fn update<const K: usize>(
-        &self,
-        piece: &mut [T],
-        b: T,
-        first: usize,
-        quotient: impl Fn(T, T) -> (T, [f64; K]),
-    ) -> [f64; K] {
+    fn finish(&self, piece: &mut [T], bias: T, first: usize) -> [f64; 3] {
+        let &Self { share, r, epsilon, mirrored } = self;
         let range = first..first + piece.len();
-        let r = &self.r[range.clone()];
-        let Some(&Mirrored { all, output, own }) = self.mirrored.as_ref() else {
-            return update_piece(piece, r, r, move |z, r, _| quotient(r, z + b));
-        };
-        let output = &output[range.clone()];
-        let denominator = move |z: T, own: T, output: T| if output < T::zero() { all * own - z } else { z };
-        match own {
-            None => update_piece(piece, r, output, move |z, r, out| quotient(r, denominator(z + b, out, out))),
-            Some(own) => {
-                let own = &own[range];
-                update_piece(piece, own, output, move |z, own, out| (denominator(z + b, own, out), []));
-                update_piece(piece, r, r, move |z, r, _| quotient(r, z))
-            }
-        }
+        let mirrored = mirrored.map(|Mirrored { all, output, own }| Mirrored {
+            all,
+            output: &output[range.clone()],
+            own: &own[range.clone()],
+        });
+        divide_piece(piece, Dividend { share, r: &r[range], bias, epsilon, mirrored })
     }
 }
 

@@ -20,7 +20,7 @@ use super::{run, sparse, tile};
 use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
 use num_traits::Zero;
 
-use crate::kernels::simd::{Simd, Task};
+use crate::kernels::simd::{Simd, Task, left};
 
 /// Bytes that a strip may take: with the weights of a block it should fit into the second-level cache.
 pub(super) const STRIP: usize = 576 << 10;
@@ -724,8 +724,7 @@ impl<S: Simd> Task for Zipped<'_, S> {
         assert!(to.len() == a.len() + b.len() && (b.len() == a.len() || b.len() + 1 == a.len()));
         let mut i = 0;
         while i < a.len() {
-            let left = |len: usize| len.saturating_sub(i).min(S::LANES);
-            let (in_a, in_b) = (left(a.len()), left(b.len()));
+            let (in_a, in_b) = (left::<S>(a.len(), i), left::<S>(b.len(), i));
             let (low, high) = ((in_a + in_b).min(S::LANES), (in_a + in_b).saturating_sub(S::LANES));
             // SAFETY: the instruction set is the caller's, and nothing beyond the ends is read or written.
             unsafe {

@@ -85,6 +85,35 @@ impl Simd for Avx2<f32> {
     }
 
     #[inline(always)]
+    unsafe fn div(a: __m256, b: __m256) -> __m256 {
+        _mm256_div_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn negate_where(by: __m256, v: __m256) -> __m256 {
+        _mm256_xor_ps(v, _mm256_and_ps(by, _mm256_set1_ps(-0.0)))
+    }
+
+    #[inline(always)]
+    unsafe fn select_negative(by: __m256, a: __m256, b: __m256) -> __m256 {
+        _mm256_blendv_ps(b, a, by)
+    }
+
+    #[inline(always)]
+    unsafe fn select_zero(by: __m256, a: __m256, b: __m256) -> __m256 {
+        _mm256_blendv_ps(b, a, _mm256_cmp_ps::<_CMP_EQ_OQ>(by, _mm256_setzero_ps()))
+    }
+
+    #[inline(always)]
+    unsafe fn add_wide(sums: *mut f64, v: __m256) {
+        let (low, high) = (_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        for (i, half) in [(0, low), (4, high)] {
+            let to = sums.add(i);
+            _mm256_storeu_pd(to, _mm256_add_pd(_mm256_loadu_pd(to), _mm256_cvtps_pd(half)));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
         _mm256_fmadd_ps(a, b, c)
     }
@@ -198,6 +227,31 @@ impl Simd for Avx2<f64> {
     #[inline(always)]
     unsafe fn min(a: __m256d, b: __m256d) -> __m256d {
         _mm256_min_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: __m256d, b: __m256d) -> __m256d {
+        _mm256_div_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn negate_where(by: __m256d, v: __m256d) -> __m256d {
+        _mm256_xor_pd(v, _mm256_and_pd(by, _mm256_set1_pd(-0.0)))
+    }
+
+    #[inline(always)]
+    unsafe fn select_negative(by: __m256d, a: __m256d, b: __m256d) -> __m256d {
+        _mm256_blendv_pd(b, a, by)
+    }
+
+    #[inline(always)]
+    unsafe fn select_zero(by: __m256d, a: __m256d, b: __m256d) -> __m256d {
+        _mm256_blendv_pd(b, a, _mm256_cmp_pd::<_CMP_EQ_OQ>(by, _mm256_setzero_pd()))
+    }
+
+    #[inline(always)]
+    unsafe fn add_wide(sums: *mut f64, v: __m256d) {
+        _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_loadu_pd(sums), v))
     }
 
     #[inline(always)]

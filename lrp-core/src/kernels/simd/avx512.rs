@@ -85,6 +85,35 @@ impl Simd for Avx512<f32> {
     }
 
     #[inline(always)]
+    unsafe fn div(a: __m512, b: __m512) -> __m512 {
+        _mm512_div_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn negate_where(by: __m512, v: __m512) -> __m512 {
+        _mm512_xor_ps(v, _mm512_and_ps(by, _mm512_set1_ps(-0.0)))
+    }
+
+    #[inline(always)]
+    unsafe fn select_negative(by: __m512, a: __m512, b: __m512) -> __m512 {
+        _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(by)), b, a)
+    }
+
+    #[inline(always)]
+    unsafe fn select_zero(by: __m512, a: __m512, b: __m512) -> __m512 {
+        _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(by, _mm512_setzero_ps()), b, a)
+    }
+
+    #[inline(always)]
+    unsafe fn add_wide(sums: *mut f64, v: __m512) {
+        let (low, high) = (_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v));
+        for (i, half) in [(0, low), (8, high)] {
+            let to = sums.add(i);
+            _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), _mm512_cvtps_pd(half)));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
         _mm512_fmadd_ps(a, b, c)
     }
@@ -238,6 +267,31 @@ impl Simd for Avx512<f64> {
     #[inline(always)]
     unsafe fn min(a: __m512d, b: __m512d) -> __m512d {
         _mm512_min_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_div_pd(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn negate_where(by: __m512d, v: __m512d) -> __m512d {
+        _mm512_xor_pd(v, _mm512_and_pd(by, _mm512_set1_pd(-0.0)))
+    }
+
+    #[inline(always)]
+    unsafe fn select_negative(by: __m512d, a: __m512d, b: __m512d) -> __m512d {
+        _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(by)), b, a)
+    }
+
+    #[inline(always)]
+    unsafe fn select_zero(by: __m512d, a: __m512d, b: __m512d) -> __m512d {
+        _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_EQ_OQ>(by, _mm512_setzero_pd()), b, a)
+    }
+
+    #[inline(always)]
+    unsafe fn add_wide(sums: *mut f64, v: __m512d) {
+        _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), v))
     }
 
     #[inline(always)]

@@ -140,6 +140,12 @@ pub trait Task {
     unsafe fn run(self) -> Self::Output;
 }
 
+/// How many of `n` elements are in the vector that begins with this one.
+#[inline(always)]
+pub(crate) fn left<S: Simd>(n: usize, first: usize) -> usize {
+    n.saturating_sub(first).min(S::LANES)
+}
+
 /// Vectors of one scalar type in one instruction set.
 ///
 /// # Safety
@@ -215,6 +221,36 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// # Safety
     /// See the trait.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a / b`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+
+    /// `v`, with its sign changed where the sign bit of `by` is set: below zero, and at −0.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn negate_where(by: Self::V, v: Self::V) -> Self::V;
+
+    /// `a` where the sign bit of `by` is set, else `b`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn select_negative(by: Self::V, a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a` where `by` is zero of either sign, else `b`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn select_zero(by: Self::V, a: Self::V, b: Self::V) -> Self::V;
+
+    /// Adds each lane to one of `LANES` sums.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn add_wide(sums: *mut f64, v: Self::V);
 
     /// `a·b + c`, rounded once where the instruction set has that.
     ///
@@ -351,7 +387,7 @@ mod tests {
             let n = S::LANES;
             let a: Vec<S::T> = (0..n).map(|i| S::T::of(i as f64 + 1.0)).collect();
             let b: Vec<S::T> = (0..n).map(|i| S::T::of(0.5 * i as f64 - 2.0)).collect();
-            let mut out = vec![S::T::zero(); 23 * n + n * n];
+            let mut out = vec![S::T::zero(); 29 * n + n * n];
             // SAFETY: every slice has `n` elements at the places that are read and written.
             unsafe {
                 let (va, vb) = (S::load(a.as_ptr()), S::load(b.as_ptr()));
@@ -367,10 +403,18 @@ mod tests {
                     S::load_first(a.as_ptr(), 0),
                     S::splat(S::sum(va)),
                     S::evens(va, vb),
+                    S::div(vb, va),
+                    S::negate_where(vb, va),
+                    S::select_negative(vb, va, S::splat(S::T::zero())),
+                    S::select_zero(vb, va, vb),
                 ] {
                     S::store(to, v);
                     to = to.add(n);
                 }
+                let mut sums = vec![0.25; n];
+                S::add_wide(sums.as_mut_ptr(), va);
+                sums.iter().enumerate().for_each(|(i, &sum)| *to.add(i) = S::T::of(sum));
+                to = to.add(n);
                 for v in S::interleave([va, vb, vb, va]) {
                     S::store(to, v);
                     to = to.add(n);
@@ -406,6 +450,11 @@ mod tests {
             first(0),
             vec![a.iter().sum(); n],
             a.iter().chain(&b).step_by(2).copied().collect(),
+            zip(|a, b| b / a),
+            zip(|a, b| if b < 0.0 { -a } else { a }),
+            zip(|a, b| if b < 0.0 { a } else { 0.0 }),
+            zip(|a, b| if b == 0.0 { a } else { b }),
+            zip(|a, _| a + 0.25),
             a.iter().zip(&b).flat_map(|(&a, &b)| [a, b, b, a]).collect(),
             a.iter().zip(&b).flat_map(|(&a, &b)| [a, b]).collect(),
             first(n - 1),
@@ -415,7 +464,7 @@ mod tests {
             out.extend((0..n).map(|p| if p < n - 1 { (p * n + c) as f64 } else { 0.0 }));
         }
         out.extend((0..n).map(|p| (p * n) as f64));
-        out.resize(23 * n + n * n, 0.0);
+        out.resize(29 * n + n * n, 0.0);
         out
     }
 
@@ -425,7 +474,8 @@ mod tests {
                 // SAFETY: the instruction set is available.
                 let found = unsafe { S::<T>::run(Everything::<S<T>>(PhantomData)) };
                 let found: Vec<f64> = found.into_iter().map(Scalar::wide).collect();
-                assert_eq!(found, expected(<S<T> as Simd>::LANES), "{isa:?} {}", T::NAME);
+                let expected: Vec<f64> = expected(<S<T> as Simd>::LANES).into_iter().map(|v| T::of(v).wide()).collect();
+                assert_eq!(found, expected, "{isa:?} {}", T::NAME);
             });
         }
     }

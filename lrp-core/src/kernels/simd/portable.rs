@@ -93,6 +93,34 @@ impl<T: Scalar> Simd for Portable<T> {
     }
 
     #[inline(always)]
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+        lanes!(i => a[i] / b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn negate_where(by: Self::V, v: Self::V) -> Self::V {
+        lanes!(i => if by[i].is_sign_negative() { -v[i] } else { v[i] })
+    }
+
+    #[inline(always)]
+    unsafe fn select_negative(by: Self::V, a: Self::V, b: Self::V) -> Self::V {
+        lanes!(i => if by[i].is_sign_negative() { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    unsafe fn select_zero(by: Self::V, a: Self::V, b: Self::V) -> Self::V {
+        lanes!(i => if by[i].is_zero() { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    unsafe fn add_wide(sums: *mut f64, v: Self::V) {
+        for (i, v) in v.into_iter().enumerate() {
+            // SAFETY: the caller vouches for `LANES` sums.
+            unsafe { *sums.add(i) += v.wide() };
+        }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // Without the instruction a fused multiply-add is a slow function call.
         if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
