@@ -131,6 +131,42 @@ fn sums_of_piece<T: Scalar, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -
     unsafe { compute::<_, _, K, false>([a, b, b], std::ptr::null_mut(), len, |a, b, _| (T::zero(), f(a, b))) }
 }
 
+/// `Σ` and `Σ |·|` over each sample in one pass.
+pub fn totals<T: Scalar>(x: &Tensor<T>) -> Vec<[f64; 2]> {
+    let all = elements(x);
+    sum_blocks(samples(x), per_sample(x), |range| {
+        let piece = &all[range];
+        let isa = Isa::best();
+        // SAFETY: the machine has the instruction set.
+        with_isa!(isa, T, S => unsafe { <S<T> as Simd>::run(Totals::<S<T>>(piece)) })
+    })
+}
+
+/// A piece whose elements and their absolute values are added up.
+struct Totals<'a, S: Simd>(&'a [S::T]);
+
+impl<S: Simd> Task for Totals<'_, S> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    unsafe fn run(self) -> [f64; 2] {
+        let mut sums = [[0.0; LANES]; 2];
+        for start in (0..self.0.len()).step_by(LANES) {
+            for column in (0..LANES).step_by(S::LANES) {
+                let first = start + column;
+                // SAFETY: the instruction set is the caller's; nothing beyond the end is read.
+                unsafe {
+                    let from = self.0.as_ptr().wrapping_add(first);
+                    let v = S::load_first(from, left::<S>(self.0.len(), first));
+                    S::add_wide(sums[0].as_mut_ptr().add(column), v);
+                    S::add_wide(sums[1].as_mut_ptr().add(column), S::negate_where(v, v));
+                }
+            }
+        }
+        sums.map(total)
+    }
+}
+
 /// Which of `K` things there are among the elements of a batch: `f(a, b)` tells which it sees. Both have the same shape. Stops when all have
 /// been seen.
 pub fn seen<T: Scalar, const K: usize>(
@@ -294,6 +330,7 @@ mod tests {
                 let sum: f64 = a.index_axis(ndarray::Axis(0), sample).iter().map(|v| v.wide()).sum();
                 assert!((sums[sample][0] - sum * sample as f64).abs() < 1e-9 && again[sample][1] == sums[sample][1]);
                 assert!((again[sample][0] - sum).abs() < 1e-9);
+                assert_eq!(totals(&a)[sample], sums_of(&a, &a, |a, _| [a.wide(), a.wide().abs()])[sample]);
             }
         }
     }

@@ -48,7 +48,7 @@ pub struct Mirrored<'a, T> {
 pub type Accounts = [f64; 3];
 
 /// Replaces denominators by quotients.
-pub fn divide_piece<T: Scalar>(z: &mut [T], by: Dividend<'_, T>) -> Accounts {
+pub fn divide_piece<T: Scalar>(z: &mut [T], by: &Dividend<'_, T>) -> Accounts {
     let to = z.as_mut_ptr();
     // SAFETY: what is written is what is read.
     unsafe { divide_on(Isa::best(), z.as_ptr(), to, z.len(), by) }
@@ -70,7 +70,7 @@ pub fn divide<T: Scalar>(
         let epsilon = epsilon(range.start / len);
         let by = Dividend { share, r: &r_all[range], bias: T::zero(), epsilon, mirrored: None };
         // SAFETY: there are as many quotients as denominators.
-        unsafe { divide_on(Isa::best(), z.as_ptr(), s.as_mut_ptr().cast(), z.len(), by) }
+        unsafe { divide_on(Isa::best(), z.as_ptr(), s.as_mut_ptr().cast(), z.len(), &by) }
     });
     // SAFETY: that many elements were asked for, and the blocks are all of them; every element of each is written.
     unsafe { s.set_len(r.len()) };
@@ -82,7 +82,7 @@ pub fn divide<T: Scalar>(
 /// # Safety
 /// The machine has the instruction set. There are `len` denominators at `z` and as many elements, which nobody else uses, at `s`, which may be
 /// the same.
-unsafe fn divide_on<T: Scalar>(isa: Isa, z: *const T, s: *mut T, len: usize, by: Dividend<'_, T>) -> Accounts {
+unsafe fn divide_on<T: Scalar>(isa: Isa, z: *const T, s: *mut T, len: usize, by: &Dividend<'_, T>) -> Accounts {
     assert!(by.r.len() == len && by.mirrored.is_none_or(|m| m.output.len() == len && m.own.len() == len));
     let quotients = Quotients { z, s, by };
     // SAFETY: the caller's.
@@ -98,10 +98,11 @@ unsafe fn divide_on<T: Scalar>(isa: Isa, z: *const T, s: *mut T, len: usize, by:
 }
 
 /// Denominators, and the place of their quotients.
+#[derive(Clone, Copy)]
 struct Quotients<'a, T> {
     z: *const T,
     s: *mut T,
-    by: Dividend<'a, T>,
+    by: &'a Dividend<'a, T>,
 }
 
 /// Compiled for an instruction set, and for denominators that can be zero (`DEAD`) or are not all sums (`MIRRORED`).
@@ -135,7 +136,7 @@ impl<S: Simd, const DEAD: bool, const MIRRORED: bool> Compiled<'_, S, DEAD, MIRR
     /// There are `n` elements from `start` on.
     #[inline(always)]
     unsafe fn rows<const ROWS: usize>(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; 3]) {
-        let Quotients { z, s, by } = &self.0;
+        let Quotients { z, s, by } = self.0;
         // SAFETY: the caller's.
         unsafe {
             let (zero, bias) = (S::splat(S::T::zero()), S::splat(by.bias));
@@ -145,7 +146,7 @@ impl<S: Simd, const DEAD: bool, const MIRRORED: bool> Compiled<'_, S, DEAD, MIRR
                 for row in 0..ROWS {
                     let (first, here) = (start + row * LANES + column, left::<S>(n, row * LANES + column));
                     let load = |from: *const S::T| S::load_first(from.wrapping_add(first), here);
-                    let mut z = S::add(load(*z), bias);
+                    let mut z = S::add(load(z), bias);
                     if MIRRORED && let Some(Mirrored { all, output, own }) = by.mirrored {
                         let other = S::sub(S::mul(S::splat(all), load(own.as_ptr())), z);
                         z = S::select_negative(S::add(load(output.as_ptr()), zero), other, z);
@@ -211,7 +212,7 @@ mod tests {
                     let found = Isa::available().into_iter().map(|isa| {
                         let mut s = z.clone();
                         // SAFETY: the instruction set is available.
-                        let accounts = unsafe { divide_on(isa, z.as_ptr(), s.as_mut_ptr(), len, by) };
+                        let accounts = unsafe { divide_on(isa, z.as_ptr(), s.as_mut_ptr(), len, &by) };
                         (s, accounts)
                     });
                     let found: Vec<_> = found.collect();

@@ -10,7 +10,7 @@ use std::ops::Range;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::blocks::{sum_blocks, write_blocks};
-pub use crate::elementwise::{finish, map, seen, sums_of, update, update_piece, update_sums, zip, zip_sums};
+pub use crate::elementwise::{finish, map, seen, sums_of, totals, update, update_piece, update_sums, zip, zip_sums};
 use crate::scalar::Scalar;
 
 /// A tensor of any rank. Axis 0 is the batch wherever a doc comment does not say otherwise.
@@ -107,11 +107,6 @@ pub fn sums<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
 /// `Σ |·|` over each sample, accumulated in `f64`: one number per sample.
 pub fn abs_sums<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
     fold(x, |v| v.wide().abs())
-}
-
-/// `Σ` and `Σ |·|` over each sample in one pass, accumulated in `f64`.
-pub fn totals<T: Scalar>(x: &Tensor<T>) -> Vec<[f64; 2]> {
-    sums_of(x, x, |v, _| [v.wide(), v.wide().abs()])
 }
 
 /// `Σ` along an axis, which goes. The order of ndarray's own sum depends on strides, and those of an axis of length one (a batch of

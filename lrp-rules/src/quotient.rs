@@ -59,7 +59,7 @@ impl<T: Scalar> Finisher<T> for Divide<'_, T> {
             output: &output[range.clone()],
             own: &own[range.clone()],
         });
-        divide_piece(piece, Dividend { share, r: &r[range], bias, epsilon, mirrored })
+        divide_piece(piece, &Dividend { share, r: &r[range], bias, epsilon, mirrored })
     }
 }
 

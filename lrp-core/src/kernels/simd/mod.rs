@@ -16,6 +16,7 @@ pub mod ceiling;
 mod portable;
 
 use std::fmt::Debug;
+use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
@@ -44,15 +45,10 @@ impl Isa {
         [Isa::Avx512, Isa::Avx2, Isa::Portable].into_iter().filter(|isa| isa.is_available()).collect()
     }
 
-    /// The best one of this machine.
+    /// The best one of this machine. Asked for every row of numbers, so looked up once.
     pub fn best() -> Isa {
-        if Isa::Avx512.is_available() {
-            Isa::Avx512
-        } else if Isa::Avx2.is_available() {
-            Isa::Avx2
-        } else {
-            Isa::Portable
-        }
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| Isa::available()[0])
     }
 
     /// Whether this machine has it.
