@@ -115,24 +115,53 @@ impl<T: Scalar> Finish<'_, T> {
     /// The machine has the instruction set of `S`; as many elements can be written at `to`.
     pub(super) unsafe fn write<S: Simd<T = T>>(&self, z: &[T], to: *mut T, channel: usize, index: usize) {
         // SAFETY: the caller's.
+        unsafe { S::run(Written::<S> { finish: self, z, to, channel, index }) }
+    }
+
+    /// As [`write`](Self::write), from within a task.
+    ///
+    /// # Safety
+    /// The same.
+    #[inline(always)]
+    pub(super) unsafe fn write_within<S: Simd<T = T>>(&self, z: &[T], to: *mut T, channel: usize, index: usize) {
+        let range = index..index + z.len();
+        let row = |other| Row::<S> { z, to, other };
+        // SAFETY: the caller's.
         unsafe {
             match self {
-                Finish::Plain => std::ptr::copy_nonoverlapping(z.as_ptr(), to, z.len()),
-                Finish::Add(b) => S::run(Row::<S> { z, to, other: Other::Bias(b[channel]) }),
-                Finish::AddClamp(b, limits) => S::run(Row::<S> { z, to, other: Other::Clamped(b[channel], *limits) }),
-                Finish::Times(x) => S::run(Row::<S> { z, to, other: Other::Factors(&x[index..index + z.len()]) }),
-                Finish::TimesOnto(x, r) => {
-                    let range = index..index + z.len();
-                    S::run(Row::<S> { z, to, other: Other::FactorsAndSums(&x[range.clone()], &r[range]) });
-                }
+                Finish::Plain => row(Other::Nothing).run(),
+                Finish::Add(b) => row(Other::Bias(b[channel])).run(),
+                Finish::AddClamp(b, limits) => row(Other::Clamped(b[channel], *limits)).run(),
+                Finish::Times(x) => row(Other::Factors(&x[range])).run(),
+                Finish::TimesOnto(x, r) => row(Other::FactorsAndSums(&x[range.clone()], &r[range])).run(),
             }
         }
+    }
+}
+
+/// A row of sums that is [written](Finish::write).
+struct Written<'a, 'b, S: Simd> {
+    finish: &'a Finish<'b, S::T>,
+    z: &'a [S::T],
+    to: *mut S::T,
+    channel: usize,
+    index: usize,
+}
+
+impl<S: Simd> Task for Written<'_, '_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: the caller's.
+        unsafe { self.finish.write_within::<S>(self.z, self.to, self.channel, self.index) }
     }
 }
 
 /// The other operand of a row.
 #[derive(Clone, Copy)]
 enum Other<'a, T> {
+    Nothing,
     Bias(T),
     Clamped(T, Limits<T>),
     Factors(&'a [T]),
@@ -176,6 +205,7 @@ impl<S: Simd> Row<'_, S> {
         unsafe {
             let z = S::load_first(self.z.as_ptr().add(i), n);
             let v = match self.other {
+                Other::Nothing => z,
                 Other::Bias(b) => S::add(z, S::splat(b)),
                 Other::Clamped(b, Limits { low, high }) => {
                     S::min(S::max(S::add(z, S::splat(b)), S::splat(low)), S::splat(high))

@@ -21,6 +21,12 @@ pub(super) trait Patch: Copy + Send + Sync {
     /// `G`: from three weights to `IN`.
     const G: &'static [[f64; 3]];
 
+    /// The inputs along a row of `LANES` patches that follow each other: the first of each, the second of each, and so on.
+    ///
+    /// # Safety
+    /// The machine has the instruction set, and `OUT` vectors and `IN − OUT` elements more can be read.
+    unsafe fn inputs<S: Simd>(row: *const S::T) -> [S::V; MOST_IN];
+
     /// `Bᵀ d` of the first `IN` vectors.
     ///
     /// # Safety
@@ -32,12 +38,6 @@ pub(super) trait Patch: Copy + Send + Sync {
     /// # Safety
     /// The machine has the instruction set.
     unsafe fn to_outputs<S: Simd>(m: [S::V; MOST_IN]) -> [S::V; MOST_OUT];
-
-    /// The first `OUT` vectors element by element: the first of each, the second of each, and so on.
-    ///
-    /// # Safety
-    /// The machine has the instruction set.
-    unsafe fn interleave<S: Simd>(v: [S::V; MOST_OUT]) -> [S::V; MOST_OUT];
 }
 
 /// F(2×2, 3×3): 16 multiplications instead of 36, with the points 0, ±1, ∞. Its transforms are sums of two, so its errors are those of the
@@ -50,6 +50,18 @@ impl Patch for TwoByTwo {
     const G: &'static [[f64; 3]] = &[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
     #[inline(always)]
+    unsafe fn inputs<S: Simd>(row: *const S::T) -> [S::V; MOST_IN] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (low, high) = (S::load(row), S::load(row.add(S::LANES)));
+            let (first, second) = (S::evens(low, high), S::odds(low, high));
+            let next = row.add(2 * S::LANES);
+            let (third, fourth) = (S::shift_in(first, *next), S::shift_in(second, *next.add(1)));
+            [first, second, third, fourth, first, first]
+        }
+    }
+
+    #[inline(always)]
     unsafe fn from_inputs<S: Simd>(d: [S::V; MOST_IN]) -> [S::V; MOST_IN] {
         // SAFETY: the caller's.
         unsafe { [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[3], d[1]), d[4], d[5]] }
@@ -59,13 +71,6 @@ impl Patch for TwoByTwo {
     unsafe fn to_outputs<S: Simd>(m: [S::V; MOST_IN]) -> [S::V; MOST_OUT] {
         // SAFETY: the caller's.
         unsafe { [S::add(S::add(m[0], m[1]), m[2]), S::add(S::sub(m[1], m[2]), m[3]), m[4], m[5]] }
-    }
-
-    #[inline(always)]
-    unsafe fn interleave<S: Simd>(v: [S::V; MOST_OUT]) -> [S::V; MOST_OUT] {
-        // SAFETY: the caller's.
-        let [a, b] = unsafe { S::zip(v[0], v[1]) };
-        [a, b, v[2], v[3]]
     }
 }
 
@@ -94,6 +99,21 @@ impl Patch for FourByFour {
         [1.0 / FOR_B, -B / FOR_B, BB / FOR_B],
         [0.0, 0.0, 1.0],
     ];
+
+    #[inline(always)]
+    unsafe fn inputs<S: Simd>(row: *const S::T) -> [S::V; MOST_IN] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (a, b) = (S::load(row), S::load(row.add(S::LANES)));
+            let (c, d) = (S::load(row.add(2 * S::LANES)), S::load(row.add(3 * S::LANES)));
+            let (low, high) = (S::evens(a, b), S::evens(c, d));
+            let (low_odd, high_odd) = (S::odds(a, b), S::odds(c, d));
+            let (first, second) = (S::evens(low, high), S::evens(low_odd, high_odd));
+            let (third, fourth) = (S::odds(low, high), S::odds(low_odd, high_odd));
+            let next = row.add(4 * S::LANES);
+            [first, second, third, fourth, S::shift_in(first, *next), S::shift_in(second, *next.add(1))]
+        }
+    }
 
     #[inline(always)]
     unsafe fn from_inputs<S: Simd>(d: [S::V; MOST_IN]) -> [S::V; MOST_IN] {
@@ -133,11 +153,5 @@ impl Patch for FourByFour {
                 S::mul_add(aaa, difference, S::mul_add(bbb, difference_2, m[5])),
             ]
         }
-    }
-
-    #[inline(always)]
-    unsafe fn interleave<S: Simd>(v: [S::V; MOST_OUT]) -> [S::V; MOST_OUT] {
-        // SAFETY: the caller's.
-        unsafe { S::interleave(v) }
     }
 }

@@ -134,7 +134,7 @@ pub(super) const SLACK: usize = 1;
 /// # Safety
 /// The machine has the instruction set; whole vectors can be written.
 #[inline(always)]
-unsafe fn zeros<S: Simd>(to: *mut S::T, len: usize) {
+pub(super) unsafe fn zeros<S: Simd>(to: *mut S::T, len: usize) {
     let mut i = 0;
     while i < len {
         // SAFETY: the caller's.
@@ -148,7 +148,7 @@ unsafe fn zeros<S: Simd>(to: *mut S::T, len: usize) {
 /// # Safety
 /// The machine has the instruction set; whole vectors can be written; `from` has that many elements.
 #[inline(always)]
-unsafe fn copy<S: Simd>(from: &[S::T], step: usize, to: *mut S::T, len: usize) {
+pub(super) unsafe fn copy<S: Simd>(from: &[S::T], step: usize, to: *mut S::T, len: usize) {
     debug_assert!(len == 0 || (len - 1) * step < from.len());
     let from_end = from.len();
     let from = from.as_ptr();

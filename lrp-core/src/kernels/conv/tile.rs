@@ -53,21 +53,35 @@ impl<S: Simd> Tile<'_, S> {
     /// # Safety
     /// The machine has the instruction set; `source + c·channel + tap + p` is readable for every channel, tap and pixel, the weights
     /// are as long as described, and every existing channel of every pixel of the target is writable and nobody else's.
-    pub unsafe fn run(self, pixels: usize) {
+    pub unsafe fn run(&self, pixels: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            if self.target_channels > S::LANES {
+                self.shaped::<2, true>(pixels);
+            } else {
+                self.shaped::<1, true>(pixels);
+            }
+        }
+    }
+
+    /// The same for a whole block, without turning it round: the target is `[pixel, BLOCK·LANES]`.
+    ///
+    /// # Safety
+    /// As for [`run`](Self::run), but that many elements of the target are written.
+    pub unsafe fn run_by_pixel(&self, pixels: usize) {
+        // SAFETY: the caller's.
+        unsafe { self.shaped::<BLOCK, false>(pixels) }
+    }
+
+    /// # Safety
+    /// As for [`run`](Self::run) and [`run_by_pixel`](Self::run_by_pixel).
+    unsafe fn shaped<const B: usize, const TURNED: bool>(&self, pixels: usize) {
         macro_rules! dispatch {
             ($($p:literal)*) => {
-                if self.target_channels > S::LANES {
-                    match pixels {
-                        // SAFETY: the caller's.
-                        $($p => unsafe { S::run(Shaped::<S, $p, 2>(self)) },)*
-                        _ => debug_assert!(false, "a tile of {pixels} pixels"),
-                    }
-                } else {
-                    match pixels {
-                        // SAFETY: the caller's.
-                        $($p => unsafe { S::run(Shaped::<S, $p, 1>(self)) },)*
-                        _ => debug_assert!(false, "a tile of {pixels} pixels"),
-                    }
+                match pixels {
+                    // SAFETY: the caller's.
+                    $($p => unsafe { S::run(Shaped::<S, $p, B, TURNED>(self)) },)*
+                    _ => debug_assert!(false, "a tile of {pixels} pixels"),
                 }
             };
         }
@@ -75,14 +89,15 @@ impl<S: Simd> Tile<'_, S> {
     }
 }
 
-/// A tile of `P` pixels and `B` vectors of channels.
-struct Shaped<'a, S: Simd, const P: usize, const B: usize>(Tile<'a, S>);
+/// A tile of `P` pixels and `B` vectors of channels. By reference: a copy would be read in other pieces than it was written in, which waits
+/// until all that was written before has left the processor.
+struct Shaped<'a, 'b, S: Simd, const P: usize, const B: usize, const TURNED: bool>(&'b Tile<'a, S>);
 
 /// A tile on its way from registers to memory: 16 pixels × 2 vectors of 64 bytes.
 #[repr(align(64))]
 struct Buffer([MaybeUninit<u8>; 16 * BLOCK * 64]);
 
-impl<S: Simd, const P: usize, const B: usize> Task for Shaped<'_, S, P, B> {
+impl<S: Simd, const P: usize, const B: usize, const TURNED: bool> Task for Shaped<'_, '_, S, P, B, TURNED> {
     type Output = ();
 
     #[inline(always)]
@@ -95,7 +110,7 @@ impl<S: Simd, const P: usize, const B: usize> Task for Shaped<'_, S, P, B> {
         unsafe {
             let (mut source, mut weights) = (tile.source, tile.weights);
             let mut buffer = Buffer([MaybeUninit::uninit(); _]);
-            let block = buffer.0.as_mut_ptr().cast::<S::T>();
+            let block = if TURNED { buffer.0.as_mut_ptr().cast::<S::T>() } else { tile.target };
             for channels in chunks(tile.channels, (CHAIN / tile.taps.len().max(1)).max(1)) {
                 let mut sums = [[S::splat(S::T::zero()); B]; P];
                 for _ in channels.clone() {
@@ -121,6 +136,9 @@ impl<S: Simd, const P: usize, const B: usize> Task for Shaped<'_, S, P, B> {
                         S::store(to, if channels.start == 0 { sums[p][b] } else { S::add(S::load(to), sums[p][b]) });
                     }
                 }
+            }
+            if !TURNED {
+                return;
             }
             for b in 0..B {
                 let columns = tile.target_channels.saturating_sub(b * S::LANES).min(S::LANES);

@@ -4,8 +4,9 @@
 //! inputs and a kernel `g`, with the transforms in [`patch`](super::patch). Summed over channels, the products are as many matrix
 //! products, and those are done by the [`tile`] kernel.
 //!
-//! Patches overlap and begin every second or fourth element, which makes reading them a convolution of that stride with as many taps as a
-//! patch has inputs: strips and their layout are those of the direct way, and vectors run along patches.
+//! As many patches as fit into a tile are a *panel*: a part of a row of patches, or some short rows. Their transforms stand in the order in
+//! which a tile reads them, one channel after the other; vectors run along patches. Sums leave a tile patch by patch, with vectors along output
+//! channels, and only the outputs that are made from them are turned round.
 
 #![allow(unsafe_code)]
 
@@ -16,9 +17,8 @@ use num_traits::Zero;
 
 use super::driver::Sides;
 use super::finish::Finish;
-use super::passes::{AxisPass, AxisTap, Pass};
 use super::patch::{FourByFour, MOST_IN, MOST_OUT, Patch, TwoByTwo};
-use super::strip::{Fill, Layout, SLACK};
+use super::strip::{copy, zeros};
 use super::weights::{Direction, sizes};
 use super::{Algorithm, ConvKernel, tile};
 use crate::kernels::aligned::Aligned;
@@ -33,16 +33,24 @@ use crate::weights::Stored;
 pub(super) struct Packed<T> {
     /// Whether patches have two by two outputs, not four by four.
     small: bool,
-    /// Where patches are read and written: a pass over patches.
-    pass: Pass,
-    /// Rows and columns of outputs.
-    outputs: (usize, usize),
+    depths: usize,
+    rows: Axis,
+    columns: Axis,
     /// `[group, block of output channels, product, source channel, channel of the block]`.
     weights: Aligned<T>,
     sources: usize,
     targets: usize,
     groups: usize,
     block: usize,
+}
+
+/// What is read and written along an axis.
+#[derive(Debug, Clone, Copy)]
+struct Axis {
+    source: usize,
+    /// Zeros before the source that the first patch reads.
+    before: usize,
+    outputs: usize,
 }
 
 /// Whether a convolution over this window can be done this way.
@@ -66,16 +74,6 @@ pub(super) fn fastest<T>(kernel: &ConvKernel<T>) -> Algorithm {
     }
 }
 
-/// An axis of outputs as an axis of patches.
-fn patches<P: Patch>(len: usize, source: usize, first: isize) -> AxisPass {
-    let step = P::OUT as isize;
-    let taps = (0..P::IN as isize).map(|i| {
-        let offset = first + i;
-        AxisTap { tap: i as usize, phase: offset.rem_euclid(step) as usize, shift: offset.div_euclid(step) }
-    });
-    AxisPass { len: len.div_ceil(P::OUT), first: 0, stride: P::OUT, source, step: P::OUT, taps: taps.collect() }
-}
-
 impl<T: Scalar> Packed<T> {
     /// Transforms and packs the weights of a kernel to which this [applies].
     pub fn new<S: Simd<T = T>>(kernel: &ConvKernel<T>, direction: Direction, small: bool) -> Self {
@@ -90,22 +88,9 @@ impl<T: Scalar> Packed<T> {
         let [d, h, w] = &kernel.window.axes;
         let (sources, targets) = sizes(kernel, direction);
         let axis = |axis: &crate::kernels::window::Axis| match direction {
-            Direction::Forward => (axis.output, axis.input, -(axis.pad_begin as isize)),
+            Direction::Forward => Axis { source: axis.input, before: axis.pad_begin, outputs: axis.output },
             // The first output gets something through the last tap first.
-            Direction::Adjoint => (axis.input, axis.output, axis.pad_begin as isize - 2),
-        };
-        let ((rows, row_source, top), (columns, column_source, left)) = (axis(h), axis(w));
-        let depth = AxisPass {
-            len: d.input,
-            first: 0,
-            stride: 1,
-            source: d.input,
-            step: 1,
-            taps: vec![AxisTap { tap: 0, phase: 0, shift: 0 }],
-        };
-        let pass = Pass {
-            axes: [depth, patches::<P>(rows, row_source, top), patches::<P>(columns, column_source, left)],
-            in_place: false,
+            Direction::Adjoint => Axis { source: axis.output, before: 2 - axis.pad_begin, outputs: axis.input },
         };
         let block = tile::BLOCK * S::LANES;
         let blocks = targets.div_ceil(block);
@@ -121,8 +106,13 @@ impl<T: Scalar> Packed<T> {
                 }
             }
         });
-        let small = P::OUT == TwoByTwo::OUT;
-        Self { small, pass, outputs: (rows, columns), weights, sources, targets, groups: kernel.groups, block }
+        let (small, groups) = (P::OUT == TwoByTwo::OUT, kernel.groups);
+        Self { small, depths: d.input, rows: axis(h), columns: axis(w), weights, sources, targets, groups, block }
+    }
+
+    /// Number of blocks of output channels of a group.
+    fn blocks(&self) -> usize {
+        self.targets.div_ceil(self.block)
     }
 }
 
@@ -140,8 +130,12 @@ fn transform<T: Scalar, P: Patch>(taps: &[Stored<T>], direction: Direction) -> i
 const HEAVY: usize = 4 << 20;
 /// Bytes of transformed patches of whole images at once.
 const ROOM: usize = 16 << 20;
-/// Patches whose products are made before they become outputs, where a row has no more.
-const AT_ONCE: usize = 64;
+/// Bytes of transformed patches of a strip: with the weights and sums of a block, the second-level cache.
+const STRIP: usize = 768 << 10;
+/// Panels that are multiplied with the same weights one after the other, at most, if a row of patches has no more.
+const PANELS: usize = 4;
+/// Blocks of output channels that are multiplied with the same patches one after the other.
+const BLOCKS: usize = 2;
 
 /// Convolves a batch `[samples, groups·sources, source_len]`.
 pub(super) fn convolve<S: Simd>(
@@ -164,31 +158,31 @@ fn convolve_by<S: Simd, P: Patch>(
     finish: Finish<'_, S::T>,
 ) -> Vec<S::T> {
     let target_len: usize = sides.target.iter().product();
-    let [depths, rows, columns] = packed.pass.axes.each_ref().map(|axis| axis.len);
     let channels = source.len() / (packed.sources * sides.source_len).max(1) * packed.targets;
     let mut target = with_room(channels * target_len);
+    let panels = Panels::new::<S, P>(packed);
+    let (bands, across) = (panels.bands, panels.across);
+    let images = channels / packed.targets * packed.depths;
     let work = Work::<S, P> {
         patch: PhantomData,
         packed,
+        panels,
         source_len: sides.source_len,
         target_len,
         source,
         target: Shared::new(target.as_mut_ptr(), channels * target_len),
         finish,
     };
-    let images = channels / packed.targets * depths;
 
-    // As many rows of patches as their transforms fit into the second-level cache, but enough for a tile.
-    let patch = P::PRODUCTS * packed.sources * size_of::<S::T>();
-    let fitting = ((768 << 10) / patch).max(4 * tile::pixels::<S>());
     let threads = rayon::current_num_threads();
     let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(images.max(1)) };
-    let strips = rows.div_ceil((fitting / columns).clamp(1, rows));
-    let strips = strips.max(wanted.min(rows * columns / (2 * tile::pixels::<S>())).min(rows));
-    if strips < wanted || patch * packed.targets > HEAVY {
+    let fitting = (STRIP / (work.panels.panel * size_of::<S::T>())).max(PANELS);
+    let strips = bands.div_ceil((fitting / across).clamp(1, bands)).max(wanted.min(bands * across / 2).min(bands));
+    let weights = P::PRODUCTS * packed.sources * packed.targets * size_of::<S::T>();
+    if strips < wanted || weights > HEAVY {
         work.by_images(images);
     } else {
-        work.by_strips(images, rows.div_ceil(strips));
+        work.by_strips(images, bands.div_ceil(strips));
     }
     // SAFETY: that many elements were allocated, and all of them have been written: every row and column of every channel belongs to
     // one patch.
@@ -196,10 +190,51 @@ fn convolve_by<S: Simd, P: Patch>(
     target
 }
 
+/// How the patches of an image are divided into panels: into *bands* of one or more rows, and these into parts.
+#[derive(Debug)]
+struct Panels {
+    /// Rows and columns of patches.
+    rows: usize,
+    columns: usize,
+    bands: usize,
+    /// Panels in a band.
+    across: usize,
+    /// Distances between channels, products and panels: `[panel, product, channel, patch]`, with room between products, because what is a
+    /// multiple of 4096 bytes away pushes each other out of the cache.
+    channel: usize,
+    product: usize,
+    panel: usize,
+}
+
+impl Panels {
+    fn new<S: Simd, P: Patch>(packed: &Packed<S::T>) -> Self {
+        let [rows, columns] = [packed.rows, packed.columns].map(|axis| axis.outputs.div_ceil(P::OUT));
+        let most = tile::pixels::<S>();
+        let (bands, across) =
+            if columns > most { (rows, columns.div_ceil(most)) } else { (rows.div_ceil(most / columns), 1) };
+        let channel = most.next_multiple_of(S::LANES);
+        let product = packed.sources * channel + CACHE_LINE / size_of::<S::T>();
+        Self { rows, columns, bands, across, channel, product, panel: P::PRODUCTS * product }
+    }
+
+    /// The rows of patches of a band.
+    fn rows(&self, band: usize) -> Range<usize> {
+        band * self.rows / self.bands..(band + 1) * self.rows / self.bands
+    }
+
+    /// The columns of patches of a panel.
+    fn columns(&self, across: usize) -> Range<usize> {
+        across * self.columns / self.across..(across + 1) * self.columns / self.across
+    }
+}
+
+const CACHE_LINE: usize = 64;
+
 /// What is convolved. An image is one depth of one group of one sample.
 struct Work<'a, S: Simd, P> {
     patch: PhantomData<P>,
     packed: &'a Packed<S::T>,
+    panels: Panels,
     source_len: usize,
     target_len: usize,
     source: &'a [S::T],
@@ -207,282 +242,278 @@ struct Work<'a, S: Simd, P> {
     finish: Finish<'a, S::T>,
 }
 
-/// Transformed patches `[product, source channel, patch]` of some rows of patches.
+/// The panels of some bands.
+#[derive(Clone, Copy)]
 struct Transformed<T> {
     start: Shared<T>,
+    /// Where the first band begins, and which one it is.
     first: usize,
-    /// Distances between products and between channels.
-    product: usize,
-    channel: usize,
-    /// The first row.
-    row: usize,
+    band: usize,
 }
 
 impl<S: Simd, P: Patch> Work<'_, S, P> {
     /// Strip by strip: each is transformed and multiplied while it is in the cache.
-    fn by_strips(&self, images: usize, strip_rows: usize) {
-        let [_, rows, columns] = self.packed.pass.axes.each_ref().map(|axis| axis.len);
-        let (strips, sources) = (rows.div_ceil(strip_rows), self.packed.sources);
-        let layout = Layout::new(&self.packed.pass, strip_rows, columns);
-        let most = strip_rows * columns;
-        let [strip, gapped] = self.for_transforms(&layout, sources);
-        let [products, stage] = self.for_products(most);
-        let lengths = [strip, gapped, products, stage, P::PRODUCTS * sources * most];
+    fn by_strips(&self, images: usize, strip: usize) {
+        let Panels { bands, across, panel, .. } = self.panels;
+        let strips = bands.div_ceil(strip);
+        let [products, outputs, stage] = self.for_products(strip);
+        let lengths = [self.for_lines(), products, outputs, stage, strip * across * panel];
         each(images * strips, 1, &|job| {
             let mut memory = Scratch::new(lengths);
-            let [strip, gapped, products, stage, patches] = memory.pieces(lengths);
-            let (image, first) = (job / strips, job % strips * strip_rows);
-            let rows = first..(first + strip_rows).min(rows);
-            let channel = rows.len() * columns;
+            let [lines, products, outputs, stage, patches] = memory.pieces(lengths);
+            let (image, first) = (job / strips, job % strips * strip);
+            let bands = first..(first + strip).min(bands);
             let start = Shared::new(patches.as_mut_ptr(), patches.len());
-            let to = Transformed { start, first: 0, product: sources * channel, channel, row: first };
-            self.transform(&layout, image, rows.clone(), 0..sources, [strip, gapped], &to);
-            for block in 0..self.packed.blocks() {
-                self.multiply(image, block, rows.clone(), &to, [products, stage]);
+            let to = Transformed { start, first: 0, band: first };
+            self.transform(image, bands.clone(), 0..self.packed.sources, lines, to);
+            for blocks in parts(0..self.packed.blocks(), BLOCKS) {
+                self.multiply(image, blocks, bands.clone(), to, [products, outputs, stage]);
             }
         });
     }
 
-    /// Whole images: first all patches are transformed, and then multiplied with one block of weights after the other. Weights are read
-    /// once, patches once for every block.
+    /// Whole images: first all patches are transformed, and then multiplied with some blocks of weights after the other. Weights are read
+    /// once, patches once for these blocks.
     fn by_images(&self, images: usize) {
-        let [_, rows, columns] = self.packed.pass.axes.each_ref().map(|axis| axis.len);
-        let (sources, blocks) = (self.packed.sources, self.packed.blocks());
-        let channel = rows * columns;
-        let size = P::PRODUCTS * sources * channel;
+        let Panels { bands, across, panel, .. } = self.panels;
+        let (sources, size) = (self.packed.sources, bands * across * panel);
         let together = (ROOM / (size * size_of::<S::T>())).clamp(1, images.max(1));
         let mut patches: Vec<S::T> = with_room(together * size);
         let start = Shared::new(patches.as_mut_ptr(), together * size);
-        let layout = Layout::new(&self.packed.pass, rows, columns);
-        let rows_at_once = (AT_ONCE / columns).clamp(1, rows);
-        let pieces = rows.div_ceil(rows_at_once);
+        let piece = (PANELS / across).clamp(1, bands);
+        let pieces = bands.div_ceil(piece);
+        let groups = self.packed.blocks().div_ceil(BLOCKS);
         for some in chunks(images, together) {
-            let to =
-                |image: usize| Transformed { start, first: image * size, product: sources * channel, channel, row: 0 };
-            let parts = (4 * rayon::current_num_threads()).div_ceil(some.len()).min(sources);
-            let channels = sources.div_ceil(parts);
+            let to = |image: usize| Transformed { start, first: image * size, band: 0 };
+            let wanted = (4 * rayon::current_num_threads()).div_ceil(some.len() * bands).min(sources);
+            let channels = sources.div_ceil(wanted);
             let parts = sources.div_ceil(channels);
-            let lengths = self.for_transforms(&layout, channels);
-            each(some.len() * parts, 1, &|job| {
+            let lengths = [self.for_lines()];
+            each(some.len() * bands * parts, 1, &|job| {
                 let mut memory = Scratch::new(lengths);
-                let (image, first) = (job / parts, job % parts * channels);
+                let (image, band, first) = (job / (bands * parts), job / parts % bands, job % parts * channels);
                 let channels = first..(first + channels).min(sources);
-                self.transform(&layout, some.start + image, 0..rows, channels, memory.pieces(lengths), &to(image));
+                let [lines] = memory.pieces(lengths);
+                self.transform(some.start + image, band..band + 1, channels, lines, to(image));
             });
-            let lengths = self.for_products(rows_at_once * columns);
-            each(blocks * some.len() * pieces, 1, &|job| {
+            let lengths = self.for_products(piece);
+            each(groups * some.len() * pieces, 1, &|job| {
                 let mut memory = Scratch::new(lengths);
-                let (block, image, first) =
-                    (job / (some.len() * pieces), job / pieces % some.len(), job % pieces * rows_at_once);
-                let rows = first..(first + rows_at_once).min(rows);
-                self.multiply(some.start + image, block, rows, &to(image), memory.pieces(lengths));
+                let (group, image, first) =
+                    (job / (some.len() * pieces), job / pieces % some.len(), job % pieces * piece);
+                let blocks = group * BLOCKS..((group + 1) * BLOCKS).min(self.packed.blocks());
+                let bands = first..(first + piece).min(bands);
+                self.multiply(some.start + image, blocks, bands, to(image), memory.pieces(lengths));
             });
         }
     }
 
-    /// Sizes of the strip of so many channels, and of one channel of transformed patches with gaps between rows of patches.
-    fn for_transforms(&self, layout: &Layout, channels: usize) -> [usize; 2] {
-        let gapped = (layout.rows * layout.pitch).next_multiple_of(S::LANES);
-        [channels * layout.channel + (SLACK + 1) * S::LANES, P::PRODUCTS * gapped + S::LANES]
+    /// Size of the rows of inputs of a row of patches.
+    fn for_lines(&self) -> usize {
+        P::IN * self.line()
     }
 
-    /// Sizes of the products `[product, channel of the block, patch]` and of the outputs of a channel, `[row of a patch, column]` for every
-    /// row of patches.
-    fn for_products(&self, most: usize) -> [usize; 2] {
-        let pitch = most.next_multiple_of(S::LANES);
-        [P::PRODUCTS * self.packed.block * pitch, P::OUT * P::OUT * pitch]
+    /// Distance between them: patches, and a vector of patches and a vector more.
+    fn line(&self) -> usize {
+        P::OUT * (self.panels.columns + S::LANES) + 2 * S::LANES
     }
 
-    /// Transforms the patches of some rows and channels of an image.
+    /// Sizes of the sums `[block, panel, product, patch, channel]` of some bands, of the outputs `[row, column, channel]` of a row of patches of
+    /// a panel, and of the same turned round.
+    fn for_products(&self, bands: usize) -> [usize; 3] {
+        let tile = tile::pixels::<S>() * self.packed.block;
+        [BLOCKS * bands * self.panels.across * P::PRODUCTS * tile, P::OUT * P::OUT * tile, P::OUT * P::OUT * tile]
+    }
+
+    /// Transforms the patches of some bands and channels of an image.
     fn transform(
         &self,
-        layout: &Layout,
         image: usize,
-        rows: Range<usize>,
+        bands: Range<usize>,
         channels: Range<usize>,
-        [strip, gapped]: [&mut [S::T]; 2],
-        to: &Transformed<S::T>,
+        lines: &mut [S::T],
+        to: Transformed<S::T>,
     ) {
-        let pass = &self.packed.pass;
-        let [depths, _, columns] = pass.axes.each_ref().map(|axis| axis.len);
-        let first = (image / depths * self.packed.sources + channels.start) * self.source_len;
-        let fill = Fill::<S> {
-            pass,
-            layout,
-            source: &self.source[first..][..channels.len() * self.source_len],
-            strip: &mut strip[..channels.len() * layout.channel + SLACK * S::LANES],
-            depth: image % depths,
-            row: rows.start,
-            column: 0,
-        };
-        // SAFETY: the instruction set is available, or `S` would not have been chosen.
-        unsafe { S::run(fill) };
-        let count = rows.len() * columns;
-        for (i, channel) in channels.enumerate() {
-            let place = to.first + channel * to.channel + (rows.start - to.row) * columns;
-            let patches = Patches::<S, P> {
-                patch: PhantomData,
-                strip: &strip[i * layout.channel..],
-                layout,
-                rows: rows.len(),
-                columns,
-                gapped,
-                patches: to.start.at(place, (P::PRODUCTS - 1) * to.product + count),
-                product: to.product,
+        let packed = self.packed;
+        let len = packed.rows.source * packed.columns.source;
+        let first = image / packed.depths * packed.sources * self.source_len + image % packed.depths * len;
+        for band in bands {
+            let place = to.first + (band - to.band) * self.panels.across * self.panels.panel;
+            let channel = channels.start * self.panels.channel;
+            let inputs = Inputs::<S, P> {
+                work: self,
+                source: &self.source[first + channels.start * self.source_len..],
+                channels: channels.len(),
+                band,
+                lines: &mut *lines,
+                patches: to.start.at(place + channel, self.panels.across * self.panels.panel - channel),
             };
-            // SAFETY: the same; nobody else writes patches of this channel of these rows.
-            unsafe { S::run(patches) };
+            // SAFETY: the instruction set is available, or `S` would not have been chosen. Nobody else writes patches of these channels of
+            // this band.
+            unsafe { S::run(inputs) };
         }
     }
 
-    /// Makes the products of a block of output channels for some rows of patches of an image, and the outputs from them.
+    /// Makes the products of some blocks of output channels for some bands of an image, and the outputs from them.
     fn multiply(
         &self,
         image: usize,
-        block: usize,
-        rows: Range<usize>,
-        from: &Transformed<S::T>,
-        [products, stage]: [&mut [S::T]; 2],
+        blocks: Range<usize>,
+        bands: Range<usize>,
+        from: Transformed<S::T>,
+        [products, outputs, stage]: [&mut [S::T]; 3],
     ) {
-        let packed = self.packed;
-        let [depths, _, columns] = packed.pass.axes.each_ref().map(|axis| axis.len);
-        let (sample_and_group, depth) = (image / depths, image % depths);
+        let (packed, &Panels { across, product, panel, .. }) = (self.packed, &self.panels);
+        let (sample_and_group, depth) = (image / packed.depths, image % packed.depths);
         let group = sample_and_group % packed.groups;
-        let count = rows.len() * columns;
-        let pitch = count.next_multiple_of(S::LANES);
-        let panel = packed.sources * packed.block;
-        let weights = &packed.weights[(group * packed.blocks() + block) * P::PRODUCTS * panel..];
-        let place = from.first + (rows.start - from.row) * columns;
+        let weights = packed.sources * packed.block;
+        let tile = tile::pixels::<S>() * packed.block;
+        let place = from.first + (bands.start - from.band) * across * panel;
+        let size = |panel: usize| {
+            let (rows, columns) = (self.panels.rows(bands.start + panel / across), self.panels.columns(panel % across));
+            rows.len() * columns.len()
+        };
+        let panels = bands.len() * across;
+        let sums = |block: usize, panel: usize| ((block - blocks.start) * panels + panel) * P::PRODUCTS * tile;
         for index in 0..P::PRODUCTS {
-            for some in parts(0..count, tile::pixels::<S>()) {
-                let tile = tile::Tile::<S> {
-                    source: from.start.at(
-                        place + index * from.product + some.start,
-                        (packed.sources - 1) * from.channel + some.len(),
-                    ),
-                    channels: packed.sources,
-                    channel: from.channel,
-                    taps: &[0],
-                    weights: weights[index * panel..].as_ptr(),
-                    target: products[index * packed.block * pitch + some.start..].as_mut_ptr(),
-                    target_channel: pitch,
-                    // Whole blocks: the weights of channels that do not exist are zero.
-                    target_channels: packed.block,
+            for block in blocks.clone() {
+                let weights =
+                    &packed.weights[((group * packed.blocks() + block) * P::PRODUCTS + index) * weights..][..weights];
+                for which in 0..panels {
+                    let source = place + which * panel + index * product;
+                    let target = &mut products[sums(block, which) + index * tile..][..tile];
+                    let tile = tile::Tile::<S> {
+                        source: from.start.at(source, packed.sources * self.panels.channel),
+                        channels: packed.sources,
+                        channel: self.panels.channel,
+                        taps: &[0],
+                        weights: weights.as_ptr(),
+                        target: target.as_mut_ptr(),
+                        target_channel: 1,
+                        // Whole blocks: the weights of channels that do not exist are zero.
+                        target_channels: packed.block,
+                    };
+                    // SAFETY: the instruction set is available; the patches of every channel and product of these bands have been
+                    // written, and there is room for the products of whole blocks.
+                    unsafe { tile.run_by_pixel(size(which)) };
+                }
+            }
+        }
+        for block in blocks.clone() {
+            for which in 0..panels {
+                let first = sample_and_group * packed.targets + block * packed.block;
+                let outputs = Outputs::<S, P> {
+                    work: self,
+                    sums: &products[sums(block, which)..][..P::PRODUCTS * tile],
+                    outputs: &mut *outputs,
+                    stage: &mut *stage,
+                    rows: self.panels.rows(bands.start + which / across),
+                    columns: self.panels.columns(which % across),
+                    channels: (packed.targets - block * packed.block).min(packed.block),
+                    channel: group * packed.targets + block * packed.block,
+                    first: first * self.target_len + depth * packed.rows.outputs * packed.columns.outputs,
                 };
-                // SAFETY: the instruction set is available; the patches of every channel and product of these rows have been written,
-                // and there is room for the products of whole blocks.
-                unsafe { tile.run(some.len()) };
-            }
-        }
-        let channels = (packed.targets - block * packed.block).min(packed.block);
-        for channel in 0..channels {
-            let outputs = Outputs::<S, P> {
-                patch: PhantomData,
-                products: &products[channel * pitch..],
-                product: packed.block * pitch,
-                count,
-                stage,
-            };
-            // SAFETY: the instruction set is available.
-            unsafe { S::run(outputs) };
-            let which = block * packed.block + channel;
-            let first = (sample_and_group * packed.targets + which) * self.target_len
-                + depth * packed.outputs.0 * packed.outputs.1;
-            for (line, row) in (rows.start * P::OUT..(rows.end * P::OUT).min(packed.outputs.0)).enumerate() {
-                let from =
-                    &stage[line % P::OUT * P::OUT * pitch + line / P::OUT * P::OUT * columns..][..packed.outputs.1];
-                let index = first + row * packed.outputs.1;
-                let to = self.target.at(index, from.len());
-                // SAFETY: this row exists, and nobody else writes it; the instruction set is available.
-                unsafe { self.finish.write::<S>(from, to, group * packed.targets + which, index) };
+                // SAFETY: the instruction set is available, and nobody else writes these rows and columns of these channels.
+                unsafe { S::run(outputs) };
             }
         }
     }
 }
 
-impl<T> Packed<T> {
-    /// Number of blocks of output channels of a group.
-    fn blocks(&self) -> usize {
-        self.targets.div_ceil(self.block)
-    }
-}
-
-/// `Bᵀ d B` of all patches of one channel of a strip.
-struct Patches<'a, S: Simd, P> {
-    patch: PhantomData<P>,
-    strip: &'a [S::T],
-    layout: &'a Layout,
-    rows: usize,
-    columns: usize,
-    /// One channel of transformed patches, gaps between rows of patches included: `[product, patch]`.
-    gapped: &'a mut [S::T],
-    /// Where the first product's patches of this channel go; those of the others follow at distances of `product`.
+/// Patches of some channels of a band, transformed: `Bᵀ d B`.
+struct Inputs<'a, S: Simd, P> {
+    work: &'a Work<'a, S, P>,
+    /// The first row of the first channel.
+    source: &'a [S::T],
+    channels: usize,
+    band: usize,
+    /// Rows of inputs, with zeros around them.
+    lines: &'a mut [S::T],
+    /// The first channel of the first product of the first panel of the band.
     patches: *mut S::T,
-    product: usize,
 }
 
-impl<S: Simd, P: Patch> Task for Patches<'_, S, P> {
+impl<S: Simd, P: Patch> Task for Inputs<'_, S, P> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run(self) {
-        let Self { strip, layout, rows, columns, gapped, patches, product, .. } = self;
-        let len = (rows - 1) * layout.pitch + columns;
-        let pitch = len.next_multiple_of(S::LANES);
-        debug_assert!(layout.taps.len() == P::PRODUCTS && gapped.len() >= P::PRODUCTS * pitch);
-        // SAFETY: a strip has a channel's worth of elements and a vector more from its channel's beginning on; the buffer is as
-        // long as the assertion says; the caller vouches for what is written.
-        unsafe {
-            let zero = S::splat(S::T::zero());
-            for start in chunks(len, S::LANES) {
-                let source = strip.as_ptr().add(start.start);
-                let mut half = [[zero; MOST_IN]; MOST_IN];
+        let Self { work, source, channels, band, lines, patches } = self;
+        let (panels, rows, columns) = (&work.panels, work.packed.rows, work.packed.columns);
+        let (line, lines) = (work.line(), &mut lines[..work.for_lines()]);
+        // What no patch reads is not copied.
+        let width = columns.source.min(P::OUT * panels.columns + P::IN - P::OUT - columns.before);
+        for channel in 0..channels {
+            let (source, mut lane) = (&source[channel * work.source_len..][..rows.source * columns.source], 0);
+            for row in panels.rows(band) {
                 for i in 0..P::IN {
-                    let mut line = [zero; MOST_IN];
-                    for j in 0..P::IN {
-                        line[j] = S::load(source.add(*layout.taps.get_unchecked(i * P::IN + j)));
-                    }
-                    half[i] = P::from_inputs::<S>(line);
-                }
-                for j in 0..P::IN {
-                    let mut column = [zero; MOST_IN];
-                    for i in 0..P::IN {
-                        column[i] = half[i][j];
-                    }
-                    let column = P::from_inputs::<S>(column);
-                    for i in 0..P::IN {
-                        S::store(gapped.as_mut_ptr().add((i * P::IN + j) * pitch + start.start), column[i]);
+                    let (to, y) = (lines[i * line..][..line].as_mut_ptr(), row * P::OUT + i);
+                    // SAFETY: a line has room for what is before the source, for the source, and a vector more.
+                    unsafe {
+                        if y >= rows.before && y - rows.before < rows.source {
+                            zeros::<S>(to, columns.before);
+                            let from = &source[(y - rows.before) * columns.source..][..width];
+                            copy::<S>(from, 1, to.add(columns.before), width);
+                            zeros::<S>(to.add(columns.before + width), line - S::LANES - columns.before - width);
+                        } else {
+                            zeros::<S>(to, line - S::LANES);
+                        }
                     }
                 }
-            }
-            // Close the gaps between rows.
-            for index in 0..P::PRODUCTS {
-                for row in 0..rows {
-                    let from = gapped.as_ptr().add(index * pitch + row * layout.pitch);
-                    let to = patches.add(index * product + row * columns);
-                    let mut i = 0;
-                    while i + S::LANES <= columns {
-                        S::store(to.add(i), S::load(from.add(i)));
-                        i += S::LANES;
-                    }
-                    if i < columns {
-                        S::store_first(to.add(i), columns - i, S::load(from.add(i)));
+                for across in 0..panels.across {
+                    let some = panels.columns(across);
+                    for part in chunks(some.len(), S::LANES) {
+                        // SAFETY: a line goes on for a vector of patches after the last; a panel has room for its patches.
+                        unsafe {
+                            let from = lines.as_ptr().add(P::OUT * (some.start + part.start));
+                            let mut half = [[S::splat(S::T::zero()); MOST_IN]; MOST_IN];
+                            for i in 0..P::IN {
+                                half[i] = P::from_inputs::<S>(P::inputs::<S>(from.add(i * line)));
+                            }
+                            let place = lane + part.start;
+                            let to = patches.add(across * panels.panel + channel * panels.channel + place);
+                            let whole = place + S::LANES <= panels.channel;
+                            for j in 0..P::IN {
+                                let mut column = [S::splat(S::T::zero()); MOST_IN];
+                                for i in 0..P::IN {
+                                    column[i] = half[i][j];
+                                }
+                                let column = P::from_inputs::<S>(column);
+                                for i in 0..P::IN {
+                                    let to = to.add((i * P::IN + j) * panels.product);
+                                    if whole {
+                                        S::store(to, column[i]);
+                                    } else {
+                                        S::store_first(to, part.len(), column[i]);
+                                    }
+                                }
+                            }
+                        }
                     }
                 }
+                lane += panels.columns;
             }
         }
     }
 }
 
-/// `Aᵀ m A` of all patches of one channel.
+/// Outputs of a block of channels of a panel, `Aᵀ m A`, finished.
 struct Outputs<'a, S: Simd, P> {
-    patch: PhantomData<P>,
-    /// The first product of the first patch; other products follow at distances of `product`.
-    products: &'a [S::T],
-    product: usize,
-    count: usize,
-    /// `[row of a patch, column of the row of patches]`.
+    work: &'a Work<'a, S, P>,
+    /// `[product, patch, channel of the block]`.
+    sums: &'a [S::T],
+    /// `[row, column, channel of the block]`.
+    outputs: &'a mut [S::T],
+    /// `[channel, row, column]`.
     stage: &'a mut [S::T],
+    /// Rows and columns of patches.
+    rows: Range<usize>,
+    columns: Range<usize>,
+    /// Number of channels of the block; the first of them among those of a sample.
+    channels: usize,
+    channel: usize,
+    /// Index of the first element of the first channel of the block in the result.
+    first: usize,
 }
 
 impl<S: Simd, P: Patch> Task for Outputs<'_, S, P> {
@@ -490,29 +521,65 @@ impl<S: Simd, P: Patch> Task for Outputs<'_, S, P> {
 
     #[inline(always)]
     unsafe fn run(self) {
-        let Self { products, product, count, stage, .. } = self;
-        let pitch = count.next_multiple_of(S::LANES);
-        debug_assert!(products.len() >= (P::PRODUCTS - 1) * product + pitch && stage.len() >= P::OUT * P::OUT * pitch);
-        // SAFETY: as the assertion says.
-        unsafe {
-            let zero = S::splat(S::T::zero());
-            for start in chunks(count, S::LANES) {
-                let source = products.as_ptr().add(start.start);
-                let mut half = [[zero; MOST_IN]; MOST_OUT];
-                for j in 0..P::IN {
-                    let mut column = [zero; MOST_IN];
-                    for i in 0..P::IN {
-                        column[i] = S::load(source.add((i * P::IN + j) * product));
-                    }
-                    let column = P::to_outputs::<S>(column);
-                    for i in 0..P::OUT {
-                        half[i][j] = column[i];
+        let Self { work, sums, outputs, stage, rows, columns, channels, channel, first } = self;
+        let (block, all_rows, all_columns) = (work.packed.block, work.packed.rows.outputs, work.packed.columns.outputs);
+        let product = tile::pixels::<S>() * block;
+        let (left, len) = (columns.start * P::OUT, columns.len());
+        let width = (all_columns - left).min(len * P::OUT);
+        let row = len * P::OUT * block;
+        assert!(sums.len() >= P::PRODUCTS * product && outputs.len() >= P::OUT * row && stage.len() >= P::OUT * row);
+        for (index, patches) in rows.clone().enumerate() {
+            for patch in 0..len {
+                for v in (0..block).step_by(S::LANES) {
+                    // SAFETY: the instruction set is the caller's; the assertion.
+                    unsafe {
+                        let from = sums.as_ptr().add((index * len + patch) * block + v);
+                        let to = outputs.as_mut_ptr().add(patch * P::OUT * block + v);
+                        let mut half = [[S::splat(S::T::zero()); MOST_IN]; MOST_OUT];
+                        for j in 0..P::IN {
+                            let mut column = [S::splat(S::T::zero()); MOST_IN];
+                            for i in 0..P::IN {
+                                column[i] = S::load(from.add((i * P::IN + j) * product));
+                            }
+                            let column = P::to_outputs::<S>(column);
+                            for i in 0..P::OUT {
+                                half[i][j] = column[i];
+                            }
+                        }
+                        for i in 0..P::OUT {
+                            let outputs = P::to_outputs::<S>(half[i]);
+                            for j in 0..P::OUT {
+                                S::store(to.add(i * row + j * block), outputs[j]);
+                            }
+                        }
                     }
                 }
-                for i in 0..P::OUT {
-                    let row = P::interleave::<S>(P::to_outputs::<S>(half[i]));
-                    for j in 0..P::OUT {
-                        S::store(stage.as_mut_ptr().add(P::OUT * (i * pitch + start.start) + j * S::LANES), row[j]);
+            }
+            let top = patches * P::OUT;
+            let height = (all_rows - top).min(P::OUT);
+            for v in (0..channels).step_by(S::LANES) {
+                for y in 0..height {
+                    for some in chunks(width, S::LANES) {
+                        // SAFETY: the same; rows of the stage are as long as those of the outputs or shorter.
+                        unsafe {
+                            let from = outputs.as_ptr().add(y * row + some.start * block + v);
+                            let to = stage.as_mut_ptr().add((v * height + y) * width + some.start);
+                            let most = (channels - v).min(S::LANES);
+                            S::transpose(from, block, some.len(), to, height * width, most);
+                        }
+                    }
+                }
+            }
+            // Whole rows follow each other.
+            let (lines, line) = if width == all_columns { (1, height * width) } else { (height, width) };
+            for c in 0..channels {
+                for y in 0..lines {
+                    let index = first + c * work.target_len + (top + y) * all_columns + left;
+                    let to = work.target.at(index, line);
+                    // SAFETY: these elements exist, and nobody else writes them; the instruction set is available.
+                    unsafe {
+                        let from = &stage[c * height * width + y * line..][..line];
+                        work.finish.write_within::<S>(from, to, channel + c, index);
                     }
                 }
             }

@@ -125,6 +125,18 @@ impl Simd for Avx2<f32> {
     }
 
     #[inline(always)]
+    unsafe fn odds(a: __m256, b: __m256) -> __m256 {
+        let mixed = _mm256_castps_pd(_mm256_shuffle_ps::<0xdd>(a, b));
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(mixed))
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in(v: __m256, next: f32) -> __m256 {
+        let shifted = _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0));
+        _mm256_blend_ps::<0x80>(shifted, _mm256_set1_ps(next))
+    }
+
+    #[inline(always)]
     unsafe fn zip(a: __m256, b: __m256) -> [__m256; 2] {
         let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
         [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
@@ -262,6 +274,16 @@ impl Simd for Avx2<f64> {
     #[inline(always)]
     unsafe fn evens(a: __m256d, b: __m256d) -> __m256d {
         _mm256_permute4x64_pd::<0xd8>(_mm256_shuffle_pd::<0>(a, b))
+    }
+
+    #[inline(always)]
+    unsafe fn odds(a: __m256d, b: __m256d) -> __m256d {
+        _mm256_permute4x64_pd::<0xd8>(_mm256_shuffle_pd::<0xf>(a, b))
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in(v: __m256d, next: f64) -> __m256d {
+        _mm256_blend_pd::<0x8>(_mm256_permute4x64_pd::<0x39>(v), _mm256_set1_pd(next))
     }
 }
 

@@ -130,24 +130,15 @@ impl Simd for Avx512<f32> {
     }
 
     #[inline(always)]
-    unsafe fn interleave(v: [__m512; 4]) -> [__m512; 4] {
-        let (low, high) = (_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
-        let (low_2, high_2) = (_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
-        let (low, high) = (_mm512_castps_pd(low), _mm512_castps_pd(high));
-        let (low_2, high_2) = (_mm512_castps_pd(low_2), _mm512_castps_pd(high_2));
-        // Fours that belong together, but those of a quarter of a register in four registers.
-        let q0 = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low_2));
-        let q1 = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low_2));
-        let q2 = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high_2));
-        let q3 = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high_2));
-        let (a, b) = (_mm512_shuffle_f32x4::<0x44>(q0, q1), _mm512_shuffle_f32x4::<0x44>(q2, q3));
-        let (c, d) = (_mm512_shuffle_f32x4::<0xee>(q0, q1), _mm512_shuffle_f32x4::<0xee>(q2, q3));
-        [
-            _mm512_shuffle_f32x4::<0x88>(a, b),
-            _mm512_shuffle_f32x4::<0xdd>(a, b),
-            _mm512_shuffle_f32x4::<0x88>(c, d),
-            _mm512_shuffle_f32x4::<0xdd>(c, d),
-        ]
+    unsafe fn odds(a: __m512, b: __m512) -> __m512 {
+        let places = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+        _mm512_permutex2var_ps(a, places, b)
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in(v: __m512, next: f32) -> __m512 {
+        let next = _mm512_castps_si512(_mm512_set1_ps(next));
+        _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(next, _mm512_castps_si512(v)))
     }
 
     #[inline(always)]
@@ -307,6 +298,17 @@ impl Simd for Avx512<f64> {
     #[inline(always)]
     unsafe fn evens(a: __m512d, b: __m512d) -> __m512d {
         _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b)
+    }
+
+    #[inline(always)]
+    unsafe fn odds(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_permutex2var_pd(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b)
+    }
+
+    #[inline(always)]
+    unsafe fn shift_in(v: __m512d, next: f64) -> __m512d {
+        let next = _mm512_castpd_si512(_mm512_set1_pd(next));
+        _mm512_castsi512_pd(_mm512_alignr_epi64::<1>(next, _mm512_castpd_si512(v)))
     }
 }
 

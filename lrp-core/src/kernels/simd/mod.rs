@@ -303,26 +303,33 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         }
     }
 
-    /// Four vectors, element by element: the first of each, the second of each, and so on.
+    /// The elements at odd places of `a` followed by `b`.
     ///
     /// # Safety
     /// See the trait.
     #[inline(always)]
-    unsafe fn interleave(v: [Self::V; 4]) -> [Self::V; 4] {
-        let (mut apart, mut together) = ([Self::T::zero(); 64], [Self::T::zero(); 64]);
+    unsafe fn odds(a: Self::V, b: Self::V) -> Self::V {
+        let mut both = [Self::T::zero(); 33];
         // SAFETY: no vector has more than 16 lanes; the rest is the caller's.
         unsafe {
-            let mut found = v;
-            for j in 0..4 {
-                Self::store(apart.as_mut_ptr().add(j * Self::LANES), v[j]);
-            }
-            for i in 0..4 * Self::LANES {
-                together[i] = apart[i % 4 * Self::LANES + i / 4];
-            }
-            for j in 0..4 {
-                found[j] = Self::load(together.as_ptr().add(j * Self::LANES));
-            }
-            found
+            Self::store(both.as_mut_ptr(), a);
+            Self::store(both.as_mut_ptr().add(Self::LANES), b);
+            let from = both.as_ptr().add(1);
+            Self::evens(Self::load(from), Self::load(from.add(Self::LANES)))
+        }
+    }
+
+    /// All elements of `v` but the first, and `next`.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn shift_in(v: Self::V, next: Self::T) -> Self::V {
+        let mut both = [next; 17];
+        // SAFETY: no vector has more than 16 lanes; the rest is the caller's.
+        unsafe {
+            Self::store(both.as_mut_ptr(), v);
+            Self::load(both.as_ptr().add(1))
         }
     }
 
@@ -383,7 +390,7 @@ mod tests {
             let n = S::LANES;
             let a: Vec<S::T> = (0..n).map(|i| S::T::of(i as f64 + 1.0)).collect();
             let b: Vec<S::T> = (0..n).map(|i| S::T::of(0.5 * i as f64 - 2.0)).collect();
-            let mut out = vec![S::T::zero(); 29 * n + n * n];
+            let mut out = vec![S::T::zero(); 27 * n + n * n];
             // SAFETY: every slice has `n` elements at the places that are read and written.
             unsafe {
                 let (va, vb) = (S::load(a.as_ptr()), S::load(b.as_ptr()));
@@ -399,6 +406,8 @@ mod tests {
                     S::load_first(a.as_ptr(), 0),
                     S::splat(S::sum(va)),
                     S::evens(va, vb),
+                    S::odds(va, vb),
+                    S::shift_in(va, S::T::of(0.125)),
                     S::div(vb, va),
                     S::negate_where(vb, va),
                     S::select_negative(vb, va, S::splat(S::T::zero())),
@@ -411,10 +420,6 @@ mod tests {
                 S::add_wide(sums.as_mut_ptr(), va);
                 sums.iter().enumerate().for_each(|(i, &sum)| *to.add(i) = S::T::of(sum));
                 to = to.add(n);
-                for v in S::interleave([va, vb, vb, va]) {
-                    S::store(to, v);
-                    to = to.add(n);
-                }
                 for v in S::zip(va, vb) {
                     S::store(to, v);
                     to = to.add(n);
@@ -446,12 +451,13 @@ mod tests {
             first(0),
             vec![a.iter().sum(); n],
             a.iter().chain(&b).step_by(2).copied().collect(),
+            a.iter().chain(&b).skip(1).step_by(2).copied().collect(),
+            a.iter().skip(1).copied().chain([0.125]).collect(),
             zip(|a, b| b / a),
             zip(|a, b| if b < 0.0 { -a } else { a }),
             zip(|a, b| if b < 0.0 { a } else { 0.0 }),
             zip(|a, b| if b == 0.0 { a } else { b }),
             zip(|a, _| a + 0.25),
-            a.iter().zip(&b).flat_map(|(&a, &b)| [a, b, b, a]).collect(),
             a.iter().zip(&b).flat_map(|(&a, &b)| [a, b]).collect(),
             first(n - 1),
         ]
@@ -460,7 +466,7 @@ mod tests {
             out.extend((0..n).map(|p| if p < n - 1 { (p * n + c) as f64 } else { 0.0 }));
         }
         out.extend((0..n).map(|p| (p * n) as f64));
-        out.resize(29 * n + n * n, 0.0);
+        out.resize(27 * n + n * n, 0.0);
         out
     }
 
