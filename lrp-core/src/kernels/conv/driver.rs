@@ -523,6 +523,7 @@ impl<'a, S: Simd> Division<'a, S> {
                             target: stage[y * pitch + pixels.start - columns.start..].as_mut_ptr(),
                             target_channel: STAGE_PITCH,
                             target_channels: place.channels,
+                            ahead: tile::nothing_ahead(),
                         };
                         // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs
                         // read (`Layout`); the weights of the block are packed as the tile reads them; and the stage has room for

@@ -45,6 +45,13 @@ pub(super) struct Tile<'a, S: Simd> {
     pub target_channel: usize,
     /// Number of output channels that exist, at most `B·LANES`: the others are padding and are not written.
     pub target_channels: usize,
+    /// What is read soon after this tile, and how far to go on there with every source channel: it is fetched meanwhile. Any addresses will do.
+    pub ahead: [(*const S::T, usize); 2],
+}
+
+/// Nothing that could be fetched.
+pub(super) const fn nothing_ahead<T>() -> [(*const T, usize); 2] {
+    [(std::ptr::null(), 0); 2]
 }
 
 impl<S: Simd> Tile<'_, S> {
@@ -108,7 +115,7 @@ impl<S: Simd, const P: usize, const B: usize, const TURNED: bool> Task for Shape
         let tile = self.0;
         // SAFETY: all reads and writes are those that the caller of `Tile::run` vouches for; the buffer holds 16·BLOCK vectors.
         unsafe {
-            let (mut source, mut weights) = (tile.source, tile.weights);
+            let (mut source, mut weights, mut ahead) = (tile.source, tile.weights, tile.ahead);
             let mut buffer = Buffer([MaybeUninit::uninit(); _]);
             let block = if TURNED { buffer.0.as_mut_ptr().cast::<S::T>() } else { tile.target };
             for channels in chunks(tile.channels, (CHAIN / tile.taps.len().max(1)).max(1)) {
@@ -129,6 +136,12 @@ impl<S: Simd, const P: usize, const B: usize, const TURNED: bool> Task for Shape
                         }
                     }
                     source = source.add(tile.channel);
+                    if !TURNED {
+                        for (ahead, step) in &mut ahead {
+                            S::prefetch(*ahead);
+                            *ahead = ahead.wrapping_add(*step);
+                        }
+                    }
                 }
                 for p in 0..P {
                     for b in 0..B {

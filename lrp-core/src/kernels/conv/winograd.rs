@@ -377,8 +377,11 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
         let sums = |block: usize, panel: usize| ((block - blocks.start) * panels + panel) * P::PRODUCTS * tile;
         for index in 0..P::PRODUCTS {
             for block in blocks.clone() {
-                let weights =
-                    &packed.weights[((group * packed.blocks() + block) * P::PRODUCTS + index) * weights..][..weights];
+                let at = |block: usize, index: usize| ((group * packed.blocks() + block) * P::PRODUCTS + index) * weights;
+                let next = if block + 1 < blocks.end { at(block + 1, index) } else { at(blocks.start, index + 1) };
+                let next = packed.weights.as_ptr().wrapping_add(next);
+                let fetched = packed.block / panels;
+                let weights = &packed.weights[at(block, index)..][..weights];
                 for which in 0..panels {
                     let source = place + which * panel + index * product;
                     let target = &mut products[sums(block, which) + index * tile..][..tile];
@@ -392,6 +395,10 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
                         target_channel: 1,
                         // Whole blocks: the weights of channels that do not exist are zero.
                         target_channels: packed.block,
+                        ahead: [
+                            (next.wrapping_add(which * fetched * packed.sources), fetched),
+                            (from.start.at(source, 0).wrapping_add(product), self.panels.channel),
+                        ],
                     };
                     // SAFETY: the instruction set is available; the patches of every channel and product of these bands have been
                     // written, and there is room for the products of whole blocks.
