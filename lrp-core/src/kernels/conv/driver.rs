@@ -16,7 +16,7 @@ use super::finish::{After, Finish, Finisher};
 use super::passes::AxisPass;
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
-use super::{run, sparse, tile};
+use super::{pointwise, run, sparse, tile};
 use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
 use num_traits::Zero;
 
@@ -394,8 +394,10 @@ impl<'a, S: Simd> Division<'a, S> {
             }
             return;
         }
+        let by_vectors = self.pass.pass.in_place && pointwise::pays::<S>(columns.len());
         for place in blocks.map(place) {
             match (packed.shape, next) {
+                (Shape::Tiles, _) if by_vectors => self.vectors(work, strip, stage, &place),
                 (Shape::Tiles, _) => self.tiles(work, strip, stage, &place),
                 (Shape::Runs, None) => {
                     let channel = self.sums(work, strip, stage, &place);
@@ -535,6 +537,31 @@ impl<'a, S: Simd> Division<'a, S> {
                 let staged = Staged { data: stage, channel: STAGE_PITCH, pitch, spacing, rows, columns };
                 self.put(work, staged, place);
             }
+        }
+    }
+
+    /// Goes through the pixels of a pass that reads the source in place.
+    fn vectors(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
+        for columns in chunks(place.columns.len(), longest::<S>()) {
+            for pixels in chunks(columns.len(), pointwise::VECTORS * S::LANES) {
+                for channel in (0..place.channels).step_by(pointwise::CHANNELS) {
+                    let kernel = pointwise::Pointwise::<S> {
+                        source: strip[columns.start + pixels.start..].as_ptr(),
+                        channels: work.packed.sources,
+                        channel: self.layout.channel,
+                        weights: place.weights[channel..].as_ptr(),
+                        weights_step: place.channels.next_multiple_of(S::LANES),
+                        target: stage[channel * STAGE_PITCH + pixels.start..].as_mut_ptr(),
+                        target_channel: STAGE_PITCH,
+                    };
+                    // SAFETY: the instruction set is available. The source has these pixels in each channel; weights are packed for whole
+                    // vectors of channels, multiples of what is taken here; and the stage has room for as many, and for whole vectors of
+                    // pixels.
+                    unsafe { kernel.run(pixels.len()) };
+                }
+            }
+            let (pitch, spacing) = (columns.len(), self.pass.pass.axes[2].stride);
+            self.put(work, Staged { data: stage, channel: STAGE_PITCH, pitch, spacing, rows: 0..1, columns }, place);
         }
     }
 

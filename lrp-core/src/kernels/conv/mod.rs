@@ -8,6 +8,7 @@ mod driver;
 mod finish;
 mod passes;
 mod patch;
+mod pointwise;
 mod run;
 mod sparse;
 mod strip;

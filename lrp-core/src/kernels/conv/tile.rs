@@ -20,7 +20,7 @@ pub(super) const BLOCK: usize = 2;
 
 /// Products that are summed one after the other before the sum is added to those before it: errors grow with the length of a chain, and
 /// without this they would be three times those of other programs.
-const CHAIN: usize = 144;
+pub(super) const CHAIN: usize = 144;
 
 /// Largest number of pixels in a tile of two vectors.
 pub(super) const fn pixels<S: Simd>() -> usize {

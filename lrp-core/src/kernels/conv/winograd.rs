@@ -377,7 +377,8 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
         let sums = |block: usize, panel: usize| ((block - blocks.start) * panels + panel) * P::PRODUCTS * tile;
         for index in 0..P::PRODUCTS {
             for block in blocks.clone() {
-                let at = |block: usize, index: usize| ((group * packed.blocks() + block) * P::PRODUCTS + index) * weights;
+                let at =
+                    |block: usize, index: usize| ((group * packed.blocks() + block) * P::PRODUCTS + index) * weights;
                 let next = if block + 1 < blocks.end { at(block + 1, index) } else { at(blocks.start, index + 1) };
                 let next = packed.weights.as_ptr().wrapping_add(next);
                 let fetched = packed.block / panels;
