@@ -45,8 +45,10 @@ pub(super) fn limit<S: Simd>(kernel: &ConvKernel<S::T>, direction: Direction, wa
     match way {
         _ if targets / kernel.stacked < 2 * tile::BLOCK * S::LANES || work < WORK => 0.0,
         Algorithm::Direct => 0.6,
-        Algorithm::Winograd2 => 0.35,
-        Algorithm::Winograd4 => 0.25,
+        // On small maps, reading its weights takes longer than making the products.
+        Algorithm::Winograd2 if window.output_len() < 10 * 10 => 0.6,
+        Algorithm::Winograd2 => 0.25,
+        Algorithm::Winograd4 => 0.15,
     }
 }
 
