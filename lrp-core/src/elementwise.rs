@@ -14,7 +14,7 @@ use num_traits::Zero;
 use crate::blocks::{sum_blocks, write_blocks};
 use crate::kernels::conv::Finisher;
 use crate::kernels::simd::{Isa, Simd, Task, left, with_isa};
-use crate::kernels::with_room;
+use crate::kernels::{Shared, with_room};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, elements, from_elements, per_sample, samples};
 
@@ -134,23 +134,31 @@ fn sums_of_piece<T: Scalar, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -
 /// `Σ` and `Σ |·|` over each sample in one pass.
 pub fn totals<T: Scalar>(x: &Tensor<T>) -> Vec<[f64; 2]> {
     let all = elements(x);
-    sum_blocks(samples(x), per_sample(x), |range| {
-        let piece = &all[range];
-        let isa = Isa::best();
-        // SAFETY: the machine has the instruction set.
-        with_isa!(isa, T, S => unsafe { <S<T> as Simd>::run(Totals::<S<T>>(piece)) })
-    })
+    sum_blocks(samples(x), per_sample(x), |range| sums_of_sizes(&all[range]))
 }
 
-/// A piece whose elements and their absolute values are added up.
-struct Totals<'a, S: Simd>(&'a [S::T]);
+/// `Σ a` over a piece.
+pub(crate) fn sum_of<T: Scalar>(a: &[T]) -> f64 {
+    let [sum] = sums_of_sizes(a);
+    sum
+}
 
-impl<S: Simd> Task for Totals<'_, S> {
-    type Output = [f64; 2];
+/// `Σ a` over a piece, and `Σ |a|`, if `K` is 2.
+fn sums_of_sizes<T: Scalar, const K: usize>(a: &[T]) -> [f64; K] {
+    let isa = Isa::best();
+    // SAFETY: the machine has the instruction set.
+    with_isa!(isa, T, S => unsafe { <S<T> as Simd>::run(Totals::<S<T>, K>(a)) })
+}
+
+/// A piece whose elements, and their absolute values, are added up.
+struct Totals<'a, S: Simd, const K: usize>(&'a [S::T]);
+
+impl<S: Simd, const K: usize> Task for Totals<'_, S, K> {
+    type Output = [f64; K];
 
     #[inline(always)]
-    unsafe fn run(self) -> [f64; 2] {
-        let mut sums = [[0.0; LANES]; 2];
+    unsafe fn run(self) -> [f64; K] {
+        let mut sums = [[0.0; LANES]; K];
         for start in (0..self.0.len()).step_by(LANES) {
             for column in (0..LANES).step_by(S::LANES) {
                 let first = start + column;
@@ -158,12 +166,60 @@ impl<S: Simd> Task for Totals<'_, S> {
                 unsafe {
                     let from = self.0.as_ptr().wrapping_add(first);
                     let v = S::load_first(from, left::<S>(self.0.len(), first));
-                    S::add_wide(sums[0].as_mut_ptr().add(column), v);
-                    S::add_wide(sums[1].as_mut_ptr().add(column), S::negate_where(v, v));
+                    for (k, sums) in sums.iter_mut().enumerate() {
+                        S::add_wide(sums.as_mut_ptr().add(column), if k == 0 { v } else { S::negate_where(v, v) });
+                    }
                 }
             }
         }
         sums.map(total)
+    }
+}
+
+/// Takes the elements of `a` where `by` is negative out of it: they become zero, and are given back, with zeros for the others. Both have the
+/// same shape.
+pub fn take_negative<T: Scalar>(a: &mut Tensor<T>, by: &Tensor<T>) -> Tensor<T> {
+    let (by_all, len, shape) = (elements(by), per_sample(a), a.shape().to_vec());
+    let a = standard(a).as_slice_mut().unwrap_or_default();
+    assert!(a.len() == by_all.len(), "{shape:?} and {:?}", by.shape());
+    let mut taken = with_room(a.len());
+    let (isa, to) = (Isa::best(), Shared::new(taken.as_mut_ptr(), a.len()));
+    write_blocks(a, len, |range: Range<usize>, a| {
+        let to = to.at(range.start, range.len());
+        // SAFETY: the machine has the instruction set; these elements are this block's alone.
+        with_isa!(isa, T, S => unsafe { <S<T> as Simd>::run(Taken::<S<T>> { a, by: &by_all[range], to }) });
+        []
+    });
+    // SAFETY: that many elements were asked for, and the blocks are all of them; every element of each is written.
+    unsafe { taken.set_len(by_all.len()) };
+    from_elements(&shape, taken)
+}
+
+/// A piece of [`take_negative`]: what is taken goes to `to`, which has as many elements.
+struct Taken<'a, S: Simd> {
+    a: &'a mut [S::T],
+    by: &'a [S::T],
+    to: *mut S::T,
+}
+
+impl<S: Simd> Task for Taken<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { a, by, to } = self;
+        assert!(a.len() == by.len());
+        for i in (0..a.len()).step_by(S::LANES) {
+            // SAFETY: the instruction set is the caller's; nothing beyond the end is read or written.
+            unsafe {
+                let (n, zero) = (left::<S>(a.len(), i), S::splat(S::T::zero()));
+                let (here, v) = (a.as_mut_ptr().add(i), S::load_first(a.as_ptr().add(i), n));
+                // −0 has the sign of +0.
+                let by = S::add(S::load_first(by.as_ptr().add(i), n), zero);
+                S::store_first(to.add(i), n, S::select_negative(by, v, zero));
+                S::store_first(here, n, S::select_negative(by, zero, v));
+            }
+        }
     }
 }
 
@@ -333,6 +389,16 @@ mod tests {
                 assert_eq!(totals(&a)[sample], sums_of(&a, &a, |a, _| [a.wide(), a.wide().abs()])[sample]);
             }
         }
+    }
+
+    #[test]
+    fn what_is_negative_is_taken_out() {
+        let (a, mut by) = (tensor(3, 20_003, 5), tensor(3, 20_003, 6));
+        by.iter_mut().step_by(7).for_each(|v| *v = -0.0);
+        let mut left = a.clone();
+        let taken = take_negative(&mut left, &by);
+        let expected = |wanted: bool| zip(&a, &by, move |a, by| if (by < 0.0) == wanted { a } else { 0.0 });
+        assert_eq!((taken, left), (expected(true), expected(false)));
     }
 
     #[test]

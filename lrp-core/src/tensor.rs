@@ -10,7 +10,9 @@ use std::ops::Range;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::blocks::{sum_blocks, write_blocks};
-pub use crate::elementwise::{finish, map, seen, sums_of, totals, update, update_piece, update_sums, zip, zip_sums};
+pub use crate::elementwise::{
+    finish, map, seen, sums_of, take_negative, totals, update, update_piece, update_sums, zip, zip_sums,
+};
 use crate::scalar::Scalar;
 
 /// A tensor of any rank. Axis 0 is the batch wherever a doc comment does not say otherwise.
@@ -146,7 +148,7 @@ pub fn dots<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Vec<f64> {
         for_each_run(range, run, |range, position| {
             let offset = position % b_all.len();
             if run > 1 {
-                sum += sum_of_run(&a_all[range]) * b_all[offset].wide();
+                sum += crate::elementwise::sum_of(&a_all[range]) * b_all[offset].wide();
             } else if range.len() <= b_all.len() - offset {
                 sum += a_all[range].iter().zip(&b_all[offset..]).map(|(a, b)| a.wide() * b.wide()).sum::<f64>();
             } else {
@@ -157,17 +159,6 @@ pub fn dots<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Vec<f64> {
         [sum]
     });
     sums.into_iter().map(|[sum]| sum).collect()
-}
-
-/// `Σ a`, in parts beside each other: one after the other, each addition would wait for the one before.
-fn sum_of_run<T: Scalar>(a: &[T]) -> f64 {
-    let mut parts = [0.0; 8];
-    let chunks = a.chunks_exact(parts.len());
-    let rest: f64 = chunks.remainder().iter().map(|v| v.wide()).sum();
-    for chunk in chunks {
-        parts.iter_mut().zip(chunk).for_each(|(sum, v)| *sum += v.wide());
-    }
-    parts.into_iter().sum::<f64>() + rest
 }
 
 /// `z += b`, where `b` broadcasts to `z`: what adding a bias is.

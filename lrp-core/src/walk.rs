@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::record::Values;
 use crate::rule::{Outputs, Propagated};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, samples, sums, totals};
+use crate::tensor::{Tensor, samples, sums, totals, update_sums};
 
 /// The result of one walk.
 #[derive(Debug, Clone)]
@@ -112,8 +112,10 @@ struct Arrived<T: Scalar> {
 
 impl<T: Scalar> Arrived<T> {
     fn add(&mut self, relevance: &Tensor<T>) {
-        crate::tensor::add(&mut self.relevance, relevance);
-        self.totals = totals(&self.relevance);
+        self.totals = update_sums(&mut self.relevance, relevance, relevance, |sum, r, _| {
+            let sum = sum + r;
+            (sum, [sum.wide(), sum.abs().wide()])
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use lrp_core::operator::{Affine, Io};
 use lrp_core::quotient::Mirrored;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{elements, neg, pos, samples, seen, update, zip};
+use lrp_core::tensor::{elements, neg, pos, samples, seen, take_negative};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
@@ -128,11 +128,7 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
 
         let mut result = Propagated { stabilizer, rule: dead, ..no_shares(samples(r)) };
         // Each side has the quotients of its own outputs.
-        let down = (any_up && any_down).then(|| {
-            let down = zip(&s, io.output, |s, z| if z < T::zero() { s } else { T::zero() });
-            update(&mut s, io.output, io.output, |s, z, _| if z < T::zero() { T::zero() } else { s });
-            down
-        });
+        let down = (any_up && any_down).then(|| take_negative(&mut s, io.output));
         if any_up || !any_down {
             hand_on(&self.favour_positive, &s, (&self.bias, b_up.as_ref()), None, &x, &mut result);
         }
