@@ -280,8 +280,8 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
         let together = (ROOM / (size * size_of::<S::T>())).clamp(1, images.max(1));
         let mut patches: Vec<S::T> = with_room(together * size);
         let start = Shared::new(patches.as_mut_ptr(), together * size);
-        let piece = (PANELS / across).clamp(1, bands);
-        let pieces = bands.div_ceil(piece);
+        let pieces = bands.div_ceil((PANELS / across).clamp(1, bands));
+        let piece = |index: usize| index * bands / pieces..(index + 1) * bands / pieces;
         let groups = self.packed.blocks().div_ceil(BLOCKS);
         for some in chunks(images, together) {
             let to = |image: usize| Transformed { start, first: image * size, band: 0 };
@@ -296,13 +296,12 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
                 let [lines] = memory.pieces(lengths);
                 self.transform(some.start + image, band..band + 1, channels, lines, to(image));
             });
-            let lengths = self.for_products(piece);
+            let lengths = self.for_products(bands.div_ceil(pieces));
             each(groups * some.len() * pieces, 1, &|job| {
                 let mut memory = Scratch::new(lengths);
-                let (group, image, first) =
-                    (job / (some.len() * pieces), job / pieces % some.len(), job % pieces * piece);
+                let (group, image, bands) =
+                    (job / (some.len() * pieces), job / pieces % some.len(), piece(job % pieces));
                 let blocks = group * BLOCKS..((group + 1) * BLOCKS).min(self.packed.blocks());
-                let bands = first..(first + piece).min(bands);
                 self.multiply(some.start + image, blocks, bands, to(image), memory.pieces(lengths));
             });
         }
