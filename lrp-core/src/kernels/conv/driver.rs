@@ -468,7 +468,6 @@ impl<'a, S: Simd> Division<'a, S> {
                     source: strip[rows.start * layout.pitch + columns.start..].as_ptr(),
                     channels: work.packed.sources,
                     channel: layout.channel,
-                    source_len: work.sides.source_len,
                     taps: &layout.taps,
                     rows: rows.len(),
                     columns: columns.len(),

@@ -23,11 +23,6 @@ pub(super) const BLOCKS: usize = 4;
 
 const CACHE_LINE: usize = 64;
 
-/// Source channels that are taken together, at most, if each is on a page of memory of its own: processors remember few pages.
-const CHANNELS: usize = 32;
-/// Bytes of a source channel from which on each is on a page of its own, or nearly so.
-const LARGE: usize = 2 << 10;
-
 /// Columns of outputs that are taken together, at most.
 pub(super) const COLUMNS: usize = 256;
 
@@ -72,8 +67,6 @@ pub(super) struct Sparse<'a, S: Simd> {
     /// Number of source channels and the distance between them.
     pub channels: usize,
     pub channel: usize,
-    /// Number of elements of a source channel, in whatever order they are.
-    pub source_len: usize,
     /// Offsets from a pixel to what its taps read: at least one, at most [`MOST_TAPS`].
     pub taps: &'a [usize],
     /// Rows and columns of pixels (at most [`COLUMNS`]), and the distance between rows.
@@ -130,15 +123,12 @@ impl<S: Simd, const V: usize, const N: usize> Task for Shaped<'_, S, V, N> {
 
     #[inline(always)]
     unsafe fn run(self) {
-        let Sparse { source, channels, channel, source_len, taps, rows, columns, pitch, weights, block, words, sums } =
-            self.0;
-        // By the size of the layer, not by how it is divided: sums are in another order.
-        let together = if source_len * size_of::<S::T>() < LARGE { MOST_TAPS } else { CHANNELS };
+        let Sparse { source, channels, channel, taps, rows, columns, pitch, weights, block, words, sums } = self.0;
         let first = ends(taps).0;
         let words = &mut words[..Sparse::<S>::words(taps, rows, columns, pitch)];
         let mut pixels = [0u64; COLUMNS];
         let line = CACHE_LINE / size_of::<S::T>();
-        for some in chunks(channels, (MOST_TAPS / taps.len()).min(together)) {
+        for some in chunks(channels, MOST_TAPS / taps.len()) {
             // SAFETY: all reads and writes are those that the caller of `Sparse::run` vouches for.
             unsafe {
                 let source = source.add(some.start * channel);
