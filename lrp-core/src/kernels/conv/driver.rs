@@ -267,11 +267,12 @@ impl<'a, S: Simd> Division<'a, S> {
         let all_blocks = packed.targets.div_ceil(packed.block);
         let mut blocks = all_blocks.div_ceil(wanted.div_ceil(strips.0 * strips.1).clamp(1, all_blocks));
         if sparse {
-            // The more blocks a job takes, the better, as long as there are jobs for all threads.
+            // The more blocks a job takes, the better, as long as there are jobs for all threads, and none waits long for another.
             let jobs =
                 |blocks: usize| samples * packed.groups * depths * strips.0 * strips.1 * all_blocks.div_ceil(blocks);
+            let enough = |jobs: usize| jobs >= 2 * threads || jobs == threads;
             let more = [sparse::BLOCKS, 2].map(|step| blocks.next_multiple_of(step).min(all_blocks));
-            blocks = more.into_iter().find(|&more| jobs(more) >= 2 * threads).unwrap_or(blocks);
+            blocks = more.into_iter().find(|&more| enough(jobs(more))).unwrap_or(blocks);
         }
         let parts = all_blocks.div_ceil(blocks);
         let layout = if pass.pass.in_place {
@@ -525,7 +526,6 @@ impl<'a, S: Simd> Division<'a, S> {
                             target: stage[y * pitch + pixels.start - columns.start..].as_mut_ptr(),
                             target_channel: STAGE_PITCH,
                             target_channels: place.channels,
-                            ahead: tile::nothing_ahead(),
                         };
                         // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs
                         // read (`Layout`); the weights of the block are packed as the tile reads them; and the stage has room for

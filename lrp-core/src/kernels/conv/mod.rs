@@ -1,7 +1,7 @@
 //! Convolution, forward and adjoint, for any groups, strides, paddings and dilations in one to three dimensions.
 //!
 //! Direct convolution: nothing is gathered into a matrix. `passes` brings both directions into one form, `weights` packs
-//! weights once, `strip` copies a few rows with their padding, `tile` and `run` are the two micro-kernels and `sparse` the one for what is
+//! weights once, `strip` copies a few rows with their padding, `tile`, `run` and `pointwise` are micro-kernels and `sparse` the one for what is
 //! zero in many places, and `driver` has the loops and divides them among threads. A transposed convolution is the same pair with the roles swapped.
 
 mod driver;

@@ -45,14 +45,10 @@ pub(super) struct Tile<'a, S: Simd> {
     pub target_channel: usize,
     /// Number of output channels that exist, at most `B·LANES`: the others are padding and are not written.
     pub target_channels: usize,
-    /// What is read soon after this tile, and how far to go on there with every source channel: it is fetched meanwhile. Any addresses will do.
-    pub ahead: [(*const S::T, usize); 2],
 }
 
-/// Nothing that could be fetched.
-pub(super) const fn nothing_ahead<T>() -> [(*const T, usize); 2] {
-    [(std::ptr::null(), 0); 2]
-}
+/// What is read soon after a tile, and how far to go on there with every source channel. Any addresses will do.
+pub(super) type Ahead<T> = [(*const T, usize); 2];
 
 impl<S: Simd> Tile<'_, S> {
     /// Computes `pixels ≤ pixels::<S>()` pixels by as many vectors of channels as `target_channels` needs.
@@ -63,31 +59,32 @@ impl<S: Simd> Tile<'_, S> {
     pub unsafe fn run(&self, pixels: usize) {
         // SAFETY: the caller's.
         unsafe {
+            let ahead = [(std::ptr::null(), 0); 2];
             if self.target_channels > S::LANES {
-                self.shaped::<2, true>(pixels);
+                self.shaped::<2, true>(pixels, ahead);
             } else {
-                self.shaped::<1, true>(pixels);
+                self.shaped::<1, true>(pixels, ahead);
             }
         }
     }
 
-    /// The same for a whole block, without turning it round: the target is `[pixel, BLOCK·LANES]`.
+    /// The same for a whole block, without turning it round: the target is `[pixel, BLOCK·LANES]`. What is `ahead` is fetched meanwhile.
     ///
     /// # Safety
     /// As for [`run`](Self::run), but that many elements of the target are written.
-    pub unsafe fn run_by_pixel(&self, pixels: usize) {
+    pub unsafe fn run_by_pixel(&self, pixels: usize, ahead: Ahead<S::T>) {
         // SAFETY: the caller's.
-        unsafe { self.shaped::<BLOCK, false>(pixels) }
+        unsafe { self.shaped::<BLOCK, false>(pixels, ahead) }
     }
 
     /// # Safety
     /// As for [`run`](Self::run) and [`run_by_pixel`](Self::run_by_pixel).
-    unsafe fn shaped<const B: usize, const TURNED: bool>(&self, pixels: usize) {
+    unsafe fn shaped<const B: usize, const TURNED: bool>(&self, pixels: usize, ahead: Ahead<S::T>) {
         macro_rules! dispatch {
             ($($p:literal)*) => {
                 match pixels {
                     // SAFETY: the caller's.
-                    $($p => unsafe { S::run(Shaped::<S, $p, B, TURNED>(self)) },)*
+                    $($p => unsafe { S::run(Shaped::<S, $p, B, TURNED>(self, ahead)) },)*
                     _ => debug_assert!(false, "a tile of {pixels} pixels"),
                 }
             };
@@ -98,7 +95,7 @@ impl<S: Simd> Tile<'_, S> {
 
 /// A tile of `P` pixels and `B` vectors of channels. By reference: a copy would be read in other pieces than it was written in, which waits
 /// until all that was written before has left the processor.
-struct Shaped<'a, 'b, S: Simd, const P: usize, const B: usize, const TURNED: bool>(&'b Tile<'a, S>);
+struct Shaped<'a, 'b, S: Simd, const P: usize, const B: usize, const TURNED: bool>(&'b Tile<'a, S>, Ahead<S::T>);
 
 /// A tile on its way from registers to memory: 16 pixels × 2 vectors of 64 bytes.
 #[repr(align(64))]
@@ -112,10 +109,10 @@ impl<S: Simd, const P: usize, const B: usize, const TURNED: bool> Task for Shape
         if P > pixels::<S>() {
             return; // Never called; spares compiling tiles that do not fit into the registers.
         }
-        let tile = self.0;
+        let Self(tile, mut ahead) = self;
         // SAFETY: all reads and writes are those that the caller of `Tile::run` vouches for; the buffer holds 16·BLOCK vectors.
         unsafe {
-            let (mut source, mut weights, mut ahead) = (tile.source, tile.weights, tile.ahead);
+            let (mut source, mut weights) = (tile.source, tile.weights);
             let mut buffer = Buffer([MaybeUninit::uninit(); _]);
             let block = if TURNED { buffer.0.as_mut_ptr().cast::<S::T>() } else { tile.target };
             for channels in chunks(tile.channels, (CHAIN / tile.taps.len().max(1)).max(1)) {

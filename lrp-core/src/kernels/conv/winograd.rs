@@ -362,56 +362,18 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
         from: Transformed<S::T>,
         [products, outputs, stage]: [&mut [S::T]; 3],
     ) {
-        let (packed, &Panels { across, product, panel, .. }) = (self.packed, &self.panels);
+        self.make_products(image, blocks.clone(), bands.clone(), from, products);
+        let (packed, across) = (self.packed, self.panels.across);
         let (sample_and_group, depth) = (image / packed.depths, image % packed.depths);
         let group = sample_and_group % packed.groups;
-        let weights = packed.sources * packed.block;
-        let tile = tile::pixels::<S>() * packed.block;
-        let place = from.first + (bands.start - from.band) * across * panel;
-        let size = |panel: usize| {
-            let (rows, columns) = (self.panels.rows(bands.start + panel / across), self.panels.columns(panel % across));
-            rows.len() * columns.len()
-        };
-        let panels = bands.len() * across;
-        let sums = |block: usize, panel: usize| ((block - blocks.start) * panels + panel) * P::PRODUCTS * tile;
-        for index in 0..P::PRODUCTS {
-            for block in blocks.clone() {
-                let at =
-                    |block: usize, index: usize| ((group * packed.blocks() + block) * P::PRODUCTS + index) * weights;
-                let next = if block + 1 < blocks.end { at(block + 1, index) } else { at(blocks.start, index + 1) };
-                let next = packed.weights.as_ptr().wrapping_add(next);
-                let fetched = packed.block / panels;
-                let weights = &packed.weights[at(block, index)..][..weights];
-                for which in 0..panels {
-                    let source = place + which * panel + index * product;
-                    let target = &mut products[sums(block, which) + index * tile..][..tile];
-                    let tile = tile::Tile::<S> {
-                        source: from.start.at(source, packed.sources * self.panels.channel),
-                        channels: packed.sources,
-                        channel: self.panels.channel,
-                        taps: &[0],
-                        weights: weights.as_ptr(),
-                        target: target.as_mut_ptr(),
-                        target_channel: 1,
-                        // Whole blocks: the weights of channels that do not exist are zero.
-                        target_channels: packed.block,
-                        ahead: [
-                            (next.wrapping_add(which * fetched * packed.sources), fetched),
-                            (from.start.at(source, 0).wrapping_add(product), self.panels.channel),
-                        ],
-                    };
-                    // SAFETY: the instruction set is available; the patches of every channel and product of these bands have been
-                    // written, and there is room for the products of whole blocks.
-                    unsafe { tile.run_by_pixel(size(which)) };
-                }
-            }
-        }
-        for block in blocks.clone() {
-            for which in 0..panels {
+        let sums = P::PRODUCTS * tile::pixels::<S>() * packed.block;
+        let mut panels = products.chunks(sums);
+        for block in blocks {
+            for (which, sums) in panels.by_ref().take(bands.len() * across).enumerate() {
                 let first = sample_and_group * packed.targets + block * packed.block;
                 let outputs = Outputs::<S, P> {
                     work: self,
-                    sums: &products[sums(block, which)..][..P::PRODUCTS * tile],
+                    sums,
                     outputs: &mut *outputs,
                     stage: &mut *stage,
                     rows: self.panels.rows(bands.start + which / across),
@@ -422,6 +384,58 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
                 };
                 // SAFETY: the instruction set is available, and nobody else writes these rows and columns of these channels.
                 unsafe { S::run(outputs) };
+            }
+        }
+    }
+
+    /// Makes these products: with the same weights for all panels, and with all weights for the same product of the panels, so that what is
+    /// read again is near. `[block, panel, product, patch, channel]`.
+    fn make_products(
+        &self,
+        image: usize,
+        blocks: Range<usize>,
+        bands: Range<usize>,
+        from: Transformed<S::T>,
+        products: &mut [S::T],
+    ) {
+        let (packed, &Panels { across, product, panel, channel, .. }) = (self.packed, &self.panels);
+        let group = image / packed.depths % packed.groups;
+        let (panels, weights) = (bands.len() * across, packed.sources * packed.block);
+        let place = from.first + (bands.start - from.band) * across * panel;
+        let tile = tile::pixels::<S>() * packed.block;
+        // The lines of a block's weights that are fetched while a tile passes by.
+        let fetched = packed.block / panels;
+        for index in 0..P::PRODUCTS {
+            for block in blocks.clone() {
+                let at =
+                    |block: usize, index: usize| ((group * packed.blocks() + block) * P::PRODUCTS + index) * weights;
+                let next = if block + 1 < blocks.end { at(block + 1, index) } else { at(blocks.start, index + 1) };
+                let next = packed.weights.as_ptr().wrapping_add(next);
+                let weights = &packed.weights[at(block, index)..][..weights];
+                for which in 0..panels {
+                    let source = place + which * panel + index * product;
+                    let target = ((block - blocks.start) * panels + which) * P::PRODUCTS + index;
+                    let rows = self.panels.rows(bands.start + which / across);
+                    let patches = rows.len() * self.panels.columns(which % across).len();
+                    let tile = tile::Tile::<S> {
+                        source: from.start.at(source, packed.sources * channel),
+                        channels: packed.sources,
+                        channel,
+                        taps: &[0],
+                        weights: weights.as_ptr(),
+                        target: products[target * tile..][..tile].as_mut_ptr(),
+                        target_channel: 1,
+                        // Whole blocks: the weights of channels that do not exist are zero.
+                        target_channels: packed.block,
+                    };
+                    let ahead = [
+                        (next.wrapping_add(which * fetched * packed.sources), fetched),
+                        (tile.source.wrapping_add(product), channel),
+                    ];
+                    // SAFETY: the instruction set is available; the patches of every channel and product of these bands have been
+                    // written, and there is room for the products of whole blocks.
+                    unsafe { tile.run_by_pixel(patches, ahead) };
+                }
             }
         }
     }
