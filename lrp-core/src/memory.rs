@@ -19,8 +19,7 @@ pub fn keep() {
         // Addresses only: memory is taken when something is written. What is freed at the end of the heap stays a part of it.
         let room = libc::malloc(HEAP);
         if !room.is_null() {
-            let (first, end) = ((room as usize).next_multiple_of(PAGE), (room as usize + HEAP) / PAGE * PAGE);
-            libc::madvise(first as *mut libc::c_void, end - first, libc::MADV_HUGEPAGE);
+            in_large_pages(room as usize, HEAP);
             libc::free(room);
         }
     }
@@ -29,9 +28,18 @@ pub fn keep() {
 /// Bytes of addresses that the heap begins with; less than the threshold from which on memory does not come from there.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HEAP: usize = (1 << 30) - (1 << 20);
-/// What addresses must be a multiple of; no machine has larger small pages.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const PAGE: usize = 64 << 10;
+
+/// Asks the system for large pages for memory of the caller's.
+#[cfg(target_os = "linux")]
+pub(crate) fn in_large_pages(start: usize, bytes: usize) {
+    /// What addresses must be a multiple of; no machine has larger small pages.
+    const PAGE: usize = 64 << 10;
+    let (first, end) = (start.next_multiple_of(PAGE), (start + bytes) / PAGE * PAGE);
+    if first < end {
+        // SAFETY: this is advice: contents stay what they are, whoever has them. Whether it is taken does not matter.
+        unsafe { libc::madvise(first as *mut libc::c_void, end - first, libc::MADV_HUGEPAGE) };
+    }
+}
 
 /// The most memory that this process has had, in bytes, where the system says so (Linux).
 pub fn peak() -> Option<usize> {

@@ -4,9 +4,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use super::CACHE_LINE;
 use crate::scalar::Scalar;
-
-const CACHE_LINE: usize = 64;
 
 /// A buffer of fixed length whose first element stands at a multiple of 64 bytes.
 #[derive(Debug)]

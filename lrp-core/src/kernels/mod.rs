@@ -26,6 +26,9 @@ pub use simd::Isa;
 
 use crate::scalar::Scalar;
 
+/// Bytes that caches take and give at once.
+pub(crate) const CACHE_LINE: usize = 64;
+
 /// Runs `f(input sample, output sample)` for every sample, in parallel, and returns the outputs.
 pub(crate) fn map_samples<T: Scalar>(
     x: &[T],

@@ -8,11 +8,7 @@ pub(crate) fn with_room<T>(len: usize) -> Vec<T> {
     let vec = Vec::with_capacity(len);
     #[cfg(target_os = "linux")]
     if len * size_of::<T>() >= LARGE {
-        let start = vec.as_ptr() as usize;
-        let (first, end) = (start.next_multiple_of(PAGE), (start + len * size_of::<T>()) / PAGE * PAGE);
-        // SAFETY: these pages belong to the vector alone, and this is advice: contents stay what they are. Whether it is taken does not
-        // matter.
-        unsafe { libc::madvise(first as *mut libc::c_void, end - first, libc::MADV_HUGEPAGE) };
+        crate::memory::in_large_pages(vec.as_ptr() as usize, len * size_of::<T>());
     }
     vec
 }
@@ -20,9 +16,6 @@ pub(crate) fn with_room<T>(len: usize) -> Vec<T> {
 /// Bytes from which on large pages are worth asking for.
 #[cfg(target_os = "linux")]
 const LARGE: usize = 4 << 20;
-/// What addresses must be a multiple of; no machine has larger small pages.
-#[cfg(target_os = "linux")]
-const PAGE: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,8 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+use super::CACHE_LINE;
 use crate::scalar::Scalar;
-
-const CACHE_LINE: usize = 64;
 
 thread_local! {
     /// What the thread has and nobody uses.

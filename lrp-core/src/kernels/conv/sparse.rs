@@ -11,8 +11,8 @@ use num_traits::Zero;
 
 use super::weights::{Direction, Shape, shape, sizes};
 use super::{Algorithm, ConvKernel, tile};
-use crate::kernels::chunks;
 use crate::kernels::simd::{Simd, Task};
+use crate::kernels::{CACHE_LINE, chunks};
 use crate::scalar::Scalar;
 
 /// Most taps of a kernel that this works for: the bits of a word.
@@ -20,8 +20,6 @@ pub(super) const MOST_TAPS: usize = 64;
 
 /// Blocks of output channels that are taken together.
 pub(super) const BLOCKS: usize = 4;
-
-const CACHE_LINE: usize = 64;
 
 /// Columns of outputs that are taken together, at most.
 pub(super) const COLUMNS: usize = 256;

@@ -24,7 +24,7 @@ use super::{Algorithm, ConvKernel, tile};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::simd::{Simd, Task};
 use crate::kernels::window::Window;
-use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
+use crate::kernels::{CACHE_LINE, Scratch, Shared, chunks, each, each_chunk, parts, with_room};
 use crate::scalar::Scalar;
 use crate::weights::Stored;
 
@@ -227,8 +227,6 @@ impl Panels {
         across * self.columns / self.across..(across + 1) * self.columns / self.across
     }
 }
-
-const CACHE_LINE: usize = 64;
 
 /// What is convolved. An image is one depth of one group of one sample.
 struct Work<'a, S: Simd, P> {
