@@ -122,69 +122,140 @@ impl<S: Simd, const V: usize, const N: usize> Task for Shaped<'_, S, V, N> {
     #[inline(always)]
     unsafe fn run(self) {
         let Sparse { source, channels, channel, taps, rows, columns, pitch, weights, block, words, sums } = self.0;
-        let first = ends(taps).0;
         let words = &mut words[..Sparse::<S>::words(taps, rows, columns, pitch)];
-        let mut pixels = [0u64; COLUMNS];
         let line = CACHE_LINE / size_of::<S::T>();
         for some in chunks(channels, MOST_TAPS / taps.len()) {
+            let products = some.len() * taps.len();
+            let weights = weights.wrapping_add(some.start * taps.len() * V * S::LANES);
+            let lines = (products * V * S::LANES).div_ceil(line);
+            let pixels = Pixels::<S, V, N> {
+                rows,
+                columns,
+                pitch,
+                weights,
+                block,
+                next: weights.wrapping_add(products * V * S::LANES),
+                lines,
+                lines_at_once: lines.div_ceil(rows * columns),
+                first: some.start == 0,
+                sums,
+            };
             // SAFETY: all reads and writes are those that the caller of `Sparse::run` vouches for.
             unsafe {
                 let source = source.add(some.start * channel);
-                let weights = weights.add(some.start * taps.len() * V * S::LANES);
-                // Bit `i·taps + t` of a pixel: what channel `i` has at tap `t` is not zero. First without regard to taps.
-                words.fill(0);
-                let mut offsets = [0; MOST_TAPS];
-                for i in 0..some.len() {
-                    let from = source.add(i * channel + first);
-                    let bit = 1u64 << (i * taps.len());
-                    for (j, word) in words.iter_mut().enumerate() {
-                        *word |= if (*from.add(j)).is_zero() { 0 } else { bit };
-                    }
-                    for (t, &tap) in taps.iter().enumerate() {
-                        offsets[i * taps.len() + t] = i * channel + tap;
+                match *taps {
+                    [tap] => pixels.run_pointwise(source.add(tap), some.len(), channel, words),
+                    _ => pixels.run(source, some.len(), channel, taps, words),
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of the pixels with some of the source channels.
+struct Pixels<S: Simd, const V: usize, const N: usize> {
+    /// As of [`Sparse`], the weights from the first of these channels on.
+    rows: usize,
+    columns: usize,
+    pitch: usize,
+    weights: *const S::T,
+    block: usize,
+    /// Weights that are read next, the number of cache lines that they take in each block, and how many of those are fetched with a pixel.
+    next: *const S::T,
+    lines: usize,
+    lines_at_once: usize,
+    /// Whether these are the first channels, so that there are no sums yet.
+    first: bool,
+    sums: *mut S::T,
+}
+
+impl<S: Simd, const V: usize, const N: usize> Pixels<S, V, N> {
+    /// Goes through the pixels of which each reads one element of a channel, the first one from `source` on.
+    #[inline(always)]
+    unsafe fn run_pointwise(&self, source: *const S::T, channels: usize, channel: usize, words: &mut [u64]) {
+        // SAFETY: the caller's.
+        unsafe {
+            for places in chunks(words.len(), S::LANES) {
+                S::nonzero(source.add(places.start), channel, channels, &mut words[places]);
+            }
+            for row in 0..self.rows {
+                for (column, &bits) in words[row * self.pitch..][..self.columns].iter().enumerate() {
+                    let source = source.add(row * self.pitch + column);
+                    // Computed, not looked up: there is enough to load.
+                    self.sum(row * self.columns + column, bits, |product| source.add(product * channel));
+                }
+            }
+        }
+    }
+
+    /// Goes through the pixels of which each reads several elements of a channel.
+    #[inline(always)]
+    unsafe fn run(&self, source: *const S::T, channels: usize, channel: usize, taps: &[usize], words: &mut [u64]) {
+        let first = ends(taps).0;
+        let mut pixels = [0u64; COLUMNS];
+        let pixels = &mut pixels[..self.columns];
+        // SAFETY: the caller's.
+        unsafe {
+            // Bit `i·taps + t` of a pixel: what channel `i` has at tap `t` is not zero. First without regard to taps.
+            words.fill(0);
+            let mut offsets = [0; MOST_TAPS];
+            for i in 0..channels {
+                let from = source.add(i * channel + first);
+                let bit = 1u64 << (i * taps.len());
+                for (j, word) in words.iter_mut().enumerate() {
+                    *word |= if (*from.add(j)).is_zero() { 0 } else { bit };
+                }
+                for (t, &tap) in taps.iter().enumerate() {
+                    offsets[i * taps.len() + t] = i * channel + tap;
+                }
+            }
+            for row in 0..self.rows {
+                pixels.fill(0);
+                for (t, &tap) in taps.iter().enumerate() {
+                    let words = &words[row * self.pitch + tap - first..][..self.columns];
+                    pixels.iter_mut().zip(words).for_each(|(bits, &word)| *bits |= word << t);
+                }
+                for (column, &bits) in pixels.iter().enumerate() {
+                    let source = source.add(row * self.pitch + column);
+                    let number = |product: usize| source.add(*offsets.get_unchecked(product));
+                    self.sum(row * self.columns + column, bits, number);
+                }
+            }
+        }
+    }
+
+    /// Adds to the sums of a pixel the products whose bits are set; `number` says where the first factor of each is.
+    #[inline(always)]
+    unsafe fn sum(&self, pixel: usize, bits: u64, number: impl Fn(usize) -> *const S::T) {
+        let line = CACHE_LINE / size_of::<S::T>();
+        let fetched = pixel * self.lines_at_once;
+        // SAFETY: the caller's.
+        unsafe {
+            // While pixels pass by, the next weights are fetched: some lines of each block for every pixel.
+            for i in fetched..(fetched + self.lines_at_once).min(self.lines) {
+                for n in 0..N {
+                    S::prefetch(self.next.wrapping_add(n * self.block + i * line));
+                }
+            }
+            let mut sum = [[S::splat(S::T::zero()); V]; N];
+            let mut left = bits;
+            while left != 0 {
+                let product = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let x = S::splat(*number(product));
+                let weights = self.weights.add(product * V * S::LANES);
+                for n in 0..N {
+                    let weights = S::at(weights, n * self.block);
+                    for v in 0..V {
+                        sum[n][v] = S::mul_add(x, S::load(weights.add(v * S::LANES)), sum[n][v]);
                     }
                 }
-                // While pixels pass by, the next weights are fetched: some lines of each block for every pixel.
-                let next = weights.wrapping_add(some.len() * taps.len() * V * S::LANES);
-                let lines = (some.len() * taps.len() * V * S::LANES).div_ceil(line);
-                let lines_at_once = lines.div_ceil(rows * columns);
-                for row in 0..rows {
-                    let pixels = &mut pixels[..columns];
-                    pixels.fill(0);
-                    for (t, &tap) in taps.iter().enumerate() {
-                        let words = &words[row * pitch + tap - first..][..columns];
-                        pixels.iter_mut().zip(words).for_each(|(pixel, &word)| *pixel |= word << t);
-                    }
-                    let (source, sums) = (source.add(row * pitch), sums.add(row * columns * N * V * S::LANES));
-                    for (column, &pixel) in pixels.iter().enumerate() {
-                        let (source, sums) = (source.add(column), sums.add(column * N * V * S::LANES));
-                        let mut sum = [[S::splat(S::T::zero()); V]; N];
-                        let fetched = (row * columns + column) * lines_at_once;
-                        for i in fetched..(fetched + lines_at_once).min(lines) {
-                            for n in 0..N {
-                                S::prefetch(next.wrapping_add(n * block + i * line));
-                            }
-                        }
-                        let mut left = pixel;
-                        while left != 0 {
-                            let product = left.trailing_zeros() as usize;
-                            left &= left - 1;
-                            let x = S::splat(*source.add(*offsets.get_unchecked(product)));
-                            let weights = weights.add(product * V * S::LANES);
-                            for n in 0..N {
-                                for v in 0..V {
-                                    sum[n][v] =
-                                        S::mul_add(x, S::load(weights.add(n * block + v * S::LANES)), sum[n][v]);
-                                }
-                            }
-                        }
-                        for n in 0..N {
-                            for v in 0..V {
-                                let to = sums.add((n * V + v) * S::LANES);
-                                S::store(to, if some.start == 0 { sum[n][v] } else { S::add(S::load(to), sum[n][v]) });
-                            }
-                        }
-                    }
+            }
+            let sums = self.sums.add(pixel * N * V * S::LANES);
+            for n in 0..N {
+                for v in 0..V {
+                    let to = sums.add((n * V + v) * S::LANES);
+                    S::store(to, if self.first { sum[n][v] } else { S::add(S::load(to), sum[n][v]) });
                 }
             }
         }

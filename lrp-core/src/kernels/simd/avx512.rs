@@ -3,6 +3,7 @@
 // Every function below is an intrinsic or two under another name: its demands are those of the trait.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
@@ -12,7 +13,7 @@ use super::{Simd, Task};
 #[derive(Debug, Clone, Copy)]
 pub struct Avx512<T>(PhantomData<T>);
 
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi1,bmi2")]
 #[inline(never)]
 unsafe fn compiled<K: Task>(task: K) -> K::Output {
     task.run()
@@ -146,6 +147,35 @@ impl Simd for Avx512<f32> {
         let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
         let second = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         [_mm512_permutex2var_ps(a, first, b), _mm512_permutex2var_ps(a, second, b)]
+    }
+
+    /// Row by row a bit of each column; then the bits of each column, a vector of bytes for eight of them.
+    #[inline(always)]
+    unsafe fn nonzero(from: *const f32, step: usize, rows: usize, words: &mut [u64]) {
+        let mut bits = [0u16; 64];
+        for (i, bits) in bits.iter_mut().enumerate().take(rows) {
+            let row = from.add(i * step);
+            let row = if words.len() == 16 { Self::load(row) } else { Self::load_first(row, words.len()) };
+            *bits = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(row, _mm512_setzero_ps());
+        }
+        let [low, high] = [_mm512_loadu_epi16(bits.as_ptr().cast()), _mm512_loadu_epi16(bits.as_ptr().add(32).cast())];
+        let first = joined(_mm512_cvtepi16_epi8(low), _mm512_cvtepi16_epi8(high));
+        let [low, high] = [_mm512_srli_epi16::<8>(low), _mm512_srli_epi16::<8>(high)];
+        let second = joined(_mm512_cvtepi16_epi8(low), _mm512_cvtepi16_epi8(high));
+        if words.len() == 16 {
+            spread(first, &mut words[..8]);
+            spread(second, &mut words[8..]);
+        } else {
+            let mut all = [0; 16];
+            spread(first, &mut all[..8]);
+            spread(second, &mut all[8..]);
+            words.copy_from_slice(&all[..words.len()]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn at(from: *const f32, offset: usize) -> *const f32 {
+        computed(from.add(offset))
     }
 
     /// Pairs of rows, pairs of pairs, then quarters of registers: 64 shuffles for 256 elements.
@@ -310,10 +340,40 @@ impl Simd for Avx512<f64> {
         let next = _mm512_castpd_si512(_mm512_set1_pd(next));
         _mm512_castsi512_pd(_mm512_alignr_epi64::<1>(next, _mm512_castpd_si512(v)))
     }
+
+    #[inline(always)]
+    unsafe fn at(from: *const f64, offset: usize) -> *const f64 {
+        computed(from.add(offset))
+    }
 }
 
 /// A mask of the first `n ≤ 16` lanes.
 #[inline(always)]
 fn first(n: usize) -> u32 {
     (1u32 << n) - 1
+}
+
+/// An address that is in a register.
+#[allow(clippy::pointers_in_nomem_asm_block)] // Nothing is read or written there.
+#[inline(always)]
+fn computed<T>(mut address: *const T) -> *const T {
+    // SAFETY: it does nothing.
+    unsafe { asm!("/* {0} */", inout(reg) address, options(pure, nomem, nostack, preserves_flags)) };
+    address
+}
+
+/// Two halves.
+#[inline(always)]
+unsafe fn joined(low: __m256i, high: __m256i) -> __m512i {
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+}
+
+/// Bit `i` of word `j` is bit `j` of byte `i`.
+#[inline(always)]
+unsafe fn spread(bytes: __m512i, words: &mut [u64]) {
+    let mut bytes = bytes;
+    for word in words.iter_mut().rev() {
+        *word = _mm512_movepi8_mask(bytes);
+        bytes = _mm512_add_epi8(bytes, bytes);
+    }
 }

@@ -60,6 +60,8 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("bmi2")
                     && Isa::Avx2.is_available()
             }
             #[cfg(target_arch = "x86_64")]
@@ -351,6 +353,32 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         }
     }
 
+    /// Says of at most `LANES` columns of at most 64 rows what is not zero: bit `i` of a word is for `from[i·step + column]`.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn nonzero(from: *const Self::T, step: usize, rows: usize, words: &mut [u64]) {
+        words.fill(0);
+        for i in 0..rows {
+            for (j, word) in words.iter_mut().enumerate() {
+                // SAFETY: the caller's.
+                *word |= u64::from(unsafe { !(*from.add(i * step + j)).is_zero() }) << i;
+            }
+        }
+    }
+
+    /// `from + offset`, computed once. Left to itself, the compiler makes it a part of every address; but an instruction that computes with
+    /// what it reads, at an address that is a sum, is two on many a processor.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn at(from: *const Self::T, offset: usize) -> *const Self::T {
+        // SAFETY: the caller's.
+        unsafe { from.add(offset) }
+    }
+
     /// Transposes a block: `to[c·to_step + p] = from[p·from_step + c]` for `p < rows` and `c < columns`, both at most `LANES`.
     /// Whole rows of `LANES` elements are read.
     ///
@@ -390,7 +418,7 @@ mod tests {
             let n = S::LANES;
             let a: Vec<S::T> = (0..n).map(|i| S::T::of(i as f64 + 1.0)).collect();
             let b: Vec<S::T> = (0..n).map(|i| S::T::of(0.5 * i as f64 - 2.0)).collect();
-            let mut out = vec![S::T::zero(); 27 * n + n * n];
+            let mut out = vec![S::T::zero(); 29 * n + n * n];
             // SAFETY: every slice has `n` elements at the places that are read and written.
             unsafe {
                 let (va, vb) = (S::load(a.as_ptr()), S::load(b.as_ptr()));
@@ -430,6 +458,16 @@ mod tests {
                 S::transpose(rows.as_ptr(), n, n - 1, to, n, n);
                 to = to.add(n * n);
                 S::transpose(rows.as_ptr(), n, n, to, n, 1);
+                to = to.add(n);
+                // Twenty rows, of whole vectors and of one element less.
+                let some: Vec<S::T> =
+                    (0..20 * n).map(|i| [0.0, -0.0, 1.0, f64::NAN][i * i / 3 % 4]).map(S::T::of).collect();
+                for columns in [n, n - 1] {
+                    let mut words = vec![0; columns];
+                    S::nonzero(S::at(some.as_ptr(), 1).sub(1), n, 20, &mut words);
+                    words.iter().enumerate().for_each(|(i, &word)| *to.add(i) = S::T::of(word as f64));
+                    to = to.add(n);
+                }
             }
             out
         }
@@ -466,7 +504,12 @@ mod tests {
             out.extend((0..n).map(|p| if p < n - 1 { (p * n + c) as f64 } else { 0.0 }));
         }
         out.extend((0..n).map(|p| (p * n) as f64));
-        out.resize(27 * n + n * n, 0.0);
+        let nonzero =
+            |column: usize| (0..20).map(|i| f64::from(u32::from((i * n + column).pow(2) / 3 % 4 > 1) << i)).sum();
+        let words: Vec<f64> = (0..n).map(nonzero).collect();
+        out.extend(&words);
+        out.extend(&words[..n - 1]);
+        out.resize(29 * n + n * n, 0.0);
         out
     }
 
