@@ -93,7 +93,8 @@ pub fn update<T: Scalar>(a: &mut Tensor<T>, b: &Tensor<T>, c: &Tensor<T>, f: imp
     update_sums(a, b, c, move |a, b, c| (f(a, b, c), []));
 }
 
-/// Replaces each element of `a` by `f(a, b, c)`, which also gives what it adds to `K` sums over its sample; all have the same shape.
+/// Replaces each element of `a` by `f(a, b, c)`, which also gives what it adds to `K` sums over its sample. `b` and `c` have the shape of `a`, or
+/// the elements of one sample, which then serve all.
 ///
 /// `f` is copied, with all that it captures, to where it is called: behind a reference, captured numbers might change with each element
 /// that is written, for all that the compiler knows.
@@ -105,8 +106,12 @@ pub fn update_sums<T: Scalar, const K: usize>(
 ) -> Vec<[f64; K]> {
     let (b_all, c_all, len) = (elements(b), elements(c), per_sample(a));
     let a = standard(a).as_slice_mut().unwrap_or_default();
-    assert!(a.len() == b_all.len() && a.len() == c_all.len(), "{:?} and {:?}", b.shape(), c.shape());
-    write_blocks(a, len, |range: Range<usize>, a| update_piece(a, &b_all[range.clone()], &c_all[range], f))
+    let fits = |other: usize| other == a.len() || other == len;
+    assert!(fits(b_all.len()) && fits(c_all.len()), "{:?} and {:?}", b.shape(), c.shape());
+    write_blocks(a, len, |range: Range<usize>, a| {
+        let [b, c] = [&b_all, &c_all].map(|all| &all[range.start % all.len()..][..range.len()]);
+        update_piece(a, b, c, f)
+    })
 }
 
 /// `Σ f(a, b)` over each sample, for `K` sums at once. `b` has the shape of `a`, or the elements of one sample, which then serve all.

@@ -7,11 +7,10 @@ use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{neg, pos, samples, update_sums};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
-use ndarray::Axis;
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::signs::{SignedInputs, SignedPair, add_shares, no_shares};
+use crate::signs::{LEFT, SignedInputs, SignedPair, add_shares, has_many_weights, no_shares};
 
 /// LRP-αβ (Bach et al. 2015, eq. 60).
 ///
@@ -56,14 +55,13 @@ impl<T: Scalar> Rule<T> for AlphaBeta {
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         let op = layer.affine()?;
         let pair = |p: fn(T, T) -> T, n: fn(T, T) -> T| SignedPair::new(&op, p, n, T::zero());
-        let outputs = op.output_shape().first().copied().unwrap_or(1);
         Ok(Box::new(Prepared {
             positive: pair(|w, _| pos(w), |w, _| neg(w)),
             // With β = 0 negative contributions play no part.
             negative: (self.beta != 0.0).then(|| pair(|w, _| neg(w), |w, _| pos(w))),
             bias: Bias::new(op.as_ref(), self.bias),
             nonnegative: layer.nonnegative_inputs,
-            subtracts: self.beta != 0.0 && op.parameters() >= MANY * outputs,
+            subtracts: self.beta != 0.0 && has_many_weights(op.as_ref()),
             rule: *self,
             op,
         }))
@@ -88,16 +86,6 @@ struct Prepared<T: Scalar> {
     subtracts: bool,
 }
 
-/// `|z⁻|` that is a smaller part of `z⁺` than this is computed: what is left when the two have nearly cancelled has the rounding errors of
-/// both.
-const LEFT: f64 = 0.125;
-
-/// Weights of an output from which on there is mostly enough left, and a pass to be saved.
-const MANY: usize = 32;
-
-/// Where no more than one output in this many has to be computed, each is computed by itself.
-const FEW: usize = 256;
-
 impl<T: Scalar> Prepared<T> {
     /// `z⁻ = z − z⁺` where relevance `r` arrives and enough is left; where it is not, `z⁻` is computed from the inputs `x`. Biases are
     /// included where they take part. What is done for a sample depends on that sample alone.
@@ -116,28 +104,7 @@ impl<T: Scalar> Prepared<T> {
             let known = rest <= -left * positive || r.is_zero();
             (if known { rest } else { T::infinity() }, [f64::from(u8::from(!known))])
         });
-        let (mut wholly, nothing) = (Vec::new(), Tensor::zeros(vec![1]));
-        for (sample, _) in unknown.iter().enumerate().filter(|(_, [count])| *count > 0.0) {
-            let mut rest = rest.index_axis_mut(Axis(0), sample);
-            let at: Vec<usize> =
-                rest.iter().enumerate().filter(|(_, rest)| rest.is_infinite()).map(|(index, _)| index).collect();
-            let few = at.len() * FEW <= rest.len();
-            match few.then(|| negative.apply_at(&x.of_samples(&[sample]), &at)).flatten() {
-                Some(sums) => {
-                    let b = b.unwrap_or(&nothing).broadcast(rest.raw_dim()).into_iter().flatten();
-                    let unknown = rest.iter_mut().zip(b).filter(|(rest, _)| rest.is_infinite());
-                    unknown.zip(sums).for_each(|((rest, &b), sum)| *rest = sum + b);
-                }
-                None => wholly.push(sample),
-            }
-        }
-        if !wholly.is_empty() {
-            let part = |t: &Tensor<T>| t.select(Axis(0), &wholly);
-            let sums = negative.apply(&x.of_samples(&wholly), b, &part(r));
-            for (sums, &sample) in sums.outer_iter().zip(&wholly) {
-                rest.index_axis_mut(Axis(0), sample).assign(&sums);
-            }
-        }
+        negative.complete(&mut rest, &unknown, x, b, r);
         rest
     }
 }

@@ -124,13 +124,16 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let epsilon = T::of(self.rule.stabilizer);
         let divide = Divide { share: T::one(), r: &elements(r), epsilon, mirrored };
         let b_up = self.bias.map(|b| favour_positive(b, gamma));
-        let (Quotient { mut s, stabilizer, dead }, _) = self.favour_positive.quotient(&x, b_up.as_ref(), r, &divide);
+        let (Quotient { mut s, stabilizer, dead }, shares) =
+            self.favour_positive.quotient(&x, b_up.as_ref(), r, &divide);
 
         let mut result = Propagated { stabilizer, rule: dead, ..no_shares(samples(r)) };
         // Each side has the quotients of its own outputs.
         let down = (any_up && any_down).then(|| take_negative(&mut s, io.output));
         if any_up || !any_down {
-            hand_on(&self.favour_positive, &s, (&self.bias, b_up.as_ref()), None, &x, &mut result);
+            // Where all outputs are known to be on this side, what the bias takes came with the quotients.
+            let shares = shares.filter(|_| self.nonnegative_outputs);
+            hand_on(&self.favour_positive, &s, (&self.bias, b_up.as_ref()), shares, &x, &mut result);
         }
         if any_down {
             let s = down.as_ref().unwrap_or(&s);

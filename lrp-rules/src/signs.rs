@@ -16,6 +16,19 @@ use ndarray::Axis;
 use crate::bias::Bias;
 use crate::quotient::{Divide, Quotient, quotient_of};
 
+/// A sum that is found as the difference of two, and is a smaller part of them, is computed: what is left when the two have nearly cancelled has
+/// the rounding errors of both.
+pub(crate) const LEFT: f64 = 0.125;
+
+/// Where no more than one output in this many has to be computed, each is computed by itself.
+const FEW: usize = 256;
+
+/// Whether an output has so many weights that the difference of two sums mostly has enough left, and that a pass over the inputs is worth saving.
+pub(crate) fn has_many_weights<T: Scalar>(op: &dyn Affine<T>) -> bool {
+    const MANY: usize = 32;
+    op.parameters() >= MANY * op.output_shape().first().copied().unwrap_or(1)
+}
+
 /// An operator for positive inputs and one for negative inputs: `x ↦ P x⁺ + N x⁻`.
 ///
 /// With `P = W⁺, N = W⁻` these are the positive contributions, with `P = W⁻, N = W⁺` the negative ones.
@@ -173,6 +186,40 @@ impl<T: Scalar> SignedPair<T> {
             z.iter_mut().zip(part).for_each(|(z, part)| *z += part);
         }
         Some(z)
+    }
+
+    /// Computes `P x⁺ + N x⁻ + b` where infinity stands for it in `sums` and the relevance `r` is not zero: `unknown` times in each sample. What is
+    /// done for a sample depends on that sample alone.
+    pub(crate) fn complete(
+        &self,
+        sums: &mut Tensor<T>,
+        unknown: &[[f64; 1]],
+        x: &SignedInputs<'_, T>,
+        b: Option<&Tensor<T>>,
+        r: &Tensor<T>,
+    ) {
+        let (mut wholly, nothing) = (Vec::new(), Tensor::zeros(vec![1]));
+        for (sample, _) in unknown.iter().enumerate().filter(|(_, [count])| *count > 0.0) {
+            let mut sums = sums.index_axis_mut(Axis(0), sample);
+            let at: Vec<usize> =
+                sums.iter().enumerate().filter(|(_, sum)| sum.is_infinite()).map(|(index, _)| index).collect();
+            let few = at.len() * FEW <= sums.len();
+            match few.then(|| self.apply_at(&x.of_samples(&[sample]), &at)).flatten() {
+                Some(found) => {
+                    let b = b.unwrap_or(&nothing).broadcast(sums.raw_dim()).into_iter().flatten();
+                    let unknown = sums.iter_mut().zip(b).filter(|(sum, _)| sum.is_infinite());
+                    unknown.zip(found).for_each(|((sum, &b), found)| *sum = found + b);
+                }
+                None => wholly.push(sample),
+            }
+        }
+        if !wholly.is_empty() {
+            let part = |t: &Tensor<T>| t.select(Axis(0), &wholly);
+            let found = self.apply(&x.of_samples(&wholly), b, &part(r));
+            for (found, &sample) in found.outer_iter().zip(&wholly) {
+                sums.index_axis_mut(Axis(0), sample).assign(&found);
+            }
+        }
     }
 
     /// `x⁺ ⊙ Pᵀ s + x⁻ ⊙ Nᵀ s`, added to `relevance`, which is empty at first.

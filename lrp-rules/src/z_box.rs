@@ -1,15 +1,16 @@
 //! The z^B rule: for a first layer whose inputs lie between known bounds.
 
 use std::fmt;
+use std::sync::Arc;
 
-use lrp_core::operator::Io;
+use lrp_core::operator::{Affine, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{batch_shape, neg, pos, samples};
+use lrp_core::tensor::{batch_shape, neg, pos, samples, update_sums, zip_sums};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::signs::{SignedInputs, SignedPair, add_shares, no_shares};
+use crate::signs::{LEFT, SignedInputs, SignedPair, add_shares, has_many_weights, no_shares};
 
 /// z^B (Montavon et al. 2017, eq. 20): `R_j = Σ_k (x_j w_jk − l_j w⁺_jk − h_j w⁻_jk) / stab(Σ_j …) · R_k` for inputs in `[l, h]`.
 ///
@@ -58,18 +59,28 @@ impl fmt::Display for ZBox {
     }
 }
 
-impl<T: Scalar> Rule<T> for ZBox {
-    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
-        let op = layer.affine()?;
+impl ZBox {
+    fn prepared<T: Scalar>(&self, op: &Arc<dyn Affine<T>>) -> Result<Prepared<T>, RuleError> {
         let shapes = op.input_shapes();
         let bounds = |values: &[f64]| shapes.iter().map(|shape| filled(values, shape)).collect::<Result<_, _>>();
-        Ok(Box::new(Prepared {
-            low: bounds(&self.low)?,
-            high: bounds(&self.high)?,
-            contributions: SignedPair::new(&op, |w, _| pos(w), |w, _| neg(w), T::zero()),
+        let (low, high): (Vec<_>, Vec<_>) = (bounds(&self.low)?, bounds(&self.high)?);
+        let contributions = SignedPair::new(op, |w, _| pos(w), |w, _| neg(w), T::zero());
+        let around_zero = self.low.iter().all(|&low| low <= 0.0) && self.high.iter().all(|&high| high >= 0.0);
+        Ok(Prepared {
+            from_output: (around_zero && has_many_weights(op.as_ref()))
+                .then(|| FromOutput::new(op.as_ref(), &contributions, &low, &high)),
+            low,
+            high,
+            contributions,
             no_bias: Bias::new(op.as_ref(), BiasMode::Ignore),
             stabilizer: self.stabilizer,
-        }))
+        })
+    }
+}
+
+impl<T: Scalar> Rule<T> for ZBox {
+    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
+        Ok(Box::new(self.prepared(&layer.affine()?)?))
     }
 
     fn claims(&self) -> Claims {
@@ -99,13 +110,49 @@ struct Prepared<T: Scalar> {
     low: Vec<Tensor<T>>,
     high: Vec<Tensor<T>>,
     contributions: SignedPair<T>,
+    /// Where a pass can be saved.
+    from_output: Option<FromOutput<T>>,
     no_bias: Bias<T>,
     stabilizer: f64,
 }
 
+/// What finds the sums in the recorded output `z = x w + b`: they are `z − b − (l w⁺ + h w⁻)`. With `l ≤ 0 ≤ h`, all products in brackets have one
+/// sign, so that they say of how many the sum is what is left.
+struct FromOutput<T: Scalar> {
+    /// `b + l w⁺ + h w⁻`, `[1, …]`.
+    shift: Tensor<T>,
+    /// The smallest sums that are exact enough.
+    least: Tensor<T>,
+}
+
+impl<T: Scalar> FromOutput<T> {
+    fn new(op: &dyn Affine<T>, contributions: &SignedPair<T>, low: &[Tensor<T>], high: &[Tensor<T>]) -> Self {
+        let bounds = SignedInputs::above_and_below(low.to_vec(), high.to_vec());
+        let wanted = Tensor::ones(batch_shape(1, op.output_shape()));
+        let constants = contributions.apply(&bounds, None, &wanted);
+        let left = T::of(LEFT);
+        match op.bias() {
+            Some(b) => Self { least: (constants.mapv(T::abs) + b.mapv(T::abs)) * left, shift: constants + b },
+            None => Self { least: constants.mapv(T::abs) * left, shift: constants },
+        }
+    }
+
+    /// The sums for the inputs `x`, inside the box, where relevance `r` arrives.
+    fn sums(&self, z: &Tensor<T>, contributions: &SignedPair<T>, x: &SignedInputs<'_, T>, r: &Tensor<T>) -> Tensor<T> {
+        let (mut sums, _) = zip_sums(z, &self.shift, |_| |z, shift| (z - shift, []));
+        // Marked by what no sum is.
+        let unknown = update_sums(&mut sums, &self.least, r, |sum, least, r| {
+            let known = (sum >= least) | r.is_zero();
+            (if known { sum } else { T::infinity() }, [f64::from(u8::from(!known))])
+        });
+        contributions.complete(&mut sums, &unknown, x, None, r);
+        sums
+    }
+}
+
 impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     fn needs(&self) -> Needs {
-        Needs::INPUTS
+        if self.from_output.is_some() { Needs::RELEVANT } else { Needs::INPUTS }
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
@@ -113,7 +160,8 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         let x = SignedInputs::above_and_below(inside(&self.low), inside(&self.high));
         let mut result = no_shares(samples(r));
         let bias = (&self.no_bias, None);
-        add_shares(&self.contributions, None, bias, self.stabilizer, &x, (1.0, r), &mut result);
+        let sums = self.from_output.as_ref().map(|found| found.sums(io.output, &self.contributions, &x, r));
+        add_shares(&self.contributions, sums.as_ref(), bias, self.stabilizer, &x, (1.0, r), &mut result);
         result
     }
 }
@@ -121,9 +169,9 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lrp_core::kernels::window::WindowSpec;
     use lrp_core::operator::Operator;
-    use lrp_core::ops::Dense;
-    use std::sync::Arc;
+    use lrp_core::ops::{Conv, Dense};
 
     #[test]
     fn bounds_are_checked() {
@@ -132,6 +180,52 @@ mod tests {
         assert!(ZBox::new(vec![], vec![1.0], 1e-6).is_err());
         assert!(ZBox::new(vec![0.0, 0.0], vec![1.0, 1.0, 1.0], 1e-6).is_err());
         assert!(ZBox::new(vec![0.0], vec![f64::NAN], 1e-6).is_err());
+    }
+
+    /// Sums from the output and sums from the inputs, where they are ordinary, where they cancel, and where no relevance arrives.
+    #[test]
+    fn sums_are_found_in_the_output() {
+        let number = |i: usize| f64::from(u32::try_from(i * i % 97).unwrap()) / 48.5 - 1.0;
+        let numbers = |n: usize| (0..n).map(number).collect::<Vec<f64>>();
+        let relevance = [3.0, 2.0, -1.0, 0.0, 1.0, 4.0, 0.5, 0.0, 2.0];
+        // The second sample is at the lower bound, where the third output, of positive weights, has nothing; the third sample is nearly.
+        let low = [-0.75, -0.5];
+        let at = |i: usize| low[i / 20];
+        let x: Vec<f64> = numbers(40)
+            .into_iter()
+            .map(|v| v / 4.0)
+            .chain((0..40).map(at))
+            .chain((0..40).map(|i| at(i) + f64::from(2.0_f32.powi(-13))))
+            .collect();
+        let w: Vec<f64> = numbers(80).into_iter().chain(numbers(40).iter().map(|w| w.abs())).collect();
+        let b = vec![0.75, -20.0, 0.5];
+        let rule = ZBox::new(low.to_vec(), vec![1.0, 1.0], 1e-6).unwrap();
+
+        fn run<T: Scalar>(rule: &ZBox, [x, w, b, r]: [&[f64]; 4], from_output: bool) -> Propagated<f64> {
+            let tensor = |shape: &[usize], v: &[f64]| {
+                Tensor::from_shape_vec(shape, v.iter().map(|&v| T::of(v)).collect()).unwrap()
+            };
+            let bias = b.iter().map(|&b| T::of(b)).collect();
+            let op = Conv::new(tensor(&[3, 2, 20], w), Some(bias), &WindowSpec::new(&[20]), 1, &[2, 20]).unwrap();
+            let op: Arc<dyn Affine<T>> = Arc::new(op);
+            let x = tensor(&[3, 2, 20], x);
+            let z = op.forward(&[&x]);
+            let mut prepared = rule.prepared(&op).unwrap();
+            assert!(prepared.from_output.is_some());
+            prepared.from_output = prepared.from_output.filter(|_| from_output);
+            let out = prepared.propagate(Io { inputs: &[&x], output: &z }, &tensor(&[3, 3, 1], r));
+            let Propagated { relevance, bias, stabilizer, rule } = out;
+            Propagated { relevance: relevance.iter().map(|r| r.mapv(Scalar::wide)).collect(), bias, stabilizer, rule }
+        }
+        let all = [&x[..], &w, &b, &relevance];
+        let expected = run::<f64>(&rule, all, false);
+        for (found, tolerance) in [(run::<f64>(&rule, all, true), 1e-12), (run::<f32>(&rule, all, true), 1e-4)] {
+            let pairs = found.relevance[0].iter().zip(&expected.relevance[0]);
+            let pairs = pairs.chain(found.stabilizer.iter().zip(&expected.stabilizer));
+            for (found, expected) in pairs {
+                assert!((found - expected).abs() <= tolerance * (1e-2 + expected.abs()), "{found} {expected}");
+            }
+        }
     }
 
     /// One output sees an input at its bound, so that the stabilizer takes all; it must not disturb the other output's share.
