@@ -73,11 +73,11 @@ pub fn update_piece<T: Scalar, const K: usize>(
 }
 
 /// Has sums that are all there, bias included, finished; what that adds to the books of each sample.
-pub fn finish<T: Scalar>(z: &mut Tensor<T>, finisher: &dyn Finisher<T>) -> Vec<[f64; 3]> {
+pub fn finish<T: Scalar>(z: &mut Tensor<T>, finisher: &dyn Finisher<T>) -> Vec<[f64; 4]> {
     let z = standard(z);
     let len = per_sample(z);
     let z = z.as_slice_mut().unwrap_or_default();
-    write_blocks(z, len, |range: Range<usize>, piece| finisher.finish(piece, T::zero(), range.start))
+    write_blocks(z, len, |range: Range<usize>, piece| finisher.finish(piece, &mut [], T::zero(), range.start))
 }
 
 /// In standard layout, if it was in another.

@@ -350,15 +350,29 @@ pub trait Affine<T: Scalar>: Operator<T> {
     }
 
     /// What a finisher makes of `A x + b` where `wanted` is not zero, which is all that it may give a meaning to; otherwise as
-    /// [`apply_biased`](Affine::apply_biased). For each sample, what it adds to its two accounts, and `Σ b·f` of what it makes, `f`.
+    /// [`apply_biased`](Affine::apply_biased). For each sample, what it adds to its two accounts, and `Σ b·f` of what it makes, `f`; the fourth number
+    /// means nothing.
     fn apply_finished(
         &self,
         xs: &[&Tensor<T>],
         b: Option<&Tensor<T>>,
         wanted: &Tensor<T>,
         finisher: &dyn Finisher<T>,
-    ) -> (Tensor<T>, Vec<[f64; 3]>) {
+    ) -> (Tensor<T>, Vec<[f64; 4]>) {
         finished(self.apply_biased(xs, b, Some(wanted)), b, finisher)
+    }
+
+    /// As [`apply_finished`](Affine::apply_finished), for a finisher that makes two things of a sum: next to each other on axis 1 (`[N, 2C, …]`), as
+    /// a [`doubled`](Affine::doubled) operator takes them. The fourth number is `Σ c·g` of what it makes as the other, `g`, where
+    /// the first is `b` and the second `c`. `None` where there is no such operator.
+    fn apply_finished_twice(
+        &self,
+        xs: &[&Tensor<T>],
+        biases: Option<[&Tensor<T>; 2]>,
+        finisher: &dyn Finisher<T>,
+    ) -> Option<(Tensor<T>, Vec<[f64; 4]>)> {
+        let _ = (xs, biases, finisher);
+        None
     }
 
     /// `A x` of one sample (`[1, …]`) at some elements of its output, accumulated in `f64`; or `None` where there is no way to compute some
@@ -405,6 +419,13 @@ pub trait Affine<T: Scalar>: Operator<T> {
         None
     }
 
+    /// An operator whose output is `A_f x` and `A_g x` next to each other on axis 1 (`[N, 2C, …]`): backwards, one pass instead of two. `None` where
+    /// there is no such operator, or where keeping its weights counts for more.
+    fn doubled(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
+        let _ = (f, g);
+        None
+    }
+
     /// A copy whose output channels (axis 1 of `[N, C, …]`, or the last one of a dense layer) are scaled and
     /// shifted, `y_c ↦ scale_c·y_c + shift_c`, or `None` where that cannot be expressed. For canonization.
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
@@ -425,7 +446,7 @@ pub(crate) fn finished<T: Scalar>(
     mut z: Tensor<T>,
     b: Option<&Tensor<T>>,
     finisher: &dyn Finisher<T>,
-) -> (Tensor<T>, Vec<[f64; 3]>) {
+) -> (Tensor<T>, Vec<[f64; 4]>) {
     let mut sums = crate::elementwise::finish(&mut z, finisher);
     let shares = b.map_or_else(|| vec![0.0; sums.len()], |b| crate::tensor::dots(&z, b));
     sums.iter_mut().zip(shares).for_each(|(sums, share)| sums[2] = share);

@@ -44,14 +44,18 @@ pub struct Mirrored<'a, T> {
     pub own: &'a [T],
 }
 
-/// What a division adds to the books: `[Σ ε·s(z)·s, Σ r where the denominator is zero, Σ s]`. The first is what the stabilizer takes.
-pub type Accounts = [f64; 3];
+/// What a division adds to the books: `[Σ ε·s(z)·s, Σ r where the denominator is zero, Σ s, Σ s']`. The first is what the stabilizer takes; the
+/// last are the quotients that are kept apart.
+pub type Accounts = [f64; 4];
 
-/// Replaces denominators by quotients.
-pub fn divide_piece<T: Scalar>(z: &mut [T], by: &Dividend<'_, T>) -> Accounts {
+/// Replaces denominators by quotients. If `below` is not empty, it is as long, and takes those at outputs below zero ([`Mirrored`]), while zero
+/// stands in their place.
+pub fn divide_piece<T: Scalar>(z: &mut [T], below: &mut [T], by: &Dividend<'_, T>) -> Accounts {
+    assert!(below.is_empty() || (below.len() == z.len() && by.mirrored.is_some()));
+    let below = if below.is_empty() { std::ptr::null_mut() } else { below.as_mut_ptr() };
     let to = z.as_mut_ptr();
-    // SAFETY: what is written is what is read.
-    unsafe { divide_on(Isa::best(), z.as_ptr(), to, z.len(), by) }
+    // SAFETY: what is written is what is read, and there are as many places apart.
+    unsafe { divide_on(Isa::best(), z.as_ptr(), [to, below], z.len(), by) }
 }
 
 /// The quotients of `share` times the relevance `r`, with a stabilizer and accounts for each sample. `z` has the shape of `r`, or the elements
@@ -70,7 +74,7 @@ pub fn divide<T: Scalar>(
         let epsilon = epsilon(range.start / len);
         let by = Dividend { share, r: &r_all[range], bias: T::zero(), epsilon, mirrored: None };
         // SAFETY: there are as many quotients as denominators.
-        unsafe { divide_on(Isa::best(), z.as_ptr(), s.as_mut_ptr().cast(), z.len(), &by) }
+        unsafe { divide_on(Isa::best(), z.as_ptr(), [s.as_mut_ptr().cast(), std::ptr::null_mut()], z.len(), &by) }
     });
     // SAFETY: that many elements were asked for, and the blocks are all of them; every element of each is written.
     unsafe { s.set_len(r.len()) };
@@ -81,39 +85,58 @@ pub fn divide<T: Scalar>(
 ///
 /// # Safety
 /// The machine has the instruction set. There are `len` denominators at `z` and as many elements, which nobody else uses, at `s`, which may be
-/// the same.
-unsafe fn divide_on<T: Scalar>(isa: Isa, z: *const T, s: *mut T, len: usize, by: &Dividend<'_, T>) -> Accounts {
+/// the same, and at `below`, unless that is null.
+unsafe fn divide_on<T: Scalar>(
+    isa: Isa,
+    z: *const T,
+    [s, below]: [*mut T; 2],
+    len: usize,
+    by: &Dividend<'_, T>,
+) -> Accounts {
     assert!(by.r.len() == len && by.mirrored.is_none_or(|m| m.output.len() == len && m.own.len() == len));
-    let quotients = Quotients { z, s, by };
+    let quotients = Quotients { z, s, below, by };
+    let sides = match by.mirrored {
+        None => ONE,
+        Some(_) if below.is_null() => TWO,
+        Some(_) => APART,
+    };
     // SAFETY: the caller's.
-    let [signed, dead, sum] = with_isa!(isa, T, S => unsafe {
-        match (by.epsilon > T::zero(), by.mirrored.is_some()) {
-            (true, false) => S::<T>::run(Compiled::<S<T>, false, false>(quotients)),
-            (true, true) => S::<T>::run(Compiled::<S<T>, false, true>(quotients)),
-            (false, false) => S::<T>::run(Compiled::<S<T>, true, false>(quotients)),
-            (false, true) => S::<T>::run(Compiled::<S<T>, true, true>(quotients)),
+    let [signed, dead, sum, apart] = with_isa!(isa, T, S => unsafe {
+        match (by.epsilon > T::zero(), sides) {
+            (true, ONE) => S::<T>::run(Compiled::<S<T>, false, ONE>(quotients)),
+            (true, TWO) => S::<T>::run(Compiled::<S<T>, false, TWO>(quotients)),
+            (true, _) => S::<T>::run(Compiled::<S<T>, false, APART>(quotients)),
+            (false, ONE) => S::<T>::run(Compiled::<S<T>, true, ONE>(quotients)),
+            (false, TWO) => S::<T>::run(Compiled::<S<T>, true, TWO>(quotients)),
+            (false, _) => S::<T>::run(Compiled::<S<T>, true, APART>(quotients)),
         }
     });
-    [by.epsilon.wide() * signed, dead, sum]
+    [by.epsilon.wide() * signed, dead, sum, apart]
 }
+
+/// All denominators are sums; some are [`Mirrored`]; the quotients of those are kept apart.
+const ONE: u8 = 0;
+const TWO: u8 = 1;
+const APART: u8 = 2;
 
 /// Denominators, and the place of their quotients.
 #[derive(Clone, Copy)]
 struct Quotients<'a, T> {
     z: *const T,
     s: *mut T,
+    below: *mut T,
     by: &'a Dividend<'a, T>,
 }
 
-/// Compiled for an instruction set, and for denominators that can be zero (`DEAD`) or are not all sums (`MIRRORED`).
-struct Compiled<'a, S: Simd, const DEAD: bool, const MIRRORED: bool>(Quotients<'a, S::T>);
+/// Compiled for an instruction set, for denominators that can be zero (`DEAD`) or not, and one side of outputs or two.
+struct Compiled<'a, S: Simd, const DEAD: bool, const SIDES: u8>(Quotients<'a, S::T>);
 
-impl<S: Simd, const DEAD: bool, const MIRRORED: bool> Task for Compiled<'_, S, DEAD, MIRRORED> {
-    type Output = [f64; 3];
+impl<S: Simd, const DEAD: bool, const SIDES: u8> Task for Compiled<'_, S, DEAD, SIDES> {
+    type Output = [f64; 4];
 
     #[inline(always)]
-    unsafe fn run(self) -> [f64; 3] {
-        let (len, mut sums, mut start) = (self.0.by.r.len(), [[0.0; LANES]; 3], 0);
+    unsafe fn run(self) -> [f64; 4] {
+        let (len, mut sums, mut start) = (self.0.by.r.len(), [[0.0; LANES]; 4], 0);
         // SAFETY: these elements exist.
         unsafe {
             while start + ROWS * LANES <= len {
@@ -129,27 +152,31 @@ impl<S: Simd, const DEAD: bool, const MIRRORED: bool> Task for Compiled<'_, S, D
     }
 }
 
-impl<S: Simd, const DEAD: bool, const MIRRORED: bool> Compiled<'_, S, DEAD, MIRRORED> {
+impl<S: Simd, const DEAD: bool, const SIDES: u8> Compiled<'_, S, DEAD, SIDES> {
     /// `n` elements, which are so many rows, the last of which may be short. Missing elements are zeros of no relevance.
     ///
     /// # Safety
     /// There are `n` elements from `start` on.
     #[inline(always)]
-    unsafe fn rows<const ROWS: usize>(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; 3]) {
-        let Quotients { z, s, by } = self.0;
+    unsafe fn rows<const ROWS: usize>(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; 4]) {
+        let Quotients { z, s, below, by } = self.0;
         // SAFETY: the caller's.
         unsafe {
             let (zero, bias) = (S::splat(S::T::zero()), S::splat(by.bias));
             let (share, epsilon) = (S::splat(by.share), S::splat(by.epsilon));
             for column in (0..LANES).step_by(S::LANES) {
-                let [mut signed, mut dead, mut sum] = [zero; 3];
+                let [mut signed, mut dead, mut sum, mut apart] = [zero; 4];
                 for row in 0..ROWS {
                     let (first, here) = (start + row * LANES + column, left::<S>(n, row * LANES + column));
                     let load = |from: *const S::T| S::load_first(from.wrapping_add(first), here);
                     let mut z = S::add(load(z), bias);
-                    if MIRRORED && let Some(Mirrored { all, output, own }) = by.mirrored {
-                        let other = S::sub(S::mul(S::splat(all), load(own.as_ptr())), z);
-                        z = S::select_negative(S::add(load(output.as_ptr()), zero), other, z);
+                    let mut output = zero;
+                    if SIDES != ONE
+                        && let Some(mirrored) = by.mirrored
+                    {
+                        let other = S::sub(S::mul(S::splat(mirrored.all), load(mirrored.own.as_ptr())), z);
+                        output = S::add(load(mirrored.output.as_ptr()), zero);
+                        z = S::select_negative(output, other, z);
                     }
                     // −0 has the sign of +0.
                     let z = S::add(z, zero);
@@ -161,6 +188,12 @@ impl<S: Simd, const DEAD: bool, const MIRRORED: bool> Compiled<'_, S, DEAD, MIRR
                         quotient = S::select_zero(denominator, zero, quotient);
                     }
                     signed = S::add(signed, S::negate_where(z, quotient));
+                    if SIDES == APART {
+                        let other = S::select_negative(output, quotient, zero);
+                        quotient = S::select_negative(output, zero, quotient);
+                        apart = S::add(apart, other);
+                        S::store_first(below.wrapping_add(first), here, other);
+                    }
                     sum = S::add(sum, quotient);
                     S::store_first(s.wrapping_add(first), here, quotient);
                 }
@@ -169,6 +202,9 @@ impl<S: Simd, const DEAD: bool, const MIRRORED: bool> Compiled<'_, S, DEAD, MIRR
                     S::add_wide(sums[1].as_mut_ptr().add(column), dead);
                 }
                 S::add_wide(sums[2].as_mut_ptr().add(column), sum);
+                if SIDES == APART {
+                    S::add_wide(sums[3].as_mut_ptr().add(column), apart);
+                }
             }
         }
     }
@@ -180,20 +216,23 @@ mod tests {
     use crate::kernels::tests::noise;
 
     /// Of one element, by the book.
-    fn one<T: Scalar>(z: T, i: usize, by: &Dividend<'_, T>) -> (T, Accounts) {
+    fn one<T: Scalar>(z: T, i: usize, by: &Dividend<'_, T>, apart: bool) -> ([T; 2], Accounts) {
         let mut z = z + by.bias;
+        let mut side = 0;
         if let Some(Mirrored { all, output, own }) = by.mirrored
             && output[i] < T::zero()
         {
             z = all * own[i] - z;
+            side = usize::from(apart);
         }
         let (sign, r) = (if z < T::zero() { -T::one() } else { T::one() }, by.share * by.r[i]);
         let denominator = z + by.epsilon * sign;
         if denominator.is_zero() {
-            return (T::zero(), [0.0, r.wide(), 0.0]);
+            return ([T::zero(); 2], [0.0, r.wide(), 0.0, 0.0]);
         }
-        let s = r / denominator;
-        (s, [(by.epsilon * sign * s).wide(), 0.0, s.wide()])
+        let (mut both, s) = ([T::zero(); 2], r / denominator);
+        both[side] = s;
+        (both, [(by.epsilon * sign * s).wide(), 0.0, both[0].wide(), both[1].wide()])
     }
 
     fn check<T: Scalar>(tolerance: f64) {
@@ -205,28 +244,30 @@ mod tests {
             z.iter_mut().step_by(7).for_each(|z| *z = -T::zero());
             output.iter_mut().step_by(3).for_each(|z| *z = -T::zero());
             let mirrored = Mirrored { all: T::of(2.25), output: &output, own: &own };
-            for mirrored in [None, Some(mirrored)] {
+            for (mirrored, apart) in [(None, false), (Some(mirrored), false), (Some(mirrored), true)] {
                 for (epsilon, bias) in [(0.0, 0.0), (0.0, 0.5), (0.25, 0.0), (1e-6, -0.5)] {
                     let (epsilon, bias) = (T::of(epsilon), T::of(bias));
                     let by = Dividend { share: T::of(2.0), r: &r, bias, epsilon, mirrored };
                     let found = Isa::available().into_iter().map(|isa| {
-                        let mut s = z.clone();
+                        let (mut s, mut below) = (z.clone(), z.clone());
+                        let to = if apart { below.as_mut_ptr() } else { std::ptr::null_mut() };
                         // SAFETY: the instruction set is available.
-                        let accounts = unsafe { divide_on(isa, z.as_ptr(), s.as_mut_ptr(), len, &by) };
-                        (s, accounts)
+                        let accounts = unsafe { divide_on(isa, z.as_ptr(), [s.as_mut_ptr(), to], len, &by) };
+                        (s, below, accounts)
                     });
                     let found: Vec<_> = found.collect();
                     assert!(found.iter().all(|other| *other == found[0]), "{len}");
-                    let mut sums = [[0.0; 2]; 3];
+                    let mut sums = [[0.0; 2]; 4];
                     for (i, &z) in z.iter().enumerate() {
-                        let (s, accounts) = one(z, i, &by);
+                        let ([s, below], accounts) = one(z, i, &by, apart);
                         assert_eq!(s, found[0].0[i], "{i} of {len}");
+                        assert!(!apart || below == found[0].1[i], "{i} of {len}");
                         sums.iter_mut().zip(accounts).for_each(|([sum, size], v)| {
                             *sum += v;
                             *size += v.abs();
                         });
                     }
-                    for (account, [sum, size]) in found[0].1.into_iter().zip(sums) {
+                    for (account, [sum, size]) in found[0].2.into_iter().zip(sums) {
                         assert!((account - sum).abs() <= tolerance * size, "{account} and {sum} of {size}, {len}");
                     }
                 }

@@ -74,6 +74,11 @@ impl<T: Scalar> Bias<T> {
         self.value.as_ref().map(|b| b.mapv(f))
     }
 
+    /// Whether it gives to inputs what it takes.
+    pub(crate) fn is_distributed(&self) -> bool {
+        self.spread.is_some()
+    }
+
     /// `z` as this mode sees it, from the recorded output `z = A x + b`.
     pub(crate) fn denominator<'a>(&self, op: &dyn Affine<T>, z: &'a Tensor<T>) -> Cow<'a, Tensor<T>> {
         match (&self.value, op.bias()) {

@@ -52,6 +52,7 @@ impl<T: Scalar> Rule<T> for Gamma {
         let prepared = Prepared {
             favour_positive: SignedPair::new(&op, favour_positive, favour_negative, T::of(self.gamma)),
             favour_negative: OnceLock::new(),
+            favour_each: OnceLock::new(),
             bias: Bias::new(op.as_ref(), self.bias),
             nonnegative: layer.nonnegative_inputs,
             nonnegative_outputs: false,
@@ -87,6 +88,9 @@ struct Prepared<T: Scalar> {
     favour_positive: SignedPair<T>,
     /// Contributions where `z < 0`; relevance rarely reaches such outputs in a ReLU network.
     favour_negative: OnceLock<SignedPair<T>>,
+    /// Contributions of inputs that have no negative part, where `z ≥ 0` and where `z < 0`: the one for what is on one side, the other for what is
+    /// on the other.
+    favour_each: OnceLock<Option<Arc<dyn Affine<T>>>>,
     bias: Bias<T>,
     nonnegative: bool,
     /// Whether no relevance arrives where `z < 0`.
@@ -96,6 +100,32 @@ struct Prepared<T: Scalar> {
 /// Whether relevance arrives at outputs `z ≥ 0`, and whether at others.
 fn sides<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>) -> [bool; 2] {
     seen(r, z, |r, z| [!r.is_zero() & (z >= T::zero()), !r.is_zero() & (z < T::zero())])
+}
+
+impl<T: Scalar> Prepared<T> {
+    /// Where both signs of outputs are to be expected and inputs have one, and the operator has a way to do that: one pass each way, with quotients
+    /// that are kept apart as soon as they are made. It is done or not done whatever the batch.
+    fn propagate_each(&self, io: Io<'_, T>, r: &Tensor<T>) -> Option<Propagated<T>> {
+        if self.nonnegative_outputs || !self.nonnegative || self.bias.is_distributed() {
+            return None;
+        }
+        let gamma = T::of(self.rule.gamma);
+        let each = || self.op.doubled(&|w| favour_positive(w, gamma), &|w| favour_negative(w, gamma));
+        let contributions = self.favour_each.get_or_init(each).as_deref()?;
+        let [up, down] = [favour_positive, favour_negative].map(|favour| self.bias.map(|b| favour(b, gamma)));
+        let (output, own) = (elements(io.output), self.bias.denominator(self.op.as_ref(), io.output));
+        let mirrored = Some(Mirrored { all: T::of(2.0) + gamma, output: &output, own: &elements(&own) });
+        let divide = Divide { share: T::one(), r: &elements(r), epsilon: T::of(self.rule.stabilizer), mirrored };
+        let biases = up.as_ref().zip(down.as_ref()).map(<[_; 2]>::from);
+        let (s, accounts) = self.favour_positive.for_positive().apply_finished_twice(io.inputs, biases, &divide)?;
+        let account = |sum: fn(&[f64; 4]) -> f64| accounts.iter().map(sum).collect();
+        Some(Propagated {
+            relevance: contributions.adjoint_times(&s, io.inputs),
+            bias: account(|[.., up, down]| up + down),
+            stabilizer: account(|[stabilizer, ..]| *stabilizer),
+            rule: account(|[_, dead, ..]| *dead),
+        })
+    }
 }
 
 impl<T: Scalar> PreparedRule<T> for Prepared<T> {
@@ -108,6 +138,9 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        if let Some(result) = self.propagate_each(io, r) {
+            return result;
+        }
         let x = SignedInputs::new(io.inputs, self.nonnegative);
         let gamma = T::of(self.rule.gamma);
         // The sign is that of the output itself, bias included, whatever the bias does in the denominator (as in zennit). A side to
@@ -143,5 +176,50 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
             hand_on(contributions, s, (&self.bias, b_down.as_ref()), None, &x, &mut result);
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lrp_core::kernels::window::WindowSpec;
+    use lrp_core::operator::Operator;
+    use lrp_core::ops::Conv;
+
+    /// Outputs of both signs, at which relevance of both signs arrives: with quotients that are kept apart, and in two passes.
+    #[test]
+    fn each_side_in_one_pass_or_in_its_own() {
+        let number = |i: usize, seed: usize| f64::from(u32::try_from((i + seed).pow(2) % 97).unwrap()) / 48.5 - 1.0;
+        let tensor = |shape: &[usize], seed: usize| {
+            let len = shape.iter().product();
+            Tensor::from_shape_vec(shape, (0..len).map(|i| number(i, seed)).collect()).unwrap()
+        };
+        let bias = Some((0..4).map(|i| number(i, 7) / 4.0).collect());
+        let op = Conv::new(tensor(&[4, 3, 3, 3], 1), bias, &WindowSpec::new(&[3, 3]).pad(1), 1, &[3, 5, 6]).unwrap();
+        let op: Arc<dyn Operator<f64>> = Arc::new(op);
+        let x = tensor(&[2, 3, 5, 6], 2).mapv(pos);
+        let (z, mut r) = (op.forward(&[&x]), tensor(&[2, 4, 5, 6], 3));
+        // The second sample has relevance on one side only.
+        r.index_axis_mut(ndarray::Axis(0), 1).zip_mut_with(&z.index_axis(ndarray::Axis(0), 1), |r, &z| {
+            *r = if z < 0.0 { 0.0 } else { *r };
+        });
+        for (bias, stabilizer) in [(BiasMode::Absorb, 1e-3), (BiasMode::Ignore, 0.0), (BiasMode::Distribute, 1e-3)] {
+            let rule = Gamma::new(0.25, stabilizer, bias).unwrap();
+            let run = |nonnegative_inputs: bool, samples: std::ops::Range<usize>| {
+                let layer = Layer { name: "", op: &op, nonnegative_inputs, skip_input: None };
+                let part = |t: &Tensor<f64>| t.slice_axis(ndarray::Axis(0), samples.clone().into()).to_owned();
+                let io = Io { inputs: &[&part(&x)], output: &part(&z) };
+                let out = rule.prepare(&layer).unwrap().propagate(io, &part(&r));
+                let books = [out.bias, out.stabilizer, out.rule].concat();
+                (out.relevance[0].iter().copied().chain(books).collect::<Vec<f64>>(), out.relevance)
+            };
+            let (one, two) = (run(true, 0..2), run(false, 0..2));
+            assert_eq!(one.0.len(), two.0.len());
+            for (one, two) in one.0.iter().zip(&two.0) {
+                assert!((one - two).abs() <= 1e-12 * (1.0 + two.abs()), "{bias}: {one} and {two}");
+            }
+            let alone = run(true, 1..2).1;
+            assert_eq!(alone[0], one.1[0].slice_axis(ndarray::Axis(0), (1..2).into()), "{bias}");
+        }
     }
 }

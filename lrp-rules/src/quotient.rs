@@ -36,7 +36,7 @@ pub(crate) fn quotient_of<T: Scalar>(
         _ => Cow::Borrowed(z),
     };
     let (s, accounts) = divide((share, r), &z, epsilon);
-    let (stabilizer, dead) = accounts.into_iter().map(|[stabilizer, dead, _]| (stabilizer, dead)).unzip();
+    let (stabilizer, dead) = accounts.into_iter().map(|[stabilizer, dead, ..]| (stabilizer, dead)).unzip();
     Quotient { s, stabilizer, dead }
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Divide<'a, T: Scalar> {
 }
 
 impl<T: Scalar> Finisher<T> for Divide<'_, T> {
-    fn finish(&self, piece: &mut [T], bias: T, first: usize) -> [f64; 3] {
+    fn finish(&self, piece: &mut [T], second: &mut [T], bias: T, first: usize) -> [f64; 4] {
         let &Self { share, r, epsilon, mirrored } = self;
         let range = first..first + piece.len();
         let mirrored = mirrored.map(|Mirrored { all, output, own }| Mirrored {
@@ -59,7 +59,7 @@ impl<T: Scalar> Finisher<T> for Divide<'_, T> {
             output: &output[range.clone()],
             own: &own[range.clone()],
         });
-        divide_piece(piece, &Dividend { share, r: &r[range], bias, epsilon, mirrored })
+        divide_piece(piece, second, &Dividend { share, r: &r[range], bias, epsilon, mirrored })
     }
 }
 

@@ -130,6 +130,11 @@ impl<T: Scalar> SignedPair<T> {
         pair
     }
 
+    /// The operator for positive inputs.
+    pub(crate) fn for_positive(&self) -> &dyn Affine<T> {
+        self.for_positive.get()
+    }
+
     /// The operator and what it takes, where one pass does it.
     fn at_once<'b>(&'b self, x: &'b SignedInputs<'_, T>) -> Option<(&'b dyn Affine<T>, Vec<&'b Tensor<T>>)> {
         if x.negative.is_empty() {

@@ -101,6 +101,14 @@ impl<T: Scalar> Conv<T> {
         b.ndim() == self.output_shape.len() && b.shape()[0] == self.kernel.outputs && b.len() == b.shape()[0]
     }
 
+    /// A number for each channel, if that is what a bias has.
+    fn by_channel<'b>(&self, b: Option<&'b Tensor<T>>) -> Option<Cow<'b, [T]>> {
+        match b {
+            None => Some(Cow::Owned(vec![T::zero(); self.kernel.outputs])),
+            Some(b) => self.is_by_channel(b).then(|| elements(b)),
+        }
+    }
+
     fn bias_tensor(&self, bias: Vec<T>) -> Tensor<T> {
         let mut shape = vec![1; self.output_shape.len()];
         shape[0] = self.kernel.outputs;
@@ -169,17 +177,25 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         b: Option<&Tensor<T>>,
         wanted: &Tensor<T>,
         finisher: &dyn Finisher<T>,
-    ) -> (Tensor<T>, Vec<[f64; 3]>) {
-        let zeros = || Cow::Owned(vec![T::zero(); self.kernel.outputs]);
-        let by_channel = match b {
-            None => Some(zeros()),
-            Some(b) => self.is_by_channel(b).then(|| elements(b)),
-        };
-        let (Some(by_channel), Some(x)) = (by_channel, xs.first()) else {
+    ) -> (Tensor<T>, Vec<[f64; 4]>) {
+        let (Some(by_channel), Some(x)) = (self.by_channel(b), xs.first()) else {
             return finished(self.apply_biased(xs, b, Some(wanted)), b, finisher);
         };
-        let (y, sums) = self.kernel.forward_pieces(&elements(x), &by_channel, finisher);
+        let (y, sums) = self.kernel.forward_pieces(&elements(x), &by_channel, None, finisher);
         (from_elements(&batch_shape(batch_of(xs), &self.output_shape), y), sums)
+    }
+
+    fn apply_finished_twice(
+        &self,
+        xs: &[&Tensor<T>],
+        biases: Option<[&Tensor<T>; 2]>,
+        finisher: &dyn Finisher<T>,
+    ) -> Option<(Tensor<T>, Vec<[f64; 4]>)> {
+        let [b, second] = biases.map_or([None; 2], |biases| biases.map(Some)).map(|b| self.by_channel(b));
+        let (y, sums) = self.kernel.forward_pieces(&elements(xs.first()?), &b?, Some(&*second?), finisher);
+        let mut shape = batch_shape(batch_of(xs), &self.output_shape);
+        shape[1] *= 2;
+        Some((from_elements(&shape, y), sums))
     }
 
     fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
@@ -218,6 +234,16 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         let mut input_shape = self.input_shape.clone();
         input_shape[0][0] = kernel.inputs;
         Some(Arc::new(Self { input_shape, ..self.with(kernel, None) }))
+    }
+
+    fn doubled(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
+        if self.kernel.is_thrifty() {
+            return None;
+        }
+        let kernel = self.kernel.doubled(f, g)?;
+        let mut output_shape = self.output_shape.clone();
+        output_shape[0] = kernel.outputs;
+        Some(Arc::new(Self { output_shape, ..self.with(kernel, None) }))
     }
 
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {

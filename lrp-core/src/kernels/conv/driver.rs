@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use super::finish::{After, Finish, Finisher};
+use super::finish::{After, Finish, Pieces};
 use super::passes::AxisPass;
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
@@ -80,7 +80,7 @@ struct Work<'a, S: Simd> {
     target: Shared<S::T>,
     after: After<'a, S::T>,
     /// What pieces add to the books, and the number of pieces of a channel.
-    books: Shared<[f64; 3]>,
+    books: Shared<[f64; 4]>,
     pieces: usize,
     /// Whether zeros of the source are left out.
     sparse: bool,
@@ -96,13 +96,18 @@ pub(super) fn convolve<S: Simd>(
     source: &[S::T],
     after: After<'_, S::T>,
     sparse: bool,
-) -> (Vec<S::T>, Vec<[f64; 3]>) {
+) -> (Vec<S::T>, Vec<[f64; 4]>) {
     let target_len: usize = sides.target.iter().product();
     let samples = source.len() / (packed.groups * packed.sources * sides.source_len).max(1);
     let channels = samples * packed.groups * packed.targets;
     let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
-    let mut target = with_room(channels * target_len);
-    let in_pieces = matches!(after, After::Pieces(..));
+    let (in_pieces, twice) = match after {
+        After::Finish(_) => (false, false),
+        After::Pieces(pieces) => (true, pieces.twice),
+    };
+    let results = if twice { 2 } else { 1 };
+    let written = results * channels * target_len;
+    let mut target = with_room(written);
     let mut divisions: Vec<Division<'_, S>> = Vec::new();
     for pass in &packed.passes {
         let before = divisions.last().map_or(0, |d| d.before + d.jobs);
@@ -116,12 +121,12 @@ pub(super) fn convolve<S: Simd>(
         divisions.push(division);
     }
     let pieces = divisions.iter().map(Division::pieces).max().unwrap_or(1);
-    let mut sums = vec![[0.0; 3]; if in_pieces { channels * pieces } else { 0 }];
+    let mut sums = vec![[0.0; 4]; if in_pieces { channels * pieces } else { 0 }];
     let shared_sums = Shared::new(sums.as_mut_ptr(), sums.len());
     if covered != target_len {
         // Some outputs read nothing but padding.
         let all = packed.groups * packed.targets;
-        let fresh = &mut target.spare_capacity_mut()[..channels * target_len];
+        let fresh = &mut target.spare_capacity_mut()[..written];
         each_chunk(fresh, target_len, 1, &|index, fresh| {
             let nothing = match after {
                 // Times anything, too, nothing is nothing.
@@ -134,12 +139,18 @@ pub(super) fn convolve<S: Simd>(
                     return;
                 }
                 After::Finish(finish) => finish.one(S::T::zero(), index % all, 0),
-                After::Pieces(finisher, b) => {
-                    // Forward there is one pass for all outputs, or none.
+                After::Pieces(finish) => {
+                    // Forward there is one pass for all outputs, or none. Of two results, each is made with the other, for itself.
+                    let (sample, channel) = (index / (results * all), index % (results * all));
+                    let index = sample * all + channel % all;
                     let mut piece = vec![S::T::zero(); fresh.len()];
-                    let sums = finisher.finish(&mut piece, b[index % b.len()], index * target_len);
-                    // SAFETY: each channel has its piece.
-                    unsafe { shared_sums.at(index * pieces, 1).write(sums) };
+                    let (second, sums) = finish.channel(index, index * target_len, &mut piece);
+                    if channel < all {
+                        // SAFETY: each channel has its piece.
+                        unsafe { shared_sums.at(index * pieces, 1).write(sums) };
+                    } else {
+                        piece = second;
+                    }
                     fresh.iter_mut().zip(piece).for_each(|(slot, v)| {
                         slot.write(v);
                     });
@@ -173,7 +184,7 @@ pub(super) fn convolve<S: Simd>(
     let [room, words] = divisions.iter().map(for_sparse).fold([0; 2], most);
     let scratch = [strip, stage, room, words * size_of::<u64>() / size_of::<S::T>()];
 
-    let shared = Shared::new(target.as_mut_ptr(), channels * target_len);
+    let shared = Shared::new(target.as_mut_ptr(), written);
     let work = Work::<S> { packed, sides, source, target: shared, after, books: shared_sums, pieces, sparse };
     let run = |job: usize| {
         if let Some(index) = divisions.iter().rposition(|d| d.before <= job) {
@@ -186,7 +197,7 @@ pub(super) fn convolve<S: Simd>(
     each(jobs, grain, &run);
     // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or they were written
     // before.
-    unsafe { target.set_len(channels * target_len) };
+    unsafe { target.set_len(written) };
     (target, sums)
 }
 
@@ -605,7 +616,7 @@ impl<'a, S: Simd> Division<'a, S> {
         }
         let finish = match work.after {
             After::Finish(finish) => finish,
-            After::Pieces(finisher, b) => return self.put_pieces(work, stage, place, (finisher, b)),
+            After::Pieces(pieces) => return self.put_pieces(work, stage, place, pieces),
         };
         let target_len: usize = work.sides.target.iter().product();
         let (first_row, first_column) =
@@ -643,8 +654,10 @@ impl<'a, S: Simd> Division<'a, S> {
         work: &Work<'_, S>,
         stage: Staged<'_, S::T>,
         place: &Place<'_, S::T>,
-        (finisher, b): (&dyn Finisher<S::T>, &[S::T]),
+        Pieces { finisher, b, twice }: Pieces<'_, S::T>,
     ) {
+        let mut second = [S::T::zero(); STAGE];
+        let all = work.packed.groups * work.packed.targets;
         let [_, all_rows, all_columns] = self.pass.pass.axes.each_ref().map(|axis| axis.len);
         let [_, height, width] = work.sides.target;
         let target_len: usize = work.sides.target.iter().product();
@@ -663,12 +676,21 @@ impl<'a, S: Simd> Division<'a, S> {
                     let piece = &mut stage.data[start..][..rows.len() * columns.len()];
                     let whole = place.first + channel;
                     let index = whole * target_len + (place.depth * height + row) * width + column;
-                    let sums = finisher.finish(piece, b[whole % b.len()], index);
-                    let to = work.target.at(index, piece.len());
+                    let second = &mut second[..if twice { piece.len() } else { 0 }];
+                    let sums = finisher.finish(piece, second, b[whole % b.len()], index);
+                    // Before this sample, and in it before the second result, there are as many elements again.
+                    let sample = whole / all;
+                    let to = |result: usize| index + if twice { (sample + result) * all * target_len } else { 0 };
                     // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample, nor
                     // their piece.
                     unsafe {
-                        std::ptr::copy_nonoverlapping(piece.as_ptr(), to, piece.len());
+                        let copy = |from: &[S::T], to: usize| {
+                            std::ptr::copy_nonoverlapping(from.as_ptr(), work.target.at(to, from.len()), from.len());
+                        };
+                        copy(piece, to(0));
+                        if twice {
+                            copy(second, to(1));
+                        }
                         work.books.at(whole * work.pieces + which, 1).write(sums);
                     }
                 }

@@ -24,9 +24,10 @@ pub enum Finish<'a, T> {
 
 /// Something else that becomes of sums, such as the quotient of a rule, with what it adds to the books.
 pub trait Finisher<T>: Sync {
-    /// Replaces a piece of a sample's sums `z` by what becomes of `z + b`. Its first element has the index `first` in the result for the whole
-    /// batch. Gives what that adds to two accounts of the sample, and the sum of what the piece has become.
-    fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3];
+    /// Replaces a piece of a sample's sums `z` by what becomes of `z + b`. Its first element has the index `first` among the sums of the whole
+    /// batch. Where two things become of them, `second` is as long as the piece and takes the other one; it is empty otherwise. Gives what that
+    /// adds to two accounts of the sample, and the sums of what the piece and `second` have become.
+    fn finish(&self, piece: &mut [T], second: &mut [T], b: T, first: usize) -> [f64; 4];
 }
 
 /// A finisher of a part of a batch, whose first element has the index `by` in the result for all of it.
@@ -36,8 +37,8 @@ pub(super) struct Shifted<'a, T> {
 }
 
 impl<T> Finisher<T> for Shifted<'_, T> {
-    fn finish(&self, piece: &mut [T], b: T, first: usize) -> [f64; 3] {
-        self.finisher.finish(piece, b, self.by + first)
+    fn finish(&self, piece: &mut [T], second: &mut [T], b: T, first: usize) -> [f64; 4] {
+        self.finisher.finish(piece, second, b, self.by + first)
     }
 }
 
@@ -46,8 +47,28 @@ impl<T> Finisher<T> for Shifted<'_, T> {
 pub(super) enum After<'a, T> {
     /// Element by element.
     Finish(Finish<'a, T>),
-    /// Piece by piece, with a bias for each channel.
-    Pieces(&'a dyn Finisher<T>, &'a [T]),
+    /// Piece by piece.
+    Pieces(Pieces<'a, T>),
+}
+
+/// What becomes of the sums of a convolution, piece by piece.
+#[derive(Clone, Copy)]
+pub(super) struct Pieces<'a, T> {
+    pub finisher: &'a dyn Finisher<T>,
+    /// One number for each channel.
+    pub b: &'a [T],
+    /// Whether two things become of them: then a sample's channels of the first are followed by those of the second.
+    pub twice: bool,
+}
+
+impl<T: Scalar> Pieces<'_, T> {
+    /// Finishes a channel that is there as a whole: the piece of this index among all, at the elements from `first` on. What becomes of it goes to
+    /// `to`: both things, if there are two.
+    pub(super) fn channel(&self, index: usize, first: usize, piece: &mut [T]) -> (Vec<T>, [f64; 4]) {
+        let mut second = vec![T::zero(); if self.twice { piece.len() } else { 0 }];
+        let sums = self.finisher.finish(piece, &mut second, self.b[index % self.b.len()], first);
+        (second, sums)
+    }
 }
 
 /// The limits of a ReLU, a ReLU6 or another function that clips.

@@ -19,7 +19,7 @@ mod winograd;
 use std::sync::{Arc, OnceLock};
 
 use self::driver::Sides;
-use self::finish::{After, Shifted};
+use self::finish::{After, Pieces, Shifted};
 pub use self::finish::{Finish, Finisher, Limits};
 pub(crate) use self::weights::Direction;
 use self::weights::Packed;
@@ -150,6 +150,11 @@ impl<T: Scalar> ConvKernel<T> {
         Self { thrifty: true, ..self.with_algorithm(Algorithm::Direct) }
     }
 
+    /// Whether memory counts more than time.
+    pub(crate) fn is_thrifty(&self) -> bool {
+        self.thrifty
+    }
+
     /// How it is computed, both ways and after [`map`](Self::map).
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -165,19 +170,30 @@ impl<T: Scalar> ConvKernel<T> {
         self.convolve_then(x, Direction::Forward, finish)
     }
 
-    /// What a finisher makes of `W x + b`, with one number of `b` for each channel. For each sample, what it adds to its two accounts, and
-    /// the sum of all that is written times the bias there.
-    pub fn forward_pieces(&self, x: &[T], b: &[T], finisher: &dyn Finisher<T>) -> (Vec<T>, Vec<[f64; 3]>) {
+    /// What a finisher makes of `W x + b`, with one number of `b` for each channel. Where it makes two things of it, there are as many channels
+    /// again, and `second` has a number for each of them. For each sample, what is added to its two accounts, and the sums of all that is written
+    /// times the number there: `b`, and `second`.
+    pub fn forward_pieces(
+        &self,
+        x: &[T],
+        b: &[T],
+        second: Option<&[T]>,
+        finisher: &dyn Finisher<T>,
+    ) -> (Vec<T>, Vec<[f64; 4]>) {
         let (mut written, mut totals) = (Vec::new(), Vec::new());
         for run in self.runs(x, Direction::Forward) {
             let shifted = Shifted { finisher, by: run.first };
-            let (some, sums) = self.convolve(&run, Direction::Forward, After::Pieces(&shifted, b));
+            let pieces = Pieces { finisher: &shifted, b, twice: second.is_some() };
+            let (some, sums) = self.convolve(&run, Direction::Forward, After::Pieces(pieces));
             let channel = sums.len() / (run.samples * self.outputs).max(1);
-            let of_sample = |sums: &[[f64; 3]]| {
-                let mut total = [0.0; 3];
-                for (sums, b) in sums.chunks(channel).zip(b.iter().cycle()) {
-                    for &[first, second, written] in sums {
-                        total = [total[0] + first, total[1] + second, total[2] + b.wide() * written];
+            let of_sample = |sums: &[[f64; 4]]| {
+                let mut total = [0.0; 4];
+                let factors = b.iter().cycle().zip(second.unwrap_or(b).iter().cycle());
+                for (sums, (b, second)) in sums.chunks(channel).zip(factors) {
+                    for sums in sums {
+                        let [first, other, written, also] = *sums;
+                        let more = [first, other, b.wide() * written, second.wide() * also];
+                        total.iter_mut().zip(more).for_each(|(total, more)| *total += more);
                     }
                 }
                 total
@@ -262,7 +278,7 @@ impl<T: Scalar> ConvKernel<T> {
         }
     }
 
-    fn convolve(&self, run: &Run<'_, T>, direction: Direction, after: After<'_, T>) -> (Vec<T>, Vec<[f64; 3]>) {
+    fn convolve(&self, run: &Run<'_, T>, direction: Direction, after: After<'_, T>) -> (Vec<T>, Vec<[f64; 4]>) {
         let axes = &self.window.axes;
         let (inputs, outputs) = (axes.map(|a| a.input), axes.map(|a| a.output));
         let (prepared, source_space, mut target) = match direction {
@@ -294,9 +310,9 @@ impl<T: Scalar> ConvKernel<T> {
             match after {
                 After::Finish(finish) => (winograd::convolve::<S<T>>(packed, sides, run.source, finish), Vec::new()),
                 // Outputs come row by row; finishing each by itself takes longer than a pass over all.
-                After::Pieces(finisher, b) => {
+                After::Pieces(pieces) => {
                     let y = winograd::convolve::<S<T>>(packed, sides, run.source, Finish::Plain);
-                    finish_channels(y, target.iter().product(), b, finisher)
+                    finish_channels(y, target.iter().product(), self.outputs, pieces)
                 }
             }
         })
@@ -337,6 +353,18 @@ impl<T: Scalar> ConvKernel<T> {
         })
     }
 
+    /// A kernel with all outputs twice, with weights mapped through one function and then through another; not for groups. Backwards, it adds up
+    /// what each of the two makes of its half.
+    pub fn doubled(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Self> {
+        let Self { inputs, outputs, .. } = *self;
+        let stored = self.weights.stored();
+        let weights = || {
+            let both = stored.iter().map(|w| f(w.get())).chain(stored.iter().map(|w| g(w.get())));
+            Weights::new(&[2 * outputs, inputs, self.window.taps()], both.collect())
+        };
+        (self.groups == 1).then(|| Self { outputs: 2 * outputs, decisive: None, ..self.with_weights(weights()) })
+    }
+
     /// The same geometry with weights `f(output channel, input channel within its group, weight)`.
     pub fn map_by_channel(&self, f: impl Fn(usize, usize, T) -> T) -> Self {
         let (taps, ins) = (self.window.taps(), self.inputs / self.groups);
@@ -368,21 +396,26 @@ fn append<T>(all: &mut Vec<T>, some: Vec<T>) {
     }
 }
 
-/// Has sums that are all there finished, with each channel of `len` outputs as a piece.
+/// Has sums that are all there finished, with each channel of `len` outputs as a piece, and so many of them in a sample.
 fn finish_channels<T: Scalar>(
     mut y: Vec<T>,
     len: usize,
-    b: &[T],
-    finisher: &dyn Finisher<T>,
-) -> (Vec<T>, Vec<[f64; 3]>) {
-    let mut sums = vec![[0.0; 3]; y.len() / len.max(1)];
-    let mut channels: Vec<_> = y.chunks_mut(len.max(1)).zip(&mut sums).collect();
-    each_chunk(&mut channels, 1, 1, &|index, channel| {
-        for (piece, sums) in channel {
-            **sums = finisher.finish(piece, b[index % b.len()], index * len);
+    channels: usize,
+    pieces: Pieces<'_, T>,
+) -> (Vec<T>, Vec<[f64; 4]>) {
+    let mut finished = vec![(Vec::new(), [0.0; 4]); y.len() / len.max(1)];
+    let mut work: Vec<_> = y.chunks_mut(len.max(1)).zip(&mut finished).collect();
+    each_chunk(&mut work, 1, 1, &|index, channel| {
+        for (piece, finished) in channel {
+            **finished = pieces.channel(index, index * len, piece);
         }
     });
-    (y, sums)
+    if pieces.twice {
+        let firsts = y.chunks((channels * len).max(1));
+        let seconds = finished.chunks(channels).map(|of_sample| of_sample.iter().flat_map(|(second, _)| second));
+        y = firsts.zip(seconds).flat_map(|(first, second)| first.iter().chain(second)).copied().collect();
+    }
+    (y, finished.into_iter().map(|(_, sums)| sums).collect())
 }
 
 #[cfg(test)]

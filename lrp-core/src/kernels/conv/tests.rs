@@ -78,6 +78,28 @@ fn assert_close<T: Scalar>(found: &[T], (expected, size): &(Vec<f64>, Vec<f64>),
     }
 }
 
+/// What becomes of sums piece by piece, once and twice, is what becomes of them afterwards.
+fn check_pieces<T: Scalar>(kernel: &ConvKernel<T>, x: &[T], what: &str) {
+    let (b, factors) = (narrow::<T>(&noise(kernel.outputs, 5)), narrow::<T>(&noise(kernel.outputs, 6)));
+    let positions = kernel.window.output_len();
+    let mut y = kernel.forward(x);
+    y.chunks_mut(positions).zip(b.iter().cycle()).for_each(|(y, &b)| y.iter_mut().for_each(|y| *y += b));
+    let other: Vec<T> = y.iter().map(|&y| T::one() - y).collect();
+    let (once, sums) = kernel.forward_pieces(x, &b, None, &Indices);
+    assert!(once == y, "{what}");
+    let sample = kernel.outputs * positions;
+    let both: Vec<T> = y.chunks(sample).zip(other.chunks(sample)).flat_map(|(y, other)| [y, other].concat()).collect();
+    let (twice, all_sums) = kernel.forward_pieces(x, &b, Some(&factors), &Indices);
+    assert!(twice == both, "{what}");
+    for (i, (all, sums)) in all_sums.iter().zip(&sums).enumerate() {
+        assert_eq!(all[..3], sums[..3], "{what}");
+        let terms = other[i * sample..][..sample].chunks(positions).zip(&factors);
+        let terms = terms.flat_map(|(other, factor)| other.iter().map(|v| v.wide() * factor.wide()));
+        let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+        assert!((all[3] - sum).abs() <= 1e-12 * size, "{what}: {} is not {sum}", all[3]);
+    }
+}
+
 fn check<T: Scalar>(case: &Case) {
     let Ok(window) = Window::new(&case.spec, &case.space) else { return };
     let w = narrow::<T>(&noise(case.outputs * case.inputs / case.groups * window.taps(), 1));
@@ -90,6 +112,10 @@ fn check<T: Scalar>(case: &Case) {
     let wide = |values: &[T]| values.iter().map(|v| v.wide()).collect::<Vec<_>>();
     let expected_y = forward(case, &window, &wide(&w), &wide(&x[1..]));
     let expected_g = adjoint(case, &window, &wide(&w), &wide(&s[1..]));
+    // What a doubled kernel makes backwards of `s` and of its negative: the second half has other weights.
+    let halves = s[1..].chunks(case.outputs * window.output_len());
+    let halves: Vec<T> = halves.flat_map(|s| s.iter().copied().chain(s.iter().map(|&s| -s))).collect();
+    let doubled_g = (expected_g.0.iter().map(|g| 3.0 * g).collect(), expected_g.1.iter().map(|g| 3.0 * g).collect());
     let kernel = ConvKernel::new(w, case.inputs, case.outputs, case.groups, window);
     for isa in Isa::available() {
         let kernel = kernel.with_isa(isa);
@@ -100,6 +126,10 @@ fn check<T: Scalar>(case: &Case) {
             let (kernel, what) = (kernel.with_sparse(share), format!("{isa:?} {} sparse {share} of {case:?}", T::NAME));
             assert_close(&kernel.forward(&x[1..]), &expected_y, &what);
             assert_close(&kernel.adjoint(&s[1..]), &expected_g, &what);
+            if let Some(doubled) = kernel.doubled(&|w| w, &|w| T::of(-2.0) * w) {
+                assert_close(&doubled.adjoint(&halves), &doubled_g, &what);
+            }
+            check_pieces(&kernel, &x[1..], &what);
         }
         for (algorithm, factor) in [(Algorithm::Winograd2, 1.0), (Algorithm::Winograd4, 8.0)] {
             let kernel = kernel.with_algorithm(algorithm);
@@ -114,6 +144,7 @@ fn check<T: Scalar>(case: &Case) {
             let what = format!("{isa:?} {} {algorithm:?} of {case:?}", T::NAME);
             assert_close(&kernel.forward(&x[1..]), &worst(&expected_y), &what);
             assert_close(&kernel.adjoint(&s[1..]), &worst(&expected_g), &what);
+            check_pieces(&kernel, &x[1..], &what);
         }
     }
 }
@@ -222,12 +253,16 @@ fn neither_threads_nor_batch_change_a_bit() {
 /// `z + b`; the sums of that and of where it stands.
 struct Indices;
 
-impl Finisher<f32> for Indices {
-    fn finish(&self, piece: &mut [f32], b: f32, first: usize) -> [f64; 3] {
-        let mut sums = [0.0; 3];
+impl<T: Scalar> Finisher<T> for Indices {
+    fn finish(&self, piece: &mut [T], second: &mut [T], b: T, first: usize) -> [f64; 4] {
+        let mut sums = [0.0; 4];
         for (i, z) in piece.iter_mut().enumerate() {
             *z += b;
-            sums = [sums[0] + (first + i) as f64, sums[1] + f64::from(*z), sums[2] + f64::from(*z)];
+            sums = [sums[0] + (first + i) as f64, sums[1] + z.wide(), sums[2] + z.wide(), 0.0];
+        }
+        for (second, &z) in second.iter_mut().zip(&*piece) {
+            *second = T::one() - z;
+            sums[3] += second.wide();
         }
         sums
     }
@@ -252,7 +287,7 @@ fn samples_with_and_without_zeros_are_each_what_they_are_alone() {
             let all = |x: &[f32], s: &[f32], beside: &[f32]| {
                 let back = kernel.adjoint_then(s, Finish::Times(beside));
                 let onto = kernel.adjoint_then(s, Finish::TimesOnto(beside, &back));
-                (kernel.forward_then(x, Finish::Add(&b)), kernel.forward_pieces(x, &b, &Indices), back, onto)
+                (kernel.forward_then(x, Finish::Add(&b)), kernel.forward_pieces(x, &b, Some(&b), &Indices), back, onto)
             };
             let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let together = pool(1).install(|| all(&x, &s, &x));
@@ -260,12 +295,13 @@ fn samples_with_and_without_zeros_are_each_what_they_are_alone() {
             for sample in 0..5 {
                 let (inside, outside) = (sample * ins..(sample + 1) * ins, sample * outs..(sample + 1) * outs);
                 let (y, (pieces, sums), back, onto) = all(&x[inside.clone()], &s[outside.clone()], &x[inside.clone()]);
-                assert!(y == together.0[outside.clone()] && pieces == together.1.0[outside.clone()], "{case:?}");
+                assert!(y == together.0[outside.clone()], "{case:?}");
+                assert!(pieces == together.1.0[2 * outside.start..2 * outside.end], "{case:?}");
                 assert!(back == together.2[inside.clone()] && onto == together.3[inside], "{case:?}");
                 // Indices are those of the whole batch.
-                let [mut indices, first, second] = sums[0];
+                let [mut indices, first, second, other] = sums[0];
                 indices += outside.map(|i| i as f64).sum::<f64>() - (0..outs).map(|i| i as f64).sum::<f64>();
-                assert_eq!([indices, first, second], together.1.1[sample], "{case:?}");
+                assert_eq!([indices, first, second, other], together.1.1[sample], "{case:?}");
             }
         }
     }
