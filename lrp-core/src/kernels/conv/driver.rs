@@ -10,10 +10,12 @@
 
 #![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::finish::{After, Finish, Pieces};
 use super::passes::AxisPass;
+use super::share::{Share, piece, wanted};
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{pointwise, run, sparse, tile};
@@ -37,8 +39,6 @@ const STAGE_PITCH: usize = STAGE + 16;
 const SUMS: usize = 256 << 10;
 /// Multiply-adds below which a job is not worth handing to another thread.
 const GRAIN: usize = 1 << 16;
-/// Jobs per thread that even out what jobs differ in.
-const JOBS_PER_THREAD: usize = 4;
 
 /// Sizes of the two sides of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -79,14 +79,14 @@ struct Work<'a, S: Simd> {
     source: &'a [S::T],
     target: Shared<S::T>,
     after: After<'a, S::T>,
-    /// What pieces add to the books, and the number of pieces of a channel.
+    /// What the pieces of a block of channels add to the books, and the number of pieces of a channel.
     books: Shared<[f64; 4]>,
     pieces: usize,
     /// Whether zeros of the source are left out.
     sparse: bool,
 }
 
-/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [pieces](After::Pieces) add to the books, channel by channel.
+/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [pieces](After::Pieces) add to the books of each sample.
 ///
 /// What a piece is, does not depend on how the work is divided: some rows, or a part of one. Zeros of the source can be left out
 /// ([`sparse`]).
@@ -103,7 +103,7 @@ pub(super) fn convolve<S: Simd>(
     let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
     let (in_pieces, twice) = match after {
         After::Finish(_) => (false, false),
-        After::Pieces(pieces) => (true, pieces.twice),
+        After::Pieces(pieces) => (true, pieces.second.is_some()),
     };
     let results = if twice { 2 } else { 1 };
     let written = results * channels * target_len;
@@ -121,7 +121,8 @@ pub(super) fn convolve<S: Simd>(
         divisions.push(division);
     }
     let pieces = divisions.iter().map(Division::pieces).max().unwrap_or(1);
-    let mut sums = vec![[0.0; 4]; if in_pieces { channels * pieces } else { 0 }];
+    let blocks = packed.groups * packed.targets.div_ceil(packed.block);
+    let mut sums = vec![[0.0; 4]; if in_pieces { samples * blocks * pieces } else { 0 }];
     let shared_sums = Shared::new(sums.as_mut_ptr(), sums.len());
     if covered != target_len {
         // Some outputs read nothing but padding.
@@ -139,23 +140,8 @@ pub(super) fn convolve<S: Simd>(
                     return;
                 }
                 After::Finish(finish) => finish.one(S::T::zero(), index % all, 0),
-                After::Pieces(finish) => {
-                    // Forward there is one pass for all outputs, or none. Of two results, each is made with the other, for itself.
-                    let (sample, channel) = (index / (results * all), index % (results * all));
-                    let index = sample * all + channel % all;
-                    let mut piece = vec![S::T::zero(); fresh.len()];
-                    let (second, sums) = finish.channel(index, index * target_len, &mut piece);
-                    if channel < all {
-                        // SAFETY: each channel has its piece.
-                        unsafe { shared_sums.at(index * pieces, 1).write(sums) };
-                    } else {
-                        piece = second;
-                    }
-                    fresh.iter_mut().zip(piece).for_each(|(slot, v)| {
-                        slot.write(v);
-                    });
-                    return;
-                }
+                // Forward there is one pass for all outputs.
+                After::Pieces(_) => S::T::zero(),
             };
             fresh.iter_mut().for_each(|slot| {
                 slot.write(nothing);
@@ -198,33 +184,42 @@ pub(super) fn convolve<S: Simd>(
     // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or they were written
     // before.
     unsafe { target.set_len(written) };
-    (target, sums)
+    let add = |mut total: [f64; 4], sums: &[f64; 4]| {
+        total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+        total
+    };
+    (target, sums.chunks((blocks * pieces).max(1)).map(|sums| sums.iter().fold([0.0; 4], add)).collect())
 }
 
 /// How many rows are taken at once.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     rows: usize,
+    /// The longest part of a row that is, and the length of its pieces.
+    columns: usize,
+    piece: usize,
     /// Whether they are one long row, with what stands between them.
     together: bool,
 }
 
-/// The longest part of a row that is taken at once.
+/// The longest part of a row that can be taken at once.
 fn longest<S: Simd>() -> usize {
     STAGE / tile::pixels::<S>() * tile::pixels::<S>()
 }
 
 impl Pace {
-    /// For rows of so many columns at distances of `pitch`.
-    fn new<S: Simd>(shape: Shape, pitch: usize, columns: usize) -> Self {
+    /// For rows of so many columns at distances of `pitch`, in pieces.
+    fn new<S: Simd>(shape: Shape, pitch: usize, columns: usize, piece: usize) -> Self {
+        let most = longest::<S>() / piece * piece;
         let tiles = |pixels: usize| pixels.div_ceil(tile::pixels::<S>());
         let rows = (STAGE / pitch).max(1);
         // One long row, where that is less work than the ends of each.
         let long = tiles((rows - 1) * pitch + columns) <= rows * tiles(columns);
-        match columns <= longest::<S>() && (shape == Shape::Runs || long) {
-            true => Self { rows, together: true },
-            false => Self { rows: (STAGE / columns).max(1), together: false },
-        }
+        let (rows, together) = match columns <= most && (shape == Shape::Runs || long) {
+            true => (rows, true),
+            false => ((STAGE / columns).max(1), false),
+        };
+        Self { rows, columns: most, piece, together }
     }
 }
 
@@ -253,38 +248,67 @@ impl<'a, S: Simd> Division<'a, S> {
         let mut down = rows.div_ceil(fitting.clamp(1, rows));
         let mut across = if fitting > 0 { 1 } else { (row * (1 + row_overlap)).div_ceil(budget) };
 
-        // More strips for more threads, as long as little is copied twice; then parts of the output channels.
-        let threads = rayon::current_num_threads();
-        let wanted =
-            if threads == 1 { 1 } else { (threads * JOBS_PER_THREAD).div_ceil(samples * packed.groups * depths) };
-        let wide = |overlap: usize| (3 * overlap).max(1);
-        down = down.max((wanted / across).min(rows / wide(row_overlap)));
-        if rows == 1 {
-            across = across.max(wanted.min(columns / wide(column_overlap).max(4 * tile::pixels::<S>())));
-        }
+        let (threads, others) = (rayon::current_num_threads(), samples * packed.groups * depths);
+        let wanted = wanted(threads, others);
         let image = packed.sources * whole.channel * rows * size_of::<S::T>();
         let heavy = size_of_val(&pass.weights[..]) / packed.groups >= HEAVY && image <= ROOM;
         let at_once = packed.shape == Shape::Tiles && !pass.pass.in_place && wanted > 1 && heavy;
         if at_once {
             (down, across) = (1, 1);
         }
-        let step = if pieces && across > 1 { longest::<S>() } else { tile::pixels::<S>() };
-        let strip_columns = columns.div_ceil(across.clamp(1, columns)).next_multiple_of(step).min(columns);
-        let pace = Pace::new::<S>(packed.shape, whole.pitch - columns + strip_columns, strip_columns);
-        let step = if pieces { pace.rows } else { 1 };
-        let strip_rows = rows.div_ceil(down.clamp(1, rows)).next_multiple_of(step).min(rows);
-        let strips = (rows.div_ceil(strip_rows), columns.div_ceil(strip_columns));
 
         let all_blocks = packed.targets.div_ceil(packed.block);
-        let mut blocks = all_blocks.div_ceil(wanted.div_ceil(strips.0 * strips.1).clamp(1, all_blocks));
-        if sparse {
-            // The more blocks a job takes, the better, as long as there are jobs for all threads, and none waits long for another.
-            let jobs =
-                |blocks: usize| samples * packed.groups * depths * strips.0 * strips.1 * all_blocks.div_ceil(blocks);
-            let enough = |jobs: usize| jobs >= 2 * threads || jobs == threads;
-            let more = [sparse::BLOCKS, 2].map(|step| blocks.next_multiple_of(step).min(all_blocks));
-            blocks = more.into_iter().find(|&more| enough(jobs(more))).unwrap_or(blocks);
-        }
+        let piece = match rows {
+            1 if pieces => piece::<S>(columns, longest::<S>(), all_blocks),
+            _ => longest::<S>(),
+        };
+        let step = if pieces && (rows == 1 || across > 1) { piece } else { tile::pixels::<S>() };
+        let strip = columns.div_ceil(across.clamp(1, columns)).next_multiple_of(step).min(columns);
+        let pace =
+            |columns: usize, strip: usize| Pace::new::<S>(packed.shape, whole.pitch - columns + strip, strip, piece);
+        let row_step = if pieces { pace(columns, strip).rows } else { 1 };
+
+        // More strips for more threads, and parts of the output channels.
+        let copied = |overlap: usize| (!pass.pass.in_place && !at_once).then_some(overlap);
+        let along_columns = Share {
+            threads,
+            others,
+            len: columns,
+            step,
+            strips: across,
+            pixels: 1,
+            copied: copied(column_overlap),
+            taps: whole.taps.len(),
+            blocks: all_blocks,
+            together: if sparse { sparse::BLOCKS.min(all_blocks) } else { 1 },
+        };
+        let along_rows = Share {
+            len: rows,
+            step: row_step,
+            strips: down,
+            pixels: strip,
+            copied: copied(row_overlap),
+            ..along_columns
+        };
+        let (strip_rows, strip_columns, blocks) = match (packed.shape, rows) {
+            _ if at_once => (rows, columns, along_rows.choose_blocks(rows)),
+            (_, 1) => {
+                let (strip, blocks) = along_columns.choose();
+                (1, strip, blocks)
+            }
+            (Shape::Tiles, _) => {
+                let (rows, blocks) = along_rows.choose();
+                (rows, strip, blocks)
+            }
+            // The same for passes that write every other column of the same rows.
+            (Shape::Runs, _) => {
+                let down = down.max((wanted / across).min(rows / (3 * row_overlap).max(1))).clamp(1, rows);
+                let strip_rows = rows.div_ceil(down).next_multiple_of(row_step).min(rows);
+                (strip_rows, strip, along_rows.choose_blocks(strip_rows))
+            }
+        };
+        let pace = pace(columns, strip_columns);
+        let strips = (rows.div_ceil(strip_rows), columns.div_ceil(strip_columns));
         let parts = all_blocks.div_ceil(blocks);
         let layout = if pass.pass.in_place {
             Layout::in_place(&pass.pass, strip_columns)
@@ -328,25 +352,34 @@ impl<'a, S: Simd> Division<'a, S> {
     /// Number of pieces of a channel.
     fn pieces(&self) -> usize {
         let [depths, rows, columns] = self.pass.pass.axes.each_ref().map(|axis| axis.len);
-        depths * rows.div_ceil(self.pace.rows) * columns.div_ceil(longest::<S>())
+        depths * rows.div_ceil(self.pace.rows) * columns.div_ceil(self.pace.piece)
     }
 
     /// Copies of all images, `[sample, group, depth, source channel, …]`.
     fn copied(&self, packed: &Packed<S::T>, sides: Sides, source: &[S::T]) -> Vec<S::T> {
         let (depths, images) = (self.pass.pass.axes[0].len, source.len() / (packed.sources * sides.source_len));
-        let mut copies = vec![S::T::zero(); images * depths * packed.sources * self.layout.channel];
-        let some = packed.sources.div_ceil(JOBS_PER_THREAD * rayon::current_num_threads());
-        each_chunk(&mut copies, packed.sources * self.layout.channel, 1, &|index, copy| {
+        let len = images * depths * packed.sources * self.layout.channel;
+        let mut copies = with_room(len);
+        let some = packed.sources.div_ceil(wanted(rayon::current_num_threads(), 1));
+        let fresh = &mut copies.spare_capacity_mut()[..len];
+        each_chunk(fresh, packed.sources * self.layout.channel, 1, &|index, copy| {
             let (image, depth) = (index / depths, index % depths);
             each_chunk(copy, some * self.layout.channel, 1, &|part, strip| {
                 let channels = strip.len() / self.layout.channel * sides.source_len;
                 let first = (image * packed.sources + part * some) * sides.source_len;
                 let (pass, layout) = (&self.pass.pass, &self.layout);
                 let source = &source[first..first + channels];
-                // SAFETY: the instruction set is available, or `S` would not have been chosen.
-                unsafe { S::run(Fill::<S> { pass, layout, source, strip, depth, row: 0, column: 0 }) };
+                // What is between channels is read, and thrown away.
+                strip.fill(MaybeUninit::new(S::T::zero()));
+                // SAFETY: all of it is initialized. The instruction set is available, or `S` would not have been chosen.
+                unsafe {
+                    let strip = std::slice::from_raw_parts_mut(strip.as_mut_ptr().cast(), strip.len());
+                    S::run(Fill::<S> { pass, layout, source, strip, depth, row: 0, column: 0 })
+                };
             });
         });
+        // SAFETY: that many elements were asked for, and the chunks are all of them.
+        unsafe { copies.set_len(len) };
         copies
     }
 
@@ -389,6 +422,7 @@ impl<'a, S: Simd> Division<'a, S> {
             let channels = packed.channels(block);
             Place {
                 weights: &self.pass.weights[group * self.pass.group + block * self.pass.block..],
+                block: sample_and_group * packed.targets.div_ceil(packed.block) + block,
                 channels: channels.len(),
                 first: sample_and_group * packed.targets + channels.start,
                 depth,
@@ -452,7 +486,7 @@ impl<'a, S: Simd> Division<'a, S> {
 
     /// Elements of sums, and words, that [`pixels`](Self::pixels) needs for blocks of so many channels.
     fn for_sparse(&self, block: usize) -> [usize; 2] {
-        let columns = self.layout.columns.min(longest::<S>());
+        let columns = self.layout.columns.min(self.pace.columns);
         let rows = |blocks: usize| self.rows_of_sums(columns, blocks * block).min(self.layout.rows);
         let sums = (1..=sparse::BLOCKS).map(|blocks| rows(blocks) * columns * blocks * block).max();
         [sums.unwrap_or(0), sparse::Sparse::<S>::words(&self.layout.taps, rows(1), columns, self.layout.pitch)]
@@ -470,7 +504,7 @@ impl<'a, S: Simd> Division<'a, S> {
         let Some(place) = places.first() else { return };
         let width = place.channels.next_multiple_of(S::LANES);
         let all = places.len() * width;
-        let (most, layout) = (longest::<S>(), &self.layout);
+        let (most, layout) = (self.pace.columns, &self.layout);
         let len = size_of_val(words) / size_of::<u64>();
         // SAFETY: the memory begins at a cache line, any bits are a number, and nobody else has it.
         let words = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u64>(), len) };
@@ -516,8 +550,8 @@ impl<'a, S: Simd> Division<'a, S> {
 
     /// Goes through the tiles of a strip, some rows (or a part of one) at a time.
     fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
-        let (columns, most) = (place.columns.len(), longest::<S>());
-        let Pace { rows: rows_at_once, together } = self.pace;
+        let columns = place.columns.len();
+        let Pace { rows: rows_at_once, columns: most, together, .. } = self.pace;
         let pitch = if together { self.layout.pitch } else { columns.min(most) };
         for rows in chunks(place.rows.len(), rows_at_once) {
             for columns in chunks(columns, most) {
@@ -553,7 +587,7 @@ impl<'a, S: Simd> Division<'a, S> {
 
     /// Goes through the pixels of a pass that reads the source in place.
     fn vectors(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
-        for columns in chunks(place.columns.len(), longest::<S>()) {
+        for columns in chunks(place.columns.len(), self.pace.columns) {
             for pixels in chunks(columns.len(), pointwise::VECTORS * S::LANES) {
                 for channel in (0..place.channels).step_by(pointwise::CHANNELS) {
                     let kernel = pointwise::Pointwise::<S> {
@@ -654,22 +688,24 @@ impl<'a, S: Simd> Division<'a, S> {
         work: &Work<'_, S>,
         stage: Staged<'_, S::T>,
         place: &Place<'_, S::T>,
-        Pieces { finisher, b, twice }: Pieces<'_, S::T>,
+        pieces: Pieces<'_, S::T>,
     ) {
-        let mut second = [S::T::zero(); STAGE];
+        let Pieces { finisher, b, second: biases } = pieces;
+        let (mut second, twice) = ([S::T::zero(); STAGE], biases.is_some());
         let all = work.packed.groups * work.packed.targets;
         let [_, all_rows, all_columns] = self.pass.pass.axes.each_ref().map(|axis| axis.len);
         let [_, height, width] = work.sides.target;
         let target_len: usize = work.sides.target.iter().product();
         let (first_row, first_column) =
             (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
-        let (rows_at_once, most) = (self.pace.rows, longest::<S>());
+        let Pace { rows: rows_at_once, piece: most, .. } = self.pace;
         for rows in chunks(stage.rows.len(), rows_at_once) {
             for columns in chunks(stage.columns.len(), most) {
                 let (row, column) = (first_row + rows.start, first_column + columns.start);
                 let which = (place.depth * all_rows.div_ceil(rows_at_once) + row / rows_at_once)
                     * all_columns.div_ceil(most)
                     + column / most;
+                let mut total = [0.0; 4];
                 for channel in 0..place.channels {
                     // Rows of a piece are whole, and follow each other here as they do in the target.
                     let start = channel * stage.channel + rows.start * stage.pitch + columns.start;
@@ -677,12 +713,11 @@ impl<'a, S: Simd> Division<'a, S> {
                     let whole = place.first + channel;
                     let index = whole * target_len + (place.depth * height + row) * width + column;
                     let second = &mut second[..if twice { piece.len() } else { 0 }];
-                    let sums = finisher.finish(piece, second, b[whole % b.len()], index);
+                    pieces.add(&mut total, whole, finisher.finish(piece, second, b[whole % b.len()], index));
                     // Before this sample, and in it before the second result, there are as many elements again.
                     let sample = whole / all;
                     let to = |result: usize| index + if twice { (sample + result) * all * target_len } else { 0 };
-                    // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample, nor
-                    // their piece.
+                    // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample.
                     unsafe {
                         let copy = |from: &[S::T], to: usize| {
                             std::ptr::copy_nonoverlapping(from.as_ptr(), work.target.at(to, from.len()), from.len());
@@ -691,9 +726,10 @@ impl<'a, S: Simd> Division<'a, S> {
                         if twice {
                             copy(second, to(1));
                         }
-                        work.books.at(whole * work.pieces + which, 1).write(sums);
                     }
                 }
+                // SAFETY: no other job has this piece of these channels.
+                unsafe { work.books.at(place.block * work.pieces + which, 1).write(total) };
             }
         }
     }
@@ -716,7 +752,8 @@ struct Staged<'a, T> {
 /// Where a block of output channels of a strip goes.
 struct Place<'a, T> {
     weights: &'a [T],
-    /// Number of channels of the block.
+    /// The block, and the number of its channels; blocks are counted through the batch.
+    block: usize,
     channels: usize,
     /// The first of them, counted through the batch.
     first: usize,

@@ -57,17 +57,24 @@ pub(super) struct Pieces<'a, T> {
     pub finisher: &'a dyn Finisher<T>,
     /// One number for each channel.
     pub b: &'a [T],
-    /// Whether two things become of them: then a sample's channels of the first are followed by those of the second.
-    pub twice: bool,
+    /// Where two things become of them, one number for each channel of the second, too: a sample's channels of the first are followed by those.
+    pub second: Option<&'a [T]>,
 }
 
 impl<T: Scalar> Pieces<'_, T> {
     /// Finishes a channel that is there as a whole: the piece of this index among all, at the elements from `first` on. What becomes of it goes to
     /// `to`: both things, if there are two.
     pub(super) fn channel(&self, index: usize, first: usize, piece: &mut [T]) -> (Vec<T>, [f64; 4]) {
-        let mut second = vec![T::zero(); if self.twice { piece.len() } else { 0 }];
+        let mut second = vec![T::zero(); if self.second.is_some() { piece.len() } else { 0 }];
         let sums = self.finisher.finish(piece, &mut second, self.b[index % self.b.len()], first);
         (second, sums)
+    }
+
+    /// Adds what a piece of the channel of this index adds to the accounts of its sample: sums of what was written, times the numbers there.
+    pub(super) fn add(&self, total: &mut [f64; 4], index: usize, [first, other, written, also]: [f64; 4]) {
+        let [b, second] = [self.b, self.second.unwrap_or(self.b)].map(|b| b[index % b.len()].wide());
+        let more = [first, other, b * written, second * also];
+        total.iter_mut().zip(more).for_each(|(total, more)| *total += more);
     }
 }
 

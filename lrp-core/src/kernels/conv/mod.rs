@@ -10,6 +10,7 @@ mod passes;
 mod patch;
 mod pointwise;
 mod run;
+mod share;
 mod sparse;
 mod strip;
 mod tile;
@@ -183,22 +184,9 @@ impl<T: Scalar> ConvKernel<T> {
         let (mut written, mut totals) = (Vec::new(), Vec::new());
         for run in self.runs(x, Direction::Forward) {
             let shifted = Shifted { finisher, by: run.first };
-            let pieces = Pieces { finisher: &shifted, b, twice: second.is_some() };
+            let pieces = Pieces { finisher: &shifted, b, second };
             let (some, sums) = self.convolve(&run, Direction::Forward, After::Pieces(pieces));
-            let channel = sums.len() / (run.samples * self.outputs).max(1);
-            let of_sample = |sums: &[[f64; 4]]| {
-                let mut total = [0.0; 4];
-                let factors = b.iter().cycle().zip(second.unwrap_or(b).iter().cycle());
-                for (sums, (b, second)) in sums.chunks(channel).zip(factors) {
-                    for sums in sums {
-                        let [first, other, written, also] = *sums;
-                        let more = [first, other, b.wide() * written, second.wide() * also];
-                        total.iter_mut().zip(more).for_each(|(total, more)| *total += more);
-                    }
-                }
-                total
-            };
-            totals.extend(sums.chunks((channel * self.outputs).max(1)).map(of_sample));
+            totals.extend(sums);
             append(&mut written, some);
         }
         (written, totals)
@@ -296,6 +284,13 @@ impl<T: Scalar> ConvKernel<T> {
                     self.weights.let_go();
                     packed
                 });
+                if let After::Pieces(pieces) = after
+                    && packed.passes.iter().all(|pass| pass.pass.outputs() == 0)
+                {
+                    // All outputs read nothing but padding.
+                    let len = target.iter().product();
+                    return finish_channels(vec![T::zero(); run.samples * self.outputs * len], len, self.outputs, pieces);
+                }
                 if packed.passes.iter().any(|pass| pass.pass.in_place) {
                     target = [1, 1, target.iter().product()];
                 }
@@ -396,7 +391,8 @@ fn append<T>(all: &mut Vec<T>, some: Vec<T>) {
     }
 }
 
-/// Has sums that are all there finished, with each channel of `len` outputs as a piece, and so many of them in a sample.
+/// Has sums that are all there finished, with each channel of `len` outputs as a piece, and so many of them in a sample. Gives also what they add to
+/// the books of each sample.
 fn finish_channels<T: Scalar>(
     mut y: Vec<T>,
     len: usize,
@@ -410,12 +406,16 @@ fn finish_channels<T: Scalar>(
             **finished = pieces.channel(index, index * len, piece);
         }
     });
-    if pieces.twice {
+    if pieces.second.is_some() {
         let firsts = y.chunks((channels * len).max(1));
         let seconds = finished.chunks(channels).map(|of_sample| of_sample.iter().flat_map(|(second, _)| second));
         y = firsts.zip(seconds).flat_map(|(first, second)| first.iter().chain(second)).copied().collect();
     }
-    (y, finished.into_iter().map(|(_, sums)| sums).collect())
+    let mut totals = vec![[0.0; 4]; finished.len() / channels];
+    for (index, (_, sums)) in finished.into_iter().enumerate() {
+        pieces.add(&mut totals[index / channels], index, sums);
+    }
+    (y, totals)
 }
 
 #[cfg(test)]
