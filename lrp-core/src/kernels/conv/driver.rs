@@ -246,15 +246,16 @@ impl<'a, S: Simd> Division<'a, S> {
         // As many rows as fit, or if not even one does, a part of a row.
         let fitting = (budget / row.max(1)).saturating_sub(row_overlap);
         let mut down = rows.div_ceil(fitting.clamp(1, rows));
-        let mut across = if fitting > 0 { 1 } else { (row * (1 + row_overlap)).div_ceil(budget) };
+        let across = if fitting > 0 { 1 } else { (row * (1 + row_overlap)).div_ceil(budget) };
 
         let (threads, others) = (rayon::current_num_threads(), samples * packed.groups * depths);
         let wanted = wanted(threads, others);
         let image = packed.sources * whole.channel * rows * size_of::<S::T>();
         let heavy = size_of_val(&pass.weights[..]) / packed.groups >= HEAVY && image <= ROOM;
-        let at_once = packed.shape == Shape::Tiles && !pass.pass.in_place && wanted > 1 && heavy;
+        // Not where parts of rows are pieces: those must not depend on the number of threads.
+        let at_once = packed.shape == Shape::Tiles && !pass.pass.in_place && wanted > 1 && heavy && across == 1;
         if at_once {
-            (down, across) = (1, 1);
+            down = 1;
         }
 
         let all_blocks = packed.targets.div_ceil(packed.block);
