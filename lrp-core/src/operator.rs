@@ -420,7 +420,7 @@ pub trait Affine<T: Scalar>: Operator<T> {
     }
 
     /// An operator whose output is `A_f x` and `A_g x` next to each other on axis 1 (`[N, 2C, …]`): backwards, one pass instead of two. `None` where
-    /// there is no such operator, or where keeping its weights counts for more.
+    /// there is no such operator.
     fn doubled(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
         let _ = (f, g);
         None

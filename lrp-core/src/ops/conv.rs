@@ -237,9 +237,6 @@ impl<T: Scalar> Affine<T> for Conv<T> {
     }
 
     fn doubled(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
-        if self.kernel.is_thrifty() {
-            return None;
-        }
         let kernel = self.kernel.doubled(f, g)?;
         let mut output_shape = self.output_shape.clone();
         output_shape[0] = kernel.outputs;

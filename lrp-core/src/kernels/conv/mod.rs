@@ -2,7 +2,7 @@
 //!
 //! Direct convolution: nothing is gathered into a matrix. `passes` brings both directions into one form, `weights` packs
 //! weights once, `strip` copies a few rows with their padding, `tile`, `run` and `pointwise` are micro-kernels and `sparse` the one for what is
-//! zero in many places, and `driver` has the loops and divides them among threads. A transposed convolution is the same pair with the roles swapped.
+//! zero in many places, `driver` has the loops, and `share` divides them among threads. A transposed convolution is the same pair with the roles swapped.
 
 mod driver;
 mod finish;
@@ -149,11 +149,6 @@ impl<T: Scalar> ConvKernel<T> {
     /// The same kernel computed directly, without keeping packed weights: they are packed again for each call.
     pub(crate) fn thrifty(&self) -> Self {
         Self { thrifty: true, ..self.with_algorithm(Algorithm::Direct) }
-    }
-
-    /// Whether memory counts more than time.
-    pub(crate) fn is_thrifty(&self) -> bool {
-        self.thrifty
     }
 
     /// How it is computed, both ways and after [`map`](Self::map).
