@@ -8,6 +8,7 @@ use lrp_core::quotient::Mirrored;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{elements, neg, pos, samples, seen, take_negative};
 use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
+use ndarray::{ArrayViewD, Axis};
 
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
@@ -52,7 +53,7 @@ impl<T: Scalar> Rule<T> for Gamma {
         let prepared = Prepared {
             favour_positive: SignedPair::new(&op, favour_positive, favour_negative, T::of(self.gamma)),
             favour_negative: OnceLock::new(),
-            favour_each: OnceLock::new(),
+            favour_each: Default::default(),
             bias: Bias::new(op.as_ref(), self.bias),
             nonnegative: layer.nonnegative_inputs,
             nonnegative_outputs: false,
@@ -88,9 +89,8 @@ struct Prepared<T: Scalar> {
     favour_positive: SignedPair<T>,
     /// Contributions where `z < 0`; relevance rarely reaches such outputs in a ReLU network.
     favour_negative: OnceLock<SignedPair<T>>,
-    /// Contributions of inputs that have no negative part, where `z ≥ 0` and where `z < 0`: the one for what is on one side, the other for what is
-    /// on the other.
-    favour_each: OnceLock<Option<Arc<dyn Affine<T>>>>,
+    /// Contributions where `z ≥ 0` and where `z < 0`, one beside the other: of positive inputs, and of negative ones.
+    favour_each: [OnceLock<Option<Arc<dyn Affine<T>>>>; 2],
     bias: Bias<T>,
     nonnegative: bool,
     /// Whether no relevance arrives where `z < 0`.
@@ -103,24 +103,53 @@ fn sides<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>) -> [bool; 2] {
 }
 
 impl<T: Scalar> Prepared<T> {
-    /// Where both signs of outputs are to be expected and inputs have one, and the operator has a way to do that: one pass each way, with quotients
-    /// that are kept apart as soon as they are made. It is done or not done whatever the batch.
-    fn propagate_each(&self, io: Io<'_, T>, r: &Tensor<T>) -> Option<Propagated<T>> {
-        if self.nonnegative_outputs || !self.nonnegative || self.bias.is_distributed() {
+    /// Where both signs of outputs are to be expected, and the operator has a way to do that: one pass each way, with quotients that are kept apart as
+    /// soon as they are made. What is done for a sample depends on that sample alone: one that turns out to have relevance on the one side only goes
+    /// the way of those of which that is known.
+    fn propagate_each(&self, x: &SignedInputs<'_, T>, output: &Tensor<T>, r: &Tensor<T>) -> Option<Propagated<T>> {
+        if self.nonnegative_outputs || self.bias.is_distributed() {
             return None;
         }
         let gamma = T::of(self.rule.gamma);
-        let each = || self.op.doubled(&|w| favour_positive(w, gamma), &|w| favour_negative(w, gamma));
-        let contributions = self.favour_each.get_or_init(each).as_deref()?;
+        let doubled = |up: fn(T, T) -> T, down: fn(T, T) -> T| self.op.doubled(&|w| up(w, gamma), &|w| down(w, gamma));
+        let [for_positive, for_negative] = &self.favour_each;
+        let for_positive = for_positive.get_or_init(|| doubled(favour_positive, favour_negative)).as_deref()?;
         let [up, down] = [favour_positive, favour_negative].map(|favour| self.bias.map(|b| favour(b, gamma)));
-        let (output, own) = (elements(io.output), self.bias.denominator(self.op.as_ref(), io.output));
-        let mirrored = Some(Mirrored { all: T::of(2.0) + gamma, output: &output, own: &elements(&own) });
+        let (outputs, own) = (elements(output), self.bias.denominator(self.op.as_ref(), output));
+        let mirrored = Some(Mirrored { all: T::of(2.0) + gamma, output: &outputs, own: &elements(&own) });
         let divide = Divide { share: T::one(), r: &elements(r), epsilon: T::of(self.rule.stabilizer), mirrored };
         let biases = up.as_ref().zip(down.as_ref()).map(<[_; 2]>::from);
-        let (s, accounts) = self.favour_positive.for_positive().apply_finished_twice(io.inputs, biases, &divide)?;
+        let (s, accounts) = self.favour_positive.quotients(x, biases, &divide)?;
+
+        let both = |x: &SignedInputs<'_, T>, s: &Tensor<T>| -> Option<Vec<Tensor<T>>> {
+            let (positive, negative) = x.only()?;
+            let relevance = for_positive.adjoint_times(s, &[positive]);
+            let Some(negative) = negative else { return Some(relevance) };
+            let contributions = for_negative.get_or_init(|| doubled(favour_negative, favour_positive)).as_deref()?;
+            Some(contributions.adjoint_times_onto(s, &[negative], relevance))
+        };
+        let channels = s.shape()[1] / 2;
+        let below = |s: ArrayViewD<'_, T>| s.slice_axis(Axis(0), (channels..).into()).iter().any(|s| !s.is_zero());
+        let relevance = if s.outer_iter().all(below) {
+            both(x, &s)?
+        } else {
+            let mut all = Tensor::zeros(x.only()?.0.raw_dim());
+            for (sample, s) in s.outer_iter().enumerate() {
+                let (x, one) = (x.of_samples(&[sample]), s.view().insert_axis(Axis(0)));
+                let mut relevance = Vec::new();
+                if below(s.view()) {
+                    relevance = both(&x, &one.to_owned())?;
+                } else {
+                    let up = one.slice_axis(Axis(1), (..channels).into()).to_owned();
+                    self.favour_positive.add_relevance(&x, &up, &mut relevance);
+                }
+                all.index_axis_mut(Axis(0), sample).assign(&relevance.first()?.index_axis(Axis(0), 0));
+            }
+            vec![all]
+        };
         let account = |sum: fn(&[f64; 4]) -> f64| accounts.iter().map(sum).collect();
         Some(Propagated {
-            relevance: contributions.adjoint_times(&s, io.inputs),
+            relevance,
             bias: account(|[.., up, down]| up + down),
             stabilizer: account(|[stabilizer, ..]| *stabilizer),
             rule: account(|[_, dead, ..]| *dead),
@@ -138,10 +167,10 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
     }
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
-        if let Some(result) = self.propagate_each(io, r) {
+        let x = SignedInputs::new(io.inputs, self.nonnegative);
+        if let Some(result) = self.propagate_each(&x, io.output, r) {
             return result;
         }
-        let x = SignedInputs::new(io.inputs, self.nonnegative);
         let gamma = T::of(self.rule.gamma);
         // The sign is that of the output itself, bias included, whatever the bias does in the denominator (as in zennit). A side to
         // which no relevance belongs is not computed.
@@ -186,40 +215,69 @@ mod tests {
     use lrp_core::operator::Operator;
     use lrp_core::ops::Conv;
 
-    /// Outputs of both signs, at which relevance of both signs arrives: with quotients that are kept apart, and in two passes.
+    /// Outputs of both signs at which relevance of both signs arrives, by the definition. The second sample has relevance on one side only; the third
+    /// has inputs of both signs.
     #[test]
-    fn each_side_in_one_pass_or_in_its_own() {
+    fn each_side_has_its_own_contributions() {
         let number = |i: usize, seed: usize| f64::from(u32::try_from((i + seed).pow(2) % 97).unwrap()) / 48.5 - 1.0;
         let tensor = |shape: &[usize], seed: usize| {
             let len = shape.iter().product();
             Tensor::from_shape_vec(shape, (0..len).map(|i| number(i, seed)).collect()).unwrap()
         };
-        let bias = Some((0..4).map(|i| number(i, 7) / 4.0).collect());
-        let op = Conv::new(tensor(&[4, 3, 3, 3], 1), bias, &WindowSpec::new(&[3, 3]).pad(1), 1, &[3, 5, 6]).unwrap();
-        let op: Arc<dyn Operator<f64>> = Arc::new(op);
-        let x = tensor(&[2, 3, 5, 6], 2).mapv(pos);
-        let (z, mut r) = (op.forward(&[&x]), tensor(&[2, 4, 5, 6], 3));
-        // The second sample has relevance on one side only.
-        r.index_axis_mut(ndarray::Axis(0), 1).zip_mut_with(&z.index_axis(ndarray::Axis(0), 1), |r, &z| {
-            *r = if z < 0.0 { 0.0 } else { *r };
-        });
-        for (bias, stabilizer) in [(BiasMode::Absorb, 1e-3), (BiasMode::Ignore, 0.0), (BiasMode::Distribute, 1e-3)] {
-            let rule = Gamma::new(0.25, stabilizer, bias).unwrap();
-            let run = |nonnegative_inputs: bool, samples: std::ops::Range<usize>| {
-                let layer = Layer { name: "", op: &op, nonnegative_inputs, skip_input: None };
-                let part = |t: &Tensor<f64>| t.slice_axis(ndarray::Axis(0), samples.clone().into()).to_owned();
-                let io = Io { inputs: &[&part(&x)], output: &part(&z) };
-                let out = rule.prepare(&layer).unwrap().propagate(io, &part(&r));
-                let books = [out.bias, out.stabilizer, out.rule].concat();
-                (out.relevance[0].iter().copied().chain(books).collect::<Vec<f64>>(), out.relevance)
-            };
-            let (one, two) = (run(true, 0..2), run(false, 0..2));
-            assert_eq!(one.0.len(), two.0.len());
-            for (one, two) in one.0.iter().zip(&two.0) {
-                assert!((one - two).abs() <= 1e-12 * (1.0 + two.abs()), "{bias}: {one} and {two}");
+        let bias = (0..4).map(|i| number(i, 7) / 4.0).collect();
+        let spec = WindowSpec::new(&[3, 3]).pad(1);
+        let conv = Arc::new(Conv::new(tensor(&[4, 3, 3, 3], 1), Some(bias), &spec, 1, &[3, 5, 6]).unwrap());
+        let op: Arc<dyn Operator<f64>> = Arc::<Conv<f64>>::clone(&conv);
+        let mut x = tensor(&[3, 3, 5, 6], 2);
+        x.slice_axis_mut(Axis(0), (0..2).into()).mapv_inplace(pos);
+        let (z, mut r) = (op.forward(&[&x]), tensor(&[3, 4, 5, 6], 3));
+        r.index_axis_mut(Axis(0), 1)
+            .zip_mut_with(&z.index_axis(Axis(0), 1), |r, &z| *r = if z < 0.0 { 0.0 } else { *r });
+
+        let rule = Gamma::new(0.25, 1e-3, BiasMode::Absorb).unwrap();
+        let part = |t: &Tensor<f64>, samples: &[usize]| t.select(Axis(0), samples);
+        let run = |samples: &[usize], nonnegative_inputs: bool, nonnegative_outputs: bool| {
+            let layer = Layer { name: "", op: &op, nonnegative_inputs, skip_input: None };
+            let mut prepared = rule.prepare(&layer).unwrap();
+            if nonnegative_outputs {
+                prepared.expect_nonnegative_outputs();
             }
-            let alone = run(true, 1..2).1;
-            assert_eq!(alone[0], one.1[0].slice_axis(ndarray::Axis(0), (1..2).into()), "{bias}");
+            let io = Io { inputs: &[&part(&x, samples)], output: &part(&z, samples) };
+            let out = prepared.propagate(io, &part(&r, samples));
+            let books = format!("{:?} {:?} {:?}", out.bias, out.stabilizer, out.rule);
+            (out.relevance[0].clone(), books, out)
+        };
+
+        let [up, down] = [favour_positive, favour_negative].map(|f| conv.map_weights(&move |w| f(w, 0.25)));
+        let (above, below) = (x.mapv(pos), x.mapv(neg));
+        let mut expected = Tensor::<f64>::zeros(x.raw_dim());
+        for (favour, other, b, negative) in
+            [(&up, &down, favour_positive as fn(f64, f64) -> f64, false), (&down, &up, favour_negative, true)]
+        {
+            let sums = favour.apply(&[&above]) + other.apply(&[&below]) + conv.bias().unwrap().mapv(|w| b(w, 0.25));
+            let stabilized = sums.mapv(|z| if z < 0.0 { z - 1e-3 } else { z + 1e-3 });
+            let s = &r * &z.mapv(|z| f64::from(u8::from((z < 0.0) == negative))) / stabilized;
+            expected = expected + &above * &favour.adjoint(&s)[0] + &below * &other.adjoint(&s)[0];
         }
+        let (all, _, out) = run(&[0, 1, 2], false, false);
+        for (found, expected) in all.iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-12 * (1.0 + expected.abs()), "{found} and {expected}");
+        }
+        for sample in 0..3 {
+            let sum = |t: &Tensor<f64>| t.index_axis(Axis(0), sample).sum();
+            let booked = sum(&all) + out.bias[sample] + out.stabilizer[sample] + out.rule[sample];
+            assert!((sum(&r) - booked).abs() < 1e-11, "{sample}: {booked}");
+            // The same bits alone, and with whatever is known of it.
+            let (alone, books, _) = run(&[sample], false, false);
+            assert_eq!(alone, part(&all, &[sample]));
+            if sample < 2 {
+                assert_eq!(run(&[sample], true, false).0, alone);
+                assert_eq!(run(&[sample], true, false).1, books);
+            }
+            if sample == 1 {
+                assert_eq!(run(&[sample], true, true).0, alone);
+            }
+        }
+        assert_eq!(run(&[0, 1], true, false).0, part(&all, &[0, 1]));
     }
 }

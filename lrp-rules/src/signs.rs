@@ -98,6 +98,12 @@ impl<'a, T: Scalar> SignedInputs<'a, T> {
         SignedInputs { positive, negative, both: OnceLock::new(), known: self.known }
     }
 
+    /// The only input's positive part, and its negative part where there is one; `None` where there are several inputs.
+    pub(crate) fn only(&self) -> Option<(&Tensor<T>, Option<&Tensor<T>>)> {
+        let [positive] = &self.positive[..] else { return None };
+        Some((positive.as_ref(), self.negative.first().map(Cow::as_ref)))
+    }
+
     /// The only input, both parts stacked; `None` where there is no negative part, or several inputs.
     fn both(&self) -> Option<&Tensor<T>> {
         match (&self.positive[..], &self.negative[..]) {
@@ -128,11 +134,6 @@ impl<T: Scalar> SignedPair<T> {
         };
         pair.for_positive.get();
         pair
-    }
-
-    /// The operator for positive inputs.
-    pub(crate) fn for_positive(&self) -> &dyn Affine<T> {
-        self.for_positive.get()
     }
 
     /// The operator and what it takes, where one pass does it.
@@ -181,6 +182,17 @@ impl<T: Scalar> SignedPair<T> {
         };
         let account = |which: usize| accounts.iter().map(|sums| sums[which]).collect();
         (Quotient { s, stabilizer: account(0), dead: account(1) }, settled.then(|| account(2)))
+    }
+
+    /// The two quotients that `divide` makes of each sum `P x⁺ + N x⁻ + b`; see [`Affine::apply_finished_twice`].
+    pub(crate) fn quotients(
+        &self,
+        x: &SignedInputs<'_, T>,
+        biases: Option<[&Tensor<T>; 2]>,
+        divide: &Divide<'_, T>,
+    ) -> Option<(Tensor<T>, Vec<[f64; 4]>)> {
+        let (op, x) = self.at_once(x)?;
+        op.apply_finished_twice(&x, biases, divide)
     }
 
     /// `P x⁺ + N x⁻` of one sample, at some elements of the output; see [`Affine::apply_at`].
