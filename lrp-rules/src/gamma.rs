@@ -103,6 +103,12 @@ fn sides<T: Scalar>(r: &Tensor<T>, z: &Tensor<T>) -> [bool; 2] {
 }
 
 impl<T: Scalar> Prepared<T> {
+    /// What is divided by at outputs below zero, whose own sums are `own`. Both ways to favour one sign add up to 2 + γ times all contributions; and where
+    /// `z < 0`, the difference does not cancel: it is `(1 + γ)z − γz⁺`.
+    fn mirrored<'a>(&self, output: &'a [T], own: &'a [T]) -> Mirrored<'a, T> {
+        Mirrored { all: T::of(2.0) + T::of(self.rule.gamma), output, own }
+    }
+
     /// Where both signs of outputs are to be expected, and the operator has a way to do that: one pass each way, with quotients that are kept apart as
     /// soon as they are made. What is done for a sample depends on that sample alone: one that turns out to have relevance on the one side only goes
     /// the way of those of which that is known.
@@ -116,7 +122,8 @@ impl<T: Scalar> Prepared<T> {
         let for_positive = for_positive.get_or_init(|| doubled(favour_positive, favour_negative)).as_deref()?;
         let [up, down] = [favour_positive, favour_negative].map(|favour| self.bias.map(|b| favour(b, gamma)));
         let (outputs, own) = (elements(output), self.bias.denominator(self.op.as_ref(), output));
-        let mirrored = Some(Mirrored { all: T::of(2.0) + gamma, output: &outputs, own: &elements(&own) });
+        let own = elements(&own);
+        let mirrored = Some(self.mirrored(&outputs, &own));
         let divide = Divide { share: T::one(), r: &elements(r), epsilon: T::of(self.rule.stabilizer), mirrored };
         let biases = up.as_ref().zip(down.as_ref()).map(<[_; 2]>::from);
         let (s, accounts) = self.favour_positive.quotients(x, biases, &divide)?;
@@ -176,13 +183,10 @@ impl<T: Scalar> PreparedRule<T> for Prepared<T> {
         // which no relevance belongs is not computed.
         let [any_up, any_down] = if self.nonnegative_outputs { [true, false] } else { sides(r, io.output) };
 
-        // Both ways to favour one sign add up to 2 + γ times all contributions; and where `z < 0`, the difference does not cancel: it is
-        // `(1 + γ)z − γz⁺`.
-        let all = T::of(2.0) + gamma;
         let output = elements(io.output);
         let own = any_down.then(|| self.bias.denominator(self.op.as_ref(), io.output));
         let own = own.as_deref().map(elements);
-        let mirrored = own.as_deref().map(|own| Mirrored { all, output: &output, own });
+        let mirrored = own.as_deref().map(|own| self.mirrored(&output, own));
         let epsilon = T::of(self.rule.stabilizer);
         let divide = Divide { share: T::one(), r: &elements(r), epsilon, mirrored };
         let b_up = self.bias.map(|b| favour_positive(b, gamma));

@@ -140,7 +140,7 @@ pub(super) fn convolve<S: Simd>(
                     return;
                 }
                 After::Finish(finish) => finish.one(S::T::zero(), index % all, 0),
-                // Forward there is one pass for all outputs.
+                // Forward there is one pass for all outputs, or none, and then no call of this.
                 After::Pieces(_) => S::T::zero(),
             };
             fresh.iter_mut().for_each(|slot| {
@@ -265,9 +265,8 @@ impl<'a, S: Simd> Division<'a, S> {
         };
         let step = if pieces && (rows == 1 || across > 1) { piece } else { tile::pixels::<S>() };
         let strip = columns.div_ceil(across.clamp(1, columns)).next_multiple_of(step).min(columns);
-        let pace =
-            |columns: usize, strip: usize| Pace::new::<S>(packed.shape, whole.pitch - columns + strip, strip, piece);
-        let row_step = if pieces { pace(columns, strip).rows } else { 1 };
+        let pace = |strip: usize| Pace::new::<S>(packed.shape, whole.pitch - columns + strip, strip, piece);
+        let row_step = if pieces { pace(strip).rows } else { 1 };
 
         // More strips for more threads, and parts of the output channels.
         let copied = |overlap: usize| (!pass.pass.in_place && !at_once).then_some(overlap);
@@ -308,7 +307,7 @@ impl<'a, S: Simd> Division<'a, S> {
                 (strip_rows, strip, along_rows.choose_blocks(strip_rows))
             }
         };
-        let pace = pace(columns, strip_columns);
+        let pace = pace(strip_columns);
         let strips = (rows.div_ceil(strip_rows), columns.div_ceil(strip_columns));
         let parts = all_blocks.div_ceil(blocks);
         let layout = if pass.pass.in_place {

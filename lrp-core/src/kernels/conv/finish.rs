@@ -62,14 +62,6 @@ pub(super) struct Pieces<'a, T> {
 }
 
 impl<T: Scalar> Pieces<'_, T> {
-    /// Finishes a channel that is there as a whole: the piece of this index among all, at the elements from `first` on. What becomes of it goes to
-    /// `to`: both things, if there are two.
-    pub(super) fn channel(&self, index: usize, first: usize, piece: &mut [T]) -> (Vec<T>, [f64; 4]) {
-        let mut second = vec![T::zero(); if self.second.is_some() { piece.len() } else { 0 }];
-        let sums = self.finisher.finish(piece, &mut second, self.b[index % self.b.len()], first);
-        (second, sums)
-    }
-
     /// Adds what a piece of the channel of this index adds to the accounts of its sample: sums of what was written, times the numbers there.
     pub(super) fn add(&self, total: &mut [f64; 4], index: usize, [first, other, written, also]: [f64; 4]) {
         let [b, second] = [self.b, self.second.unwrap_or(self.b)].map(|b| b[index % b.len()].wide());

@@ -398,7 +398,10 @@ fn finish_channels<T: Scalar>(
     let mut work: Vec<_> = y.chunks_mut(len.max(1)).zip(&mut finished).collect();
     each_chunk(&mut work, 1, 1, &|index, channel| {
         for (piece, finished) in channel {
-            **finished = pieces.channel(index, index * len, piece);
+            let mut second = vec![T::zero(); if pieces.second.is_some() { len } else { 0 }];
+            let b = pieces.b[index % pieces.b.len()];
+            let sums = pieces.finisher.finish(piece, &mut second, b, index * len);
+            **finished = (second, sums);
         }
     });
     if pieces.second.is_some() {
