@@ -9,9 +9,10 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest::{choices, closest};
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     Group::Weighted,
     Group::Weightless,
+    Group::Preprocessing,
     Group::Activation,
     Group::Winner,
     Group::Structural,
@@ -21,9 +22,12 @@ const GROUPS: [Group; 9] = [
     Group::Undefined,
 ];
 
-/// Every name that `ops` takes, kinds first.
-static NAMES: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| Kind::ALL.iter().map(|kind| kind.name()).chain(GROUPS.map(Group::name)).collect());
+/// Every name that `ops` takes, kinds first. A group of one kind has that kind's name.
+static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let mut names: Vec<&'static str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    names.extend(GROUPS.map(Group::name).iter().filter(|group| !Kind::ALL.iter().any(|kind| kind.name() == **group)));
+    names
+});
 
 /// One name to the right of `ops =`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +85,18 @@ mod tests {
         assert_eq!(Ops::parse("con"), None);
         assert!(Ops::Group(Group::Activation).contains(Kind::Relu));
         assert!(!Ops::Kind(Kind::Conv).contains(Kind::ConvTranspose));
+        assert_eq!(Ops::parse("preprocessing"), Some(Ops::Kind(Kind::Preprocessing)));
+    }
+
+    /// A group with the name of a kind must be that kind.
+    #[test]
+    fn a_name_means_one_thing() {
+        for group in GROUPS {
+            let namesake = Kind::ALL.iter().find(|kind| kind.name() == group.name());
+            let members: Vec<&Kind> = Kind::ALL.iter().filter(|kind| kind.group() == group).collect();
+            assert!(namesake.is_none_or(|kind| members == [kind]), "{group:?}");
+        }
+        assert_eq!(NAMES.iter().filter(|name| **name == "preprocessing").count(), 1);
     }
 
     /// A group that is new in `lrp-core` must be listed here.

@@ -470,7 +470,7 @@ impl Domain {
     /// Whether operators of this kind are meant.
     pub fn contains(self, kind: Kind) -> bool {
         match self {
-            Domain::Affine => matches!(kind.group(), Group::Weighted | Group::Weightless),
+            Domain::Affine => matches!(kind.group(), Group::Weighted | Group::Weightless | Group::Preprocessing),
             Domain::Products => kind.group() == Group::Product,
             Domain::All => true,
         }

@@ -317,6 +317,16 @@ impl<T: Scalar> Model<T> {
         self.nodes.iter().filter_map(Node::op).map(|op| op.parameters()).sum()
     }
 
+    /// The preprocessing between the inputs and the first layers, in topological order.
+    pub fn preprocessing(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes().filter(|(_, node)| node.kind() == Some(Kind::Preprocessing)).map(|(id, _)| id)
+    }
+
+    /// Whether the model scales its input itself: `(x − μ) / σ`, `x / 255` and the like.
+    pub fn has_preprocessing(&self) -> bool {
+        self.preprocessing().next().is_some()
+    }
+
     /// The weighted layers that an input reaches without passing another one.
     pub fn first_layers(&self) -> Vec<NodeId> {
         // Whether a node's value depends on an input through weightless nodes only.

@@ -34,6 +34,7 @@ fn of_type<T: Scalar>() {
     operator::<T, Mean<T>>();
     operator::<T, Mul>();
     operator::<T, Pad>();
+    operator::<T, Preprocessing<T>>();
     operator::<T, Recurrent<T>>();
     operator::<T, Reshape>();
     operator::<T, Resize<T>>();

@@ -45,6 +45,9 @@ kinds! {
     BatchNorm = "batch-norm", Weighted;
     /// Product with a constant, sum with a constant, or both.
     Scale = "scale", Weightless;
+    /// Product with a constant, sum with a constant, or both, between the model's input and its first layers: pixels are scaled there, and
+    /// nothing is learned about what they show.
+    Preprocessing = "preprocessing", Preprocessing;
     /// Sum or difference of activations (residual connection).
     Add = "add", Weightless;
     /// Average pooling over windows.
@@ -144,6 +147,8 @@ pub enum Group {
     Weighted,
     /// Affine without weights of its own: gets `norm` unless a recipe says otherwise.
     Weightless,
+    /// Elementwise and affine, between the model's input and its first layers: passes relevance unchanged unless a recipe says otherwise.
+    Preprocessing,
     /// Elementwise: passes relevance unchanged.
     Activation,
     /// Routes relevance to the element that won.
@@ -166,6 +171,7 @@ impl Group {
         match self {
             Group::Weighted => "weighted",
             Group::Weightless => "weightless",
+            Group::Preprocessing => "preprocessing",
             Group::Activation => "activation",
             Group::Winner => "winner",
             Group::Structural => "structural",
@@ -276,7 +282,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
     fn fixed(&self) -> Fixed {
         match self.kind().group() {
             Group::Weighted | Group::Weightless | Group::Undefined => Fixed::RuleNeeded,
-            Group::Activation => Fixed::Pass,
+            Group::Preprocessing | Group::Activation => Fixed::Pass,
             Group::Winner => Fixed::Winner,
             Group::Structural | Group::Product | Group::Normalization | Group::Recurrent => Fixed::Route,
         }

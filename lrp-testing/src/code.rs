@@ -112,6 +112,10 @@ pub fn op(op: &Op, inputs: &[&[usize]]) -> String {
         Op::Scale { weight, bias } => {
             format!("Scale::new({}, {}, &{x:?})?", maybe(weight.as_ref(), tensor), maybe(bias.as_ref(), tensor))
         }
+        Op::Preprocessing { weight, bias } => {
+            let (weight, bias) = (maybe(weight.as_ref(), tensor), maybe(bias.as_ref(), tensor));
+            format!("Preprocessing::new({weight}, {bias}, &{x:?})?")
+        }
         Op::Add { inputs } => format!("Add::new({inputs}, &{x:?})?"),
         Op::Difference => format!("Add::difference(&{x:?})?"),
         Op::AvgPool { spec, include_pad } => format!("AvgPool::new(&{}, {include_pad}, &{x:?})?", window(spec)),
@@ -172,6 +176,7 @@ fn names(op: &Op) -> (&'static [&'static str], bool) {
         Op::ConvTranspose { .. } => (&["ConvTranspose"], true),
         Op::BatchNorm { .. } => (&["Scale"], false),
         Op::Scale { .. } => (&["Scale"], true),
+        Op::Preprocessing { .. } => (&["Preprocessing"], true),
         Op::Add { .. } | Op::Difference => (&["Add"], false),
         Op::AvgPool { .. } => (&["AvgPool"], false),
         Op::Mean { .. } => (&["Mean"], false),

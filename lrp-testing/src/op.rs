@@ -6,8 +6,8 @@ use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Kind, Operator};
 use lrp_core::ops::{
     Activation, Add, AvgPool, Broadcast, Cell, Concat, Conv, ConvTranspose, Dense, Direction, Div, Extremum, Function,
-    Identity, LayerNorm, MaxPool, Mean, Mul, Pad, PadMode, Parameters, Recurrent, Reshape, Resize, Scale, Select,
-    Softmax, Taps, Transpose,
+    Identity, LayerNorm, MaxPool, Mean, Mul, Pad, PadMode, Parameters, Preprocessing, Recurrent, Reshape, Resize,
+    Scale, Select, Softmax, Taps, Transpose,
 };
 use lrp_core::{OperatorError, Scalar, Tensor};
 
@@ -22,6 +22,7 @@ pub enum Op {
     ConvTranspose { weights: Tensor<f64>, bias: Option<Vec<f64>>, spec: WindowSpec, groups: usize, space: Vec<usize> },
     BatchNorm { gamma: Vec<f64>, beta: Vec<f64>, mean: Vec<f64>, var: Vec<f64>, epsilon: f64 },
     Scale { weight: Option<Tensor<f64>>, bias: Option<Tensor<f64>> },
+    Preprocessing { weight: Option<Tensor<f64>>, bias: Option<Tensor<f64>> },
     Add { inputs: usize },
     Difference,
     AvgPool { spec: WindowSpec, include_pad: bool },
@@ -87,6 +88,7 @@ impl Op {
             Op::Scale { weight, bias } => {
                 Arc::new(Scale::new(weight.as_ref().map(tensor::<T>), bias.as_ref().map(tensor), x)?)
             }
+            Op::Preprocessing { weight, bias } => Arc::new(Preprocessing::<T>::new(weight.clone(), bias.clone(), x)?),
             Op::Add { inputs } => Arc::new(Add::<T>::new(*inputs, x)?),
             Op::Difference => Arc::new(Add::<T>::difference(x)?),
             Op::AvgPool { spec, include_pad } => Arc::new(AvgPool::<T>::new(spec, *include_pad, x)?),

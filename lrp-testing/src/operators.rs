@@ -105,6 +105,7 @@ pub fn affine() -> impl Strategy<Value = Bound> {
         2 => conv_transpose(),
         1 => batch_norm(),
         1 => scale(),
+        1 => preprocessing(),
         2 => sum(),
         2 => avg_pool(),
         1 => mean(),
@@ -209,6 +210,14 @@ pub fn scale() -> impl Strategy<Value = Bound> {
             _ => pool.tensor(&shape),
         };
         Bound::new(Op::Scale { weight: weight.map(constant), bias: bias.map(constant) }, vec![shape.clone()])
+    })
+}
+
+/// Products and sums with constants at the model's entrance.
+pub fn preprocessing() -> impl Strategy<Value = Bound> {
+    scale().prop_map(|bound| match bound.op {
+        Op::Scale { weight, bias } => Bound::new(Op::Preprocessing { weight, bias }, bound.shapes),
+        _ => bound,
     })
 }
 

@@ -186,7 +186,7 @@ pub fn gradient_times_input(model: &Arc<Model<f64>>, x: &Tensor<f64>, target: &T
         node.kind().is_some_and(|kind| match kind.group() {
             Group::Activation => !matches!(kind, Kind::Relu | Kind::LeakyRelu),
             Group::Product | Group::Normalization | Group::Recurrent | Group::Undefined => true,
-            Group::Weighted | Group::Weightless | Group::Winner | Group::Structural => false,
+            Group::Weighted | Group::Weightless | Group::Preprocessing | Group::Winner | Group::Structural => false,
         })
     });
     if let Some((_, node)) = breaking {
@@ -198,7 +198,7 @@ pub fn gradient_times_input(model: &Arc<Model<f64>>, x: &Tensor<f64>, target: &T
         let rules: Assignment<f64> = nodes.map(|(id, _)| (id, Arc::clone(&rule))).collect();
         Plan::new(Arc::clone(model), &rules).map_err(|e| Failure::Internal(e.to_string()))
     };
-    let affine = |group| matches!(group, Group::Weighted | Group::Weightless);
+    let affine = |group| matches!(group, Group::Weighted | Group::Weightless | Group::Preprocessing);
     let zero = everywhere(Arc::new(Zero::new(BiasMode::Absorb)), &affine)?;
     let gradient = everywhere(Arc::new(Gradient), &|_| true)?.times_input(true);
     let explain = |plan: &Plan<f64>, start| plan.explain(x, target, start).map_err(|e| forward_failure(&e));
