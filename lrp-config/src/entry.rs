@@ -41,7 +41,10 @@ impl Entry {
             .nodes()
             .filter_map(|(id, node)| Some((id, node, node.kind()?)))
             .filter(|(id, node, kind)| {
-                layers.as_ref().is_none_or(|layers| layers.contains(id)) && self.takes(*kind) && named(node)
+                layers.as_ref().is_none_or(|layers| layers.contains(id))
+                    && self.takes(*kind)
+                    && named(node)
+                    && (*kind != Kind::Preprocessing || self.means_preprocessing(model, &node.name))
             })
             .collect();
         if !self.assign.optional {
@@ -139,6 +142,21 @@ impl Entry {
             (None, Some(_)) => self.assign.rule.get_ref().domain().contains(kind),
             (None, None) => kind.group() == Group::Weighted,
         }
+    }
+
+    /// Whether preprocessing of this name, which matches, is meant. As a layer, it would change every map, so that a pattern for layers
+    /// (`model/*`) does not mean it: its own name does, and a pattern that matches nothing else.
+    fn means_preprocessing<T: Scalar>(&self, model: &Model<T>, name: &str) -> bool {
+        let (None, Some(globs)) = (&self.assign.ops, globs(&self.assign)) else { return true };
+        if self.assign.rule.get_ref().domain() != Domain::Affine {
+            return true;
+        }
+        let only = |glob: &NameGlob| {
+            let mut meant =
+                model.nodes().filter(|(_, node)| glob.matches(&node.name)).filter_map(|(_, node)| node.kind());
+            meant.all(|kind| kind == Kind::Preprocessing || !self.takes(kind))
+        };
+        globs.iter().any(|glob| glob.matches(name) && (glob.text() == name || only(glob)))
     }
 
     fn check_layers<T: Scalar>(&self, model: &Model<T>) -> Result<(), Diagnostic> {

@@ -84,7 +84,8 @@ pub(crate) struct Assign {
     #[schemars(with = "Option<OneOrMany<Ops>>", extend("x-default" = "\"weighted\", unless `names` is given"))]
     #[schemars(example = &"conv", example = json!(["conv", "dense"]), example = &"activation")]
     pub ops: Option<Spanned<OneOrMany<Ops>>>,
-    /// Globs over node names, which must match the whole name.
+    /// Globs over node names, which must match the whole name. Scaling of the input (`preprocessing`) is meant by its own name, or by a glob
+    /// that matches no other layer.
     #[schemars(with = "Option<OneOrMany<NameGlob>>", extend("x-default" = "all names"))]
     #[schemars(example = &"/features/*", example = json!(["classifier.*", "*/fc/*"]))]
     pub names: Option<Spanned<OneOrMany<NameGlob>>>,

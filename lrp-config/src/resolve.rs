@@ -123,11 +123,17 @@ impl Recipe {
             if nodes.is_empty() {
                 continue;
             }
-            match entry.assign.rule.get_ref().build::<T>(self.input()) {
-                Ok(rule) => choices.extend(nodes.into_iter().map(|node| {
+            let spec = entry.assign.rule.get_ref();
+            let made = spec.build::<T>(self.input()).and_then(|rule| {
+                let at = |node| {
+                    let own = spec.build_at(self.input(), model, node)?;
                     let origin = Origin::Entry(entry.place.clone());
-                    (node, Choice { rule: Arc::clone(&rule), origin })
-                })),
+                    Ok((node, Choice { rule: own.unwrap_or_else(|| Arc::clone(&rule)), origin }))
+                };
+                nodes.into_iter().map(at).collect::<Result<Vec<_>, Unbuildable>>()
+            });
+            match made {
+                Ok(made) => choices.extend(made),
                 Err(Unbuildable::NoBounds) => problems.push(self.no_bounds(entry)),
                 Err(problem) => problems.push(entry.unbuildable(problem)),
             }

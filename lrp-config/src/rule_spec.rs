@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use lrp_core::entrance::NoBounds;
 use lrp_core::operator::{Group, Kind};
-use lrp_core::{Rule, Scalar};
+use lrp_core::tensor::elements;
+use lrp_core::{Model, NodeId, Rule, Scalar, Tensor};
 use lrp_rules::{BiasMode, EpsilonValue, ParameterError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
@@ -175,11 +177,11 @@ pub(crate) struct FlatKeys {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ZBoxKeys {
-    /// The lowest value of the model's input, one number or one for each channel.
+    /// The lowest value of the model's input, one number or one for each channel; scaling between it and the layer is taken into account.
     #[serde(default, deserialize_with = "per_channel")]
     #[schemars(with = "Option<OneOrMany<f64>>", extend("x-default" = "from [input]"), example = -1.0)]
     low: Option<Vec<f64>>,
-    /// The highest value of the model's input, one number or one for each channel.
+    /// The highest value of the model's input, likewise.
     #[serde(default, deserialize_with = "per_channel")]
     #[schemars(with = "Option<OneOrMany<f64>>", extend("x-default" = "from [input]"), example = json!([1.0, 1.0, 1.0]))]
     high: Option<Vec<f64>>,
@@ -187,6 +189,27 @@ pub(crate) struct ZBoxKeys {
     #[serde(default = "stabilizer", deserialize_with = "number")]
     #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
+}
+
+impl ZBoxKeys {
+    /// Lowest and highest values of the model's input, one number or one for each channel.
+    fn bounds(&self, input: &Input) -> Result<(Vec<f64>, Vec<f64>), Unbuildable> {
+        let bounds = input.bounds();
+        let low = self.low.clone().or_else(|| bounds.as_ref().map(|bounds| bounds.low.clone()));
+        let high = self.high.clone().or_else(|| bounds.as_ref().map(|bounds| bounds.high.clone()));
+        low.zip(high).ok_or(Unbuildable::NoBounds)
+    }
+}
+
+/// Whether a tensor `[1, C, …]` has these values, one everywhere or one per channel.
+fn is_of_channels<T: Scalar>(bounds: &Tensor<T>, values: &[f64]) -> bool {
+    let channels = bounds.shape().get(1).copied().unwrap_or(1);
+    let per_channel = (bounds.len() / channels.max(1)).max(1);
+    (values.len() == 1 || channels == values.len())
+        && elements(bounds).chunks(per_channel).zip(values.iter().cycle()).all(|(channel, value)| {
+            let value = T::of(*value);
+            channel.iter().all(|bound| *bound == value)
+        })
 }
 
 /// Keys of `norm`.
@@ -408,10 +431,7 @@ impl RuleSpec {
             RuleSpec::WSquare(keys) => Arc::new(lrp_rules::WSquare::new(keys.stabilizer, keys.bias.into())?),
             RuleSpec::Flat(keys) => Arc::new(lrp_rules::Flat::new(keys.stabilizer)?),
             RuleSpec::ZBox(keys) => {
-                let bounds = input.bounds();
-                let low = keys.low.clone().or_else(|| bounds.as_ref().map(|bounds| bounds.low.clone()));
-                let high = keys.high.clone().or_else(|| bounds.as_ref().map(|bounds| bounds.high.clone()));
-                let (Some(low), Some(high)) = (low, high) else { return Err(Unbuildable::NoBounds) };
+                let (low, high) = keys.bounds(input)?;
                 Arc::new(lrp_rules::ZBox::new(low, high, keys.stabilizer)?)
             }
             RuleSpec::Pass(_) => Arc::new(lrp_rules::Pass),
@@ -421,6 +441,35 @@ impl RuleSpec {
             RuleSpec::GuidedBackprop(_) => Arc::new(lrp_rules::GuidedBackprop),
             RuleSpec::Deconvnet(_) => Arc::new(lrp_rules::Deconvnet),
         })
+    }
+
+    /// The rule for one node, where that is not the same as for every other: bounds of z-box are those of the model's input, and what lies
+    /// between it and the node changes them. Where they cannot be known, they stay as they are, and a lint says so.
+    pub fn build_at<T: Scalar>(
+        &self,
+        input: &Input,
+        model: &Model<T>,
+        node: NodeId,
+    ) -> Result<Option<Arc<dyn Rule<T>>>, Unbuildable> {
+        let RuleSpec::ZBox(keys) = self else { return Ok(None) };
+        let (low, high) = keys.bounds(input)?;
+        let bounds = match model.input_box_at(node, &low, &high) {
+            Ok(bounds) => bounds,
+            // As many as the layer has channels, for an input that is only moved around before.
+            Err(NoBounds::Channels(_)) if model.moves_only(node) => return Ok(None),
+            Err(NoBounds::Channels(shape)) => {
+                let count = low.len().max(high.len());
+                let message = format!("bounds for {count} channels do not fit the model's input of shape {shape:?}");
+                return Err(ParameterError { parameter: "low", message }.into());
+            }
+            Err(NoBounds::Lost(_)) => return Ok(None),
+        };
+        if bounds.iter().all(|[lowest, highest]| is_of_channels(lowest, &low) && is_of_channels(highest, &high)) {
+            return Ok(None);
+        }
+        let wide = |bound: Tensor<T>| bound.mapv(Scalar::wide);
+        let bounds = bounds.into_iter().map(|bounds| bounds.map(wide)).collect();
+        Ok(Some(Arc::new(lrp_rules::ZBox::of_elements(bounds, keys.stabilizer)?)))
     }
 
     /// The rule's name.

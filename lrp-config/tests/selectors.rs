@@ -3,7 +3,8 @@
 
 mod nets;
 
-use lrp_core::{Model, Plan};
+use lrp_core::ops::{Dense, Preprocessing};
+use lrp_core::{Builder, Model, Plan, Tensor};
 use nets::{branches, cnn, gated, mlp, nodes_with, recipe, rules};
 
 /// The nodes that an entry with these selectors gives its rule, `flat`, to. Everything else gets `epsilon`.
@@ -11,6 +12,63 @@ fn selected(model: &Model<f64>, selectors: &str) -> Vec<String> {
     let text = format!("[[assign]]\nrule = \"epsilon\"\n[[assign]]\nrule = \"flat\"\n{selectors}\n");
     let resolved = recipe(&text).unwrap().resolve(model).unwrap();
     nodes_with(model, &resolved, "flat")
+}
+
+/// Two dense layers behind a scale of the input.
+fn scaled() -> Model<f64> {
+    let mut net = Builder::<f64>::new();
+    let x = net.input("x", &[2]);
+    let scale = Preprocessing::new(Some(Tensor::from_elem(vec![1], 0.5)), None, &[2]).unwrap();
+    let mut x = net.add("model/scale", scale, &[x]).unwrap();
+    for name in ["model/fc0", "model/fc1"] {
+        x = net.add(name, Dense::new(Tensor::ones(vec![2, 2]), None, &[2]).unwrap(), &[x]).unwrap();
+    }
+    net.finish(x).unwrap()
+}
+
+#[test]
+fn preprocessing_is_meant_by_its_kind_or_by_name() {
+    let model = scaled();
+    let all = ["model/scale", "model/fc0", "model/fc1"];
+    let forms: [(&str, &[&str]); 9] = [
+        ("layers = 'first'", &["model/fc0"]),
+        ("layers = 0", &["model/fc0"]),
+        ("ops = 'preprocessing'", &["model/scale"]),
+        ("ops = ['preprocessing', 'weighted']", &all),
+        ("names = 'model/scale'", &["model/scale"]),
+        ("names = '*sc*'", &["model/scale"]),
+        ("names = ['model/scale', 'model/fc1']", &["model/scale", "model/fc1"]),
+        // A glob for layers does not make it one.
+        ("names = 'model/*'", &["model/fc0", "model/fc1"]),
+        ("names = 'model/*'\nops = ['dense', 'preprocessing']", &all),
+    ];
+    for (selectors, expected) in forms {
+        assert_eq!(selected(&model, selectors), expected, "{selectors}");
+    }
+    // Without an entry, relevance passes; weightless operators are something else.
+    let plain = recipe("[[assign]]\nrule = 'epsilon'").unwrap().resolve(&model).unwrap();
+    assert_eq!(plain.choices.len(), 2);
+    assert!(
+        recipe("[[assign]]\nrule = 'epsilon'\n[[assign]]\nops = 'weightless'\nrule = 'zero'")
+            .unwrap()
+            .resolve(&model)
+            .is_err()
+    );
+}
+
+/// Bounds are those of the model's input, and the scale halves them.
+#[test]
+fn bounds_of_z_box_are_carried_through_preprocessing() {
+    let model = scaled();
+    let shown = |rule: &str| {
+        let text =
+            format!("[[assign]]\nrule = 'zero'\n[[assign]]\nlayers = 'first'\nrule = {{ type = 'z-box', {rule} }}");
+        recipe(&text).unwrap().resolve(&model).map(|resolved| rules(&model, &resolved)[0].clone())
+    };
+    let rule = shown("low = -1, high = [1, 3]").unwrap();
+    assert!(rule.contains("z-box { low = -0.5, high = [0.5, 1.5]"), "{rule}");
+    let problem = shown("low = [0, 0, 0], high = 1").unwrap_err().to_string();
+    assert!(problem.contains("bounds for 3 channels do not fit the model's input of shape [2]"), "{problem}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 pub mod blocks;
 mod elementwise;
+pub mod entrance;
 pub mod error;
 pub mod graph;
 #[cfg(all(debug_assertions, not(test)))]

@@ -8,6 +8,8 @@ use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{batch_shape, neg, pos, samples, update_sums, zip_sums};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
+use ndarray::Axis;
+
 use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
 use crate::signs::{LEFT, SignedInputs, SignedPair, add_shares, has_many_weights, no_shares};
@@ -17,9 +19,16 @@ use crate::signs::{LEFT, SignedInputs, SignedPair, add_shares, has_many_weights,
 /// The bias cancels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ZBox {
-    low: Vec<f64>,
-    high: Vec<f64>,
+    bounds: Bounds,
     stabilizer: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Bounds {
+    /// One number each, or one per channel, for every input of the operator.
+    Channels { low: Vec<f64>, high: Vec<f64> },
+    /// One number each for every element: low and high, `[1, …]`, for every input of the operator.
+    Elements(Vec<[Tensor<f64>; 2]>),
 }
 
 impl ZBox {
@@ -40,32 +49,116 @@ impl ZBox {
             return Err(ParameterError::new("high", message));
         }
         let n = low.len().max(high.len());
-        let bad = low.iter().cycle().zip(high.iter().cycle()).take(n).find(|(l, h)| l > h);
-        match bad {
-            Some((l, h)) => Err(ParameterError::new("low", format!("low must not be above high, got {l} and {h}"))),
-            None => Ok(Self { low, high, stabilizer }),
+        in_order(low.iter().cycle().zip(high.iter().cycle()).take(n))?;
+        Ok(Self { bounds: Bounds::Channels { low, high }, stabilizer })
+    }
+
+    /// The rule with bounds for every element, `[1, …]`, of every input of the operator.
+    ///
+    /// # Errors
+    /// When a bound is not finite, two shapes differ, or a lower bound is above its upper one; or when the stabilizer is negative.
+    pub fn of_elements(bounds: Vec<[Tensor<f64>; 2]>, stabilizer: f64) -> Result<Self, ParameterError> {
+        nonnegative("stabilizer", stabilizer)?;
+        for [low, high] in &bounds {
+            if low.shape() != high.shape() || low.iter().chain(high).any(|bound| !bound.is_finite()) {
+                let message = "low and high must be finite, with a number for each element".to_owned();
+                return Err(ParameterError::new("low", message));
+            }
+            in_order(low.iter().zip(high))?;
         }
+        Ok(Self { bounds: Bounds::Elements(bounds), stabilizer })
+    }
+
+    /// All bounds, low and high.
+    fn all(&self) -> [Box<dyn Iterator<Item = f64> + '_>; 2] {
+        match &self.bounds {
+            Bounds::Channels { low, high } => [Box::new(low.iter().copied()), Box::new(high.iter().copied())],
+            Bounds::Elements(bounds) => [0, 1].map(|side| -> Box<dyn Iterator<Item = f64>> {
+                Box::new(bounds.iter().flat_map(move |bounds| bounds[side].iter().copied()))
+            }),
+        }
+    }
+}
+
+fn in_order<'a>(mut bounds: impl Iterator<Item = (&'a f64, &'a f64)>) -> Result<(), ParameterError> {
+    match bounds.find(|(low, high)| low > high) {
+        Some((l, h)) => Err(ParameterError::new("low", format!("low must not be above high, got {l} and {h}"))),
+        None => Ok(()),
     }
 }
 
 impl fmt::Display for ZBox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |bounds: &[f64]| match bounds {
-            [one] => number(*one),
-            many => format!("[{}]", many.iter().map(|&b| number(b)).collect::<Vec<_>>().join(", ")),
+        let [low, high] = match &self.bounds {
+            Bounds::Channels { low, high } => [list(low, number), list(high, number)],
+            Bounds::Elements(bounds) => {
+                [0, 1].map(|side| described(&bounds.iter().map(|bounds| &bounds[side]).collect::<Vec<_>>()))
+            }
         };
-        let stabilizer = ("stabilizer", number(self.stabilizer));
-        write_rule(f, "z-box", &[("low", list(&self.low)), ("high", list(&self.high)), stabilizer])
+        write_rule(f, "z-box", &[("low", low), ("high", high), ("stabilizer", number(self.stabilizer))])
     }
+}
+
+fn list(bounds: &[f64], number: impl Fn(f64) -> String) -> String {
+    match bounds {
+        [one] => number(*one),
+        many => format!("[{}]", many.iter().map(|&b| number(b)).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Lists of bounds that are longer are not written out.
+const MOST_CHANNELS: usize = 16;
+
+/// Bounds of elements as one number, or one per channel, where they are; else the range in which they lie.
+fn described(bounds: &[&Tensor<f64>]) -> String {
+    // What was carried along in single precision has no more digits than that.
+    let short = |value: f64| {
+        let single = value as f32;
+        let is_single = f64::from(single) == value && (1e-3..1e6).contains(&value.abs());
+        if is_single { format!("{single:?}") } else { number(value) }
+    };
+    let all = || bounds.iter().flat_map(|bounds| bounds.iter().copied());
+    if let Some(one) = the_same(all()) {
+        return list(&[one], short);
+    }
+    let channels = |bounds: &&Tensor<f64>| -> Option<Vec<f64>> {
+        (bounds.len_of(Axis(1)) <= MOST_CHANNELS)
+            .then(|| bounds.axis_iter(Axis(1)).map(|channel| the_same(channel.iter().copied())).collect())?
+    };
+    match bounds.iter().map(channels).collect::<Option<Vec<_>>>().as_deref() {
+        Some([channels, others @ ..]) if others.iter().all(|other| other == channels) => list(channels, short),
+        _ => {
+            let (least, most) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), b| (l.min(b), h.max(b)));
+            format!("\"{} to {}, by element\"", short(least), short(most))
+        }
+    }
+}
+
+/// The number that all are.
+fn the_same(mut values: impl Iterator<Item = f64>) -> Option<f64> {
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
 }
 
 impl ZBox {
     fn prepared<T: Scalar>(&self, op: &Arc<dyn Affine<T>>) -> Result<Prepared<T>, RuleError> {
         let shapes = op.input_shapes();
-        let bounds = |values: &[f64]| shapes.iter().map(|shape| filled(values, shape)).collect::<Result<_, _>>();
-        let (low, high): (Vec<_>, Vec<_>) = (bounds(&self.low)?, bounds(&self.high)?);
+        let (low, high): (Vec<_>, Vec<_>) = match &self.bounds {
+            Bounds::Channels { low, high } => {
+                let of = |values: &[f64]| shapes.iter().map(|shape| filled(values, shape)).collect::<Result<_, _>>();
+                (of(low)?, of(high)?)
+            }
+            Bounds::Elements(bounds) => {
+                if !bounds.iter().map(|[low, _]| low.shape()).eq(shapes.iter().map(|shape| batch_shape(1, shape))) {
+                    return Err(RuleError::new("its bounds are for inputs of other shapes"));
+                }
+                let narrow = |bound: &Tensor<f64>| bound.mapv(T::of);
+                bounds.iter().map(|[low, high]| (narrow(low), narrow(high))).unzip()
+            }
+        };
         let contributions = SignedPair::new(op, |w, _| pos(w), |w, _| neg(w), T::zero());
-        let around_zero = self.low.iter().all(|&low| low <= 0.0) && self.high.iter().all(|&high| high >= 0.0);
+        let [mut lows, mut highs] = self.all();
+        let around_zero = !lows.any(|low| low > 0.0) && !highs.any(|high| high < 0.0);
         Ok(Prepared {
             from_output: (around_zero && has_many_weights(op.as_ref()))
                 .then(|| FromOutput::new(op.as_ref(), &contributions, &low, &high)),
@@ -85,8 +178,8 @@ impl<T: Scalar> Rule<T> for ZBox {
 
     fn claims(&self) -> Claims {
         // Inside the box of every channel; channels may have none in common. A box of a single point leaves nothing but rounding.
-        let low = self.low.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let high = self.high.iter().copied().fold(f64::INFINITY, f64::min);
+        let [lows, highs] = self.all();
+        let (low, high) = (lows.fold(f64::NEG_INFINITY, f64::max), highs.fold(f64::INFINITY, f64::min));
         let positive = if low < high { Positive::Between { low, high } } else { Positive::Never };
         Claims { conserving: true, positive, ..Claims::default() }
     }
@@ -180,6 +273,31 @@ mod tests {
         assert!(ZBox::new(vec![], vec![1.0], 1e-6).is_err());
         assert!(ZBox::new(vec![0.0, 0.0], vec![1.0, 1.0, 1.0], 1e-6).is_err());
         assert!(ZBox::new(vec![0.0], vec![f64::NAN], 1e-6).is_err());
+    }
+
+    /// Bounds by element that are those of the channels give the same, and say so.
+    #[test]
+    fn bounds_by_element() {
+        let tensor = |values: [f64; 4]| Tensor::from_shape_vec(vec![1, 2, 2], values.to_vec()).unwrap();
+        let by_element = |low, high| ZBox::of_elements(vec![[tensor(low), tensor(high)]], 0.0);
+        let rule = by_element([-1.0, -1.0, -0.5, -0.5], [2.0; 4]).unwrap();
+        assert_eq!(rule.to_string(), "z-box { low = [-1.0, -0.5], high = 2.0, stabilizer = 0.0 }");
+        let channels = ZBox::new(vec![-1.0, -0.5], vec![2.0], 0.0).unwrap();
+        let op: Arc<dyn Operator<f64>> = Arc::new(Dense::new(Tensor::ones(vec![1, 2]), None, &[2, 2]).unwrap());
+        let layer = Layer { name: "", op: &op, nonnegative_inputs: false, skip_input: None };
+        let (x, r) = (tensor([0.25, 1.0, 2.0, -0.5]), Tensor::from_elem(vec![1, 2, 1], 1.0));
+        let z = op.forward(&[&x]);
+        let io = Io { inputs: &[&x], output: &z };
+        let run = |rule: &ZBox| rule.prepare(&layer).unwrap().propagate(io, &r).relevance;
+        assert_eq!(run(&rule), run(&channels));
+        // By hand: (0.25 + 1, 1 + 0) of their sum where the second element's lower bound is 1.
+        let padded = by_element([-1.0, 1.0, -0.5, -0.5], [2.0; 4]).unwrap();
+        assert_eq!(padded.to_string(), "z-box { low = \"-1.0 to 1.0, by element\", high = 2.0, stabilizer = 0.0 }");
+        assert_eq!(run(&padded)[0].iter().copied().take(2).collect::<Vec<_>>(), [1.0, 0.0]);
+        assert!(by_element([0.0; 4], [0.0, 0.0, 0.0, -1.0]).is_err());
+        assert!(by_element([0.0; 4], [0.0, 0.0, 0.0, f64::INFINITY]).is_err());
+        let other: Arc<dyn Operator<f64>> = Arc::new(Dense::new(Tensor::ones(vec![1, 2]), None, &[2]).unwrap());
+        assert!(rule.prepare(&Layer { op: &other, ..layer }).is_err());
     }
 
     /// Sums from the output and sums from the inputs, where they are ordinary, where they cancel, and where no relevance arrives.

@@ -79,6 +79,11 @@ impl<T: Scalar> Scale<T> {
         Ok(Self { weight, bias, kind, shape: one(input) })
     }
 
+    /// `w` and `b`.
+    pub fn constants(&self) -> (&Tensor<T>, Option<&Tensor<T>>) {
+        (&self.weight, self.bias.as_ref())
+    }
+
     /// The factor and the summand of each channel, if all positions of a channel share theirs. Not for millions of
     /// channels: a single number would have to be repeated as often, and there is no layer to take it.
     pub fn per_channel(&self) -> Option<(Vec<T>, Vec<T>)> {
