@@ -48,6 +48,7 @@ pub(crate) enum Origin<T: Scalar> {
     Pad(Arc<Pad>),
     BatchNorm(Arc<Scale<T>>),
     Scale(Constants<T>),
+    Preprocessing(Constants<f64>),
     Transpose(Vec<usize>),
     Activation(Function),
     /// A sum of activations.

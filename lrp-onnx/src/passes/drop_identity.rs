@@ -1,4 +1,4 @@
-//! Drops what does nothing: identities, dropout, and reshapes, transposes and pads that change nothing.
+//! Drops what does nothing: identities, dropout, sums of one, and reshapes, transposes and pads that change nothing.
 
 use lrp_core::Scalar;
 use lrp_core::operator::Kind;
@@ -24,6 +24,7 @@ fn does_nothing<T: Scalar>(node: &Node<T>) -> bool {
     match (node.kind(), node.origin()) {
         (Some(Kind::Identity), _) => true,
         (Some(Kind::Reshape), _) => node.op().is_some_and(|op| op.input_shapes().first() == Some(&node.shape)),
+        (_, Some(Origin::Sum)) => node.inputs.len() == 1,
         (_, Some(Origin::Transpose(permutation))) => permutation.is_sorted(),
         (_, Some(Origin::Pad(pad))) => {
             let (begin, end) = pad.pads();
@@ -49,12 +50,13 @@ mod tests {
         let none = net.ints(&[0; 6]);
         x = net.op("Pad", &[&x, &none], &[]);
         x = net.op("Cast", &[&x], &[("to", Attr::Int(1))]);
-        let kept = check_pass(run, &net, &[2, 3], 6);
+        x = net.op("Sum", &[&x], &[]);
+        let kept = check_pass(run, &net, &[2, 3], 7);
         assert!(kinds(&kept).is_empty());
         x = net.op("Transpose", &[&x], &[("perm", Attr::Ints(&[0, 2, 1]))]);
         let crop = net.ints(&[0, 1, 0, 0, -1, 0]);
         x = net.op("Pad", &[&x, &crop], &[]);
         net.op("Flatten", &[&x], &[]);
-        assert_eq!(kinds(&check_pass(run, &net, &[2, 3], 6)), ["transpose", "pad", "reshape"]);
+        assert_eq!(kinds(&check_pass(run, &net, &[2, 3], 7)), ["transpose", "pad", "reshape"]);
     }
 }

@@ -29,16 +29,20 @@ fn merged<T: Scalar>(new: &Rewrite<T>, node: &Node<T>, uses: &[usize]) -> Option
     let (Origin::Scale(second), &[input]) = (node.origin()?, node.inputs.as_slice()) else { return None };
     let before = new.node(input).filter(|_| uses.get(input) == Some(&1))?;
     let Origin::Scale(first) = before.origin()? else { return None };
-    // w₂(w₁x + b₁) + b₂
+    let constants = in_a_row(first, second)?;
+    let op = constants.build(&node.shape).ok()?;
+    Some((node.with(Arc::new(op), Origin::Scale(constants), before.inputs.clone()), before.name.clone()))
+}
+
+/// A product and sum behind another, as one: `w₂ (w₁ x + b₁) + b₂`. None where its constants would be larger than theirs.
+pub(super) fn in_a_row<T: Scalar>(first: &Constants<T>, second: &Constants<T>) -> Option<Constants<T>> {
     let weight = combined(first.weight.as_ref(), second.weight.as_ref(), |a, b| a * b)?;
     let shifted = match (&first.bias, &second.weight) {
         (Some(bias), Some(weight)) => combined(Some(bias), Some(weight), |a, b| a * b)?,
         (bias, _) => bias.clone(),
     };
     let bias = combined(shifted.as_ref(), second.bias.as_ref(), |a, b| a + b)?;
-    let constants = Constants { weight, bias };
-    let op = constants.build(&node.shape).ok()?;
-    Some((node.with(Arc::new(op), Origin::Scale(constants), before.inputs.clone()), before.name.clone()))
+    Some(Constants { weight, bias })
 }
 
 /// Two constants made one; either may be missing. None where the result would be larger than both.

@@ -14,6 +14,7 @@ mod fuse_hard_swish;
 mod fuse_layer_norm;
 mod fuse_matmul_add;
 mod fuse_silu;
+mod mark_preprocessing;
 mod merge_pad;
 mod merge_scale;
 mod pattern;
@@ -34,7 +35,7 @@ struct Pass<T: Scalar> {
 }
 
 /// All passes, in the order in which they run. What moves out of the way of others comes first.
-fn all<T: Scalar>() -> [Pass<T>; 13] {
+fn all<T: Scalar>() -> [Pass<T>; 14] {
     [
         Pass { name: "drop-identity", run: drop_identity::run },
         Pass { name: CUT_SOFTMAX, run: cut_softmax::run },
@@ -46,6 +47,7 @@ fn all<T: Scalar>() -> [Pass<T>; 13] {
         Pass { name: "fuse-hard-swish", run: fuse_hard_swish::run },
         Pass { name: "find-gates", run: find_gates::run },
         Pass { name: "fuse-matmul-add", run: fuse_matmul_add::run },
+        Pass { name: "mark-preprocessing", run: mark_preprocessing::run },
         Pass { name: "merge-scale", run: merge_scale::run },
         Pass { name: "merge-pad", run: merge_pad::run },
         Pass { name: "fold-batch-norm", run: fold_batch_norm::run },
