@@ -24,6 +24,8 @@ impl Recipe {
         warnings.extend(self.uniform_lrp_0(model, resolved));
         warnings.extend(positive_on_top(model, resolved));
         warnings.extend(self.z_box_inside(model, resolved));
+        warnings.extend(z_box_unknown(model, resolved));
+        warnings.extend(self.normalised_twice(model));
         warnings.extend(self.overridden(model));
         warnings.sort_by_key(|warning| warning.span().map_or(usize::MAX, |span| span.start));
         warnings.extend(self.after_softmax(model));
@@ -66,6 +68,39 @@ impl Recipe {
                 .fix(layers.map(|layers| Fix::replace(layers.span(), "\"first\"")))
         };
         inside.into_iter().map(warn).collect()
+    }
+
+    /// Pixels that are normalised before the model and in it.
+    fn normalised_twice<T: Scalar>(&self, model: &Model<T>) -> Option<Diagnostic> {
+        let input = self.input();
+        let given = |values: &Option<Vec<f64>>, nothing: f64| {
+            values.as_ref().is_some_and(|values| values.iter().any(|value| *value != nothing))
+        };
+        let (mean, std) = (given(&input.mean, 0.0), given(&input.std, 1.0));
+        let key = match (mean, std) {
+            (true, _) => "input.mean",
+            (false, true) => "input.std",
+            (false, false) => return None,
+        };
+        let inside: Vec<NodeId> = model.preprocessing().collect();
+        if inside.is_empty() {
+            return None;
+        }
+        let keys = match (mean, std) {
+            (true, true) => "mean and std",
+            (true, false) => "mean",
+            _ => "std",
+        };
+        let message = format!(
+            "[input] gives {keys}, and the model scales its input itself, at {}: images are normalised twice",
+            names(model, &inside)
+        );
+        let problem = match self.places().get(key) {
+            Some((source, span)) => Diagnostic::at(source, span, message).label("the model does this itself"),
+            None => Diagnostic::about(self.source(), message),
+        };
+        let help = format!("leave out {keys}, unless the model was trained on images that had been normalised before");
+        Some(problem.warning("normalised-twice").help(help))
     }
 
     /// Entries of which nothing is left, because later ones of the same file address all that they do.
@@ -137,6 +172,27 @@ impl Recipe {
                     without what stands behind the softmax (one at the very end is cut)";
         Some(Diagnostic::about(self.source(), message).warning("after-softmax").help(help))
     }
+}
+
+/// z-box where the bounds of the model's input say nothing of those of the layer's.
+fn z_box_unknown<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
+    let first = model.first_layers();
+    let lost = |id: NodeId| first.contains(&id).then(|| model.loses_bounds(id))?;
+    let unknown = by_entry(resolved, |id, rule| name_of(rule) == "z-box" && lost(id).is_some());
+    let warn = |(place, nodes): (&Place, Vec<NodeId>)| {
+        let between: BTreeSet<NodeId> = nodes.iter().filter_map(|id| lost(*id)).collect();
+        let between: Vec<NodeId> = between.into_iter().collect();
+        let message = format!(
+            "z-box at {} has the bounds of the model's input, of which {} makes other values",
+            names(model, &nodes),
+            names(model, &between)
+        );
+        let problem = Diagnostic::at(&place.source, place.rule.clone(), message).warning("z-box-inside");
+        problem
+            .label("these bounds are not those of the layer's input")
+            .help("z-box looks through scaling, pooling, clipping and what moves elements, but not through this; flat needs no bounds")
+    };
+    unknown.into_iter().map(warn).collect()
 }
 
 /// Rules that favour what speaks for an output, where many classes are mixed.

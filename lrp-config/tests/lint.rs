@@ -6,7 +6,8 @@ mod nets;
 use std::path::Path;
 
 use lrp_config::{Input, Recipe, presets};
-use lrp_core::ops::{Dense, Reshape, Softmax};
+use lrp_core::operator::Operator;
+use lrp_core::ops::{Activation, Dense, Function, Preprocessing, Reshape, Softmax};
 use lrp_core::{Builder, Model, Tensor};
 use nets::{chain, cnn, mlp, recipe};
 
@@ -80,6 +81,48 @@ fn z_box_inside_the_network() {
     assert!(lint(&model, &Recipe::parse(&repaired, "test.toml", "").unwrap()).is_empty(), "{repaired}");
     assert_eq!(of(&cnn(), &format!("{base}ops = 'conv'\n{z_box}")).len(), 1);
     assert!(of(&cnn(), &format!("{base}layers = 'first'\n{z_box}")).is_empty());
+}
+
+/// A dense layer behind what `between` makes of the input.
+fn behind(between: impl Operator<f64> + 'static) -> Model<f64> {
+    let mut net = Builder::<f64>::new();
+    let x = net.input("x", &[2]);
+    let x = net.add("between", between, &[x]).unwrap();
+    let z = net.add("fc", Dense::new(Tensor::ones(vec![3, 2]), None, &[2]).unwrap(), &[x]).unwrap();
+    net.finish(z).unwrap()
+}
+
+fn halved() -> Model<f64> {
+    behind(Preprocessing::new(Some(Tensor::from_elem(vec![1], 0.5)), None, &[2]).unwrap())
+}
+
+#[test]
+fn z_box_looks_through_preprocessing_and_not_through_everything() {
+    let text = "[[assign]]\nrule = { type = 'z-box', low = 0, high = 1 }";
+    assert!(of(&halved(), text).is_empty());
+    assert!(of(&behind(Activation::new(Function::Relu, &[2]).unwrap()), text).is_empty());
+    assert_eq!(
+        of(&behind(Activation::new(Function::Silu, &[2]).unwrap()), text),
+        [
+            "3:8 z-box-inside: z-box at 0 'fc' has the bounds of the model's input, of which 'between' makes other values"
+        ]
+    );
+}
+
+#[test]
+fn images_that_are_normalised_twice() {
+    let entry = "[[assign]]\nrule = 'epsilon'\n";
+    let message = |place: &str, keys: &str| {
+        format!(
+            "{place} normalised-twice: [input] gives {keys}, and the model scales its input itself, at 'between': images are normalised \
+             twice"
+        )
+    };
+    let of = |model: &Model<f64>, input: &str| self::of(model, &format!("{entry}[input]\n{input}"));
+    assert_eq!(of(&halved(), "mean = 0.5\nstd = 0.5"), [message("5:8", "mean and std")]);
+    assert_eq!(of(&halved(), "std = [0.5, 0.25]"), [message("5:7", "std")]);
+    assert!(of(&halved(), "range = [0, 1]\nmean = 0\nstd = 1").is_empty());
+    assert!(of(&mlp(), "mean = 0.5\nstd = 0.5").is_empty());
 }
 
 #[test]
