@@ -1,7 +1,7 @@
 //! `lrp plan`: the rule of every layer, and the recipe entry that chose it.
 
 use lrp_config::Recipe;
-use lrp_core::operator::Fixed;
+use lrp_core::operator::{Fixed, Kind};
 use serde::Serialize;
 
 use crate::args::PlanArgs;
@@ -49,7 +49,8 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
         let by = match &record.origin {
             Some(origin) => origin,
             None if record.rule == Fixed::RuleNeeded.name() => "nobody",
-            None if all => "fixed behaviour",
+            // What scales the input is shown, since it decides what first layers and their bounds are.
+            None if all || record.op == Kind::Preprocessing.name() => "fixed behaviour",
             None => {
                 hidden += 1;
                 continue;

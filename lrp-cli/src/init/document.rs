@@ -243,6 +243,27 @@ impl Document<'_> {
                 text.prose("The file states that pixels go from 0 to 255 (NominalRange_0_255): pixels from 0 to 1, divided by 1/255.");
                 vec![unit, Line::new("std", number(1.0 / 255.0))]
             }
+            (None, _) if expected.inside.as_ref().is_some_and(|inside| expected.fits(inside.range)) => {
+                let [low, high] = expected.inside.as_ref().map_or([0.0, 1.0], |inside| inside.range);
+                text.prose(&format!(
+                    "CHECK: the model scales pixels itself ({}), so that mean and std are not for here. That it takes pixels from 0 to {high} \
+                     is judged from its constants.",
+                    self.inside()
+                ));
+                let range = format!("[{}, {}]", number(low), number(high));
+                vec![Line::new("range", range).comment(format!("of pixels as the model takes them{bounds}"))]
+            }
+            (None, Some(seen)) if expected.inside.is_some() => {
+                let [low, high] = seen.widened();
+                text.prose(&format!(
+                    "CHECK: the model scales its input itself ({}), so that mean and std are not for here. The numbers in the first {} samples \
+                     of the arrays lie within this range, which is theirs, widened a little.",
+                    self.inside(),
+                    seen.samples
+                ));
+                let range = format!("[{}, {}]", number(low), number(high));
+                vec![Line::new("range", range).comment(format!("of the arrays{bounds}"))]
+            }
             (None, Some(seen)) if !expected.unit_range() => {
                 let [low, high] = seen.widened();
                 text.prose(&format!(
@@ -273,6 +294,14 @@ impl Document<'_> {
                 vec![unit, Line::off("mean", "0.5").comment("subtracted from pixels"), Line::off("std", "0.5")]
             }
         }
+    }
+
+    /// The nodes that scale the input inside the model, in words.
+    fn inside(&self) -> String {
+        let nodes = self.expected.inside.as_ref().map_or(&[][..], |inside| &inside.nodes);
+        let shown: Vec<String> = nodes.iter().take(3).map(|name| format!("'{}'", clean(name))).collect();
+        let more = if nodes.len() > shown.len() { " and others" } else { "" };
+        format!("{}{more}", shown.join(", "))
     }
 
     fn model(&self, text: &mut Text) {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lrp_config::Input;
 
+use super::inside::Inside;
 use crate::failure::Failure;
 use crate::input::{self, Source};
 use crate::layout::Layout;
@@ -24,6 +25,8 @@ pub struct Expected {
     pub bgr: bool,
     /// Lowest and highest number in the arrays to explain.
     pub measured: Option<Measured>,
+    /// What the model does to pixels itself.
+    pub inside: Option<Inside>,
     /// Whether some image to explain has another size than the model's input.
     pub resized: bool,
 }
@@ -88,7 +91,12 @@ impl Expected {
 
     /// Whether pixels go to the model as they are, from 0 to 1: what is stated or measured does not say otherwise.
     pub fn unit_range(&self) -> bool {
-        self.picture.is_some() && self.measured.is_none_or(|seen| seen.low >= 0.0 && seen.high <= 1.0)
+        self.picture.is_some() && self.fits([0.0, 1.0])
+    }
+
+    /// Whether all numbers of the arrays lie within a range.
+    pub fn fits(&self, [low, high]: [f64; 2]) -> bool {
+        self.measured.is_none_or(|seen| seen.low >= low && seen.high <= high)
     }
 
     /// Whether `[input]` can have a range, and z-box with it.

@@ -6,6 +6,7 @@
 mod composite;
 mod document;
 mod expected;
+mod inside;
 mod relative;
 mod survey;
 mod text;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use self::composite::Composite;
 use self::document::Document;
 use self::expected::Expected;
+use self::inside::Inside;
 use self::relative::Base;
 use self::survey::Survey;
 use crate::args::InitArgs;
@@ -43,7 +45,8 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     };
     let loaded = Loaded::<f32>::new(&job)?;
     let shape = loaded.input_shape()?;
-    let expected = Expected::new(&loaded.import.metadata, shape, &files)?;
+    let mut expected = Expected::new(&loaded.import.metadata, shape, &files)?;
+    expected.inside = Inside::new(&loaded.model);
     let survey = Survey::new(&loaded.model);
     let composite = Composite::new(&loaded.model, &survey, &expected);
     let document = Document { args, loaded: &loaded, base: &base, survey, expected, composite };

@@ -33,7 +33,7 @@ pub struct Survey {
     pub batch_norms: Vec<String>,
     /// Kinds of operators without a relevance behaviour, weighted layers left out.
     pub undefined: Vec<Kind>,
-    /// Names of operators that change values between the input and the first layers.
+    /// Names of operators that change values between the input and the first layers, scaling left out.
     pub before_first: Vec<String>,
 }
 
@@ -126,7 +126,7 @@ impl Survey {
     }
 }
 
-/// The nodes between the inputs and the first layers that do more than move elements around.
+/// The nodes between the inputs and the first layers that do more than scale elements and move them around.
 fn before_first<T: Scalar>(model: &Model<T>) -> Vec<String> {
     let is_layer = |id: &NodeId| model.layer_index(*id).is_some();
     // From which a layer is reached without passing another one.
@@ -141,7 +141,8 @@ fn before_first<T: Scalar>(model: &Model<T>) -> Vec<String> {
     for (id, node) in model.nodes() {
         if !is_layer(&id) && node.inputs.iter().any(|input| bare.contains(input)) {
             bare.insert(id);
-            if leading.contains(&id) && node.kind().is_some_and(|kind| kind.group() != Group::Structural) {
+            let looked_through = |kind: Kind| matches!(kind.group(), Group::Structural | Group::Preprocessing);
+            if leading.contains(&id) && node.kind().is_some_and(|kind| !looked_through(kind)) {
                 found.push(node.name.clone());
             }
         }
