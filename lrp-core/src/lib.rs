@@ -11,6 +11,7 @@ pub mod blocks;
 mod elementwise;
 pub mod entrance;
 pub mod error;
+pub mod file;
 pub mod graph;
 #[cfg(all(debug_assertions, not(test)))]
 mod instances;
@@ -29,6 +30,7 @@ pub mod target;
 pub mod tensor;
 #[cfg(test)]
 mod testing;
+pub mod text;
 mod walk;
 pub mod weights;
 

@@ -41,6 +41,45 @@ pub(crate) fn in_large_pages(start: usize, bytes: usize) {
     }
 }
 
+/// Lets writing beyond the largest file that is allowed (`ulimit -f`) fail with an error, instead of ending the process without a word.
+/// Call it at the beginning of `main`.
+pub fn report_file_limit() {
+    #[cfg(unix)]
+    // SAFETY: no handler is installed: the signal is ignored.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
+/// The most memory that this process can have, in bytes, where the system says so: that of the machine, of the control group, or of
+/// `ulimit -v`, whichever is least.
+pub fn limit() -> Option<u64> {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let machine = || {
+        let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        total.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| 1024 * kib)
+    };
+    let group =
+        || number("/sys/fs/cgroup/memory.max").or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    [machine(), group(), addresses()].into_iter().flatten().min()
+}
+
+/// The most addresses that this process can have, if they are limited.
+#[cfg(unix)]
+fn addresses() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: writes to `limit`, which is what it expects.
+    let done = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) } == 0;
+    #[allow(clippy::useless_conversion)] // Of another type on other systems.
+    (done && limit.rlim_cur != libc::RLIM_INFINITY).then(|| u64::from(limit.rlim_cur))
+}
+
+#[cfg(not(unix))]
+fn addresses() -> Option<u64> {
+    None
+}
+
 /// The most memory that this process has had, in bytes, where the system says so (Linux).
 pub fn peak() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
