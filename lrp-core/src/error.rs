@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::text::shown;
+
 /// Why an operator cannot be built from these shapes and parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
@@ -30,7 +32,7 @@ impl RuleError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Error {
     /// A node's operator and its inputs do not fit together.
-    #[error("node '{node}': {reason}")]
+    #[error("node '{}': {reason}", shown(node))]
     Node {
         /// The node's name.
         node: String,
@@ -53,7 +55,7 @@ pub enum Error {
         nodes: Vec<String>,
     },
     /// A rule cannot be used on the operator it was assigned to.
-    #[error("rule '{rule}' on node '{node}': {reason}")]
+    #[error("rule '{}' on node '{}': {reason}", shown(rule), shown(node))]
     Rule {
         /// The node's name.
         node: String,
@@ -76,6 +78,14 @@ pub enum Error {
     NotFinite {
         /// Where the value stands.
         place: String,
+        /// Index of the sample within the batch.
+        sample: usize,
+    },
+    /// Relevance became NaN or infinite on its way: a denominator came too close to zero, or numbers became too large.
+    #[error("the relevance that leaves node '{}' is not finite (NaN or infinite) in sample {sample}", shown(node))]
+    RelevanceNotFinite {
+        /// The name of the node that the walk passed when it happened.
+        node: String,
         /// Index of the sample within the batch.
         sample: usize,
     },

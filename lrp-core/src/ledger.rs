@@ -4,7 +4,9 @@
 //! `start = input + bias + stabilizer + rule`. All terms are computed where they arise, none is inferred from the others,
 //! so that a balance says something.
 
-use crate::graph::NodeId;
+use crate::error::Error;
+use crate::graph::{Model, NodeId};
+use crate::scalar::Scalar;
 
 /// The accounts of one node, one number per sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,12 @@ impl Entry {
     /// `received − handed_on − bias − stabilizer − rule`: zero but for rounding.
     pub fn imbalance(&self, sample: usize) -> f64 {
         self.received[sample] - self.handed_on[sample] - self.bias[sample] - self.stabilizer[sample] - self.rule[sample]
+    }
+
+    /// Whether every account of a sample is a finite number.
+    fn is_finite(&self, sample: usize) -> bool {
+        let sums = [&self.received_abs, &self.handed_on_abs, &self.bias, &self.stabilizer, &self.rule];
+        sums.iter().all(|account| account[sample].is_finite())
     }
 
     /// The imbalance in proportion to the relevance that was moved.
@@ -102,6 +110,27 @@ impl Ledger {
         }
     }
 
+    /// Checks that relevance stayed finite at every node. `Σ|R|` of what each node received and handed on is in the books: a NaN or an
+    /// infinity anywhere makes it one, also where a later node hides it (zero times infinity is no number, and a ReLU makes it zero).
+    ///
+    /// # Errors
+    /// Names the first node, from the output on, that hands on what is not finite.
+    pub fn check_finite<T: Scalar>(&self, model: &Model<T>) -> Result<(), Error> {
+        for entry in &self.entries {
+            if let Some(sample) = (0..entry.received.len()).find(|&sample| !entry.is_finite(sample)) {
+                return Err(Error::RelevanceNotFinite { node: model.node(entry.node).name.clone(), sample });
+            }
+        }
+        Ok(())
+    }
+
+    /// The node whose books of a sample balance worst, and its relative imbalance.
+    pub fn worst_entry(&self, sample: usize) -> Option<(NodeId, f64)> {
+        // The bits of NaN are above those of infinity: it is the worst.
+        let imbalances = self.entries.iter().map(|entry| (entry.node, entry.relative_imbalance(sample).abs()));
+        imbalances.max_by(|(_, a), (_, b)| a.total_cmp(b))
+    }
+
     /// The largest relative imbalance over entries, samples and totals.
     pub fn worst_imbalance(&self) -> f64 {
         let worst = (0..self.samples()).flat_map(|s| {
@@ -140,7 +169,10 @@ mod tests {
         let mut ledger = Ledger { start: vec![10.0], input: vec![7.0], entries: vec![entry] };
         assert_eq!(ledger.totals(0).imbalance(), 0.25);
         assert_eq!(ledger.worst_imbalance(), 0.025);
+        assert_eq!(ledger.worst_entry(0), Some((NodeId(0), 0.25 / 15.0)));
         ledger.input = vec![f64::NAN];
         assert_eq!(ledger.worst_imbalance(), f64::INFINITY);
+        ledger.entries[0].rule = vec![f64::NAN];
+        assert!(ledger.worst_entry(0).unwrap().1.is_nan());
     }
 }

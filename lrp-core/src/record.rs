@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::graph::{Body, NodeId};
+use crate::graph::{Body, Node, NodeId};
+use crate::operator::Group;
 use crate::plan::Plan;
 use crate::scalar::Scalar;
 use crate::target::{Start, Target};
 use crate::tensor::{Tensor, samples};
+use crate::text::shown;
 use crate::walk::{Explanation, walk};
 
 /// The values of all nodes that are kept.
@@ -64,6 +66,9 @@ impl<'p, T: Scalar> Record<'p, T> {
                     plan.forward(id, &taken.iter().map(Arc::as_ref).collect::<Vec<_>>(), n, clamp)
                 }
             };
+            if can_overflow(node) {
+                check_finite(&value, || format!("the value of node '{}'", shown(&node.name)))?;
+            }
             observe(id, &value);
             let value = Arc::new(value);
             if id == model.output() {
@@ -94,9 +99,11 @@ impl<'p, T: Scalar> Record<'p, T> {
     /// Explains one target of every sample.
     ///
     /// # Errors
-    /// When the target does not exist.
+    /// When the target does not exist, or relevance overflows at a node.
     pub fn explain(&self, target: &Target, start: Start) -> Result<Explanation<T>, Error> {
-        Ok(self.propagate(self.seed(target, start)?))
+        let explanation = self.propagate(self.seed(target, start)?);
+        explanation.ledger.check_finite(self.plan.model())?;
+        Ok(explanation)
     }
 
     /// The starting relevance of a target, of the output's shape.
@@ -146,8 +153,17 @@ impl<T: Scalar> std::fmt::Debug for Record<'_, T> {
     }
 }
 
+/// Whether values that are not finite can arise at a node whose inputs are finite. What only moves or picks elements, or clips them, cannot
+/// make any.
+fn can_overflow<T: Scalar>(node: &Node<T>) -> bool {
+    node.op().is_some_and(|op| !matches!(op.kind().group(), Group::Structural | Group::Winner) && op.limits().is_none())
+}
+
 /// Names the first sample with a value that is NaN or infinite.
 fn check_finite<T: Scalar>(x: &Tensor<T>, place: impl Fn() -> String) -> Result<(), Error> {
+    if crate::tensor::is_finite(x) {
+        return Ok(());
+    }
     for (sample, values) in x.axis_iter(ndarray::Axis(0)).enumerate() {
         if values.iter().any(|v| !v.is_finite()) {
             return Err(Error::NotFinite { place: place(), sample });

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -109,6 +110,21 @@ pub fn sums<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
 /// `Σ |·|` over each sample, accumulated in `f64`: one number per sample.
 pub fn abs_sums<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
     fold(x, |v| v.wide().abs())
+}
+
+/// Whether every element is a finite number.
+pub fn is_finite<T: Scalar>(x: &Tensor<T>) -> bool {
+    /// Elements that are looked at before anything is decided, so that compilers can do many at once.
+    const CHUNK: usize = 1 << 12;
+    let Some(all) = x.as_slice_memory_order() else { return x.iter().all(|v| v.is_finite()) };
+    let finite = AtomicBool::new(true);
+    crate::kernels::each(all.len().div_ceil(CHUNK), 16, &|chunk| {
+        let chunk = &all[chunk * CHUNK..all.len().min((chunk + 1) * CHUNK)];
+        if !chunk.iter().fold(true, |finite, v| finite & v.is_finite()) {
+            finite.store(false, Ordering::Relaxed);
+        }
+    });
+    finite.into_inner()
 }
 
 /// `Σ` along an axis, which goes. The order of ndarray's own sum depends on strides, and those of an axis of length one (a batch of
@@ -307,6 +323,21 @@ mod tests {
         assert_eq!(dots(&a, &a)[..1], dots(&first(&a), &first(&a)));
         let row = first(&a);
         assert_eq!(dots(&a, &row)[..1], dots(&row, &row));
+    }
+
+    #[test]
+    fn one_value_that_is_not_finite_is_found_wherever_it_stands() {
+        let shape = [3, 100_000];
+        assert!(is_finite(&Tensor::<f32>::from_elem(shape.as_slice(), f32::MAX)));
+        assert!(is_finite(&Tensor::<f32>::zeros(vec![2, 0])));
+        for place in [0, 4095, 4096, 199_999, 299_999] {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = Tensor::<f32>::zeros(shape.as_slice());
+                x.as_slice_mut().unwrap()[place] = value;
+                assert!(!is_finite(&x), "{value} at {place}");
+                assert!(!is_finite(&x.reversed_axes()));
+            }
+        }
     }
 
     #[test]

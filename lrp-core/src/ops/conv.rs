@@ -290,6 +290,25 @@ mod tests {
         assert_eq!(conv.adjoint(&s), vec![array![[[1.0, 2.0, -1.0]]].into_dyn()]);
     }
 
+    /// A ReLU that makes zero of NaN would hide that numbers overflowed. Rows of this length are done with vectors and one by one.
+    #[test]
+    fn a_clamp_does_not_hide_nan() {
+        for bias in [Some(vec![0.5_f32]), None] {
+            let conv = Conv::new(array![[[1.0]]].into_dyn(), bias, &WindowSpec::new(&[1]), 1, &[1, 37]).unwrap();
+            for limits in [Limits { low: 0.0, high: f32::INFINITY }, Limits { low: -1.0, high: 6.0 }] {
+                for place in [0, 20, 36] {
+                    let mut x = Tensor::from_elem(vec![1, 1, 37], -0.5);
+                    x[[0, 0, place]] = f32::NAN;
+                    let y = conv.forward_clamped(&[&x], limits);
+                    let nan: Vec<usize> = (0..37).filter(|&i| y[[0, 0, i]].is_nan()).collect();
+                    assert_eq!(nan, [place]);
+                    // As before, a ReLU knows no negative zero.
+                    assert!(limits.low < 0.0 || y.iter().all(|v| v.is_nan() || v.is_sign_positive()));
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_shift_is_not_folded_under_padding() {
         let w = array![[[1.0, 2.0]]].into_dyn();

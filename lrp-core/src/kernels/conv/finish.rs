@@ -80,11 +80,12 @@ pub struct Limits<T> {
 }
 
 impl<T: Scalar> Limits<T> {
-    /// `min(max(v, low), high)`.
+    /// `min(max(v, low), high)`; NaN stays NaN, so that it is found, and −0 becomes 0.
     #[inline(always)]
     pub fn clamp(self, v: T) -> T {
-        let v = if v > self.low { v } else { self.low };
-        if v < self.high { v } else { self.high }
+        let v = if self.low > v { self.low } else { v };
+        let v = if self.high < v { self.high } else { v };
+        v + T::zero()
     }
 }
 
@@ -228,7 +229,9 @@ impl<S: Simd> Row<'_, S> {
                 Other::Nothing => z,
                 Other::Bias(b) => S::add(z, S::splat(b)),
                 Other::Clamped(b, Limits { low, high }) => {
-                    S::min(S::max(S::add(z, S::splat(b)), S::splat(low)), S::splat(high))
+                    // As `Limits::clamp`: of the two numbers, the second one is what is taken where one is NaN.
+                    let clamped = S::min(S::splat(high), S::max(S::splat(low), S::add(z, S::splat(b))));
+                    S::add(clamped, S::splat(S::T::zero()))
                 }
                 Other::Factors(x) => S::add(S::mul(z, S::load_first(x.as_ptr().add(i), n)), S::splat(S::T::zero())),
                 Other::FactorsAndSums(x, r) => {
