@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
@@ -143,7 +144,7 @@ impl FromStr for Colormap {
             true => compile(text, text),
             false => {
                 let names = suggest::choices(text, COLORMAPS);
-                Err(format!("there is no colour map '{text}'\n{names}; or write colours: {EXAMPLE}"))
+                Err(format!("there is no colour map '{}'\n{names}; or write colours: {EXAMPLE}", shown(text)))
             }
         }
     }

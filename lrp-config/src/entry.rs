@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lrp_core::graph::Node;
 use lrp_core::operator::{Group, Kind};
+use lrp_core::text::shown;
 use lrp_core::{Model, NodeId, Scalar};
 use lrp_rules::ParameterError;
 
@@ -259,7 +260,7 @@ fn globs(assign: &Assign) -> Option<&[NameGlob]> {
 }
 
 fn described<T: Scalar>(node: &Node<T>, kind: Kind) -> String {
-    format!("'{}' ({kind})", node.name)
+    format!("'{}' ({kind})", shown(&node.name))
 }
 
 /// Globs that match, where some that match nothing have a likely meaning; as TOML.

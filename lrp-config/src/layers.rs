@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use lrp_core::text::shown;
 use lrp_core::{Model, NodeId, Scalar};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
@@ -132,7 +133,7 @@ impl LayerSet {
             _ => {}
         }
         let Some((start, end)) = text.split_once("..") else {
-            return Err(format!("'{text}' is no layer"));
+            return Err(format!("'{}' is no layer", shown(text)));
         };
         let set = if text.contains('%') { Self::percent(start, end)? } else { Self::range(start, end)? };
         let empty = match set {
@@ -140,13 +141,13 @@ impl LayerSet {
             LayerSet::Percent { start, end } => start >= end,
             _ => false,
         };
-        if empty { Err(format!("the range '{text}' is empty")) } else { Ok(set) }
+        if empty { Err(format!("the range '{}' is empty", shown(text))) } else { Ok(set) }
     }
 
     fn range(start: &str, end: &str) -> Result<Self, String> {
         let index = |text: &str| {
             let text = text.trim();
-            text.parse::<usize>().map_err(|_| format!("'{text}' is no index of a layer"))
+            text.parse::<usize>().map_err(|_| format!("'{}' is no index of a layer", shown(text)))
         };
         let start = if start.trim().is_empty() { 0 } else { index(start)? };
         let end = match end.strip_prefix('=') {
@@ -163,7 +164,7 @@ impl LayerSet {
             let value = text.strip_suffix('%').and_then(|number| number.trim_end().parse::<f64>().ok());
             value
                 .filter(|value| (0.0..=100.0).contains(value))
-                .ok_or_else(|| format!("'{text}' is no percentage from 0% to 100%"))
+                .ok_or_else(|| format!("'{}' is no percentage from 0% to 100%", shown(text)))
         };
         if end.starts_with('=') {
             return Err("ranges of percentages leave out their end: write '..' instead of '..='".to_owned());

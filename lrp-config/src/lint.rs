@@ -8,6 +8,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use lrp_core::operator::{Group, Kind};
+use lrp_core::text::shown;
 use lrp_core::{Model, NodeId, Scalar};
 
 use crate::diagnostic::Diagnostic;
@@ -256,8 +257,8 @@ fn name_of(rule: &str) -> &str {
 
 fn names<T: Scalar>(model: &Model<T>, nodes: &[NodeId]) -> String {
     let described = |id: &NodeId| match model.layer_index(*id) {
-        Some(index) => format!("{index} '{}'", model.node(*id).name),
-        None => format!("'{}'", model.node(*id).name),
+        Some(index) => format!("{index} '{}'", shown(&model.node(*id).name)),
+        None => format!("'{}'", shown(&model.node(*id).name)),
     };
     crate::resolve::list(nodes.iter().map(described))
 }

@@ -40,7 +40,8 @@ impl Size {
     pub fn factor(self, longer: u32) -> u32 {
         match self {
             Size::Side(side) => side.div_ceil(longer.max(1)).max(1),
-            Size::Factor(factor) => factor,
+            // A picture that is large already is enlarged less.
+            Size::Factor(factor) => factor.min(LARGEST / longer.max(1)).max(1),
         }
     }
 

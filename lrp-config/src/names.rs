@@ -6,28 +6,61 @@
 
 use std::borrow::Cow;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
+/// Braces within braces: the library goes down into them without a limit of its own.
+const DEEPEST: usize = 16;
+/// Characters of a glob.
+const LONGEST: usize = 4096;
+
 /// One glob to the right of `names =`.
 #[derive(Debug, Clone)]
-pub(crate) struct NameGlob(GlobMatcher);
+pub(crate) struct NameGlob {
+    text: String,
+    // A set of one: the library's matcher for a single glob panics where the expression behind it becomes too large.
+    glob: GlobSet,
+}
 
 impl NameGlob {
     /// Whether a node's name is meant.
     pub fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name)
+        self.glob.is_match(name)
     }
 
     /// The glob as it was written.
     pub fn text(&self) -> &str {
-        self.0.glob().glob()
+        &self.text
     }
 
-    fn parse(text: &str) -> Result<Self, globset::Error> {
-        Ok(Self(GlobBuilder::new(text).literal_separator(false).build()?.compile_matcher()))
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.chars().nth(LONGEST).is_some() {
+            return Err(format!("it has more than {LONGEST} characters"));
+        }
+        if depth(text) > DEEPEST {
+            return Err(format!("it has more than {DEEPEST} braces within braces"));
+        }
+        let glob = GlobBuilder::new(text).literal_separator(false).build();
+        let set = glob.and_then(|glob| GlobSetBuilder::new().add(glob).build());
+        let glob = set.map_err(|error| error.kind().to_string())?;
+        Ok(Self { text: text.to_owned(), glob })
     }
+}
+
+/// How deep braces are within braces; those that are meant literally count as well.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for c in text.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 impl<'de> Deserialize<'de> for NameGlob {
@@ -35,7 +68,7 @@ impl<'de> Deserialize<'de> for NameGlob {
         let text = String::deserialize(deserializer)?;
         NameGlob::parse(&text).map_err(|error| {
             let help = "write [[] for a literal '[', [*] for a literal '*'";
-            Error::custom(format!("'{text}' is no glob: {}\n{help}", error.kind()))
+            Error::custom(format!("'{}' is no glob: {}\n{help}", shown(&text), shown(&error)))
         })
     }
 }
@@ -56,6 +89,25 @@ mod tests {
 
     fn matches(glob: &str, name: &str) -> bool {
         NameGlob::parse(glob).unwrap().matches(name)
+    }
+
+    #[test]
+    fn a_glob_that_is_too_large_is_an_error() {
+        for (glob, why) in [
+            ("{".repeat(245) + &"}".repeat(245), "braces within braces"),
+            ("{".repeat(100_000), "characters"),
+            ("{a,".repeat(500), "braces within braces"),
+            ("[a-z]".repeat(5000), "characters"),
+        ] {
+            let error = NameGlob::parse(&glob).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(matches("{a,{b,{c,d*}}}", "dense"));
+        // Whatever fits either works or is an error.
+        for unit in ["[!a-z]", "*?", "{a,b}", "\\u{10ffff}", "[\u{0}-\u{10ffff}]"] {
+            let glob: String = unit.repeat(LONGEST / unit.chars().count());
+            let _ = NameGlob::parse(&glob).map(|glob| glob.matches("conv1"));
+        }
     }
 
     #[test]

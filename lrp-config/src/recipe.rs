@@ -1,12 +1,12 @@
 //! A recipe, loaded and checked as far as that goes without a model.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lrp_core::file::{self, Limit};
 use toml::Spanned;
 
 use crate::diagnostic::{Diagnostic, RecipeError};
@@ -58,9 +58,9 @@ impl Recipe {
     /// When a file cannot be read, or has mistakes: all of them are listed.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RecipeError> {
         let path = path.as_ref();
-        let source = read_source(path).map_err(|message| {
+        let source = read_source(path).map_err(|Unreadable { message, help, .. }| {
             let nothing = Arc::new(Source::new(path.display().to_string(), ""));
-            Diagnostic::about(&nothing, message).help(recipe_files(path))
+            Diagnostic::about(&nothing, message).help(help)
         })?;
         Self::from_source(Arc::new(source), folder_of(path), &[path.to_owned()])
     }
@@ -96,7 +96,7 @@ impl Recipe {
     pub fn find(name_or_path: &str) -> Result<Self, RecipeError> {
         match Reference::parse(name_or_path) {
             Some(reference) => reference.load(),
-            None if Path::new(name_or_path).is_file() => Self::load(name_or_path),
+            None if Path::new(name_or_path).exists() => Self::load(name_or_path),
             None => {
                 let nothing = Arc::new(Source::new(name_or_path, ""));
                 let problem = Diagnostic::about(&nothing, format!("there is no preset and no file '{name_or_path}'"));
@@ -195,8 +195,54 @@ impl Recipe {
         Self::from_source(Arc::new(Source::preset(preset.name, preset.source)), Path::new(""), &[])
     }
 
-    /// `chain` has the files on the way here, each of which extends the next; the last one is this.
-    fn from_source(source: Arc<Source>, folder: &Path, chain: &[PathBuf]) -> Result<Self, RecipeError> {
+    /// Reads a recipe, and one after the other what it extends. `files` has the recipe's own file, if it is one.
+    fn from_source(source: Arc<Source>, folder: &Path, files: &[PathBuf]) -> Result<Self, RecipeError> {
+        let mut chain: Vec<PathBuf> = files.iter().map(|path| identity(path)).collect();
+        let mut shown: Vec<PathBuf> = files.to_vec();
+        // From the recipe to its farthest ancestor, each with its mistakes and the place that names the next one.
+        let mut read: Vec<(Self, Vec<Diagnostic>, Range<usize>)> = Vec::new();
+        let (mut source, mut folder) = (source, folder.to_path_buf());
+        let mut parent = loop {
+            let (recipe, problems, extends) = match Self::read_one(source, &folder) {
+                Ok(read) => read,
+                Err(error) => break Err(error),
+            };
+            let Some(extends) = extends else { break finished(recipe, problems) };
+            let next = match extends.get_ref() {
+                Reference::Preset(preset) => {
+                    Ok(Next { source: Source::preset(preset.name, preset.source), file: None })
+                }
+                Reference::File(path) => {
+                    recipe.parent_file(&folder.join(path), extends.span(), &folder, &chain, &shown)
+                }
+            };
+            read.push((recipe, problems, extends.span()));
+            match next {
+                Ok(Next { source: text, file }) => {
+                    source = Arc::new(text);
+                    folder = file.as_deref().map(folder_of).unwrap_or(Path::new("")).to_path_buf();
+                    chain.extend(file.as_deref().map(identity));
+                    shown.extend(file);
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        for (mut recipe, mut problems, extends) in read.into_iter().rev() {
+            match parent {
+                Ok(parent) => problems.extend(recipe.inherit(parent, extends)),
+                Err(error) => problems.extend(error.into_diagnostics()),
+            }
+            parent = finished(recipe, problems);
+        }
+        parent
+    }
+
+    /// Reads a text without what it extends: the recipe, its mistakes, and what it extends.
+    #[allow(clippy::type_complexity)] // Three things that are taken apart at once.
+    fn read_one(
+        source: Arc<Source>,
+        folder: &Path,
+    ) -> Result<(Self, Vec<Diagnostic>, Option<Spanned<Reference>>), RecipeError> {
         let Reading { file, mut problems, rule_keys, keys } = reader::read(&source);
         let Some(file) = file else {
             RecipeError::check(in_order(&source, problems))?;
@@ -224,44 +270,39 @@ impl Recipe {
             places,
         };
         recipe.join(folder);
-        if let Some(extends) = file.extends {
-            match recipe.parent(extends.get_ref(), extends.span(), folder, chain) {
-                Ok(parent) => problems.extend(recipe.inherit(parent, extends.span())),
-                Err(error) => problems.extend(error.into_diagnostics()),
-            }
-        }
-        RecipeError::check(in_order(&recipe.source, problems))?;
-        Ok(recipe)
+        Ok((recipe, problems, file.extends))
     }
 
-    /// Loads what this recipe extends.
-    fn parent(
+    /// Reads the file that this recipe extends. `chain` has the files on the way here by their identity, `shown` as they are named.
+    fn parent_file(
         &self,
-        extends: &Reference,
+        path: &Path,
         span: Range<usize>,
         folder: &Path,
         chain: &[PathBuf],
-    ) -> Result<Recipe, RecipeError> {
-        let path = match extends {
-            Reference::Preset(preset) => return Self::from_preset(preset),
-            Reference::File(path) => folder.join(path),
-        };
+        shown: &[PathBuf],
+    ) -> Result<Next, RecipeError> {
         let problem = |message: String| Diagnostic::at(&self.source, span.clone(), message);
-        if let Some(start) = chain.iter().position(|seen| same_file(seen, &path)) {
-            let mut round: Vec<String> = chain.iter().skip(start).map(|path| path.display().to_string()).collect();
+        let identity = identity(path);
+        if let Some(start) = chain.iter().position(|seen| *seen == identity) {
+            let mut round: Vec<String> = shown.iter().skip(start).map(|path| path.display().to_string()).collect();
             round.push(path.display().to_string());
             let message = format!("the recipe extends itself: {}", round.join(" -> "));
             let problem = problem(message).label("closes the circle");
             let help = "a recipe may extend a preset or another file, which does not lead back to it";
             return Err(problem.help(help).fix(self.source.line_of(&span).map(|line| Fix::replace(line, ""))).into());
         }
-        let parent = read_source(&path).map_err(|message| {
-            let meant =
-                closest_recipe(&path).and_then(|file| Some(folder_relative(&file, folder)?.display().to_string()));
+        if chain.len() >= MOST_FILES {
+            let problem = problem(format!("recipes extend each other over more than {MOST_FILES} files"));
+            let help = "put what is common into fewer files: a recipe needs one or two that it extends";
+            return Err(problem.label("one file too many").help(help).into());
+        }
+        let source = read_source(path).map_err(|Unreadable { message, help, meant }| {
+            let meant = meant.and_then(|file| Some(folder_relative(&file, folder)?.display().to_string()));
             let fix = meant.map(|meant| Fix::replace(span.clone(), format!("{meant:?}")));
-            problem(message).label("extended here").help(recipe_files(&path)).fix(fix)
+            problem(message).label("extended here").help(help).fix(fix)
         })?;
-        Self::from_source(Arc::new(parent), folder_of(&path), &[chain, std::slice::from_ref(&path)].concat())
+        Ok(Next { source, file: Some(path.to_path_buf()) })
     }
 
     /// Puts the parent's entries before the own ones, and takes from its sections what is not given here.
@@ -301,14 +342,6 @@ fn first_item(list: &str) -> Option<String> {
     let inner = list.strip_prefix('[')?.trim_start();
     let end = if inner.starts_with('[') { inner.find(']')? + 1 } else { inner.find([',', ']'])? };
     inner.get(..end).map(|item| item.trim().to_owned())
-}
-
-/// What to say where there is no recipe: what was probably meant.
-fn recipe_files(path: &Path) -> String {
-    match closest_recipe(path) {
-        Some(file) => format!("did you mean '{}'?", file.display()),
-        None => "`lrp presets` lists recipes that need no file; `lrp presets NAME` prints one to start from".to_owned(),
-    }
 }
 
 /// A recipe file with nearly this name.
@@ -384,21 +417,53 @@ fn parameter_problem(entry: &Entry) -> Option<Diagnostic> {
     }
 }
 
-fn read_source(path: &Path) -> Result<Source, String> {
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => format!("there is no file '{}'", path.display()),
-        _ => format!("'{}' cannot be read: {error}", path.display()),
-    })?;
-    Ok(Source::new(path.display().to_string(), text))
+/// More files than these do not extend each other.
+const MOST_FILES: usize = 32;
+
+/// What a recipe extends: its text, and its file unless it is a preset.
+struct Next {
+    source: Source,
+    file: Option<PathBuf>,
+}
+
+/// Why a recipe file cannot be read, what to do, and the file that was probably meant.
+struct Unreadable {
+    message: String,
+    help: String,
+    meant: Option<PathBuf>,
+}
+
+fn read_source(path: &Path) -> Result<Source, Unreadable> {
+    let shown = path.display();
+    match file::read_text(path, Limit::RECIPE) {
+        Ok(text) => Ok(Source::new(shown.to_string(), text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let meant = closest_recipe(path);
+            let help = match &meant {
+                Some(file) => format!("did you mean '{}'?", file.display()),
+                None => "`lrp presets` lists recipes that need no file; `lrp presets NAME` prints one to start from"
+                    .to_owned(),
+            };
+            Err(Unreadable { message: format!("there is no file '{shown}'"), help, meant })
+        }
+        Err(error) => {
+            let help = "a recipe is a file of TOML text, in UTF-8".to_owned();
+            Err(Unreadable { message: format!("'{shown}' cannot be read: {error}"), help, meant: None })
+        }
+    }
+}
+
+/// The recipe, unless there are mistakes.
+fn finished(recipe: Recipe, problems: Vec<Diagnostic>) -> Result<Recipe, RecipeError> {
+    RecipeError::check(in_order(&recipe.source, problems))?;
+    Ok(recipe)
 }
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
-    match (fs::canonicalize(a), fs::canonicalize(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    }
+/// What two paths to one file have in common.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }

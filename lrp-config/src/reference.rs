@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
@@ -74,7 +75,7 @@ impl<'de> Deserialize<'de> for Reference {
         let text = String::deserialize(deserializer)?;
         Reference::parse(&text).ok_or_else(|| {
             let meant = preset::closest(&text).map_or_else(String::new, |meant| format!("\n\"{meant}\""));
-            Error::custom(format!("there is no preset '{text}'\n{}{meant}", preset::choices(&text)))
+            Error::custom(format!("there is no preset '{}'\n{}{meant}", shown(&text), preset::choices(&text)))
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lrp_core::operator::{Fixed, Group};
+use lrp_core::text::shown;
 use lrp_core::{Assignment, Model, NodeId, Rule, Scalar};
 
 use crate::diagnostic::{Diagnostic, RecipeError};
@@ -214,7 +215,7 @@ impl Recipe {
     fn unreached<T: Scalar>(&self, model: &Model<T>, layers: &[NodeId]) -> Diagnostic {
         let described = |id: &NodeId| {
             let index = model.layer_index(*id).map(|i| i.to_string()).unwrap_or_default();
-            format!("{index} '{}'", model.node(*id).name)
+            format!("{index} '{}'", shown(&model.node(*id).name))
         };
         let these = if layers.len() == 1 { "this layer" } else { "these layers" };
         let message = format!("no entry gives a rule to {these}: {}", list(layers.iter().map(described)));
@@ -234,7 +235,7 @@ impl Recipe {
     fn undefined<T: Scalar>(&self, model: &Model<T>, nodes: &[NodeId]) -> Diagnostic {
         let described = |id: &NodeId| {
             let node = model.node(*id);
-            format!("'{}' ({})", node.name, node.kind_name())
+            format!("'{}' ({})", shown(&node.name), node.kind_name())
         };
         let mut kinds: Vec<String> = nodes.iter().map(|id| format!("\"{}\"", model.node(*id).kind_name())).collect();
         kinds.sort_unstable();

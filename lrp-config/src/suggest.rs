@@ -50,6 +50,8 @@ pub fn closest_file(path: &Path) -> Option<PathBuf> {
     // Folders can be very large; whoever misspells a name means one of the first thousands.
     let files = listed.take(10_000).flatten().filter(|entry| entry.path().is_file());
     let mut names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // The file itself is there: what is wrong with it is something else.
+    names.retain(|name| name != wanted);
     names.sort();
     let same_kind = |name: &&String| Path::new(name).extension() == path.extension();
     let alike = closest(wanted, names.iter().filter(same_kind).map(String::as_str));

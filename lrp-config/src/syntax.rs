@@ -15,6 +15,9 @@ pub(crate) struct Repair {
     pub fix: Fix,
 }
 
+/// Lines that are longer are not repaired: each candidate is tried on the whole text, and a line has many.
+const LONGEST_LINE: usize = 1000;
+
 /// The first repair of the line at `spot` after which the parser gets further.
 pub(crate) fn repair(text: &str, spot: &Range<usize>) -> Option<Repair> {
     let spot = spot.start.min(text.len());
@@ -25,7 +28,10 @@ pub(crate) fn repair(text: &str, spot: &Range<usize>) -> Option<Repair> {
         .get(..start.saturating_sub(1))
         .map(|before| before.rfind('\n').map_or(0, |n| n + 1)..start.saturating_sub(1));
     let lines = std::iter::once(start..end).chain(previous.filter(|_| start > 0));
-    lines.flat_map(|line| candidates(text, line, spot)).find(|repair| gets_further(text, &repair.fix, spot))
+    lines
+        .filter(|line| line.len() <= LONGEST_LINE)
+        .flat_map(|line| candidates(text, line, spot))
+        .find(|repair| gets_further(text, &repair.fix, spot))
 }
 
 fn gets_further(text: &str, fix: &Fix, spot: usize) -> bool {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
@@ -114,7 +115,7 @@ impl FromStr for Target {
             return Ok(Target::word(text));
         }
         let target = ValueDeserializer::parse(text).and_then(Target::deserialize);
-        target.map_err(|error| format!("'{text}' is no target: {}", error.message().replace('\n', "; ")))
+        target.map_err(|error| format!("'{}' is no target: {}", shown(text), error.message().replace('\n', "; ")))
     }
 }
 
