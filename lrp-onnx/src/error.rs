@@ -141,12 +141,7 @@ impl From<OperatorError> for Problem {
 /// A name from a file as a message shows it: at most 80 characters, nothing that a terminal would act on.
 pub(crate) fn shown(name: &str) -> String {
     const LIMIT: usize = 80;
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut text: String = name.chars().take(LIMIT).map(clean).collect();
-    if name.chars().nth(LIMIT).is_some() {
-        text.push('…');
-    }
-    text
+    lrp_core::text::shortened(name, LIMIT).into_owned()
 }
 
 /// A shape with the batch axis written as `N`.
@@ -185,7 +180,7 @@ mod tests {
     #[test]
     fn names_are_shortened_and_cleaned() {
         assert_eq!(shown("conv1"), "conv1");
-        assert_eq!(shown("a\u{1b}[31m"), "a\u{fffd}[31m");
+        assert_eq!(shown("a\u{1b}[31m\u{202e}"), "a\\u{1b}[31m\\u{202e}");
         assert_eq!(shown(&"x".repeat(500)).chars().count(), 81);
     }
 }

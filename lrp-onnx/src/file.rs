@@ -6,7 +6,6 @@
 //! list's slack.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -65,11 +64,8 @@ fn map_of(bytes: &[u8]) -> Option<(Arc<Mmap>, usize)> {
 
 /// Maps a file into memory.
 pub(crate) fn map(path: &Path) -> std::io::Result<Bytes> {
-    let file = File::open(path)?;
+    let file = lrp_core::file::open(path)?;
     let meta = file.metadata()?;
-    if meta.is_dir() {
-        return Err(std::io::Error::other("it is a folder"));
-    }
     if meta.len() == 0 {
         return Ok(Bytes::new());
     }
