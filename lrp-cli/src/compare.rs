@@ -38,6 +38,7 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
     let loaded = Loaded::<T>::new(&job.model)?;
     loaded.print_notes();
     let shape = loaded.input_shape()?.to_vec();
+    loaded.check_memory()?;
     let target = match loaded.targets(&job.how.target, job.recipes.first().map(|(_, recipe)| recipe))?.as_slice() {
         [only] => *only,
         _ => return Err(Failure::user("a figure shows one target", "choose argmax, a class or a contrast")),

@@ -2,15 +2,21 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
+use lrp_core::text::clean;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
 use crate::diagnosis::Diagnosis;
-use crate::output::report;
+use crate::drawn::Drawn;
+use crate::output::{json, report, report_styled};
 
 /// So many mistakes are drawn: what is on one screen.
 const MISTAKES: usize = 3;
+
+/// Characters of a message that could not be drawn.
+const PLAIN: usize = 4000;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -100,7 +106,8 @@ impl Failure {
             Failure::Recipe(error) => draw_some(error.diagnostics()),
             Failure::Check => {}
             Failure::Internal(message) => report(format_args!(
-                "internal error: {message}\nThis is a mistake in lrp itself. Please report it with the command that shows it.\n"
+                "internal error: {}\nThis is a mistake in lrp itself. Please report it with the command that shows it.\n",
+                clean(message, PLAIN)
             )),
         }
     }
@@ -115,7 +122,7 @@ impl Failure {
             Failure::Internal(message) => vec![Diagnosis::error(format!("internal error: {message}"), None)],
         };
         let text = serde_json::to_string_pretty(&serde_json::json!({ "errors": errors }));
-        report(format_args!("{}\n", text.unwrap_or_else(|_| self.to_string())));
+        report(format_args!("{}\n", json(&text.unwrap_or_else(|_| self.to_string()))));
     }
 }
 
@@ -135,10 +142,14 @@ fn draw_some<D: Diagnostic>(mistakes: &[D]) {
 
 /// Draws a diagnostic on standard error.
 pub fn draw(diagnostic: &dyn Diagnostic) {
-    let mut text = String::new();
-    match handler().render_report(&mut text, diagnostic) {
-        Ok(()) => report(format_args!("{text}")),
-        Err(_) => report(format_args!("error: {diagnostic}\n")),
+    // This is where the program says what is wrong: a panic of the library that draws must not come in between.
+    let rendered = catch_unwind(AssertUnwindSafe(|| {
+        let mut text = String::new();
+        handler().render_report(&mut text, &Drawn::new(diagnostic)).ok().map(|()| text)
+    }));
+    match rendered {
+        Ok(Some(text)) => report_styled(&text),
+        _ => report(format_args!("error: {}\n", clean(&diagnostic.to_string(), PLAIN))),
     }
 }
 

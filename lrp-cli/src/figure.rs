@@ -1,7 +1,10 @@
 //! Figures: inputs down, recipes across, with titles, predictions and a colour scale.
 
+use std::borrow::Cow;
+
 use image::{RgbImage, imageops};
 use lrp_config::Size;
+use lrp_core::text::shortened;
 
 use crate::failure::Failure;
 use crate::heatmap::{Heatmap, enlarge};
@@ -14,6 +17,11 @@ const MARGIN: u32 = 24;
 const GAP: u32 = 18;
 /// How large pictures are, unless the user says so.
 const SIZE: Size = Size::Side(160);
+
+/// Characters of a title or a caption.
+const WORDS: usize = 80;
+/// Pixels of a figure.
+const MOST_PIXELS: u64 = 1 << 28;
 
 /// A figure: one row for each sample, one column for each recipe.
 #[derive(Debug)]
@@ -41,15 +49,17 @@ impl Figure {
     /// Draws the figure.
     ///
     /// # Errors
-    /// When the bundled font cannot be read, which is a mistake of this program.
+    /// When it would be too large, and when the bundled font cannot be read, which is a mistake of this program.
     pub fn draw(&self) -> Result<RgbImage, Failure> {
         let font = font()?;
         let title = Text { font: &font, size: TITLE, color: INK };
         let caption = Text { font: &font, size: CAPTION, color: FAINT };
         let name = Text { font: &font, size: CAPTION, color: INK };
 
+        self.check_size()?;
         let rows: Vec<DrawnRow> = self.rows.iter().map(|row| DrawnRow::new(row, &self.look)).collect();
-        let titles: Vec<&str> = std::iter::once("input").chain(self.columns.iter().map(String::as_str)).collect();
+        let columns = self.columns.iter().map(|title| shortened(title, WORDS));
+        let titles: Vec<Cow<'_, str>> = std::iter::once("input".into()).chain(columns).collect();
         // A column is as wide as the widest thing in it.
         let widths: Vec<u32> = titles
             .iter()
@@ -107,6 +117,25 @@ impl Figure {
     }
 }
 
+impl Figure {
+    /// Pictures that are enlarged a lot, of many inputs and recipes, are more than anybody can open.
+    fn check_size(&self) -> Result<(), Failure> {
+        let size = self.look.size.unwrap_or(SIZE);
+        let pixels = |row: &Row| {
+            let (width, height) = row.input.dimensions();
+            let factor = u64::from(size.factor(width.max(height)));
+            let cell = u64::from(width).saturating_mul(u64::from(height)).saturating_mul(factor * factor);
+            cell.saturating_mul(1 + row.heatmaps.len() as u64)
+        };
+        let all = self.rows.iter().map(pixels).fold(0, u64::saturating_add);
+        if all <= MOST_PIXELS {
+            return Ok(());
+        }
+        let message = format!("the figure would have {} million pixels", all / 1_000_000);
+        Err(Failure::user(message, "give fewer inputs or recipes, or a smaller --size"))
+    }
+}
+
 struct DrawnCell {
     picture: RgbImage,
     caption: [String; 2],
@@ -119,7 +148,8 @@ struct DrawnRow {
 impl DrawnRow {
     fn new(row: &Row, look: &Look) -> Self {
         let size = look.size.unwrap_or(SIZE);
-        let input = DrawnCell { picture: enlarge(&row.input, size), caption: row.caption.clone() };
+        let caption = row.caption.each_ref().map(|words| shortened(words, WORDS).into_owned());
+        let input = DrawnCell { picture: enlarge(&row.input, size), caption };
         let heatmaps = row.heatmaps.iter().map(|map| DrawnCell {
             picture: enlarge(&map.paint(look, Some(&row.input)), size),
             caption: [format!("max|R| {}", short(map.max())), format!("sum {}", short(map.sum()))],

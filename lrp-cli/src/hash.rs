@@ -1,6 +1,5 @@
 //! SHA-256 of what is read, so that a file need not be read once more for it.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -51,7 +50,7 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 
 /// SHA-256 of a file, in hexadecimal.
 pub fn of_file(path: &Path) -> io::Result<String> {
-    let mut file = Hashing::new(File::open(path)?);
+    let mut file = Hashing::new(lrp_core::file::open(path)?);
     let mut buffer = vec![0; 1 << 16];
     while file.read(&mut buffer)? > 0 {}
     Ok(file.sha256())

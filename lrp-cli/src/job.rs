@@ -10,6 +10,7 @@ use crate::args::{HowArgs, ModelArgs, OutputArgs, PrepareArgs, WhatArgs};
 use crate::failure::Failure;
 use crate::input;
 use crate::look::Look;
+use crate::threads;
 
 /// Samples explained at once unless the user says otherwise.
 const BATCH: usize = 32;
@@ -165,7 +166,7 @@ impl WhatJob {
     /// What the flags name, and where they are silent the recipe.
     pub fn new(args: &WhatArgs) -> Result<Self, Failure> {
         let recipe = Recipe::find(&args.recipe)?;
-        limit_threads(args.how.threads)?;
+        threads::start(args.how.threads)?;
         let inputs = inputs(Some(&args.input), &recipe)?;
         let model = ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?.computed(args.how.prepare);
         Ok(Self { model, inputs, how: HowJob::new(&args.how, &recipe), recipe })
@@ -209,13 +210,4 @@ impl OutputJob {
             json: args.json,
         })
     }
-}
-
-/// Limits the number of threads of everything that follows.
-pub fn limit_threads(threads: Option<u16>) -> Result<(), Failure> {
-    let Some(threads) = threads else { return Ok(()) };
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(usize::from(threads))
-        .build_global()
-        .map_err(|e| Failure::Internal(format!("thread pool: {e}")))
 }

@@ -1,15 +1,20 @@
 //! `lrp layers`: the model as imported.
 
 use lrp_core::graph::{Model, Node};
+use lrp_core::text::shortened;
 use lrp_core::{NodeId, Scalar};
 use serde::Serialize;
 
 use crate::args::LayersArgs;
 use crate::failure::Failure;
+use crate::input;
 use crate::job::ModelJob;
-use crate::output::say;
+use crate::output::{json, say};
 use crate::session::Loaded;
 use crate::table;
+
+/// Characters of what a pass has changed.
+const CHANGE: usize = 400;
 
 #[derive(Serialize)]
 struct ModelReport {
@@ -90,7 +95,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
     let count = model.layers().len();
     say!(
         "{}: {count} weighted layer{}, {} parameters, opset {}, written by {}",
-        report.path,
+        input::named(&loaded.path),
         if count == 1 { "" } else { "s" },
         report.parameters,
         report.opset,
@@ -101,7 +106,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
         for pass in &report.passes {
             let changes = if pass.changes.is_empty() { " nothing to do" } else { "" };
             say!("{}:{changes}", pass.name)?;
-            pass.changes.iter().try_for_each(|change| say!("  {change}"))?;
+            pass.changes.iter().try_for_each(|change| say!("  {}", shortened(change, CHANGE)))?;
         }
     }
     loaded.print_notes();
@@ -111,5 +116,5 @@ pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
 /// Prints a value as JSON.
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Internal(e.to_string()))?;
-    say!("{text}")
+    say!("{}", json(&text))
 }

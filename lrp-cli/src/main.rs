@@ -9,6 +9,7 @@ mod command;
 mod compare;
 mod diagnosis;
 mod drawing;
+mod drawn;
 mod examples;
 mod explain;
 mod failure;
@@ -33,6 +34,7 @@ mod series;
 mod session;
 mod table;
 mod text;
+mod threads;
 mod tokens;
 
 use std::process::ExitCode;
@@ -47,6 +49,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     lrp_core::memory::keep();
+    lrp_core::memory::report_file_limit();
     let command = command::parse();
     // A panic is a mistake of ours: it has been printed, and the exit code says so.
     let json = command.json();

@@ -286,9 +286,21 @@ pub struct TargetRecord {
     pub score: f64,
     /// Where relevance went.
     pub ledger: LedgerRecord,
+    /// The node whose books balance worst, where that is more than rounding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unbalanced: Option<Unbalanced>,
     /// The heatmap's file, within the output folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heatmap: Option<String>,
+}
+
+/// A node whose books do not balance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unbalanced {
+    /// The node's name.
+    pub node: String,
+    /// What is missing, or too much, in proportion to the relevance that was moved there.
+    pub imbalance: f64,
 }
 
 /// The totals of the books: `start = input + bias + stabilizer + rule`.

@@ -10,7 +10,7 @@ use crate::args::PaletteArgs;
 use crate::failure::Failure;
 use crate::input;
 use crate::layers::print_json;
-use crate::output::say;
+use crate::output::{print, say};
 use crate::picture::{check_png, save};
 use crate::text::{FAINT, INK, PAPER, Text, font, frame};
 
@@ -71,7 +71,7 @@ pub fn palette(args: &PaletteArgs) -> Result<(), Failure> {
         let (name, source, zero) = (report.name, report.source, &report.zero);
         let kind = if report.diverging { "diverging" } else { "one direction" };
         let what = report.description.map_or_else(|| kind.to_owned(), |what| format!("{kind}: {what}"));
-        say!("{name:names$}  {swatch}{source:sources$}  {zero}  {what}")?;
+        print(format_args!("{name:names$}  {swatch}{source:sources$}  {zero}  {what}\n"))?;
     }
     say!(
         "\nzero is the centre of every map; with --scale positive it is the first colour, which suits maps of one direction"

@@ -2,11 +2,13 @@
 
 use lrp_config::Recipe;
 use lrp_core::operator::{Fixed, Kind};
+use lrp_core::text::shown;
 use serde::Serialize;
 
 use crate::args::PlanArgs;
 use crate::diagnosis::Diagnosis;
 use crate::failure::{self, Failure};
+use crate::input;
 use crate::job::ModelJob;
 use crate::layers::print_json;
 use crate::manifest::{LayerRecord, title};
@@ -68,7 +70,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
     say!("")?;
     let hidden =
         if hidden > 0 { format!("; {hidden} more with fixed behaviour (--all shows them)") } else { String::new() };
-    say!("{} on {}{hidden}", title(recipe), loaded.path.display())?;
+    say!("{} on {}{hidden}", shown(&title(recipe)), input::named(&loaded.path))?;
     if recipe.times_input() {
         say!("the relevance at the input is multiplied with the input")?;
     }

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::job::{self, HowJob, ModelJob, OutputJob, WhatJob};
 use crate::look::Look;
 use crate::manifest::title;
+use crate::threads;
 
 /// Calls a function in the number type that was asked for.
 macro_rules! in_precision {
@@ -32,7 +33,7 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
         });
     }
     let recipe = Recipe::load(&args.file)?;
-    job::limit_threads(args.how.threads)?;
+    threads::start(args.how.threads)?;
     let compares = recipe.compare().recipes.is_some();
     let writes = args.output.dir.is_some() || recipe.output().dir.is_some();
     if compares || recipe.output().figure.is_some() {
@@ -87,7 +88,7 @@ pub fn explain(args: ExplainArgs) -> Result<(), Failure> {
 
 /// `lrp compare`.
 pub fn compare(args: CompareArgs) -> Result<(), Failure> {
-    job::limit_threads(args.how.threads)?;
+    threads::start(args.how.threads)?;
     if !args.title.is_empty() && args.title.len() != args.recipe.len() {
         let plural = if args.title.len() == 1 { "" } else { "s" };
         let message = format!("{} title{plural} for {} recipes", args.title.len(), args.recipe.len());

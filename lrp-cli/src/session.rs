@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lrp_config::{OnUnknown, Recipe, Resolved, Target as Wanted};
+use lrp_core::file::{self, Limit};
+use lrp_core::text::{clean, shown};
 use lrp_core::{Error, Model, Plan, Scalar, Target};
 use lrp_onnx::{ErrorKind, Import, Options};
 
@@ -11,6 +13,10 @@ use crate::failure::Failure;
 use crate::input;
 use crate::job::ModelJob;
 use crate::output::report;
+use crate::threads;
+
+/// Characters of a note.
+const NOTE: usize = 2000;
 
 /// A model, as imported.
 pub struct Loaded<T: Scalar> {
@@ -27,6 +33,7 @@ pub struct Loaded<T: Scalar> {
 impl<T: Scalar> Loaded<T> {
     /// Reads the model; what the user should know about it goes to standard error.
     pub fn new(job: &ModelJob) -> Result<Self, Failure> {
+        threads::start(None)?;
         let import = import::<T>(job)?;
         // Double precision is the reference: nothing in it is rounded more than it must be.
         let exact = job.exact || T::NAME == "f64";
@@ -53,7 +60,7 @@ impl<T: Scalar> Loaded<T> {
     /// Prints the importer's notes.
     pub fn print_notes(&self) {
         for note in &self.import.notes {
-            report(format_args!("note: {note}\n"));
+            report(format_args!("note: {}\n", clean(note, NOTE)));
         }
     }
 
@@ -70,6 +77,27 @@ impl<T: Scalar> Loaded<T> {
                 "use the lrp-core library (Plan::record_all), or fix the other inputs in the model",
             )),
         }
+    }
+
+    /// Refuses a model that cannot be explained in the memory there is, whatever the batch: where an allocation fails, the program ends.
+    pub fn check_memory(&self) -> Result<(), Failure> {
+        let bytes =
+            |shape: &[usize]| shape.iter().fold(size_of::<T>() as u128, |bytes, n| bytes.saturating_mul(*n as u128));
+        let largest = self.model.nodes().map(|(_, node)| node).max_by_key(|node| bytes(&node.shape));
+        let (Some(node), Some(limit)) = (largest, lrp_core::memory::limit()) else { return Ok(()) };
+        // The value, and the relevance that arrives there.
+        if 2 * bytes(&node.shape) <= u128::from(limit) {
+            return Ok(());
+        }
+        let words = |bytes: u128| file::Bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let message = format!(
+            "the values of node '{}' take {} for one sample, and this process can have {} of memory",
+            shown(&node.name),
+            words(bytes(&node.shape)),
+            words(limit.into())
+        );
+        let help = "see lrp layers for its shape: a padding, a size or an --input-shape may be wrong";
+        Err(Failure::user(message, help))
     }
 
     /// Number of outputs of a sample.
@@ -160,7 +188,7 @@ fn import_failure(path: &Path, error: &lrp_onnx::Error) -> Failure {
 }
 
 fn read_labels(path: &Path) -> Result<Vec<String>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let text = file::read_text(path, Limit::LABELS).map_err(|e| {
         Failure::user(
             format!("cannot read the labels '{}': {e}", path.display()),
             "give a text file with one label on a line",
@@ -212,10 +240,14 @@ pub const RELEVANCE: &str = "the relevance at the input";
 /// An error of the forward pass or the walk on inputs that were read without one.
 pub fn forward_failure(error: &Error) -> Failure {
     match error {
+        Error::RelevanceNotFinite { .. } => Failure::user(
+            error,
+            "a denominator came too close to zero there, or relevance became too large: choose a larger stabilizer for this node in \
+             the recipe, or use --precision f64",
+        ),
         Error::NotFinite { place, .. } if place == RELEVANCE => Failure::user(
             error,
-            "a denominator came too close to zero: choose larger stabilizers in the recipe, or use --precision f64; \
-             lrp check shows the layer",
+            "a denominator came too close to zero: choose larger stabilizers in the recipe, or use --precision f64",
         ),
         Error::NotFinite { .. } => Failure::user(
             error,

@@ -1,13 +1,29 @@
 //! Tables for people.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, presets};
+use lrp_core::text::shown;
 
 use crate::failure::Failure;
 use crate::output::say;
 
+/// A table whose cells are shown in one line each, what a terminal would act on as escapes, and long ones shortened.
+pub struct Table(comfy_table::Table);
+
+impl Table {
+    /// Adds a row.
+    pub fn add_row<C: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = C>) {
+        self.0.add_row(cells.into_iter().map(|cell| shown(cell.as_ref()).into_owned()));
+    }
+
+    /// The lines of the table.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.lines()
+    }
+}
+
 /// A table with these headings; columns named in `right` are aligned to the right.
 pub fn table(headings: &[&str], right: &[&str]) -> Table {
-    let mut table = Table::new();
+    let mut table = comfy_table::Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
     for (i, heading) in headings.iter().enumerate() {
         if let Some(column) = table.column_mut(i) {
@@ -17,7 +33,7 @@ pub fn table(headings: &[&str], right: &[&str]) -> Table {
             }
         }
     }
-    table
+    Table(table)
 }
 
 /// Prints a table without trailing spaces.

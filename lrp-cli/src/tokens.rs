@@ -7,6 +7,8 @@ use image::{Rgb, RgbImage};
 use imageproc::drawing::draw_filled_rect_mut;
 use imageproc::rect::Rect;
 use lrp_core::Scalar;
+use lrp_core::file::{self, Limit};
+use lrp_core::text::shortened;
 use ndarray::{ArrayViewD, Axis};
 
 use crate::failure::Failure;
@@ -17,6 +19,10 @@ use crate::text::{FAINT, INK, PAPER, SCALE_HEIGHT, Text, font, scale};
 const MARGIN: u32 = 24;
 const WIDTH: u32 = 900;
 const SIZE: f32 = 22.0;
+/// Characters of a token in the picture.
+const LONGEST: usize = 60;
+/// Most pixels from the first line of tokens to the last.
+const TALLEST: u32 = 16_000;
 /// Around a token's text.
 const PAD: u32 = 5;
 
@@ -40,7 +46,7 @@ impl Tokens {
                 "write one token on a line and an empty line between samples, or JSON: [[\"a\", \"text\"], [\"another\"]]",
             )
         };
-        let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+        let text = file::read_text(path, Limit::TOKENS).map_err(|e| wrong(&e))?;
         let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let samples = match is_json {
             true => serde_json::from_str::<Vec<Vec<String>>>(&text)
@@ -131,14 +137,19 @@ impl Scored {
         let mut boxes = Vec::new();
         let (mut x, mut y) = (MARGIN, MARGIN);
         for (text, _) in &self.tokens {
-            let text = visible(text, &plain);
+            let text = visible(&shortened(text, LONGEST), &plain);
             let width = plain.width(&text).max(6) + 2 * PAD;
             if x > MARGIN && x + width > WIDTH - MARGIN {
                 (x, y) = (MARGIN, y + line);
             }
+            if y > TALLEST {
+                break;
+            }
             boxes.push((text, x, y, width));
             x += width + 3;
         }
+        // Texts that go on are said to: with what is left out in words, where the next line would be.
+        let more = self.tokens.len() - boxes.len();
         let text_bottom = y + line + 8;
         let widest = boxes.iter().map(|(_, x, _, width)| x + width + MARGIN).max().unwrap_or(0);
         let mut image = RgbImage::from_pixel(WIDTH.max(widest), text_bottom + SCALE_HEIGHT + MARGIN, PAPER);
@@ -146,6 +157,14 @@ impl Scored {
             let at = |v: u32| i32::try_from(v).unwrap_or(0);
             draw_filled_rect_mut(&mut image, Rect::at(at(*x), at(*y)).of_size(*width, plain.line() + PAD), back);
             Text { color: ink, ..plain }.left(&mut image, text, x + PAD, y + PAD / 2);
+        }
+        if more > 0 {
+            label.left(
+                &mut image,
+                &format!("… and {more} more tokens, which the .html beside this picture has"),
+                MARGIN,
+                y + PAD,
+            );
         }
         scale(&mut image, &label, look, &self.note(), text_bottom);
         Ok(image)
@@ -222,5 +241,16 @@ mod tests {
         assert!(html.contains("background: #ffffff; color: #000000") && html.contains("&quot;&amp;</span>"), "{html}");
         assert!(html.contains("sum 2.00, padding 0.500"), "{html}");
         assert!(text.draw(&Look::default()).unwrap().width() == WIDTH);
+    }
+
+    #[test]
+    fn a_picture_of_long_texts_can_be_opened() {
+        let draw = |texts: Vec<String>| {
+            let scores = vec![1.0; texts.len()];
+            Scored::new(texts, scores).draw(&Look::default()).unwrap()
+        };
+        assert!(draw(vec!["a".repeat(2_000_000)]).width() < 2 * WIDTH);
+        assert!(draw(vec!["\u{1b}".repeat(2_000_000)]).width() < 10 * WIDTH);
+        assert!(draw((0..100_000).map(|i| i.to_string()).collect()).height() < TALLEST + 1000);
     }
 }

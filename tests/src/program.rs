@@ -188,7 +188,7 @@ pub struct Run {
 
 impl Run {
     /// Asserts what holds whatever was asked of the program: it does not panic, nor does it draw for a terminal here.
-    fn new(arguments: &str, output: &Output) -> Self {
+    pub fn new(arguments: &str, output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("output is UTF-8");
         let run = Self {
             arguments: arguments.to_owned(),

@@ -10,6 +10,7 @@ mod warnings;
 use std::sync::Arc;
 
 use lrp_core::tensor::samples;
+use lrp_core::text::{shortened, shown};
 use lrp_core::{Scalar, Start, Target, Tensor};
 use ndarray::{Axis, Slice};
 use serde::Serialize;
@@ -34,8 +35,11 @@ pub use self::gate::Limit;
 /// So many losses are printed; JSON has all.
 const LOSSES: usize = 5;
 
+/// Characters of what is said of an invariant, or in a warning.
+const LINE: usize = 1000;
+
 /// How far the books may be off, in proportion to the relevance moved.
-fn tolerance<T: Scalar>() -> f64 {
+pub fn tolerance<T: Scalar>() -> f64 {
     // Rounding of single and double precision, with room for long sums.
     if T::NAME == "f32" { 1e-4 } else { 1e-10 }
 }
@@ -68,6 +72,7 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     let loaded = Loaded::<T>::new(&job.model)?;
     let prepared = Prepared::new(job.recipe.clone(), &loaded, job.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
+    loaded.check_memory()?;
     let targets = loaded.targets(&job.how.target, Some(&job.recipe))?;
     let [target] = targets[..] else {
         return Err(Failure::user("a check follows one target", "choose argmax, a class or a contrast"));
@@ -182,19 +187,24 @@ impl Report {
                 Some(false) => "FAIL",
                 None => "n/a ",
             };
-            say!("{mark}  {}: {}", invariant.name, invariant.detail)?;
+            say!("{mark}  {}: {}", invariant.name, shortened(&invariant.detail, LINE))?;
         }
         self.losses.iter().take(LOSSES).try_for_each(|loss| {
             // Created relevance is a loss of the other sign.
             let (word, side) = if loss.share < 0.0 { ("made", "by") } else { ("lost", "to") };
             let share = 100.0 * loss.share.abs();
-            say!("{word}  {share:.1} % of the start at {} {side} {} ({})", loss.name, loss.to, short(loss.amount))
+            say!(
+                "{word}  {share:.1} % of the start at {} {side} {} ({})",
+                shown(&loss.name),
+                loss.to,
+                short(loss.amount)
+            )
         })?;
         let more = self.losses.len().saturating_sub(LOSSES);
         if more > 0 {
             say!("      and less at {more} more places (--json has all)")?;
         }
-        self.warnings.iter().try_for_each(|warning| say!("warn  {}", warning.line()))?;
+        self.warnings.iter().try_for_each(|warning| say!("warn  {}", shortened(&warning.line(), LINE)))?;
         self.gates.iter().try_for_each(|gate| {
             let (mark, side) = if gate.holds { ("ok  ", "≤") } else { ("FAIL", ">") };
             say!("{mark}  {}: {} {side} {}", gate.meaning, short(gate.value), gate.limit)

@@ -5,7 +5,7 @@
 //! at most its last line torn.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -90,7 +90,7 @@ impl Journal {
     /// When the journal cannot be read, or is that of another run.
     pub fn resume(dir: &Path, fingerprint: Fingerprint) -> Result<(Self, AllDone), Failure> {
         let path = dir.join(files::JOURNAL);
-        let bytes = match fs::read(&path) {
+        let bytes = match lrp_core::file::read(&path, lrp_core::file::Limit::RECORD) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
             Err(e) => {

@@ -46,6 +46,7 @@ use crate::manifest::{
 };
 use crate::report;
 use crate::session::{Loaded, Prepared};
+use crate::threads::none as no_thread;
 
 /// So many batches wait between reading and computing, and again between computing and writing.
 const WAITING: usize = 1;
@@ -62,6 +63,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     let loaded = Loaded::<T>::new(&job.what.model)?;
     let prepared = Prepared::new(job.what.recipe.clone(), &loaded, job.what.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
+    loaded.check_memory()?;
     let targets = loaded.targets(&job.what.how.target, Some(&job.what.recipe))?;
     export::check(job, &targets, &shape)?;
     let drawing = match job.output.save.contains(&Save::Png) {
@@ -90,8 +92,9 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     let subject = Subject { job, shape: &shape, targets: &targets, labels: &loaded.labels, nodes: ledger.len() };
     let writer = Writer::new(subject, drawing, &progress, journal);
     let written = thread::scope(|threads| {
-        let reader = threads.spawn(|| reader.run());
-        let writer = threads.spawn(|| writer.run(from_computation));
+        let thread = || thread::Builder::new();
+        let reader = thread().spawn_scoped(threads, || reader.run()).map_err(|e| no_thread(&e))?;
+        let writer = thread().spawn_scoped(threads, || writer.run(from_computation)).map_err(|e| no_thread(&e))?;
         let spent = computation.run(from_reader);
         timings.read = joined(reader);
         joined(writer).map(|written| (written, spent))
@@ -137,6 +140,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
         })?;
     }
     written.journal.end()?;
+    summary::warn_of_imbalance(&manifest.inputs);
     if job.output.json {
         print_json(&manifest)?;
     } else {

@@ -5,7 +5,9 @@ use lrp_core::profile::Profile;
 use lrp_core::{Error, Plan, Scalar, Target, Tensor};
 use ndarray::{Axis, Slice};
 
+use crate::check::tolerance;
 use crate::job::HowJob;
+use crate::manifest::Unbalanced;
 use crate::session::RELEVANCE;
 
 /// The explanations of some samples, for every target.
@@ -33,6 +35,8 @@ pub struct Outcome {
     pub totals: Totals,
     /// A line for each node that the walk has passed, from the output to the input.
     pub lines: Vec<Line>,
+    /// The node whose books balance worst, if that is more than rounding.
+    pub unbalanced: Option<Unbalanced>,
 }
 
 impl<T: Scalar> Explained<T> {
@@ -74,6 +78,7 @@ pub fn explain_samples<T: Scalar>(
                 (None, Some(record), Some(start)) => profile.propagate(record, start),
                 _ => break,
             };
+            explanation.ledger.check_finite(plan.model()).map_err(|error| moved(error, first))?;
             check_finite(explanation.input_relevance(), first)?;
             let classes = target.classes(&explanation.output)?;
             for (i, class) in classes.into_iter().enumerate() {
@@ -86,6 +91,7 @@ pub fn explain_samples<T: Scalar>(
                     score: score(class) - against.map_or(0.0, score),
                     totals: explanation.ledger.totals(i),
                     lines: lines(&explanation.ledger, i),
+                    unbalanced: unbalanced(plan, &explanation.ledger, i),
                 });
             }
             if k == 0 {
@@ -99,6 +105,12 @@ pub fn explain_samples<T: Scalar>(
         ndarray::concatenate(Axis(0), &views).unwrap_or_else(|_| lrp_core::tensor::empty())
     };
     Ok(Explained { relevance: relevance.into_iter().map(join).collect(), outcomes, top })
+}
+
+/// The node whose books of a sample balance worst, if that is more than rounding.
+fn unbalanced<T: Scalar>(plan: &Plan<T>, ledger: &Ledger, sample: usize) -> Option<Unbalanced> {
+    let (id, imbalance) = ledger.worst_entry(sample).filter(|(_, imbalance)| *imbalance > tolerance::<T>())?;
+    Some(Unbalanced { node: plan.model().node(id).name.clone(), imbalance })
 }
 
 /// The books of one sample, node by node.
@@ -126,6 +138,7 @@ fn largest(scores: impl Iterator<Item = f64>) -> Vec<(usize, f64)> {
 pub fn moved(error: Error, first: usize) -> Error {
     match error {
         Error::NotFinite { place, sample } => Error::NotFinite { place, sample: first + sample },
+        Error::RelevanceNotFinite { node, sample } => Error::RelevanceNotFinite { node, sample: first + sample },
         other => other,
     }
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use lrp_core::Scalar;
+use lrp_core::text::shown;
 
 use crate::failure::Failure;
 use crate::figure::short;
 use crate::input;
 use crate::manifest::InputRecord;
-use crate::output::say;
+use crate::output::{report, say};
 use crate::session::Loaded;
 use crate::table;
 
@@ -43,4 +44,28 @@ pub fn print<T: Scalar>(records: &[InputRecord], loaded: &Loaded<T>, dir: &Path)
     }
     let plural = if samples == 1 { "" } else { "s" };
     say!("{samples} sample{plural} explained into {}", input::shown(dir))
+}
+
+/// So many nodes are named.
+const NODES: usize = 3;
+
+/// Says at which nodes the books do not balance: relevance got lost there in rounding, and what is left of it is no explanation.
+pub fn warn_of_imbalance(records: &[InputRecord]) {
+    let mut nodes: Vec<(&str, usize, f64)> = Vec::new();
+    let targets = records.iter().flat_map(|record| &record.samples).flat_map(|sample| &sample.targets);
+    for unbalanced in targets.filter_map(|target| target.unbalanced.as_ref()) {
+        match nodes.iter_mut().find(|(name, ..)| *name == unbalanced.node) {
+            Some((_, count, worst)) => (*count, *worst) = (*count + 1, worst.max(unbalanced.imbalance)),
+            None => nodes.push((&unbalanced.node, 1, unbalanced.imbalance)),
+        }
+    }
+    nodes.sort_by(|a, b| b.2.total_cmp(&a.2));
+    for (name, count, worst) in nodes.iter().take(NODES) {
+        report(format_args!(
+            "warning: the books of node '{}' do not balance in {count} of the explanations (at worst, {:.1} % of the relevance moved \
+             there): numbers became too small or too large; use --precision f64, and see lrp check\n",
+            shown(name),
+            100.0 * worst
+        ));
+    }
 }

@@ -239,6 +239,7 @@ impl<'a> Writer<'a> {
             against_label: outcome.against.and_then(|other| self.labels.get(other).cloned()),
             score: outcome.score,
             ledger: outcome.totals.into(),
+            unbalanced: outcome.unbalanced.clone(),
             heatmap,
         };
         let score =

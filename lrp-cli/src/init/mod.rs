@@ -34,6 +34,9 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     if let Some(path) = args.out.as_deref().filter(|path| path.exists() && !args.force) {
         return Err(exists(path));
     }
+    for path in std::iter::once(&args.model).chain(&args.labels).chain(&args.input) {
+        base.check(path)?;
+    }
     let files = if args.input.is_empty() { Vec::new() } else { input::expand(&args.input)? };
     let job = ModelJob {
         path: args.model.clone(),
@@ -55,8 +58,9 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     write(path, &text, args.force)?;
     let count = loaded.model.layers().len();
     let layers = if count == 1 { "1 weighted layer".to_owned() } else { format!("{count} weighted layers") };
-    say!("{}: a recipe for {} ({layers}), {}", path.display(), args.model.display(), document.survey.name())?;
-    say!("see what it does with lrp plan -r {}", path.display())?;
+    let (path, model) = (input::named(path), input::named(&args.model));
+    say!("{path}: a recipe for {model} ({layers}), {}", document.survey.name())?;
+    say!("see what it does with lrp plan -r {path}")?;
     loaded.print_notes();
     Ok(())
 }

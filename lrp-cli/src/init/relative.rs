@@ -24,6 +24,20 @@ impl Base {
         })
     }
 
+    /// Checks that a recipe can hold a path: it is text in UTF-8, and names of files need not be.
+    ///
+    /// # Errors
+    /// Names the path that cannot be written down.
+    pub fn check(&self, path: &Path) -> Result<(), Failure> {
+        let relative = resolved(path).and_then(|path| pathdiff::diff_paths(path, &self.0));
+        if relative.as_deref().unwrap_or(path).to_str().is_some() {
+            return Ok(());
+        }
+        let message =
+            format!("the path '{}' is not UTF-8, and a recipe is: it could not name this file", path.display());
+        Err(Failure::user(message, "rename the file, or the folder that it is in, and make the recipe then"))
+    }
+
     /// A path, a pattern of paths among them, as seen from the folder; as it is where there is no way (on another drive).
     pub fn path(&self, path: &Path) -> String {
         let path =
@@ -68,6 +82,13 @@ mod tests {
         assert_eq!(base.path(&at("a/b")), ".");
         assert_eq!(base.path(&at("a/b/../net.onnx")), "../net.onnx");
         assert!(Base::of(Some(&at("none/recipe.toml"))).is_err());
+        base.check(&at("c/net.onnx")).unwrap();
+        #[cfg(unix)]
+        {
+            let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"n\xe9t.onnx");
+            std::fs::write(folder.path().join(name), "").unwrap();
+            assert!(base.check(&folder.path().join(name)).unwrap_err().to_string().contains("is not UTF-8"));
+        }
         // Where the output goes need not be there yet.
         assert_eq!(Base::of(None).unwrap().path(Path::new("src/of/nothing.rs")), "src/of/nothing.rs");
     }

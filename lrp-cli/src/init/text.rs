@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use lrp_core::text::is_hidden;
+
 /// Lines are at most this wide, but for what cannot be broken.
 const WIDTH: usize = 120;
 /// Where comments after a value begin.
@@ -106,7 +108,20 @@ impl Text {
 
 /// A string as TOML writes it.
 pub fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+    if !text.contains(is_hidden) {
+        return toml::Value::from(text).to_string();
+    }
+    // What a terminal or an editor would act on stands there as escapes.
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // Writing to a string cannot fail.
+            c if is_hidden(c) => drop(write!(quoted, "\\U{:08x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 /// A number as TOML and people write it: `0.25`, `1.0`.
@@ -116,7 +131,7 @@ pub fn number(value: f64) -> String {
 
 /// Names from a model file can hold anything; a line break would end the comment.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -152,6 +167,10 @@ mod tests {
         assert!(text.lines().all(|line| line.starts_with("# ") && line.len() <= WIDTH), "{text}");
         assert_eq!(text.lines().count(), 4);
         assert_eq!(quoted("a \"b\""), "'a \"b\"'");
+        let hidden = "a\"b\\\u{1b}\u{202e}\n.onnx";
+        let toml: toml::Table = format!("path = {}", quoted(hidden)).parse().unwrap();
+        assert_eq!(toml["path"].as_str(), Some(hidden));
+        assert!(!quoted(hidden).contains(is_hidden));
         assert_eq!((number(1.0), number(0.25)), ("1.0".to_owned(), "0.25".to_owned()));
     }
 }

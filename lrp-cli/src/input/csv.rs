@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use lrp_config::{Input, Kind};
+use lrp_core::text::shown;
 use lrp_core::{Scalar, Tensor};
 use ndarray::{ArrayD, Axis, IxDyn};
 
@@ -48,12 +49,15 @@ pub fn read<T: Scalar>(path: &Path, bytes: &[u8], shape: &[usize], expected: &In
     table.insert_axis(Axis(0)).into_shape_with_order(batch).map_err(|e| Failure::Internal(e.to_string()))
 }
 
+/// What is wrong with a table.
+pub fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    let help = "write numbers with a point, separated by commas, a row for each time step";
+    Failure::user(format!("cannot read the table '{}': {why}", path.display()), help)
+}
+
 /// The numbers, row by row, and how many columns there are.
 fn table<T: Scalar>(path: &Path, bytes: &[u8]) -> Result<(Vec<T>, usize), Failure> {
-    let wrong = |why: String| {
-        let help = "write numbers with a point, separated by commas, a row for each time step";
-        Failure::user(format!("cannot read the table '{}': {why}", path.display()), help)
-    };
+    let wrong = |why: String| unreadable(path, &why);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(bytes);
     let (mut numbers, mut columns) = (Vec::new(), 0);
     for (i, record) in reader.records().enumerate() {
@@ -67,7 +71,9 @@ fn table<T: Scalar>(path: &Path, bytes: &[u8]) -> Result<(Vec<T>, usize), Failur
         }
         for (column, (value, field)) in row.into_iter().zip(&record).enumerate() {
             let column = column + 1;
-            numbers.push(value.ok_or_else(|| wrong(format!("line {line}, column {column}: '{field}' is no number")))?);
+            numbers.push(
+                value.ok_or_else(|| wrong(format!("line {line}, column {column}: '{}' is no number", shown(field))))?,
+            );
         }
     }
     if numbers.is_empty() { Err(wrong("it has no numbers".to_owned())) } else { Ok((numbers, columns)) }

@@ -1,10 +1,9 @@
 //! The number types that arrays are read from.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
-use lrp_core::{Scalar, Tensor};
-use ndarray::{IxDyn, OwnedRepr};
-use ndarray_npy::{NpzReader, ReadDataError, ReadNpyError, ReadNpzError, ReadableElement};
+use lrp_core::Scalar;
+use ndarray_npy::{ReadDataError, ReadableElement};
 use num_traits::AsPrimitive;
 use py_literal::Value;
 
@@ -17,8 +16,6 @@ pub struct Kind<T: Scalar> {
     pub size: usize,
     /// Reads all that a reader has: so many numbers of the type that an `.npy` header describes.
     pub read: ReadNumbers<T>,
-    /// Reads an array of an archive.
-    pub unzip: fn(&[u8], &str) -> Result<Tensor<T>, ReadNpyError>,
 }
 
 impl<T: Scalar> Kind<T> {
@@ -44,7 +41,7 @@ impl<T: Scalar> Kind<T> {
     }
 
     fn of<E: ReadableElement + Copy + AsPrimitive<f64>>() -> Self {
-        Self { size: size_of::<E>(), read: read::<E, T>, unzip: unzip::<E, T> }
+        Self { size: size_of::<E>(), read: read::<E, T> }
     }
 }
 
@@ -55,16 +52,4 @@ fn read<E: ReadableElement + Copy + AsPrimitive<f64>, T: Scalar>(
 ) -> Result<Vec<T>, ReadDataError> {
     let numbers = E::read_to_end_exact_vec(from, descr, numbers)?;
     Ok(numbers.into_iter().map(|v| T::of(v.as_())).collect())
-}
-
-fn unzip<E: ReadableElement + Copy + AsPrimitive<f64>, T: Scalar>(
-    archive: &[u8],
-    name: &str,
-) -> Result<Tensor<T>, ReadNpyError> {
-    let array = NpzReader::new(Cursor::new(archive)).and_then(|mut a| a.by_name::<OwnedRepr<E>, IxDyn>(name));
-    match array {
-        Ok(array) => Ok(array.as_standard_layout().mapv(|v| T::of(v.as_()))),
-        Err(ReadNpzError::Npy(error)) => Err(error),
-        Err(ReadNpzError::Zip(error)) => Err(std::io::Error::other(error).into()),
-    }
 }

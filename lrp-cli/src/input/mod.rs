@@ -1,5 +1,6 @@
 //! Reading inputs: images, `.npy` and `.npz` files, tables, folders and globs of them.
 
+mod complete;
 mod csv;
 mod expand;
 mod kind;
@@ -11,6 +12,7 @@ mod source;
 use std::path::Path;
 
 use lrp_config::Input;
+use lrp_core::text::shortened;
 use lrp_core::{Scalar, Tensor};
 
 pub use self::expand::expand;
@@ -26,6 +28,9 @@ pub struct InputFile<T: Scalar> {
     /// Its samples, `[N, …]`.
     pub samples: Tensor<T>,
 }
+
+/// Characters of a path that are shown.
+const PATH: usize = 1000;
 
 /// Extensions that are read, in folders and elsewhere.
 const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp", "npy", "npz", "csv"];
@@ -46,7 +51,12 @@ pub fn shown(path: &Path) -> String {
         .ok()
         .and_then(|(path, here)| path.strip_prefix(here).map(Path::to_path_buf).ok())
         .filter(|path| !path.as_os_str().is_empty());
-    short.unwrap_or_else(|| path.to_path_buf()).display().to_string()
+    named(&short.unwrap_or_else(|| path.to_path_buf()))
+}
+
+/// A path as it was given, in one line: what a terminal would act on as escapes.
+pub fn named(path: &Path) -> String {
+    shortened(&path.display().to_string(), PATH).into_owned()
 }
 
 /// Whether a file holds numbers that go to the model as they are.
@@ -63,7 +73,7 @@ pub fn is_table(path: &Path) -> bool {
 fn array_shape(path: &Path) -> Option<Vec<usize>> {
     match extension(path).as_str() {
         "npy" => Some(npy::Npy::<f32>::open(path).ok()?.shape().to_vec()),
-        "npz" => Some(npz::read::<f32>(path, &std::fs::read(path).ok()?).ok()?.shape().to_vec()),
+        "npz" => npz::shape(path).ok(),
         _ => None,
     }
 }

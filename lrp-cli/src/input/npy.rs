@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use lrp_core::file;
 use lrp_core::{Scalar, Tensor};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use num_traits::ToPrimitive;
@@ -25,13 +26,13 @@ impl<T: Scalar> Npy<T> {
     /// # Errors
     /// What is wrong with the file, as the end of a sentence.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let file = File::open(path).map_err(|e| e.to_string())?;
+        let file = file::open(path).map_err(|e| e.to_string())?;
         let length = file.metadata().map_err(|e| e.to_string())?.len();
         let mut file = Hashing::new(BufReader::new(file));
         let header = Header::read(&mut file)?;
         let kind = Kind::described(&header.descr)
             .ok_or_else(|| format!("its number type {} is not supported", header.descr))?;
-        let promised = header.shape.iter().fold(kind.size as u128, |bytes, axis| bytes.saturating_mul(*axis as u128));
+        let promised = header.promised(kind.size);
         let there = u128::from(length.saturating_sub(file.passed()));
         if promised > there {
             return Err(format!(
@@ -72,6 +73,7 @@ impl<T: Scalar> Npy<T> {
     /// # Errors
     /// What is wrong with the file, as the end of a sentence.
     pub fn whole(&mut self) -> Result<Tensor<T>, String> {
+        fits_memory(self.header.promised(self.kind.size))?;
         let shape = self.header.shape.clone();
         let numbers = shape.iter().product();
         let numbers = (self.kind.read)(&mut self.file, &self.header.descr, numbers).map_err(|e| e.to_string())?;
@@ -101,6 +103,20 @@ impl<T: Scalar> Npy<T> {
     }
 }
 
+/// Refuses what is read whole and does not fit: there, an allocation that fails ends the program.
+pub(super) fn fits_memory(bytes: u128) -> Result<(), String> {
+    // As it is read, as numbers of the type that is calculated with, and in the layout that kernels take.
+    match lrp_core::memory::limit() {
+        Some(limit) if 4 * bytes > u128::from(limit) => {
+            let bytes = file::Bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
+            Err(format!(
+                "it has {bytes} of numbers, which do not fit into memory; save it with numpy.save as a C-ordered array, which is read in parts"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// An open file whose rows are read in any order.
 pub struct Rows<T: Scalar> {
     file: BufReader<File>,
@@ -127,14 +143,24 @@ impl<T: Scalar> Rows<T> {
 
 /// What an `.npy` file says of itself: `{'descr': '<f4', 'fortran_order': False, 'shape': (16, 1, 28, 28), }`.
 #[derive(Debug, PartialEq)]
-struct Header {
-    descr: Value,
-    fortran: bool,
-    shape: Vec<usize>,
+pub(super) struct Header {
+    pub(super) descr: Value,
+    pub(super) fortran: bool,
+    pub(super) shape: Vec<usize>,
 }
 
+/// Bytes of a header. numpy writes about a hundred.
+const LONGEST_HEADER: u64 = 1 << 16;
+/// Brackets of a header: one for it all, one for the shape, a few where a type has fields.
+const MOST_BRACKETS: usize = 64;
+
 impl Header {
-    fn read(file: &mut impl Read) -> Result<Self, String> {
+    /// The bytes that the numbers take, of which one has this size.
+    pub(super) fn promised(&self, size: usize) -> u128 {
+        self.shape.iter().fold(size as u128, |bytes, axis| bytes.saturating_mul(*axis as u128))
+    }
+
+    pub(super) fn read(file: &mut impl Read) -> Result<Self, String> {
         let mut bytes = |n: u64| {
             let mut bytes = Vec::new();
             file.by_ref().take(n).read_to_end(&mut bytes).map(|_| bytes).map_err(|e| e.to_string())
@@ -149,6 +175,9 @@ impl Header {
         let mut length = bytes(if version == 1 { 2 } else { 4 })?;
         length.resize(8, 0);
         let length = length.iter().rev().fold(0, |length, byte| (length << 8) | u64::from(*byte));
+        if length > LONGEST_HEADER {
+            return Err("its header cannot be understood".to_owned());
+        }
         let text = bytes(length)?;
         if text.is_empty() || (text.len() as u64) < length {
             return Err("it is cut off within its header".to_owned());
@@ -157,6 +186,10 @@ impl Header {
     }
 
     fn parse(text: &str) -> Option<Self> {
+        // The parser of literals goes down into brackets without a limit of its own.
+        if text.matches(['(', '[', '{']).count() > MOST_BRACKETS {
+            return None;
+        }
         let Ok(Value::Dict(entries)) = text.trim().parse() else { return None };
         let entry = |name: &str| entries.iter().find(|(key, _)| key.as_string().is_some_and(|key| key == name));
         let (_, Value::Boolean(fortran)) = entry("fortran_order")? else { return None };
@@ -202,6 +235,7 @@ mod tests {
             ("(36893488147419103232, 9)", "cannot be understood"),
             ("(-2, -3)", "cannot be understood"),
             ("(1, 5)", "1 bytes follow"),
+            (&"(".repeat(60_000), "cannot be understood"),
         ] {
             assert!(opened(&npy(shape, &[0; 6])).err().unwrap().contains(why), "{shape}");
         }

@@ -3,17 +3,31 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat, ImageReader, imageops::FilterType};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits, imageops::FilterType};
 use lrp_config::{Input, Resize};
+use lrp_core::file::{self, Limit};
 use lrp_core::{Scalar, Tensor};
 use ndarray::ArrayD;
+
+use super::complete;
 
 use crate::failure::Failure;
 use crate::layout::Layout;
 
+/// Pixels of an image: as many as the largest cameras take. A small file can claim, or unpack to, any number of them.
+const MOST_PIXELS: u64 = 150_000_000;
+
+/// What decoding an image may take.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    // Sixteen bits for each of four channels.
+    limits.max_alloc = Some(8 * MOST_PIXELS);
+    limits
+}
+
 /// The contents of an image file.
 pub fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|e| unreadable(path, &e))
+    file::read(path, Limit::IMAGE).map_err(|e| unreadable(path, &e))
 }
 
 fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
@@ -36,7 +50,19 @@ pub fn read<T: Scalar>(path: &Path, bytes: &[u8], shape: &[usize], expected: &In
     if let Ok(format) = ImageFormat::from_path(path) {
         image.set_format(format);
     }
-    let image = image.with_guessed_format().map_err(|e| unreadable(path, &e))?;
+    let mut image = image.with_guessed_format().map_err(|e| unreadable(path, &e))?;
+    // What is no image at all is for the decoder to say.
+    if let Ok(format) = image::guess_format(bytes) {
+        complete::check(bytes, format).map_err(|why| unreadable(path, &why))?;
+    }
+    let size =
+        ImageReader::with_format(Cursor::new(bytes), image.format().unwrap_or(ImageFormat::Png)).into_dimensions();
+    let (width, height) = size.map_err(|e| unreadable(path, &e))?;
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        let why = format!("it has {width}×{height} pixels, and at most {} million are read", MOST_PIXELS / 1_000_000);
+        return Err(unreadable(path, &why));
+    }
+    image.limits(limits());
     let image = image.decode().map_err(|e| unreadable(path, &e))?;
     let image = resized(path, image, layout.size(), expected.resize)?;
     let channels = layout.channels();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lrp_config::Input;
+use lrp_core::file::{self, Limit};
 use lrp_core::tensor::samples;
 use lrp_core::{Scalar, Tensor};
 use ndarray::{Axis, Slice};
@@ -15,6 +16,8 @@ use crate::hash;
 /// An open input file.
 pub struct Source<T: Scalar> {
     path: PathBuf,
+    /// What the model expects.
+    expected: Input,
     /// Number of samples in the file.
     samples: usize,
     /// How many of them have been taken.
@@ -49,13 +52,13 @@ impl<T: Scalar> Source<T> {
                 }
             }
             "npz" => {
-                let bytes = std::fs::read(path).map_err(|e| unreadable(path, e))?;
+                let bytes = file::read(path, Limit::ARCHIVE).map_err(|e| unreadable(path, e))?;
                 let all = npz::read(path, &bytes)?;
                 check_shape(path, all.shape(), shape)?;
                 From::Memory { all, sha256: hash::of_bytes(&bytes) }
             }
             "csv" => {
-                let bytes = std::fs::read(path).map_err(|e| unreadable(path, e))?;
+                let bytes = file::read(path, Limit::TABLE).map_err(|e| csv::unreadable(path, &e))?;
                 From::Memory { all: csv::read(path, &bytes, shape, expected)?, sha256: hash::of_bytes(&bytes) }
             }
             _ => {
@@ -67,7 +70,7 @@ impl<T: Scalar> Source<T> {
             From::File(npy) => npy.shape().first().copied().unwrap_or(0),
             From::Memory { all, .. } => samples(all),
         };
-        Ok(Self { path: path.to_path_buf(), samples, taken: 0, from })
+        Ok(Self { path: path.to_path_buf(), expected: expected.clone(), samples, taken: 0, from })
     }
 
     /// Number of samples in the file.
@@ -96,9 +99,30 @@ impl<T: Scalar> Source<T> {
             From::File(npy) => npy.take(n).map_err(|e| unreadable(&self.path, e))?,
             From::Memory { all, .. } => all.slice_axis(Axis(0), Slice::from(first..last)).to_owned(),
         };
-        check_finite(&self.path, first, &samples)?;
+        check_finite(&self.path, first, &samples)
+            .map_err(|failure| self.fits_double(first, &samples).unwrap_or(failure))?;
         self.taken = last;
         Ok(samples)
+    }
+
+    /// Where a value is infinite only because single precision cannot hold it: says so.
+    fn fits_double(&self, first: usize, samples: &Tensor<T>) -> Option<Failure> {
+        let (i, sample) = samples.outer_iter().enumerate().find(|(_, sample)| sample.iter().any(|v| !v.is_finite()))?;
+        let (index, value) = sample.indexed_iter().find(|(_, v)| !v.is_finite())?;
+        if T::NAME != "f32" || value.is_nan() {
+            return None;
+        }
+        let shape: Vec<usize> = samples.shape().iter().skip(1).copied().collect();
+        let mut double = Source::<f64>::open(&self.path, &shape, &self.expected).ok()?;
+        double.skip(first + i).ok()?;
+        let value = double.take(1).ok()?.index_axis(Axis(0), 0).get(index.clone()).copied()?;
+        let message = format!(
+            "'{}': sample {} has the value {value:e} at {:?}, which single precision cannot hold",
+            self.path.display(),
+            first + i,
+            ndarray::Dimension::slice(&index)
+        );
+        Some(Failure::user(message, "use --precision f64, or scale the input"))
     }
 
     /// Passes over the next samples.
@@ -178,6 +202,22 @@ mod tests {
             assert_eq!((source.left(), source.sha256()), (0, hash::of_file(&path).unwrap()));
             assert!(Source::<f32>::open(&path, &[3], &Input::default()).is_err());
         }
+    }
+
+    #[test]
+    fn a_value_that_single_precision_cannot_hold_is_not_called_infinite() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        ndarray_npy::write_npy(&path, &ndarray::array![[1.0], [2.0], [-1e300]]).unwrap();
+        let error = Source::<f32>::open(&path, &[1], &Input::default()).unwrap().take(3).unwrap_err();
+        assert!(
+            format!("{error:?}").contains("the value -1e300 at [0], which single precision cannot hold"),
+            "{error:?}"
+        );
+        assert!(format!("{error:?}").contains("--precision f64") && !format!("{error:?}").contains("nan_to_num"));
+        ndarray_npy::write_npy(&path, &ndarray::array![[f64::INFINITY]]).unwrap();
+        let error = Source::<f32>::open(&path, &[1], &Input::default()).unwrap().take(3).unwrap_err();
+        assert!(format!("{error:?}").contains("nan_to_num"), "{error:?}");
     }
 
     #[test]

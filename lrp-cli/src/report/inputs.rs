@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lrp_config::Input;
+use lrp_core::text::{clean, shown};
 use lrp_report::{Kind, Shown};
 use ndarray::Axis;
 
@@ -12,6 +13,9 @@ use crate::input::Source;
 use crate::manifest::{Expected, InputRecord};
 use crate::output::report as note;
 use crate::picture::picture;
+
+/// Characters of a reason.
+const WHY: usize = 1000;
 
 /// Finds inputs.
 pub struct Inputs<'a> {
@@ -66,7 +70,9 @@ impl<'a> Inputs<'a> {
             n => format!(", and {n} more"),
         };
         note(format_args!(
-            "note: the report does not show the input '{path}'{more}: {why}. lrp report finds inputs elsewhere with --inputs FOLDER\n"
+            "note: the report does not show the input '{}'{more}: {}. lrp report finds inputs elsewhere with --inputs FOLDER\n",
+            shown(path),
+            clean(why, WHY)
         ));
     }
 }

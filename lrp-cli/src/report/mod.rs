@@ -12,6 +12,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use indicatif::DecimalBytes;
+use lrp_core::file::{self, Limit};
 use lrp_report::{Limits, Sample, Target, Writer, Written};
 use serde::Serialize;
 
@@ -159,7 +160,7 @@ fn sample(
 fn read(dir: &Path) -> Result<Manifest, Failure> {
     let path = dir.join(files::MANIFEST);
     let shown = path.display();
-    let text = fs::read(&path).map_err(|e| {
+    let text = file::read(&path, Limit::RECORD).map_err(|e| {
         let help = "give a folder that lrp explain has written to, with npy and json under --save";
         Failure::user(format!("cannot read '{shown}': {e}"), help)
     })?;
