@@ -298,6 +298,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
+    /// For a product: how its factors share relevance unless a rule says otherwise, and why (`"input 1 is the gate: …"`, `"uniform: …"`).
+    fn factors(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the output is known to have no negative element, given what is known of the inputs.
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         let _ = inputs;

@@ -58,6 +58,12 @@ pub(crate) enum Origin<T: Scalar> {
     /// A mean over these axes (counted from the batch, ascending), which keep length one.
     Mean(Vec<usize>),
     LayerNorm(Normalization<T>),
+    /// Weighted sums of elements of one input: the weights of each have this sum, and are positive but for parts whose
+    /// absolute values sum up to `overshoot` (cubic interpolation).
+    Combination {
+        total: f64,
+        overshoot: f64,
+    },
 }
 
 /// A product with a constant, a sum with a constant, or both: `weight ⊙ x + bias`, as every sample sees them.

@@ -64,6 +64,17 @@ impl Net {
         self.tensor(1, dims, raw)
     }
 
+    /// With other random numbers.
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.random = seed;
+        self
+    }
+
+    pub fn doubles(&mut self, dims: &[i64], values: &[f64]) -> String {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        self.tensor(11, dims, raw)
+    }
+
     /// An initializer of numbers in [0.1, 1.1), a third of them negative.
     pub fn weight(&mut self, dims: &[i64]) -> String {
         let n = dims.iter().product::<i64>();
@@ -211,7 +222,7 @@ pub(crate) fn check_pass_to(
 }
 
 /// The output of a graph.
-fn evaluated(graph: &Graph<f64>, x: &Tensor<f64>) -> Tensor<f64> {
+pub(crate) fn evaluated(graph: &Graph<f64>, x: &Tensor<f64>) -> Tensor<f64> {
     let mut values: Vec<Tensor<f64>> = Vec::new();
     for node in &graph.nodes {
         let inputs: Vec<&Tensor<f64>> = node.inputs.iter().map(|&i| &values[i]).collect();

@@ -15,6 +15,8 @@ use crate::tensor::Tensor;
 #[derive(Debug, Clone)]
 pub struct Mul {
     gate: Option<usize>,
+    /// Why this is the gate, or why there is none; empty where nobody looked.
+    reason: String,
     shapes: [Vec<usize>; 2],
 }
 
@@ -28,7 +30,14 @@ impl Mul {
         if gate.is_some_and(|g| g > 1) {
             return Err(OperatorError::new("a product has the factors 0 and 1"));
         }
-        Ok(Self { gate, shapes: [shape.to_vec(), shape.to_vec()] })
+        Ok(Self { gate, reason: String::new(), shapes: [shape.to_vec(), shape.to_vec()] })
+    }
+
+    /// The same product with the reason for its gate, or for having none, as [`Operator::factors`] tells it.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
+        self
     }
 }
 
@@ -67,6 +76,11 @@ impl<T: Scalar> Operator<T> for Mul {
         self.gate
     }
 
+    fn factors(&self) -> Option<String> {
+        let decided = self.gate.map_or_else(|| "uniform".to_owned(), |gate| format!("input {gate} is the gate"));
+        Some(if self.reason.is_empty() { decided } else { format!("{decided}: {}", self.reason) })
+    }
+
     fn fixed(&self) -> Fixed {
         let name = if self.gate.is_some() { "gate" } else { "uniform" };
         Fixed::Own { name, needs: Needs::NOTHING }
@@ -86,7 +100,9 @@ impl<T: Scalar> Operator<T> for Mul {
     }
 
     fn detail(&self) -> String {
-        self.gate.map_or_else(String::new, |gate| format!("input {gate} is the gate"))
+        // Without a gate and without a reason, there is nothing to tell.
+        let told = self.gate.is_some() || !self.reason.is_empty();
+        Operator::<T>::factors(self).filter(|_| told).unwrap_or_default()
     }
 }
 
@@ -106,5 +122,16 @@ mod tests {
         let uniform = Mul::new(None, &[2]).unwrap();
         assert_eq!(uniform.propagate(io, &z).relevance, vec![&z * 0.5, &z * 0.5]);
         assert!(Mul::new(Some(2), &[2]).is_err());
+    }
+
+    #[test]
+    fn what_was_decided_is_told() {
+        let told = |op: &dyn Operator<f64>| (op.factors().unwrap(), op.detail());
+        let mul = |gate| Mul::new(gate, &[2]).unwrap();
+        assert_eq!(told(&mul(None)), ("uniform".into(), String::new()));
+        assert_eq!(told(&mul(Some(1))), ("input 1 is the gate".into(), "input 1 is the gate".into()));
+        let text = "input 0 is the gate: a sigmoid";
+        assert_eq!(told(&mul(Some(0)).because("a sigmoid")), (text.into(), text.into()));
+        assert_eq!(told(&mul(None).because("no gate")).1, "uniform: no gate");
     }
 }

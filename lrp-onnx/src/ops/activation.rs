@@ -109,7 +109,8 @@ pub(super) fn mish<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let softplus = extra(cx, "softplus", Function::Softplus, x)?;
     let gate = extra(cx, "tanh", Function::Tanh, softplus)?;
-    cx.push(Mul::new(Some(1), &cx.shape(x))?, &[x, gate])
+    let product = Mul::new(Some(1), &cx.shape(x))?.because("the tanh of x · tanh(softplus(x))");
+    cx.push(product, &[x, gate])
 }
 
 /// A slope below zero for each channel: `relu(x) − slope · relu(−x)`, where one of the two is always zero. With one slope

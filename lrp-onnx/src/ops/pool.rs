@@ -55,9 +55,11 @@ pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 /// A mean with the weights of a sum. Axes are an attribute up to operator set 12 and an input later.
 pub(super) fn reduce_sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let Some(Reduction { x, axes, keep }) = reduction(cx, "sum")? else { return super::structure::identity(cx) };
-    let op = Mean::new(&axes, keep, &cx.shape(x))?.map_weights(&|_| T::one());
+    let shape = cx.shape(x);
+    let op = Mean::new(&axes, keep, &shape)?.map_weights(&|_| T::one());
+    let summed: usize = axes.iter().filter_map(|&axis| shape.get(axis.checked_sub(1)?)).product();
     move_batch(cx, &axes, keep);
-    cx.push_made_from(op, Origin::Other, &[x])
+    cx.push_made_from(op, Origin::Combination { total: summed as f64, overshoot: 0.0 }, &[x])
 }
 
 /// What is reduced, along which axes (ascending), and whether those keep length one.

@@ -3,6 +3,8 @@
 //! Nearest-neighbour resizing only copies elements, so that it is structural; interpolation is an affine operator. Where
 //! the standard leaves room, positions are computed as ONNX Runtime computes them.
 
+use std::sync::Arc;
+
 use lrp_core::Scalar;
 use lrp_core::operator::Kind;
 use lrp_core::ops::{Identity, Resize, Select, Taps};
@@ -10,6 +12,7 @@ use lrp_core::ops::{Identity, Resize, Select, Taps};
 use super::{Context, Translated};
 use crate::consteval::axis;
 use crate::error::{Problem, Shape};
+use crate::graph::Origin;
 
 /// Sizes can be given by scales or outright, from operator set 18 on for some axes only.
 pub(super) fn resize<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -231,7 +234,13 @@ fn resized<T: Scalar>(
     let outputs = axes.iter().try_fold(0usize, |n, a| n.checked_add(a.output)).unwrap_or(usize::MAX);
     cx.tables.charge_weights(outputs, outputs.saturating_mul(4))?;
     let taps: Vec<Vec<Taps<T>>> = axes.iter().map(taps).collect();
-    cx.push(Resize::new(&taps, &input)?, &[x])
+    // The weights sum up to one, those below zero (of cubic interpolation) to half of what the absolute values have beyond that.
+    let size = |taps: &Taps<T>| taps.iter().map(|(_, weight)| weight.wide().abs()).sum::<f64>();
+    let largest = |axis: &Vec<Taps<T>>| axis.iter().map(size).fold(0.0, f64::max);
+    let overshoot = (taps.iter().map(largest).product::<f64>() - 1.0).max(0.0) / 2.0;
+    let overshoot = if overshoot < 1e-6 { 0.0 } else { overshoot };
+    let op = Arc::new(Resize::new(&taps, &input)?);
+    cx.push_made_from(op, Origin::Combination { total: 1.0, overshoot }, &[x])
 }
 
 /// The two neighbours, in proportion to their closeness.

@@ -13,12 +13,16 @@ mod fuse_hard_sigmoid;
 mod fuse_hard_swish;
 mod fuse_layer_norm;
 mod fuse_matmul_add;
+mod fuse_sigmoid;
 mod fuse_silu;
 mod mark_preprocessing;
 mod merge_pad;
 mod merge_scale;
 mod pattern;
 mod sink_transpose;
+
+#[cfg(test)]
+mod gate_maps;
 
 use lrp_core::Scalar;
 
@@ -42,6 +46,7 @@ fn all<T: Scalar>() -> [Pass<T>; 14] {
         Pass { name: "sink-transpose", run: sink_transpose::run },
         Pass { name: "fuse-layer-norm", run: fuse_layer_norm::run },
         Pass { name: "fuse-gelu", run: fuse_gelu::run },
+        Pass { name: "fuse-sigmoid", run: fuse_sigmoid::run },
         Pass { name: "fuse-silu", run: fuse_silu::run },
         Pass { name: "fuse-hard-sigmoid", run: fuse_hard_sigmoid::run },
         Pass { name: "fuse-hard-swish", run: fuse_hard_swish::run },
