@@ -155,7 +155,7 @@ fn import<T: Scalar>(job: &ModelJob) -> Result<Import<T>, Failure> {
     let options = Options { sample_shape: job.sample_shape.clone() };
     lrp_onnx::load::<T>(&job.path, &options).or_else(|error| {
         let example = match &job.sample_shape {
-            None if matches!(error.kind, ErrorKind::Input { .. }) => job.example.as_deref(),
+            None if matches!(error.kind, ErrorKind::Shape { .. }) => job.example.as_deref(),
             _ => None,
         };
         let Some(shape) = example.and_then(input::sample_shape) else { return Err(import_failure(&job.path, &error)) };
@@ -174,7 +174,7 @@ fn import_failure(path: &Path, error: &lrp_onnx::Error) -> Failure {
                 None => Failure::user(error, give),
             }
         }
-        ErrorKind::Input { .. } => Failure::user(
+        ErrorKind::Shape { .. } => Failure::user(
             error,
             "--input-shape C,H,W says what open axes are; `lrp layers` shows the shapes of a model that has none",
         ),

@@ -50,6 +50,14 @@ pub enum ErrorKind {
         /// What is wrong, and the way out.
         reason: String,
     },
+    /// An input of the model has axes without a length, or no shape at all, or another shape than the one that was given.
+    #[error("input '{input}' {reason}")]
+    Shape {
+        /// The input's name.
+        input: String,
+        /// What is wrong, and the way out.
+        reason: String,
+    },
     /// A stored tensor cannot be used.
     #[error("tensor '{tensor}' {reason}")]
     Tensor {
@@ -68,10 +76,11 @@ pub enum ErrorKind {
         /// What is wrong, and the way out.
         reason: String,
     },
-    /// Operators that are not known, all of them.
+    /// Nodes that cannot be explained, all of them.
     #[error("{}", unsupported(nodes))]
     Unsupported {
-        /// Every node that is not supported, in topological order.
+        /// Every node that is not supported, or has something wrong with it, in topological order; not those that cannot be judged
+        /// only because of one of these.
         nodes: Vec<UnsupportedNode>,
     },
     /// The imported graph is not a model.
@@ -79,7 +88,7 @@ pub enum ErrorKind {
     Model(lrp_core::Error),
 }
 
-/// A node whose operator is not supported.
+/// A node that cannot be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsupportedNode {
     /// The node's name.
@@ -113,12 +122,22 @@ fn unsupported(nodes: &[UnsupportedNode]) -> String {
     text + "  supported operators: " + &crate::ops::SUPPORTED.join(", ")
 }
 
+/// What to do where the batch is another axis than 0.
+pub(crate) fn batch_advice(has_recurrent_layers: bool) -> &'static str {
+    if has_recurrent_layers {
+        "for recurrent layers in PyTorch: batch_first=True"
+    } else {
+        "a model without recurrent layers that does this is mostly attention: torch.nn.MultiheadAttention moves the batch whatever \
+         its batch_first is, and attention has no relevance rule here yet; elsewhere, let the model leave axis 0 where it is"
+    }
+}
+
 /// What an operator's translator finds wrong; the importer adds the node.
 #[derive(Debug)]
 pub(crate) enum Problem {
     /// The node is broken, or breaks an assumption such as the batch being axis 0.
     Invalid(String),
-    /// The node is right but there is no operator for it: reported together with all others.
+    /// The node is right but there is no operator for it.
     Unsupported(String),
 }
 

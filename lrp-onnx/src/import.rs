@@ -9,11 +9,13 @@ use std::collections::{BinaryHeap, HashMap};
 use lrp_core::Scalar;
 use lrp_core::kernels::window::MAX_VOLUME;
 
-use crate::consteval::{Budget, evaluate, shape_of, split};
-use crate::error::{ErrorKind, Problem, UnsupportedNode, shown};
+use crate::consteval::{Budget, evaluate, joint_shape, shape_of, split};
+use crate::error::{ErrorKind, Problem, UnsupportedNode, batch_advice, shown};
 use crate::file::External;
 use crate::graph::{Body, Graph, Node};
 use crate::names::Names;
+use crate::ops::linear::PRODUCT;
+use crate::ops::unsupported::{about, is_open};
 use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, Tables, Value, translator};
 use crate::passes;
 use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
@@ -78,7 +80,8 @@ pub(crate) fn read<T: Scalar>(
         names: Names::of(&proto.node),
         tables: Tables::default(),
         values: HashMap::new(),
-        unsupported: Vec::new(),
+        problems: Vec::new(),
+        recurrent: proto.node.iter().any(|node| matches!(node.op_type.as_str(), "GRU" | "LSTM" | "RNN")),
         budget: Budget::for_file(file_size),
         opset,
         batch,
@@ -287,7 +290,9 @@ fn bind_inputs<'a>(
     let mut inputs = Vec::new();
     for &input in &used {
         let fail = |reason: String| ErrorKind::Input { input: shown(&input.name), reason };
-        let (own_batch, shape) = bind_input(input, used.len() == 1, options).map_err(fail)?;
+        check_type(input).map_err(fail)?;
+        let open = |reason: String| ErrorKind::Shape { input: shown(&input.name), reason };
+        let (own_batch, shape) = bind_input(input, used.len() == 1, options).map_err(open)?;
         if let (Some(own), Some(other)) = (own_batch, batch)
             && own != other
         {
@@ -301,13 +306,26 @@ fn bind_inputs<'a>(
     Ok((inputs, batch.unwrap_or(SYMBOLIC_BATCH)))
 }
 
+/// Checks that an input is a tensor of floating-point numbers with a batch.
+fn check_type(input: &ValueInfoProto) -> Result<(), String> {
+    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("is not a tensor")?;
+    let dtype = DType::from_code(tensor.elem_type);
+    if !dtype.is_some_and(DType::is_float) {
+        let held = dtype.map_or_else(|| format!("type {}", tensor.elem_type), |d| d.name().to_owned());
+        return Err(format!(
+            "does not hold floating-point numbers but {held}; only floating-point numbers can be explained. Where they are token \
+             numbers or categories, export the model from the embedding on; where they are pixels, export it with a float input"
+        ));
+    }
+    if tensor.shape.as_ref().is_some_and(|shape| shape.dim.is_empty()) {
+        return Err("is a single number; axis 0 has to be the batch".into());
+    }
+    Ok(())
+}
+
 /// The batch size that an input fixes, if it does, and its sample shape.
 fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(Option<usize>, Vec<usize>), String> {
     let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("is not a tensor")?;
-    match DType::from_code(tensor.elem_type) {
-        Some(dtype) if dtype.is_float() => {}
-        _ => return Err("does not hold floating-point numbers; only those can be explained".into()),
-    }
     let given = options.sample_shape.as_deref();
     let Some(dims) = tensor.shape.as_ref().map(|s| s.dim.as_slice()) else {
         let shape = given.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
@@ -372,23 +390,6 @@ fn written(dim: &DimensionProto) -> String {
     }
 }
 
-/// What there is to say about an operator that is not supported on activations.
-fn way_out(op_type: &str) -> &'static str {
-    match op_type {
-        "ConvInteger"
-        | "DequantizeLinear"
-        | "DynamicQuantizeLinear"
-        | "MatMulInteger"
-        | "QLinearConv"
-        | "QLinearMatMul"
-        | "QuantizeLinear" => {
-            "activations that are rounded to integers have no relevance rule; take the model as it was before it was \
-             quantized, or quantize nothing but its weights"
-        }
-        _ => "",
-    }
-}
-
 /// The state of the walk over the nodes.
 struct Walk<'a, T: Scalar> {
     proto: &'a GraphProto,
@@ -399,10 +400,43 @@ struct Walk<'a, T: Scalar> {
     tables: Tables,
     /// What each tensor name stands for so far.
     values: HashMap<&'a str, Value>,
-    unsupported: Vec<UnsupportedNode>,
+    /// What is wrong with nodes, in their order. After one, the walk goes on with what is known of its output.
+    problems: Vec<(UnsupportedNode, Problem)>,
+    /// Whether the model has recurrent layers.
+    recurrent: bool,
     budget: Budget,
     opset: i64,
     batch: usize,
+}
+
+/// After so many problems the walk ends.
+const MOST_PROBLEMS: usize = 1000;
+
+fn described(node: &NodeProto, name: &str) -> UnsupportedNode {
+    let domain = if node.domain.is_empty() { String::new() } else { format!("{}:", node.domain) };
+    UnsupportedNode { node: shown(name), op_type: shown(&format!("{domain}{}", node.op_type)), reason: String::new() }
+}
+
+/// The error for nodes that cannot be imported. One that is broken, alone, is an error of its own kind.
+fn refusal(mut problems: Vec<(UnsupportedNode, Problem)>) -> ErrorKind {
+    if let [(_, Problem::Invalid(_))] = problems.as_slice()
+        && let Some((node, Problem::Invalid(reason))) = problems.pop()
+    {
+        return ErrorKind::Node { node: node.node, op_type: node.op_type, reason };
+    }
+    let listed = |(node, problem): (UnsupportedNode, Problem)| {
+        let (Problem::Invalid(reason) | Problem::Unsupported(reason)) = problem;
+        UnsupportedNode { reason, ..node }
+    };
+    ErrorKind::Unsupported { nodes: problems.into_iter().map(listed).collect() }
+}
+
+/// The sample shape of a matrix product of two activations whose batch is axis 0, if there is one.
+fn product_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+    let ([a_stack @ .., rows, inner], [b_stack @ .., other, columns]) = (a, b) else { return None };
+    let mut shape = joint_shape(a_stack, b_stack).ok().filter(|_| inner == other && a.len() == b.len())?;
+    shape.extend([*rows, *columns]);
+    volume(&shape).filter(|&n| n <= MAX_VOLUME).map(|_| shape)
 }
 
 impl<'a, T: Scalar> Walk<'a, T> {
@@ -433,14 +467,12 @@ impl<'a, T: Scalar> Walk<'a, T> {
             let name = self.names.of_node(node, position);
             let values = match self.outputs(node, &name) {
                 Ok(values) => values,
-                Err(Problem::Unsupported(reason)) => {
-                    let domain = if node.domain.is_empty() { String::new() } else { format!("{}:", node.domain) };
-                    let op_type = shown(&format!("{domain}{}", node.op_type));
-                    self.unsupported.push(UnsupportedNode { node: shown(&name), op_type, reason });
-                    Vec::new()
-                }
-                Err(Problem::Invalid(reason)) => {
-                    return Err(ErrorKind::Node { node: shown(&name), op_type: shown(&node.op_type), reason });
+                Err(problem) => {
+                    self.problems.push((described(node, &name), problem));
+                    if self.problems.len() >= MOST_PROBLEMS {
+                        break;
+                    }
+                    self.stand_ins(node, &name)
                 }
             };
             // Outputs that have no value are not used, or the node was refused.
@@ -448,6 +480,23 @@ impl<'a, T: Scalar> Walk<'a, T> {
             self.values.extend(node.output.iter().map(String::as_str).zip(values));
         }
         Ok(())
+    }
+
+    /// What stands for the outputs of a node that was refused, so that what comes after it can be checked. The graph is not used then.
+    fn stand_ins(&mut self, node: &'a NodeProto, name: &str) -> Vec<Value> {
+        let inputs: Vec<Option<Value>> = node.input.iter().map(|i| self.values.get(i.as_str()).cloned()).collect();
+        let depends = |v: &Value| !matches!(v, Value::Constant(_) | Value::UnknownConstant);
+        if !is_open(&node.op_type) && !inputs.iter().flatten().any(depends) {
+            return vec![Value::UnknownConstant; node.output.len()];
+        }
+        let shape_of = |index: usize| match inputs.get(index) {
+            Some(Some(Value::Data(id))) => self.graph.nodes.get(*id).map(|n| n.shape.clone()),
+            _ => None,
+        };
+        let factors = shape_of(0).zip(shape_of(1)).filter(|_| node.op_type == "MatMul");
+        let Some(shape) = factors.and_then(|(a, b)| product_shape(&a, &b)) else { return Vec::new() };
+        let name = self.names.unique(name);
+        vec![Value::Data(self.graph.push(Node { name, body: Body::Input, inputs: Vec::new(), shape }))]
     }
 
     /// What a node's outputs are; of those that are left out nothing is known.
@@ -464,7 +513,11 @@ impl<'a, T: Scalar> Walk<'a, T> {
             .any(|v| matches!(v, Value::Data(_) | Value::Moved(..) | Value::Row(_) | Value::Unknown));
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
         if !is_own && (node.domain.as_str(), node.op_type.as_str()) != ("ai.onnx.ml", "Scaler") {
-            return Err(Problem::unsupported("an operator that is not part of ONNX"));
+            return Err(Problem::unsupported(match (node.domain.as_str(), about(&node.op_type)) {
+                (_, "") => "an operator that is not part of ONNX".to_owned(),
+                ("ai.onnx.ml", about) => about.to_owned(),
+                (_, about) => format!("an operator that is not part of ONNX: {about}"),
+            }));
         }
         if self.opset < CHANGED.0 && CHANGED.1.contains(&node.op_type.as_str()) {
             return Err(Problem::unsupported(format!(
@@ -472,6 +525,11 @@ impl<'a, T: Scalar> Walk<'a, T> {
                  onnx.version_converter",
                 self.opset, CHANGED.0
             )));
+        }
+        // What an operator is, is told rather than that one of its outputs is used.
+        let translate = translator::<T>(&node.op_type);
+        if translate.is_none() && node.op_type != "Shape" && (!constant || is_open(&node.op_type)) {
+            return Err(Problem::unsupported(about(&node.op_type)));
         }
         let used: Vec<bool> = node.output.iter().map(|o| self.order.is_used(o) || o.as_str() == self.output).collect();
         if let Some((further, _)) = node.output.iter().zip(&used).skip(1).find(|(_, used)| **used)
@@ -504,8 +562,16 @@ impl<'a, T: Scalar> Walk<'a, T> {
             }
             return shape_of(node, &shape).map(|c| vec![Value::Constant(c)]);
         }
-        let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(way_out(&node.op_type)))?;
+        let translate = translate.ok_or_else(|| Problem::unsupported(about(&node.op_type)))?;
         if unknown {
+            // Of a product it can be told without knowing the shapes that it is none with a constant.
+            let depends = |v: &Option<Value>| {
+                v.as_ref().is_some_and(|v| !matches!(v, Value::Constant(_) | Value::UnknownConstant))
+            };
+            let product = matches!(node.op_type.as_str(), "MatMul" | "Gemm");
+            if product && inputs.len() >= 2 && inputs.iter().take(2).all(depends) {
+                return Err(Problem::unsupported(PRODUCT));
+            }
             return Ok(Vec::new());
         }
         let (inputs, batch_axis) = self.with_batch_first(node, inputs)?;
@@ -561,8 +627,9 @@ impl<'a, T: Scalar> Walk<'a, T> {
             let at = inputs.iter().flatten().map(|v| if let Value::Moved(_, at) = v { *at } else { 0 }).max();
             return Err(Problem::invalid(format!(
                 "a transposition or a recurrent layer before it moves the batch axis, to axis {} of its input; here axis 0 \
-                 must be the batch (for recurrent layers in PyTorch: batch_first=True)",
-                at.unwrap_or_default()
+                 must be the batch ({})",
+                at.unwrap_or_default(),
+                batch_advice(self.recurrent)
             )));
         }
         let stored = |v| if let Value::Moved(id, _) = v { Value::Data(id) } else { v };
@@ -570,8 +637,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
     }
 
     fn finish(mut self) -> Result<Graph<T>, ErrorKind> {
-        if !self.unsupported.is_empty() {
-            return Err(ErrorKind::Unsupported { nodes: self.unsupported });
+        if !self.problems.is_empty() {
+            return Err(refusal(self.problems));
         }
         match self.values.get(self.output) {
             Some(Value::Data(id)) => {
@@ -580,8 +647,9 @@ impl<'a, T: Scalar> Walk<'a, T> {
             }
             Some(Value::Moved(_, at)) => Err(ErrorKind::Graph(format!(
                 "a transposition or a recurrent layer moves the batch axis, to axis {at} of the output '{}'; axis 0 must be \
-                 the batch (for recurrent layers in PyTorch: batch_first=True)",
-                shown(self.output)
+                 the batch ({})",
+                shown(self.output),
+                batch_advice(self.recurrent)
             ))),
             Some(Value::Row(_)) => Err(ErrorKind::Graph(format!(
                 "the output '{}' has the whole batch on a single axis; axis 0 must be the batch, and samples must stay \
@@ -669,7 +737,8 @@ mod tests {
             net.graph().input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = code;
             net.error()
         };
-        assert!(retyped(7).contains("input 'x' does not hold floating-point numbers"));
+        assert!(retyped(7).contains("input 'x' does not hold floating-point numbers but int64"), "{}", retyped(7));
+        assert!(retyped(8).contains("does not hold floating-point numbers but"), "{}", retyped(8));
         let mut net = Net::new(&[-7]);
         net.op("Relu", &["x"], &[]);
         net.graph().input[0] = input("x", &[]);
@@ -756,6 +825,144 @@ mod tests {
         };
         let found: Vec<_> = nodes.iter().map(|n| (n.node.as_str(), n.op_type.as_str())).collect();
         assert_eq!(found, [("sinh0", "Sinh"), ("matmul5", "MatMul"), ("custom7", "com.example:Custom")]);
+    }
+
+    /// The nodes that an import of a net refuses, with the reasons.
+    fn refused(net: &Net) -> Vec<(String, String)> {
+        match net.import().map_err(|error| error.kind) {
+            Err(ErrorKind::Unsupported { nodes }) => nodes.into_iter().map(|n| (n.node, n.reason)).collect(),
+            other => panic!("{:?}", other.map(|_| ())),
+        }
+    }
+
+    /// A block of attention on `[N, tokens, 4]`, written with the batch in front; the names of what has no rule.
+    fn attention(net: &mut Net, x: &str, tokens: i64) -> (String, [String; 2]) {
+        let w = net.weight(&[4, 4]);
+        let heads = |net: &mut Net, x: &str, order: &'static [i64]| {
+            let z = net.op("MatMul", &[x, &w], &[]);
+            let split = net.ints(&[-1, tokens, 2, 2]);
+            let z = net.op("Reshape", &[&z, &split], &[]);
+            net.op("Transpose", &[&z], &[("perm", Attr::Ints(order))])
+        };
+        let q = heads(net, x, &[0, 2, 1, 3]);
+        let k = heads(net, x, &[0, 2, 3, 1]);
+        let v = heads(net, x, &[0, 2, 1, 3]);
+        let name = |net: &mut Net| net.graph().node.last().unwrap().name.clone();
+        let scores = net.op("MatMul", &[&q, &k], &[]);
+        let first = name(net);
+        let shares = net.op("Softmax", &[&scores], &[("axis", Attr::Int(-1))]);
+        let mixed = net.op("MatMul", &[&shares, &v], &[]);
+        let second = name(net);
+        let back = net.op("Transpose", &[&mixed], &[("perm", Attr::Ints(&[0, 2, 1, 3]))]);
+        let joined = net.ints(&[-1, tokens, 4]);
+        let y = net.op("Reshape", &[&back, &joined], &[]);
+        let y = net.op("MatMul", &[&y, &w], &[]);
+        (net.op("Add", &[x, &y], &[]), [first, second])
+    }
+
+    #[test]
+    fn all_products_of_attention_are_reported_and_nothing_that_follows_from_them() {
+        let mut net = Net::new(&[3, 4]);
+        let (y, first) = attention(&mut net, "x", 3);
+        let (y, second) = attention(&mut net, &y, 3);
+        let top = net.ints(&[1]);
+        let best = net.op("TopK", &[&y, &top], &[]);
+        let w = net.weight(&[2, 2]);
+        net.op("MatMul", &[&best, &w], &[]);
+        let found = refused(&net);
+        let names: Vec<&str> = found.iter().map(|(node, _)| node.as_str()).collect();
+        let products = [first, second].concat();
+        assert_eq!(names[..4], products);
+        assert!(found[..4].iter().all(|(_, reason)| reason.contains("as in attention")), "{found:?}");
+        assert!(names.len() == 5 && names[4].starts_with("topk") && found[4].1.contains("largest"), "{found:?}");
+    }
+
+    #[test]
+    fn attention_that_moves_the_batch_is_reported_with_all_its_products() {
+        let mut net = Net::new(&[3, 4]);
+        let w = net.weight(&[4, 4]);
+        let mut x = "x".to_owned();
+        for _ in 0..2 {
+            let moved = net.op("Transpose", &[&x], &[("perm", Attr::Ints(&[1, 0, 2]))]);
+            let z = net.op("MatMul", &[&moved, &w], &[]);
+            let q = net.op("Transpose", &[&z], &[("perm", Attr::Ints(&[1, 0, 2]))]);
+            let k = net.op("Transpose", &[&z], &[("perm", Attr::Ints(&[1, 2, 0]))]);
+            let scores = net.op("MatMul", &[&q, &k], &[]);
+            let shares = net.op("Softmax", &[&scores], &[("axis", Attr::Int(-1))]);
+            let y = net.op("MatMul", &[&shares, &q], &[]);
+            x = net.op("Add", &[&x, &y], &[]);
+        }
+        let found = refused(&net);
+        let names: Vec<&str> = found.iter().map(|(node, _)| node.as_str()).collect();
+        assert_eq!(names, ["matmul1", "matmul4", "matmul6", "matmul12", "matmul14"]);
+        let advice = &found[0].1;
+        assert!(
+            advice.contains("moves the batch whatever its batch_first is") && !advice.contains("=True"),
+            "{advice}"
+        );
+    }
+
+    #[test]
+    fn operators_say_what_they_are() {
+        let quantized = |further: bool| {
+            let mut net = Net::new(&[4]);
+            let q = net.op("DynamicQuantizeLinear", &["x"], &[]);
+            net.graph().node[0].output.extend(["scale".into(), "zero".into()]);
+            let w = net.int8s(&[4, 2], &[1; 8]);
+            let z = net.op(
+                "MatMulInteger",
+                &if further { vec![q.as_str(), &w, "zero"] } else { vec![q.as_str(), &w] },
+                &[],
+            );
+            let z = net.op("Cast", &[&z], &[("to", Attr::Int(1))]);
+            net.op("Mul", &[&z, "scale"], &[]);
+            refused(&net)
+        };
+        for further in [false, true] {
+            let found = quantized(further);
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert!(
+                found[0].1.contains("dynamic quantization") && found[1].1.contains("rounded to integers"),
+                "{found:?}"
+            );
+        }
+        let mut net = Net::new(&[4]);
+        let k = net.ints(&[2]);
+        let best = net.op("TopK", &["x", &k], &[]);
+        net.graph().node[0].output.push("places".into());
+        let places = net.op("Cast", &["places"], &[("to", Attr::Int(1))]);
+        net.op("Add", &[&best, &places], &[]);
+        let found = refused(&net);
+        assert!(found.len() == 1 && found[0].1.contains("it picks the largest elements"), "{found:?}");
+        let mut net = Net::new(&[4]);
+        let flag = net.ints(&[1]);
+        let chosen = net.op("If", &[&flag], &[]);
+        let w = net.weight(&[4, 2]);
+        let z = net.op("MatMul", &[&chosen, &w], &[]);
+        let y = net.op("MatMul", &["x", &w], &[]);
+        net.op("Add", &[&z, &y], &[]);
+        let found = refused(&net);
+        assert!(found.len() == 1 && found[0].1.contains("while the model runs"), "{found:?}");
+    }
+
+    #[test]
+    fn weights_that_cannot_be_computed_are_no_activations() {
+        let mut net = Net::new(&[4]);
+        let w = net.weight(&[4, 4]);
+        let inverse = net.op("Inverse", &[&w], &[]);
+        net.op("MatMul", &["x", &inverse], &[]);
+        assert_eq!(refused(&net).len(), 1);
+    }
+
+    #[test]
+    fn a_broken_node_does_not_hide_the_others() {
+        let mut net = mlp();
+        net.graph().node[0].input.truncate(1);
+        net.op("Sinh", &["x"], &[]);
+        let sinh = net.op("Softsign", &["t3"], &[]);
+        net.op("Add", &["t2", &sinh], &[]);
+        let names: Vec<String> = refused(&net).into_iter().map(|(node, _)| node).collect();
+        assert_eq!(names, ["gemm0", "sinh3", "softsign4"]);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::error::{Problem, Shape};
 use crate::graph::{Linear, Origin};
 use crate::tensor::Constant;
 
-/// What to do about a product that is no layer.
-const PRODUCT: &str = "a product of two activations (as in attention) has no relevance rule here yet";
+/// Why a product that is no layer is refused.
+pub(crate) const PRODUCT: &str = "a matrix product of two activations (as in attention, where queries meet keys and weights \
+                                  meet values) has no relevance rule here yet";
 
 /// `alpha · A B + beta · C`, with a constant `B` and `C`.
 pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {

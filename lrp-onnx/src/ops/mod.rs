@@ -5,13 +5,14 @@
 mod activation;
 mod arithmetic;
 mod conv;
-mod linear;
+pub(crate) mod linear;
 mod norm;
 mod pool;
 mod recurrent;
 mod resize;
 mod select;
 mod structure;
+pub(crate) mod unsupported;
 mod window;
 
 use std::cmp::Ordering;
