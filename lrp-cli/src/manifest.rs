@@ -169,6 +169,9 @@ pub struct LayerRecord {
     pub rule: String,
     /// The recipe entry that chose the rule, if one did.
     pub origin: Option<String>,
+    /// For a product: what the importer decided about its two inputs, and why. A rule of the recipe overrides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factors: Option<String>,
 }
 
 impl LayerRecord {
@@ -185,6 +188,7 @@ impl LayerRecord {
                     algorithm: op.algorithm().map(|algorithm| algorithm.name().into()),
                     rule: choice.map_or_else(|| op.fixed().name().to_owned(), |c| c.rule.to_string()),
                     origin: choice.map(|c| c.origin.to_string()),
+                    factors: op.factors(),
                 }
             })
             .collect()

@@ -52,7 +52,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
             Some(origin) => origin,
             None if record.rule == Fixed::RuleNeeded.name() => "nobody",
             // What scales the input is shown, since it decides what first layers and their bounds are.
-            None if all || record.op == Kind::Preprocessing.name() => "fixed behaviour",
+            None if all || record.op == Kind::Preprocessing.name() || record.factors.is_some() => "fixed behaviour",
             None => {
                 hidden += 1;
                 continue;
@@ -68,6 +68,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
     }
     table::print(&listing)?;
     say!("")?;
+    print_products(records)?;
     let hidden =
         if hidden > 0 { format!("; {hidden} more with fixed behaviour (--all shows them)") } else { String::new() };
     say!("{} on {}{hidden}", shown(&title(recipe)), input::named(&loaded.path))?;
@@ -76,4 +77,20 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
     }
     loaded.print_notes();
     Ok(())
+}
+
+/// What was decided about each product, and why.
+fn print_products(records: &[LayerRecord]) -> Result<(), Failure> {
+    let mut products = records.iter().filter_map(|record| Some((record, record.factors.as_ref()?))).peekable();
+    if products.peek().is_none() {
+        return Ok(());
+    }
+    say!("products of two activations:")?;
+    for (record, factors) in products {
+        match &record.origin {
+            Some(origin) => say!("  '{}': {} ({origin}); without it, {factors}", record.name, record.rule)?,
+            None => say!("  '{}': {factors}", record.name)?,
+        }
+    }
+    say!("")
 }

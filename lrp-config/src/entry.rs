@@ -71,6 +71,17 @@ impl Entry {
                 .at(rule, "z-box needs to know the lowest and highest values of the model's input")
                 .label("no bounds are known")
                 .help(self.give_bounds()),
+            Unbuildable::Factor { key, message } => self
+                .at(self.rule_keys.get(key).cloned().unwrap_or(rule), message)
+                .label("names not one of the two inputs")
+                .help(format!(
+                    "give a glob that matches nodes of one input only, or the input's number ({key} = 0 or {key} = 1) in an \
+                     entry for this product alone"
+                )),
+            Unbuildable::Contradiction { key, message } => self
+                .at(self.rule_keys.get(key).cloned().unwrap_or(rule), message)
+                .label("contradicts another key of the rule")
+                .help("leave out factors where gate or signal names an input"),
             Unbuildable::Parameter(error) => {
                 let spot = self.rule_keys.get(error.parameter).cloned().unwrap_or(rule);
                 let (help, fix) = self.possible(&error, &spot);

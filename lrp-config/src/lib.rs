@@ -46,6 +46,7 @@ mod colormap;
 mod diagnostic;
 mod entry;
 mod experiment;
+mod factor;
 mod fix;
 mod format;
 mod input;

@@ -24,6 +24,12 @@ pub(crate) struct NameGlob {
     glob: GlobSet,
 }
 
+impl PartialEq for NameGlob {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
 impl NameGlob {
     /// Whether a node's name is meant.
     pub fn matches(&self, name: &str) -> bool {

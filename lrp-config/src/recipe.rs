@@ -413,7 +413,7 @@ fn entries(source: &Arc<Source>, assign: Vec<Spanned<Assign>>, mut rule_keys: BT
 fn parameter_problem(entry: &Entry) -> Option<Diagnostic> {
     match entry.assign.rule.get_ref().build::<f64>(&Input::default()).err()? {
         Unbuildable::NoBounds => None,
-        problem @ Unbuildable::Parameter(_) => Some(entry.unbuildable(problem)),
+        problem => Some(entry.unbuildable(problem)),
     }
 }
 

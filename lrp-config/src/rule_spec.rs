@@ -17,6 +17,7 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
+use crate::factor::{Factor, factor};
 use crate::input::Input;
 use crate::schema::with_bare_names;
 use crate::values::{Number, OneOrMany, number, per_channel};
@@ -199,6 +200,34 @@ impl ZBoxKeys {
         let high = self.high.clone().or_else(|| bounds.as_ref().map(|bounds| bounds.high.clone()));
         low.zip(high).ok_or(Unbuildable::NoBounds)
     }
+
+    /// The rule for one node: bounds are those of the model's input, and what lies between it and the node changes them. Where they
+    /// cannot be known, they stay as they are, and a lint says so.
+    fn at<T: Scalar>(
+        &self,
+        input: &Input,
+        model: &Model<T>,
+        node: NodeId,
+    ) -> Result<Option<Arc<dyn Rule<T>>>, Unbuildable> {
+        let (low, high) = self.bounds(input)?;
+        let bounds = match model.input_box_at(node, &low, &high) {
+            Ok(bounds) => bounds,
+            // As many as the layer has channels, for an input that is only moved around before.
+            Err(NoBounds::Channels(_)) if model.moves_only(node) => return Ok(None),
+            Err(NoBounds::Channels(shape)) => {
+                let count = low.len().max(high.len());
+                let message = format!("bounds for {count} channels do not fit the model's input of shape {shape:?}");
+                return Err(ParameterError { parameter: "low", message }.into());
+            }
+            Err(NoBounds::Lost(_)) => return Ok(None),
+        };
+        if bounds.iter().all(|[lowest, highest]| is_of_channels(lowest, &low) && is_of_channels(highest, &high)) {
+            return Ok(None);
+        }
+        let wide = |bound: Tensor<T>| bound.mapv(Scalar::wide);
+        let bounds = bounds.into_iter().map(|bounds| bounds.map(wide)).collect();
+        Ok(Some(Arc::new(lrp_rules::ZBox::of_elements(bounds, self.stabilizer)?)))
+    }
 }
 
 /// Whether a tensor `[1, C, …]` has these values, one everywhere or one per channel.
@@ -234,6 +263,15 @@ pub(crate) struct ProductKeys {
     #[serde(default)]
     #[schemars(example = Factors::Uniform)]
     factors: Factors,
+    /// The input that is the gate, where the graph does not tell or is wrong: 0 or 1, or a glob over the names of the nodes
+    /// that make it.
+    #[serde(default, deserialize_with = "factor")]
+    #[schemars(with = "Option<Factor>", extend("x-default" = "from the graph"), example = 1)]
+    gate: Option<Factor>,
+    /// The input that is the signal, which takes all relevance; written as `gate`.
+    #[serde(default, deserialize_with = "factor")]
+    #[schemars(with = "Option<Factor>", extend("x-default" = "from the graph"), example = 0, example = "*/conv_a/*")]
+    signal: Option<Factor>,
 }
 
 /// For rules without parameters.
@@ -293,11 +331,11 @@ impl From<Residual> for lrp_rules::Residual {
     }
 }
 
-/// `factors = …`: how a product of two activations divides relevance.
+/// `factors = …`: how a product of two activations divides relevance, unless a key names the gate or the signal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Factors {
-    /// All of it to the signal, nothing to the gate.
+    /// All of it to the signal, nothing to the gate that the importer found.
     #[default]
     Gate,
     /// Half to each.
@@ -409,6 +447,10 @@ pub(crate) enum Unbuildable {
     NoBounds,
     /// A parameter is out of range.
     Parameter(ParameterError),
+    /// A key that names a factor of a product names none, or both.
+    Factor { key: &'static str, message: String },
+    /// Keys that contradict each other.
+    Contradiction { key: &'static str, message: &'static str },
 }
 
 impl From<ParameterError> for Unbuildable {
@@ -436,40 +478,29 @@ impl RuleSpec {
             }
             RuleSpec::Pass(_) => Arc::new(lrp_rules::Pass),
             RuleSpec::Norm(keys) => Arc::new(lrp_rules::Norm::new(keys.stabilizer, keys.residual.into())?),
-            RuleSpec::Product(keys) => Arc::new(lrp_rules::Product::new(keys.factors.into())),
+            // Names are looked up at each product.
+            RuleSpec::Product(keys) => Arc::new(keys.rule(|_, named| match named {
+                Factor::Input(input) => Ok(*input),
+                Factor::Name(_) => Ok(0),
+            })?),
             RuleSpec::Gradient(_) => Arc::new(lrp_rules::Gradient),
             RuleSpec::GuidedBackprop(_) => Arc::new(lrp_rules::GuidedBackprop),
             RuleSpec::Deconvnet(_) => Arc::new(lrp_rules::Deconvnet),
         })
     }
 
-    /// The rule for one node, where that is not the same as for every other: bounds of z-box are those of the model's input, and what lies
-    /// between it and the node changes them. Where they cannot be known, they stay as they are, and a lint says so.
+    /// The rule for one node, where that is not the same as for every other: a factor of a product that is named, and the bounds of z-box.
     pub fn build_at<T: Scalar>(
         &self,
         input: &Input,
         model: &Model<T>,
         node: NodeId,
     ) -> Result<Option<Arc<dyn Rule<T>>>, Unbuildable> {
-        let RuleSpec::ZBox(keys) = self else { return Ok(None) };
-        let (low, high) = keys.bounds(input)?;
-        let bounds = match model.input_box_at(node, &low, &high) {
-            Ok(bounds) => bounds,
-            // As many as the layer has channels, for an input that is only moved around before.
-            Err(NoBounds::Channels(_)) if model.moves_only(node) => return Ok(None),
-            Err(NoBounds::Channels(shape)) => {
-                let count = low.len().max(high.len());
-                let message = format!("bounds for {count} channels do not fit the model's input of shape {shape:?}");
-                return Err(ParameterError { parameter: "low", message }.into());
-            }
-            Err(NoBounds::Lost(_)) => return Ok(None),
-        };
-        if bounds.iter().all(|[lowest, highest]| is_of_channels(lowest, &low) && is_of_channels(highest, &high)) {
-            return Ok(None);
+        match self {
+            RuleSpec::Product(keys) => keys.at(model, node),
+            RuleSpec::ZBox(keys) => keys.at(input, model, node),
+            _ => Ok(None),
         }
-        let wide = |bound: Tensor<T>| bound.mapv(Scalar::wide);
-        let bounds = bounds.into_iter().map(|bounds| bounds.map(wide)).collect();
-        Ok(Some(Arc::new(lrp_rules::ZBox::of_elements(bounds, keys.stabilizer)?)))
     }
 
     /// The rule's name.
@@ -501,6 +532,39 @@ impl RuleSpec {
             RuleSpec::Product(_) => Domain::Products,
             _ => Domain::Affine,
         }
+    }
+}
+
+impl ProductKeys {
+    /// The rule for one node, where the gate or the signal is named: which input that is depends on the node.
+    fn at<T: Scalar>(&self, model: &Model<T>, node: NodeId) -> Result<Option<Arc<dyn Rule<T>>>, Unbuildable> {
+        if !self.gate.iter().chain(&self.signal).any(|factor| matches!(factor, Factor::Name(_))) {
+            return Ok(None);
+        }
+        let input = |key, factor: &Factor| {
+            factor.input_of(model, node).map_err(|message| Unbuildable::Factor { key, message })
+        };
+        Ok(Some(Arc::new(self.rule(input)?)))
+    }
+
+    /// The rule, where `input` tells which input a key's factor is.
+    fn rule(
+        &self,
+        input: impl Fn(&'static str, &Factor) -> Result<usize, Unbuildable>,
+    ) -> Result<lrp_rules::Product, Unbuildable> {
+        let contradiction = |key, message| Err(Unbuildable::Contradiction { key, message });
+        Ok(match (&self.gate, &self.signal) {
+            (Some(_), Some(_)) => return contradiction("signal", "gate and signal each say all: give one of them"),
+            (Some(_), None) | (None, Some(_)) if self.factors == Factors::Uniform => {
+                return contradiction(
+                    "factors",
+                    "uniform gives half to each input, whichever is the gate or the signal",
+                );
+            }
+            (Some(factor), None) => lrp_rules::Product::gate(input("gate", factor)?)?,
+            (None, Some(factor)) => lrp_rules::Product::signal(input("signal", factor)?)?,
+            (None, None) => lrp_rules::Product::new(self.factors.into()),
+        })
     }
 }
 

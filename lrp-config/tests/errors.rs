@@ -61,6 +61,29 @@ fn a_rule_for_products_meets_something_else() {
 }
 
 #[test]
+fn a_product_without_such_an_input() {
+    let rule = |keys: &str| format!("[[assign]]\nops = 'mul'\nrule = {{ type = 'product', {keys} }}");
+    assert_eq!(
+        reading(&rule("signal = 2")),
+        "test.toml:4:37: signal: a product has the inputs 0 and 1, got 2 (`lrp plan` says what each of them is)"
+    );
+    assert_eq!(
+        reading(&rule("gate = true")),
+        "test.toml:4:35: gate: expected 0, 1, or a glob over node names, got boolean true"
+    );
+    assert_eq!(
+        reading(&rule("gate = 1, signal = 0")),
+        "test.toml:4:47: gate and signal each say all: give one of them (leave out factors where gate or signal names an \
+         input)"
+    );
+    assert_eq!(
+        reading(&rule("factors = 'uniform', signal = 0")),
+        "test.toml:4:38: uniform gives half to each input, whichever is the gate or the signal (leave out factors where \
+         gate or signal names an input)"
+    );
+}
+
+#[test]
 fn misspelt_rules() {
     let all = "zero, epsilon, gamma, alpha-beta, z-plus, w-square, flat, z-box, pass, norm, product, gradient, \
                guided-backprop, deconvnet";

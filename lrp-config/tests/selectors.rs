@@ -211,6 +211,46 @@ fn products_take_a_rule_of_their_own() {
 }
 
 #[test]
+fn a_recipe_can_name_the_gate_or_the_signal() {
+    let model = gated();
+    let shown = |keys: &str| {
+        let text =
+            format!("[[assign]]\nrule = 'zero'\n[[assign]]\nops = 'product'\nrule = {{ type = 'product', {keys} }}");
+        let resolved = recipe(&text).unwrap().resolve(&model).unwrap();
+        Plan::new(model.clone().into(), &resolved.assignment()).unwrap();
+        rules(&model, &resolved)[1].clone()
+    };
+    assert_eq!(shown("signal = 0"), "gated: product { signal = 0 }");
+    assert_eq!(shown("gate = 0"), "gated: product { gate = 0 }");
+    // The factor's own node, or one before it.
+    assert_eq!(shown("signal = 'sig*'"), "gated: product { signal = 0 }");
+    assert_eq!(shown("factors = 'gate', gate = 'gate'"), "gated: product { gate = 1 }");
+    assert_eq!(shown("signal = '?ate'"), "gated: product { signal = 1 }");
+    // Far from the product, but not beyond a weighted layer: 'conv_a' makes one input, 'conv_b' the other.
+    let model = nets::gated_far();
+    let shown = |keys: &str| {
+        let text =
+            format!("[[assign]]\nrule = 'zero'\n[[assign]]\nops = 'product'\nrule = {{ type = 'product', {keys} }}");
+        recipe(&text).unwrap().resolve(&model).map(|resolved| rules(&model, &resolved).last().unwrap().clone())
+    };
+    assert_eq!(shown("signal = '*conv_a*'").unwrap(), "product: product { signal = 0 }");
+    assert_eq!(shown("gate = 'conv_b'").unwrap(), "product: product { gate = 1 }");
+    let error = |keys: &str| shown(keys).unwrap_err().to_string();
+    let none = error("signal = 'conv_c'");
+    assert!(none.contains("test.toml:6:37: 'conv_c' matches no node that makes one input only of 'product'"), "{none}");
+    assert!(
+        none.contains("input 0 is made by 'relu', 'conv_a'") && none.contains("signal = 0 or signal = 1"),
+        "{none}"
+    );
+    let both = error("gate = 'conv_?'");
+    assert!(both.contains("test.toml:6:35: 'conv_?' matches nodes of both inputs"), "{both}");
+    // Behind a weighted layer, and what makes both.
+    for glob in ["stem", "x"] {
+        assert!(error(&format!("gate = '{glob}'")).contains("matches no node that makes one input only"), "{glob}");
+    }
+}
+
+#[test]
 fn every_rule_is_made_from_its_keys() {
     let mlp = mlp();
     let rules_and_display = [

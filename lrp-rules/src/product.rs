@@ -6,6 +6,8 @@ use lrp_core::operator::{Group, Io};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
 
+use crate::parameter::ParameterError;
+
 /// How a product divides relevance between its factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Factors {
@@ -26,22 +28,63 @@ impl Factors {
     }
 }
 
+/// How a product divides relevance between its factors, or which of its two inputs is what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Division {
+    By(Factors),
+    Gate(usize),
+    Signal(usize),
+}
+
 /// The rule for products of two activations: squeeze-and-excitation gates, for example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Product {
-    factors: Factors,
+    division: Division,
+}
+
+impl Default for Product {
+    fn default() -> Self {
+        Self::new(Factors::default())
+    }
 }
 
 impl Product {
     /// The rule with this division.
     pub fn new(factors: Factors) -> Self {
-        Self { factors }
+        Self { division: Division::By(factors) }
+    }
+
+    /// The rule for products of which this input (0 or 1) is the gate: the other one takes all, whatever the graph says.
+    ///
+    /// # Errors
+    /// When there is no such input.
+    pub fn gate(input: usize) -> Result<Self, ParameterError> {
+        Ok(Self { division: Division::Gate(factor("gate", input)?) })
+    }
+
+    /// The rule for products of which this input (0 or 1) is the signal: it takes all, whatever the graph says.
+    ///
+    /// # Errors
+    /// When there is no such input.
+    pub fn signal(input: usize) -> Result<Self, ParameterError> {
+        Ok(Self { division: Division::Signal(factor("signal", input)?) })
+    }
+}
+
+fn factor(parameter: &'static str, input: usize) -> Result<usize, ParameterError> {
+    match input {
+        0 | 1 => Ok(input),
+        _ => Err(ParameterError::new(parameter, format!("a product has the inputs 0 and 1, got {input}"))),
     }
 }
 
 impl fmt::Display for Product {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("product {{ factors = {:?} }}", self.factors.name()))
+        f.pad(&match self.division {
+            Division::By(factors) => format!("product {{ factors = {:?} }}", factors.name()),
+            Division::Gate(input) => format!("product {{ gate = {input} }}"),
+            Division::Signal(input) => format!("product {{ signal = {input} }}"),
+        })
     }
 }
 
@@ -51,15 +94,19 @@ impl<T: Scalar> Rule<T> for Product {
             let message = format!("it is for products of two activations, and this is '{}'", layer.op.kind());
             return Err(RuleError::new(message));
         }
-        let shares = match (self.factors, layer.op.gate_input()) {
-            (Factors::Uniform, _) => [0.5, 0.5],
-            (Factors::Gate, Some(0)) => [0.0, 1.0],
-            (Factors::Gate, Some(_)) => [1.0, 0.0],
-            (Factors::Gate, None) => {
-                return Err(RuleError::new("the graph does not tell which factor is the gate; use uniform"));
-            }
+        let gate = match self.division {
+            Division::By(Factors::Uniform) => return Ok(Box::new(Prepared { shares: [0.5, 0.5] })),
+            Division::By(Factors::Gate) => layer.op.gate_input().ok_or_else(|| {
+                let found = layer.op.factors().unwrap_or_else(|| "uniform".to_owned());
+                RuleError::new(format!(
+                    "no gate was found here ({found}); name the input that takes the relevance, as in \
+                     {{ type = \"product\", signal = 0 }}, or the gate, or give half to each with factors = \"uniform\""
+                ))
+            })?,
+            Division::Gate(input) => input,
+            Division::Signal(input) => 1 - input,
         };
-        Ok(Box::new(Prepared { shares }))
+        Ok(Box::new(Prepared { shares: if gate == 0 { [0.0, 1.0] } else { [1.0, 0.0] } }))
     }
 
     fn claims(&self) -> Claims {
@@ -84,5 +131,40 @@ impl<T: Scalar> PreparedRule<T> for Prepared {
 
     fn propagate(&self, _: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         Propagated::lossless(self.shares.iter().map(|&share| r * T::of(share)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use lrp_core::operator::Operator;
+    use lrp_core::ops::Mul;
+    use ndarray::array;
+
+    fn shares(rule: Product, gate: Option<usize>) -> Result<Vec<f64>, String> {
+        let op: Arc<dyn Operator<f64>> = Arc::new(Mul::new(gate, &[1]).unwrap().because("a reason"));
+        let layer = Layer { name: "product", op: &op, nonnegative_inputs: false, skip_input: None };
+        let x = array![[3.0]].into_dyn();
+        let prepared = rule.prepare(&layer).map_err(|error| error.0)?;
+        let out = prepared.propagate(Io { inputs: &[&x, &x], output: &x }, &array![[1.0]].into_dyn());
+        Ok(out.relevance.iter().flatten().copied().collect())
+    }
+
+    #[test]
+    fn the_recipe_can_name_the_gate_or_the_signal() {
+        for gate in [None, Some(0), Some(1)] {
+            assert_eq!(shares(Product::signal(0).unwrap(), gate).unwrap(), [1.0, 0.0]);
+            assert_eq!(shares(Product::signal(1).unwrap(), gate).unwrap(), [0.0, 1.0]);
+            assert_eq!(shares(Product::gate(0).unwrap(), gate).unwrap(), [0.0, 1.0]);
+            assert_eq!(shares(Product::gate(1).unwrap(), gate).unwrap(), [1.0, 0.0]);
+            assert_eq!(shares(Product::new(Factors::Uniform), gate).unwrap(), [0.5, 0.5]);
+        }
+        assert_eq!(shares(Product::default(), Some(0)).unwrap(), [0.0, 1.0]);
+        let text = shares(Product::default(), None).unwrap_err();
+        assert!(text.contains("uniform: a reason") && text.contains("signal = 0"), "{text}");
+        assert_eq!(Product::gate(2).unwrap_err().to_string(), "a product has the inputs 0 and 1, got 2");
+        assert_eq!(Product::signal(1).unwrap().to_string(), "product { signal = 1 }");
     }
 }

@@ -80,7 +80,10 @@ pub fn norm() -> impl Strategy<Value = Norm> {
 
 /// [`Product`].
 pub fn product() -> impl Strategy<Value = Product> {
-    prop_oneof![Just(Factors::Gate), Just(Factors::Uniform)].prop_map(Product::new)
+    let named = |input: usize| [Product::gate(input), Product::signal(input)].map(|rule| rule.expect("an input"));
+    let [one, two] = [named(0), named(1)];
+    let all = [[Product::new(Factors::Gate), Product::new(Factors::Uniform)], one, two].concat();
+    prop::sample::select(all)
 }
 
 /// Any rule that goes with every affine operator.

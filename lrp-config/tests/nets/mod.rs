@@ -85,6 +85,19 @@ pub fn gated() -> Model<f64> {
     net.finish(end).unwrap()
 }
 
+/// `relu(conv_a(stem))` times `sigmoid(conv_b(stem))`, all of them dense layers.
+pub fn gated_far() -> Model<f64> {
+    let mut net = Net::new();
+    let x = net.input("x", &[2]);
+    let stem = dense(&mut net, "stem", x, 2);
+    let a = dense(&mut net, "conv_a", stem, 2);
+    let a = relu(&mut net, "relu", a);
+    let b = dense(&mut net, "conv_b", stem, 2);
+    let b = net.add("sigmoid", Activation::new(Function::Sigmoid, &[2]).unwrap(), &[b]).unwrap();
+    let product = net.add("product", Mul::new(None, &[2]).unwrap(), &[a, b]).unwrap();
+    net.finish(product).unwrap()
+}
+
 /// Reads a recipe whose file is called `test.toml`; `schema` is put in front.
 pub fn recipe(text: &str) -> Result<Recipe, RecipeError> {
     Recipe::parse(&format!("schema = 1\n{text}"), "test.toml", "")
