@@ -46,6 +46,9 @@ fn check(class: &mut Class, labels: &[String], classes: usize) -> Option<(String
             ))
         }
         Err(message) => {
+            if let Some(help) = class.respelt() {
+                return Some((message, help));
+            }
             if let Some(label) = class.closest(labels) {
                 *class = Class::Label(label.to_owned());
             }

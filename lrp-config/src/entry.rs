@@ -12,12 +12,11 @@ use lrp_rules::ParameterError;
 use crate::diagnostic::Diagnostic;
 use crate::fix::{Edit, Fix};
 use crate::format::Assign;
-use crate::names::NameGlob;
+use crate::names::{NameGlob, module_path};
 use crate::origin::Place;
 use crate::reader::KeySpans;
 use crate::rule_spec::{Domain, Unbuildable};
 use crate::source::Source;
-use crate::suggest::closest;
 use crate::values::OneOrMany;
 
 /// An entry, and where it stands.
@@ -36,8 +35,7 @@ impl Entry {
     /// When a layer is beyond the model, nothing matches, or the rule has no meaning for what matches.
     pub fn select<T: Scalar>(&self, model: &Model<T>) -> Result<Vec<NodeId>, Diagnostic> {
         let layers = self.assign.layers.as_ref().map(|layers| layers.get_ref().select(model));
-        let named =
-            |node: &Node<T>| globs(&self.assign).is_none_or(|globs| globs.iter().any(|g| g.matches(&node.name)));
+        let named = |node: &Node<T>| globs(&self.assign).is_none_or(|globs| globs.iter().any(|g| g.means(&node.name)));
         let selected: Vec<(NodeId, &Node<T>, Kind)> = model
             .nodes()
             .filter_map(|(id, node)| Some((id, node, node.kind()?)))
@@ -194,8 +192,9 @@ impl Entry {
         if let (Some(names), Some(globs)) = (&self.assign.names, globs(&self.assign)) {
             let nodes: Vec<&str> =
                 model.nodes().filter(|(_, n)| n.kind().is_some()).map(|(_, n)| n.name.as_str()).collect();
-            if !nodes.iter().any(|name| globs.iter().any(|glob| glob.matches(name))) {
+            if !nodes.iter().any(|name| globs.iter().any(|glob| glob.means(name))) {
                 let problem = self.at(names.span(), message).label("no node has such a name");
+                // What exists comes first: where the name is a mistake, `optional = true` only hides it.
                 let fix = match renamed(globs, &nodes) {
                     Some(globs) => Some(Fix::replace(names.span(), globs)),
                     None => self.made_optional(&names.span()),
@@ -206,7 +205,7 @@ impl Entry {
             let domain = self.assign.rule.get_ref().domain();
             let misfits = model.nodes().filter_map(|(_, node)| Some((node, node.kind()?)));
             let mut misfits = misfits
-                .filter(|(node, kind)| !domain.contains(*kind) && globs.iter().any(|glob| glob.matches(&node.name)))
+                .filter(|(node, kind)| !domain.contains(*kind) && globs.iter().any(|glob| glob.means(&node.name)))
                 .map(|(node, kind)| described(node, kind))
                 .peekable();
             if self.assign.ops.is_none() && self.assign.layers.is_none() && misfits.peek().is_some() {
@@ -274,14 +273,14 @@ fn described<T: Scalar>(node: &Node<T>, kind: Kind) -> String {
     format!("'{}' ({kind})", shown(&node.name))
 }
 
-/// Globs that match, where some that match nothing have a likely meaning; as TOML.
+/// Globs that match, where those that match nothing have a likely meaning; as TOML.
 fn renamed(globs: &[NameGlob], nodes: &[&str]) -> Option<String> {
-    let likely = |glob: &NameGlob| {
-        let text = glob.text();
-        if !text.is_empty() && nodes.iter().any(|node| node.contains(text)) {
-            return Some(format!("*{text}*"));
-        }
-        closest(text, nodes.iter().copied()).map(str::to_owned)
+    let likely = |glob: &NameGlob| match containing(glob.text(), nodes) {
+        Some(_) => Some(format!("*{}*", glob.text())),
+        None => nearest(glob.text(), nodes)
+            .first()
+            .filter(|(likeness, _)| *likeness >= LIKELY)
+            .map(|(_, name)| name.clone()),
     };
     globs.iter().any(|glob| likely(glob).is_some()).then(|| {
         let texts: Vec<String> =
@@ -293,16 +292,66 @@ fn renamed(globs: &[NameGlob], nodes: &[&str]) -> Option<String> {
     })
 }
 
-/// What may have been meant by globs that match none of these names.
+/// What may have been meant by globs that match none of these names: names that exist, and only then what allows that none does.
 fn hint(globs: &[NameGlob], nodes: &[&str]) -> String {
     for glob in globs {
         let text = glob.text();
-        if let Some(node) = nodes.iter().find(|node| !text.is_empty() && node.contains(text)) {
+        if let Some(node) = containing(text, nodes) {
             return format!("names are matched whole: '*{text}*' would match '{node}'");
         }
-        if let Some(node) = closest(text, nodes.iter().copied()) {
-            return format!("did you mean '{node}'? `lrp layers` lists the names");
+        let near = nearest(text, nodes);
+        if let Some((_, name)) = near.first().filter(|(likeness, _)| *likeness >= LIKELY) {
+            return format!("did you mean '{name}'? `lrp layers` lists the names");
+        }
+        let shown: Vec<String> = near.iter().take(OFFERED).map(|(_, name)| format!("'{name}'")).collect();
+        if !shown.is_empty() {
+            let list = shown.join(", ");
+            let all = if nodes.len() > shown.len() { "; `lrp layers` lists all" } else { "" };
+            return format!(
+                "names in this model are {list}{all}. Only if the recipe is for models without such layers, too: `optional = true`"
+            );
         }
     }
-    "`lrp layers` lists the names; `optional = true` allows models without them".to_owned()
+    "`lrp layers` lists the names; only if the recipe is for models without such layers, too: `optional = true`"
+        .to_owned()
+}
+
+/// How alike a name must be to be offered as what was meant.
+const LIKELY: f64 = 0.8;
+
+/// So many names are offered where none is likely.
+const OFFERED: usize = 3;
+
+/// A name that has this text in it.
+fn containing<'n>(text: &str, nodes: &[&'n str]) -> Option<&'n str> {
+    nodes.iter().find(|node| !text.is_empty() && node.contains(text)).copied()
+}
+
+/// The names of nodes and of PyTorch's modules, the most alike first; those that begin as the glob does come before the others. The ends of a
+/// glob that match anything stay: of `layer1.*`, what is like `layer1.` is offered as `name*`.
+fn nearest(glob: &str, nodes: &[&str]) -> Vec<(f64, String)> {
+    let (core, tail) = match glob.find('*') {
+        Some(star) if star > 0 && glob[star..].chars().all(|c| c == '*') => (&glob[..star], "*"),
+        _ => (glob, ""),
+    };
+    let mut found: Vec<(f64, String)> = Vec::new();
+    for node in nodes {
+        for name in std::iter::once((*node).to_owned()).chain(module_path(node)) {
+            // What stands before the glob's end, as far as the glob goes: up to the same separator.
+            let separators = |c: char| matches!(c, '.' | '/');
+            let name = match (tail, core.matches(separators).count()) {
+                ("", _) | (_, 0) => name,
+                (_, count) => match name.match_indices(separators).nth(count - 1) {
+                    Some((end, separator)) => format!("{}*", &name[..end + separator.len()]),
+                    None => name,
+                },
+            };
+            let likeness = strsim::jaro_winkler(core, name.trim_end_matches('*'));
+            if !found.iter().any(|(_, known)| *known == name) {
+                found.push((likeness, name));
+            }
+        }
+    }
+    found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    found
 }

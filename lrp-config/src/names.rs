@@ -2,7 +2,8 @@
 //!
 //! `*` matches anything, `/` and `.` included, since node names are no paths (`/features/features.0/Conv`); `?` matches one
 //! character, `[ab]` one of several, `{a,b}` one of several words. A glob must match the whole name: `conv1` does not match
-//! `conv10`.
+//! `conv10`. A node has the name that `lrp layers` shows, and that of PyTorch's module, where the file tells it (`layer1.0.conv1` of
+//! `/layer1/layer1.0/conv1/Conv`): a glob that matches either means the node.
 
 use std::borrow::Cow;
 
@@ -36,6 +37,11 @@ impl NameGlob {
         self.glob.is_match(name)
     }
 
+    /// Whether a node of this name is meant, by its name or by that of PyTorch's module.
+    pub fn means(&self, name: &str) -> bool {
+        self.matches(name) || module_path(name).is_some_and(|path| self.matches(&path))
+    }
+
     /// The glob as it was written.
     pub fn text(&self) -> &str {
         &self.text
@@ -67,6 +73,21 @@ fn depth(text: &str) -> usize {
         deepest = deepest.max(depth);
     }
     deepest
+}
+
+/// The name of PyTorch's module, where a node has the name that the TorchScript exporter gives: of `/layer1/layer1.0/conv1/Conv`, it is
+/// `layer1.0.conv1`. Scopes that repeat the one around them (`layer1`, `layer1.0`) are children of a `Sequential`.
+pub(crate) fn module_path(name: &str) -> Option<String> {
+    let (scopes, _operator) = name.strip_prefix('/')?.rsplit_once('/')?;
+    let mut path: Vec<&str> = Vec::new();
+    for scope in scopes.split('/') {
+        let repeats = |outer: &&str| scope.strip_prefix(*outer).is_some_and(|rest| rest.starts_with('.'));
+        if path.last().is_some_and(repeats) {
+            path.pop();
+        }
+        path.push(scope);
+    }
+    (!path.iter().any(|scope| scope.is_empty())).then(|| path.join("."))
 }
 
 impl<'de> Deserialize<'de> for NameGlob {
@@ -122,6 +143,26 @@ mod tests {
         assert!(!matches("conv1", "conv10"));
         assert!(!matches("conv", "/features/conv/Conv"));
         assert!(!matches("", "conv1"));
+    }
+
+    #[test]
+    fn the_names_of_modules_are_names_as_well() {
+        for (name, path) in [
+            ("/layer1/layer1.0/conv1/Conv", Some("layer1.0.conv1")),
+            ("/layer1/layer1.0/downsample/downsample.0/Conv", Some("layer1.0.downsample.0")),
+            ("/features/features.0/features.0.1/Conv", Some("features.0.1")),
+            ("/fc/Gemm", Some("fc")),
+            ("/conv1/conv10/Conv", Some("conv1.conv10")),
+            ("/Flatten", None),
+            ("//Conv", None),
+            ("node_Conv_291", None),
+            ("layer1.0.conv1", None),
+        ] {
+            assert_eq!(module_path(name).as_deref(), path, "{name}");
+        }
+        let means = |glob: &str, name: &str| NameGlob::parse(glob).unwrap().means(name);
+        assert!(means("layer1.*", "/layer1/layer1.0/conv1/Conv") && means("/layer1/*", "/layer1/layer1.0/conv1/Conv"));
+        assert!(!means("layer1", "/layer1/layer1.0/conv1/Conv") && !means("layer2.*", "/layer1/layer1.0/conv1/Conv"));
     }
 
     #[test]

@@ -100,9 +100,19 @@ impl Recipe {
             None => {
                 let nothing = Arc::new(Source::new(name_or_path, ""));
                 let problem = Diagnostic::about(&nothing, format!("there is no preset and no file '{name_or_path}'"));
-                let help = match closest_recipe(Path::new(&format!("{name_or_path}.toml"))) {
-                    Some(file) => format!("did you mean the file '{}'?", file.display()),
-                    None => preset::choices(name_or_path),
+                let file = closest_recipe(Path::new(&format!("{name_or_path}.toml")));
+                let help = match (preset::closest(name_or_path), file) {
+                    // Whoever writes a name without .toml means a preset, unless it is exactly that of a file.
+                    (_, Some(file))
+                        if file.file_stem().is_some_and(|stem| stem == Path::new(name_or_path).as_os_str()) =>
+                    {
+                        format!("did you mean the file '{}'?", file.display())
+                    }
+                    (Some(_), Some(file)) => {
+                        format!("{}; or the file '{}'?", preset::choices(name_or_path), file.display())
+                    }
+                    (None, Some(file)) => format!("did you mean the file '{}'?", file.display()),
+                    (_, None) => preset::choices(name_or_path),
                 };
                 Err(problem.help(help).into())
             }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::json;
 use toml::de::ValueDeserializer;
 
@@ -71,6 +71,14 @@ impl Class {
 }
 
 impl Class {
+    /// How to write what was probably meant by a word that is no label: `top=3`, `281,282`, `class 3` and the like.
+    pub fn respelt(&self) -> Option<String> {
+        match self {
+            Class::Index(_) => None,
+            Class::Label(word) => respelt(word),
+        }
+    }
+
     /// The label that was probably meant by one that does not exist.
     pub(crate) fn closest<'l>(&self, labels: &'l [String]) -> Option<&'l str> {
         match self {
@@ -86,6 +94,47 @@ impl fmt::Display for Class {
             Class::Index(index) => write!(f, "{index}"),
             Class::Label(label) => write!(f, "{label:?}"),
         }
+    }
+}
+
+/// The right spelling of a guess at a target, in a sentence.
+fn respelt(word: &str) -> Option<String> {
+    let lower = word.trim().to_lowercase();
+    let numbers: Vec<usize> =
+        lower.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect();
+    // What is left without numbers, separators and brackets.
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).collect();
+    let top = |n: usize| format!("the {n} largest outputs of each sample are {}", Target::Top(n));
+    match (words.as_slice(), numbers.as_slice()) {
+        (["top" | "best" | "topk" | "k"] | ["top", "k"], [n]) if *n > 0 => Some(top(*n)),
+        (["top" | "topk" | "best"] | ["top", "k"], []) if !lower.contains("best") => Some(top(3)),
+        (["argmax" | "max" | "best" | "predicted" | "prediction"], _) => {
+            Some("the largest output of each sample is argmax, without a number".to_owned())
+        }
+        (["all" | "any" | "every"] | ["all", "classes"], []) => {
+            Some("every output, one after the other, is all".to_owned())
+        }
+        ([], []) if lower == "*" => Some("every output, one after the other, is all".to_owned()),
+        (["class" | "target" | "index" | "idx" | "id" | "output" | "label" | "c"], [class]) => {
+            Some(format!("a class is its number alone: {class}"))
+        }
+        ([] | ["contrast" | "vs" | "versus" | "minus" | "against" | "class" | "classes" | "and" | "or"], [a, b]) => {
+            Some(format!(
+                "what speaks for class {a} rather than {b} is {}; to explain both classes, run the command for each of them, or for \
+             the largest outputs with {}",
+                Target::Contrast(Class::Index(*a), Class::Index(*b)),
+                Target::Top(2)
+            ))
+        }
+        ([] | ["class" | "classes"], [_, _, _, ..]) => Some(format!(
+            "one class is explained at a time: run the command for each of them, or take the largest outputs with {}, or all",
+            Target::Top(numbers.len())
+        )),
+        ([], [class]) if lower.starts_with('-') => Some(format!(
+            "classes are counted from 0, and none is negative (-{class}); `lrp explain --json` gives the model's number of outputs"
+        )),
+        ([], [class]) => Some(format!("a class is its number alone: {class}")),
+        _ => None,
     }
 }
 
@@ -160,6 +209,15 @@ impl<'de> Deserialize<'de> for Target {
 
             fn visit_str<E: Error>(self, word: &str) -> Result<Target, E> {
                 Ok(Target::word(word))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Target, A::Error> {
+                let mut classes: Vec<String> = Vec::new();
+                while let Some(class) = list.next_element::<Class>()? {
+                    classes.push(class.to_string());
+                }
+                let guess = respelt(&classes.join(",")).map_or_else(String::new, |help| format!("\n{help}"));
+                Err(Error::custom(format!("a list is no target{guess}")))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Target, A::Error> {
@@ -264,6 +322,34 @@ mod tests {
         );
         assert!(problem("{ tops = 3 }").contains("unknown field `tops`"));
         assert!(problem("{ contrast = [0] }").contains("invalid length 1"));
+    }
+
+    #[test]
+    fn guesses_are_respelt() {
+        let help = |word: &str| label(word).respelt().unwrap_or_default();
+        for guess in ["top=3", "top:3", "top 3", "top-3", "top3", "TOP=3", "top_k=3", "[top=3]", "k=3"] {
+            assert!(help(guess).ends_with("{ top = 3 }"), "{guess}: {}", help(guess));
+        }
+        for guess in
+            ["281,282", "281;282", "281 282", "[281,282]", "(281, 282)", "281-282", "281 vs 282", "contrast=281,282"]
+        {
+            assert!(help(guess).contains("{ contrast = [281, 282] }"), "{guess}: {}", help(guess));
+        }
+        for guess in ["class=3", "class:3", "class 3", "target=3", "#3", "=3"] {
+            assert!(help(guess).ends_with("a class is its number alone: 3"), "{guess}: {}", help(guess));
+        }
+        for guess in ["argmax=3", "max", "best", "predicted", "ARGMAX"] {
+            assert!(help(guess).contains("argmax"), "{guess}: {}", help(guess));
+        }
+        for guess in ["*", "ALL", "every"] {
+            assert!(help(guess).ends_with("is all"), "{guess}: {}", help(guess));
+        }
+        assert!(help("-1").contains("counted from 0") && help("1,2,3").contains("{ top = 3 }"));
+        for word in ["goldfish", "tabby cat", "n01440764", "1990s car", "top hat", "top 0"] {
+            assert_eq!(help(word), "", "{word}");
+        }
+        let list = ValueDeserializer::parse("[281, 282]").and_then(Target::deserialize).unwrap_err();
+        assert!(list.message().contains("{ contrast = [281, 282] }"), "{}", list.message());
     }
 
     #[test]
