@@ -90,6 +90,9 @@ pub struct InitArgs {
     /// Write over a file that is there already
     #[arg(long, requires = "out")]
     pub force: bool,
+    /// Write the schema of recipes beside the recipe, too, and name it there: editors complete and check with it
+    #[arg(long, requires = "out")]
+    pub schema: bool,
 }
 
 #[derive(Debug, Args)]

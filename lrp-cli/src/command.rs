@@ -11,11 +11,14 @@ use crate::args::{Cli, Command};
 use crate::examples;
 use crate::failure::Failure;
 use crate::output::{print, say};
+use crate::targets;
 
 /// The command line with its examples.
 fn whole() -> clap::Command {
     examples::COMMANDS.iter().fold(Cli::command(), |whole, (name, list)| {
-        whole.mut_subcommand(name, |command| command.after_help(examples::text(list)))
+        whole.mut_subcommand(name, |command| {
+            command.after_help(format!("{}{}", targets::text(name), examples::text(list)))
+        })
     })
 }
 
@@ -60,12 +63,13 @@ pub fn man(dir: Option<&Path>) -> Result<(), Failure> {
 
 /// A page of the manual, its examples as lines of their own.
 fn page(command: clap::Command) -> Result<String, Failure> {
-    let examples = examples::of(command.get_name());
+    let name = command.get_name().to_owned();
+    let examples = examples::of(&name);
     let man = clap_mangen::Man::new(if examples.is_some() { command.after_help(Resettable::Reset) } else { command });
     let mut page = Vec::new();
     man.render(&mut page)
         .and_then(|()| match examples {
-            Some(examples) => write!(page, "{}", examples::roff(examples)),
+            Some(examples) => write!(page, "{}{}", targets::roff(&name), examples::roff(examples)),
             None => Ok(()),
         })
         .map_err(|e| Failure::Internal(format!("manual page: {e}")))?;

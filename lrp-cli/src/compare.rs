@@ -7,14 +7,15 @@ use lrp_core::profile::Profile;
 use lrp_core::{Scalar, Target};
 use ndarray::Axis;
 
+use crate::arrangement::Arrangement;
 use crate::explain::explain_samples;
 use crate::failure::Failure;
-use crate::figure::{Figure, Row, short};
+use crate::figure::{Figure, Row, typeset};
 use crate::heatmap::Heatmap;
 use crate::input;
 use crate::job::{HowJob, ModelJob};
 use crate::look::Look;
-use crate::output::say;
+use crate::output::{report, say};
 use crate::picture::{check_png, picture, save};
 use crate::session::{Loaded, Prepared, forward_failure};
 
@@ -45,6 +46,9 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
     };
     let prepared = |(_, recipe): &(String, Recipe)| Prepared::new(recipe.clone(), &loaded, job.how.on_unknown);
     let plans = job.recipes.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
+    if let Some(note) = Arrangement::of(&shape).note(&shape) {
+        report(format_args!("note: {note}\n"));
+    }
     let mut rows = Vec::new();
     for path in &job.inputs {
         let file = input::read::<T>(path, &shape, &job.how.input)?;
@@ -60,18 +64,14 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
         }
         let n = lrp_core::tensor::samples(&file.samples);
         for (i, sample) in file.samples.outer_iter().enumerate() {
-            let no_picture = || {
-                let message = format!("samples of shape {shape:?} cannot be drawn as pictures");
-                Failure::user(message, "use lrp explain --save npy,json")
-            };
-            let heatmaps = explained.iter().map(|e| Heatmap::new(e.relevance.first()?.index_axis(Axis(0), i)));
-            let heatmaps = heatmaps.collect::<Option<Vec<_>>>().ok_or_else(no_picture)?;
+            let relevance = explained.iter().filter_map(|e| e.relevance.first());
+            let heatmaps = relevance.map(|relevance| Heatmap::new(relevance.index_axis(Axis(0), i))).collect();
             let outcome = &explained[0].outcomes[i][0];
             let name = if n > 1 { format!("{} [{i}]", file.stem) } else { file.stem.clone() };
             let verb = if target == Target::Argmax { "predicted" } else { "target" };
             let what = loaded.explained(outcome.class, outcome.against);
-            let prediction = format!("{verb} {what} ({})", short(outcome.score));
-            let input = picture(sample.view().into_dyn(), &job.how.input).ok_or_else(no_picture)?;
+            let prediction = format!("{verb} {what} ({})", typeset(outcome.score));
+            let input = picture(sample.view().into_dyn(), &job.how.input);
             rows.push(Row { input, caption: [name, prediction], heatmaps });
         }
         if rows.len() > MAX_ROWS {

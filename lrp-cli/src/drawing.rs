@@ -7,6 +7,7 @@ use lrp_config::{Input, Kind};
 use lrp_core::{Model, Scalar};
 use ndarray::ArrayViewD;
 
+use crate::arrangement::Arrangement;
 use crate::failure::Failure;
 use crate::heatmap::Heatmap;
 use crate::input;
@@ -34,16 +35,11 @@ pub struct Drawn {
 }
 
 impl Drawing {
-    /// Decides how samples of this shape are drawn: `None` where they cannot be.
+    /// Decides how samples of this shape are drawn.
     ///
     /// # Errors
     /// When the recipe or a flag says what samples of this shape cannot be, and when the tokens cannot be read.
-    pub fn new<T: Scalar>(
-        what: &WhatJob,
-        look: &Look,
-        model: &Model<T>,
-        shape: &[usize],
-    ) -> Result<Option<Self>, Failure> {
+    pub fn new<T: Scalar>(what: &WhatJob, look: &Look, model: &Model<T>, shape: &[usize]) -> Result<Self, Failure> {
         let expected = &what.how.input;
         let tokens = match (&expected.tokens, what.inputs.as_slice()) {
             (None, _) => None,
@@ -75,10 +71,12 @@ impl Drawing {
                 "let kind be \"tokens\", or leave it out",
             ));
         }
-        if kind == Kind::Image && Layout::of(shape).is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Self { kind, look: look.clone(), expected: expected.clone(), tokens }))
+        Ok(Self { kind, look: look.clone(), expected: expected.clone(), tokens })
+    }
+
+    /// What a reader must know of the pictures, where they are not simply the samples.
+    pub fn note(&self, shape: &[usize]) -> Option<String> {
+        (self.kind == Kind::Image).then(|| Arrangement::of(shape).note(shape)).flatten()
     }
 
     /// Draws the relevance of the sample number `number` of its input. Both are without the batch axis.
@@ -94,8 +92,8 @@ impl Drawing {
         let no_picture = || Failure::Internal(format!("samples of shape {:?} cannot be drawn", sample.shape()));
         let picture = match self.kind {
             Kind::Image => {
-                let input = self.look.overlay.and_then(|_| picture(sample.view(), &self.expected));
-                Heatmap::new(relevance).ok_or_else(no_picture)?.picture(&self.look, input.as_ref())
+                let input = self.look.overlay.map(|_| picture(sample.view(), &self.expected));
+                Heatmap::new(relevance).picture(&self.look, input.as_ref())
             }
             Kind::Series | Kind::SeriesLast => {
                 let rows = |array: ArrayViewD<'_, T>| series::rows(array, self.kind == Kind::SeriesLast);

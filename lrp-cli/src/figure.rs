@@ -152,13 +152,18 @@ impl DrawnRow {
         let input = DrawnCell { picture: enlarge(&row.input, size), caption };
         let heatmaps = row.heatmaps.iter().map(|map| DrawnCell {
             picture: enlarge(&map.paint(look, Some(&row.input)), size),
-            caption: [format!("max|R| {}", short(map.max())), format!("sum {}", short(map.sum()))],
+            caption: [format!("max|R| {}", typeset(map.max())), format!("sum {}", typeset(map.sum()))],
         });
         Self { cells: std::iter::once(input).chain(heatmaps).collect() }
     }
 }
 
-/// A number in at most seven characters or so, with a real minus sign.
+/// A number for a picture or a page: as [`short`], with a real minus sign.
+pub fn typeset(value: f64) -> String {
+    short(value).replace('-', "−")
+}
+
+/// A number in at most seven characters or so, as programs read it.
 pub fn short(value: f64) -> String {
     let size = value.abs();
     let text = if size == 0.0 {
@@ -175,7 +180,7 @@ pub fn short(value: f64) -> String {
         };
         format!("{value:.digits$}")
     };
-    text.replace('-', "−")
+    text
 }
 
 #[cfg(test)]
@@ -186,12 +191,13 @@ mod tests {
     #[test]
     fn numbers_are_short() {
         let texts = [0.0, 1.0, -12.345, 123.456, 0.01234, 1e-7, -2.5e9].map(short);
-        assert_eq!(texts, ["0", "1.00", "−12.35", "123.5", "0.012", "1.0e−7", "−2.5e9"]);
+        assert_eq!(texts, ["0", "1.00", "-12.35", "123.5", "0.012", "1.0e-7", "-2.5e9"]);
+        assert_eq!([typeset(-12.345), typeset(1e-7)], ["−12.35", "1.0e−7"]);
     }
 
     #[test]
     fn a_title_wider_than_its_pictures_is_not_cut_off() {
-        let map = Heatmap::new(Array::<f64, _>::zeros(vec![1, 4, 4]).view()).unwrap();
+        let map = Heatmap::new(Array::<f64, _>::zeros(vec![1, 4, 4]).view());
         let row = || Row { input: RgbImage::new(4, 4), caption: ["a".into(), "b".into()], heatmaps: vec![map.clone()] };
         let figure =
             |title: &str| Figure { columns: vec![title.into()], rows: vec![row(), row()], look: Look::default() };

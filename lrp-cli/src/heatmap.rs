@@ -1,34 +1,36 @@
 //! Heatmaps: the relevance of one sample as a picture.
 
-use image::{RgbImage, imageops};
+use image::{Rgb, RgbImage, imageops};
 use lrp_config::{Scale, Size};
 use lrp_core::Scalar;
-use ndarray::{ArrayViewD, Axis, Ix2, Ix3};
+use ndarray::ArrayViewD;
 
-use crate::layout::Layout;
+use crate::arrangement::Arrangement;
 use crate::look::Look;
 use crate::picture::over;
 
-/// Relevance per pixel, channels summed, row by row.
+/// Relevance per place of a picture, channels summed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heatmap {
-    width: u32,
-    height: u32,
+    arrangement: Arrangement,
     values: Vec<f64>,
 }
 
+/// Between the slices of a volume, and after the last of them.
+const BETWEEN: Rgb<u8> = Rgb([200, 200, 200]);
+
 impl Heatmap {
-    /// The heatmap of one sample (without batch axis), or `None` where a sample is no picture.
-    pub fn new<T: Scalar>(relevance: ArrayViewD<'_, T>) -> Option<Self> {
-        let layout = Layout::of(relevance.shape())?;
-        let wide = relevance.mapv(Scalar::wide);
-        let pixels = match layout {
-            Layout::ChannelsFirst { .. } => wide.into_dimensionality::<Ix3>().ok()?.sum_axis(Axis(0)),
-            Layout::ChannelsLast { .. } => wide.into_dimensionality::<Ix3>().ok()?.sum_axis(Axis(2)),
-            Layout::Plane { .. } => wide.into_dimensionality::<Ix2>().ok()?,
-        };
-        let (height, width) = layout.size();
-        Some(Self { width, height, values: pixels.iter().copied().collect() })
+    /// The heatmap of one sample (without batch axis).
+    pub fn new<T: Scalar>(relevance: ArrayViewD<'_, T>) -> Self {
+        let arrangement = Arrangement::of(relevance.shape());
+        let mut values = vec![0.0; arrangement.places()];
+        let numbers: Vec<f64> = relevance.iter().map(|r| r.wide()).collect();
+        for channel in 0..arrangement.channels() {
+            for (place, value) in values.iter_mut().enumerate() {
+                *value += numbers.get(arrangement.index(channel, place)).copied().unwrap_or_default();
+            }
+        }
+        Self { arrangement: arrangement.summed(), values }
     }
 
     /// The largest absolute value.
@@ -45,9 +47,11 @@ impl Heatmap {
     /// is opaque and zero relevance cannot be seen.
     pub fn paint(&self, look: &Look, input: Option<&RgbImage>) -> RgbImage {
         let limit = look.limit(&self.values);
-        let under = look.overlay.zip(input.filter(|input| input.dimensions() == (self.width, self.height)));
-        RgbImage::from_fn(self.width, self.height, |x, y| {
-            let value = self.values.get((y * self.width + x) as usize).copied().unwrap_or(0.0);
+        let (width, height) = self.arrangement.size();
+        let under = look.overlay.zip(input.filter(|input| input.dimensions() == (width, height)));
+        RgbImage::from_fn(width, height, |x, y| {
+            let Some(place) = self.arrangement.place(x, y) else { return BETWEEN };
+            let value = self.values.get(place).copied().unwrap_or(0.0);
             let value = look.scaled(value, limit);
             let seen = if look.scale == Scale::Positive { value.max(0.0) } else { value.abs() };
             match under {
@@ -64,27 +68,33 @@ impl Heatmap {
     }
 }
 
-/// Enlarges by a whole factor.
+/// The least height and width of an enlarged picture: one row of pixels can hardly be seen.
+const LEAST: u32 = 16;
+
+/// Enlarges by a whole factor; a single row or column by more, if need be.
 pub fn enlarge(image: &RgbImage, size: Size) -> RgbImage {
     let factor = size.factor(image.width().max(image.height()));
-    imageops::resize(image, image.width() * factor, image.height() * factor, imageops::FilterType::Nearest)
+    let enlarged = |pixels: u32| match pixels {
+        1 => factor.max(LEAST),
+        pixels => pixels * factor,
+    };
+    imageops::resize(image, enlarged(image.width()), enlarged(image.height()), imageops::FilterType::Nearest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgb;
     use ndarray::Array;
 
     #[test]
     fn zero_is_white_and_an_empty_map_is_all_white() {
         let bwr = Look::default();
-        let map = Heatmap::new(Array::from_shape_vec(vec![1, 1, 3], vec![-2.0, 0.0, 1.0]).unwrap().view()).unwrap();
+        let map = Heatmap::new(Array::from_shape_vec(vec![1, 1, 3], vec![-2.0, 0.0, 1.0]).unwrap().view());
         let painted = map.paint(&bwr, None);
         assert_eq!(painted.get_pixel(0, 0), &Rgb([0, 0, 255]));
         assert_eq!(painted.get_pixel(1, 0), &Rgb([255, 255, 255]));
         assert_eq!(painted.get_pixel(2, 0), &Rgb([255, 128, 128]));
-        let nothing = Heatmap::new(Array::<f32, _>::zeros(vec![3, 4, 4]).view()).unwrap();
+        let nothing = Heatmap::new(Array::<f32, _>::zeros(vec![3, 4, 4]).view());
         assert!(nothing.picture(&bwr, None).pixels().all(|p| *p == Rgb([255, 255, 255])));
     }
 
@@ -92,7 +102,7 @@ mod tests {
     fn over_the_input_zero_shows_the_input_and_the_largest_is_opaque() {
         let look = Look { overlay: Some(1.0), ..Look::default() };
         let input = RgbImage::from_pixel(3, 1, Rgb([40, 40, 40]));
-        let map = Heatmap::new(Array::from_shape_vec(vec![1, 1, 3], vec![-2.0, 0.0, 1.0]).unwrap().view()).unwrap();
+        let map = Heatmap::new(Array::from_shape_vec(vec![1, 1, 3], vec![-2.0, 0.0, 1.0]).unwrap().view());
         let painted = map.paint(&look, Some(&input));
         assert_eq!(painted.get_pixel(0, 0), &Rgb([0, 0, 255]));
         assert_eq!(painted.get_pixel(1, 0), &Rgb([40, 40, 40]));
@@ -105,6 +115,20 @@ mod tests {
         let first = Array::from_shape_fn(vec![3, 5, 4], |i| i[0] as f64 + i[1] as f64 * 10.0);
         let last = first.view().permuted_axes(vec![1, 2, 0]).to_owned();
         assert_eq!(Heatmap::new(first.view()), Heatmap::new(last.view()));
-        assert!(Heatmap::new(Array::<f32, _>::zeros(vec![7]).view()).is_none());
+    }
+
+    #[test]
+    fn volumes_and_vectors_are_drawn() {
+        // The channels of a voxel cancel in the second slice.
+        let volume = Array::from_shape_vec(vec![2, 2, 1, 2], vec![1.0, 2.0, 3.0, 4.0, 0.0, 0.0, -3.0, -4.0]).unwrap();
+        let painted = Heatmap::new(volume.view()).paint(&Look::default(), None);
+        let colours: Vec<Rgb<u8>> = painted.pixels().copied().collect();
+        assert!(colours.contains(&Rgb([255, 0, 0])) && colours.contains(&BETWEEN) && colours.contains(&Rgb([255; 3])));
+        let vector = Heatmap::new(Array::from_shape_vec(vec![3], vec![-1.0, 0.0, 1.0]).unwrap().view());
+        let painted = vector.paint(&Look::default(), None);
+        assert_eq!(painted.as_raw(), &[0, 0, 255, 255, 255, 255, 255, 0, 0]);
+        assert!(vector.picture(&Look::default(), None).height() >= LEAST);
+        // Channels without height and width are not summed to one pixel.
+        assert_eq!(Heatmap::new(Array::<f32, _>::zeros(vec![5, 1, 1]).view()).paint(&Look::default(), None).width(), 5);
     }
 }

@@ -4,6 +4,7 @@
 //! but this crate prints; diagnostics go to standard error, results to standard output or files.
 
 mod args;
+mod arrangement;
 mod check;
 mod command;
 mod compare;
@@ -32,7 +33,9 @@ mod report;
 mod run;
 mod series;
 mod session;
+mod shares;
 mod table;
+mod targets;
 mod text;
 mod threads;
 mod tokens;

@@ -5,36 +5,37 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 use lrp_config::Input;
 use lrp_core::Scalar;
-use ndarray::{Array3, ArrayViewD};
+use ndarray::ArrayViewD;
 
+use crate::arrangement::Arrangement;
 use crate::failure::Failure;
-use crate::layout::Layout;
 
-/// A sample as a picture: `[input]` mean and std undone, and values beyond 0…1 stretched to black and white.
-pub fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> Option<RgbImage> {
-    let layout = Layout::of(sample.shape())?;
-    let (height, width) = layout.size();
-    let at = |channel: usize, y: usize, x: usize| match layout {
-        Layout::ChannelsFirst { .. } => [channel, y, x].to_vec(),
-        Layout::ChannelsLast { .. } => [y, x, channel].to_vec(),
-        Layout::Plane { .. } => [y, x].to_vec(),
+/// A sample as a picture, arranged as its heatmap: `[input]` mean and std undone, and values beyond 0…1 stretched to black and white.
+pub fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> RgbImage {
+    let arrangement = Arrangement::of(sample.shape());
+    let numbers: Vec<f64> = sample.iter().map(|v| v.wide()).collect();
+    let last = arrangement.channels().saturating_sub(1);
+    let pixel = |place: usize, channel: usize| {
+        let number = numbers.get(arrangement.index(channel, place)).copied().unwrap_or_default();
+        expected.pixel(number, channel)
     };
-    let size = (height as usize, width as usize, layout.channels());
-    let pixels = Array3::from_shape_fn(size, |(y, x, channel)| {
-        expected.pixel(sample.get(at(channel, y, x).as_slice()).map_or(0.0, |v| v.wide()), channel)
+    let all = (0..=last).flat_map(|channel| (0..arrangement.places()).map(move |place| (place, channel)));
+    let (mut low, mut high) = all.fold((0.0_f64, 1.0_f64), |(low, high), (place, channel)| {
+        let v = pixel(place, channel);
+        (low.min(v), high.max(v))
     });
-    let (mut low, mut high) = pixels.iter().fold((0.0_f64, 1.0_f64), |(low, high), &v| (low.min(v), high.max(v)));
     // Rounding must not make a picture of pixels a stretched one.
     if low > -1e-3 && high < 1.0 + 1e-3 {
         (low, high) = (0.0, 1.0);
     }
-    Some(RgbImage::from_fn(width, height, |x, y| {
+    let (width, height) = arrangement.size();
+    RgbImage::from_fn(width, height, |x, y| {
         let value = |channel: usize| {
-            let pixel = pixels[(y as usize, x as usize, channel.min(layout.channels() - 1))];
+            let pixel: f64 = arrangement.place(x, y).map_or(high, |place| pixel(place, channel.min(last)));
             ((pixel - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8
         };
         Rgb([value(0), value(1), value(2)])
-    }))
+    })
 }
 
 /// `color` over a pixel of the input, which is made grey. `opacity` 0 shows the input, and 1 the colour.

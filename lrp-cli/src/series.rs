@@ -6,7 +6,7 @@ use lrp_core::Scalar;
 use ndarray::{Array2, ArrayViewD, Axis, Ix1, Ix2};
 
 use crate::failure::Failure;
-use crate::figure::short;
+use crate::figure::typeset;
 use crate::look::Look;
 use crate::text::{FAINT, FRAME, INK, PAPER, SCALE_HEIGHT, SCALE_WIDTH, Text, font, frame, scale};
 
@@ -71,8 +71,8 @@ pub fn draw(values: &Array2<f64>, relevance: &Array2<f64>, look: &Look) -> Resul
         let half = label.line() / 2;
         name.right(&mut image, name_of, left - 8, top + ROW / 2 - half);
         if high > low {
-            label.right(&mut image, &short(high), left - 8, top);
-            label.right(&mut image, &short(low), left - 8, top + ROW - label.line());
+            label.right(&mut image, &typeset(high), left - 8, top);
+            label.right(&mut image, &typeset(low), left - 8, top + ROW - label.line());
         }
     }
     let last = length.saturating_sub(1);
@@ -84,7 +84,7 @@ pub fn draw(values: &Array2<f64>, relevance: &Array2<f64>, look: &Look) -> Resul
         label.centred(&mut image, &time.to_string(), x, bottom - GAP + 8);
     }
     label.centred(&mut image, "time step", left + plot / 2, bottom - GAP + 8 + label.line());
-    let mut note = format!("relevance: max|R| {}, sum {}", short(max(relevance)), short(relevance.sum()));
+    let mut note = format!("relevance: max|R| {}, sum {}", typeset(max(relevance)), typeset(relevance.sum()));
     if drawn.len() < channels {
         note = format!("{note}; {} of {channels} channels, those with the most |R|", drawn.len());
     }

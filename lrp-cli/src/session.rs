@@ -124,7 +124,8 @@ impl<T: Scalar> Loaded<T> {
         }
         let class = |class: &lrp_config::Class| {
             let index = class.index(&self.labels).map_err(|e| {
-                Failure::user(e, "classes are numbers, or labels from the file that --labels or [model] labels names")
+                let labels = "classes are numbers, or labels from the file that --labels or [model] labels names";
+                Failure::user(e, class.respelt().unwrap_or_else(|| labels.to_owned()))
             })?;
             if index < self.classes() { Ok(index) } else { Err(self.no_such_class(index)) }
         };

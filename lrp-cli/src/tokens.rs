@@ -12,7 +12,7 @@ use lrp_core::text::shortened;
 use ndarray::{ArrayViewD, Axis};
 
 use crate::failure::Failure;
-use crate::figure::short;
+use crate::figure::typeset;
 use crate::look::Look;
 use crate::text::{FAINT, INK, PAPER, SCALE_HEIGHT, Text, font, scale};
 
@@ -121,8 +121,8 @@ impl Scored {
     fn note(&self) -> String {
         let max = self.tokens.iter().fold(0.0, |max: f64, (_, score)| max.max(score.abs()));
         let sum: f64 = self.tokens.iter().map(|(_, score)| score).sum();
-        let padding = self.padding.map(|r| format!(", padding {}", short(r))).unwrap_or_default();
-        format!("relevance of tokens: max|R| {}, sum {}{padding}", short(max), short(sum))
+        let padding = self.padding.map(|r| format!(", padding {}", typeset(r))).unwrap_or_default();
+        format!("relevance of tokens: max|R| {}, sum {}{padding}", typeset(max), typeset(sum))
     }
 
     /// The text as a picture, in lines.
@@ -175,7 +175,7 @@ impl Scored {
         let hex = |Rgb([red, green, blue]): Rgb<u8>| format!("#{red:02x}{green:02x}{blue:02x}");
         let mut html = String::from("<p class=\"lrp-tokens\" style=\"font: 1.1rem/2 monospace\">\n");
         for ((text, score), (back, ink)) in self.tokens.iter().zip(self.colors(look)) {
-            let (text, score, back, ink) = (escaped(text), short(*score), hex(back), hex(ink));
+            let (text, score, back, ink) = (escaped(text), typeset(*score), hex(back), hex(ink));
             // Writing to a string does not fail.
             let _ = writeln!(
                 html,

@@ -33,6 +33,8 @@ struct Page<'a> {
     style: &'static str,
     /// The report's data for the script.
     data: String,
+    /// What was left out, in sentences.
+    left_out: Vec<String>,
 }
 
 /// Everything after them.
@@ -68,11 +70,17 @@ impl<'a> From<&'a Palette> for PaletteData<'a> {
     }
 }
 
-/// The HTML before the samples. `channels` are the names of those that are shown one by one; `exact` says that no number is rounded.
+/// The HTML before the samples. `channels` are the names of those that are shown one by one; `exact` says that no number is rounded, `left_out` what is not
+/// in the report.
 ///
 /// # Errors
 /// When something cannot be written as JSON.
-pub fn start(report: &Report, channels: Vec<String>, exact: bool) -> Result<String, askama::Error> {
+pub fn start(
+    report: &Report,
+    channels: Vec<String>,
+    exact: bool,
+    left_out: Vec<String>,
+) -> Result<String, askama::Error> {
     let data = Data {
         samples: report.samples,
         shape: report.shape,
@@ -88,7 +96,7 @@ pub fn start(report: &Report, channels: Vec<String>, exact: bool) -> Result<Stri
         fingerprint(SCRIPT)
     );
     let data = json::embedded(&data).map_err(|e| askama::Error::Custom(Box::new(e)))?;
-    Page { report, policy, style: STYLE, data }.render()
+    Page { report, policy, style: STYLE, data, left_out }.render()
 }
 
 /// The HTML after the samples.

@@ -59,12 +59,14 @@ pub enum Error {
 }
 
 /// What was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The number of samples in the report.
     pub samples: usize,
     /// The size of the file.
     pub bytes: u64,
+    /// What was left out so that the report stays small: a sentence for each. The report says the same.
+    pub left_out: Vec<String>,
 }
 
 /// A report that is being written.
@@ -97,10 +99,11 @@ impl<W: Write> Writer<W> {
         let fits = planes(several) * coding.size() <= 0.75 * limits.bytes as f64;
         let channels = if fits { several } else { 0 };
         let names = (0..channels).map(|channel| channel_name(shape, channel)).collect();
-        let written = Written { samples: 0, bytes: 0 };
+        let left_out = left_out(shape, channels, coding);
+        let written = Written { samples: 0, bytes: 0, left_out: left_out.clone() };
         let (nodes, end) = (report.nodes.len(), page::end(0)?.len() as u64);
         let mut writer = Self { out, shape, nodes, limits, coding, channels, end, written };
-        writer.write(&page::start(report, names, coding == Coding::Single)?)?;
+        writer.write(&page::start(report, names, coding == Coding::Single, left_out)?)?;
         Ok(writer)
     }
 
@@ -181,6 +184,26 @@ impl<W: Write> Writer<W> {
         };
         TargetData { title, class: *class, against: *against, score: *score, totals: *totals, maps, ledger }
     }
+}
+
+/// What a reader would miss: channels that are only in the sum, and digits.
+fn left_out(shape: Shape, channels: usize, coding: Coding) -> Vec<String> {
+    let mut said = Vec::new();
+    match shape.channels {
+        all if all > 1 && channels == 0 => {
+            said.push(format!("maps show the sum over the {all} channels; the channels by themselves are left out"));
+        }
+        all if all > 1 && channels < all => {
+            said.push(format!("of {all} channels, maps show the sum and the first {channels} by themselves"));
+        }
+        _ => {}
+    }
+    if coding == Coding::Byte {
+        said.push(
+            "relevance is rounded to 127 steps of each sign, finest near zero: the error is at most 0.8 % of a map's largest value".to_owned(),
+        );
+    }
+    said
 }
 
 /// The sum over channels.

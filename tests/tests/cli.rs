@@ -599,7 +599,7 @@ fn a_check_says_where_relevance_is_lost_and_where_it_grows() {
     assert!(run.silent().contains("\nlost  ") && run.stdout.contains(" at /fc2/Gemm to stabilizer ("), "{run}");
     folder.write("gradient.toml", "schema = 1\n[[assign]]\nrule = \"gradient\"\n");
     let run = folder.lrp("check -m cnn.onnx -r gradient.toml -i digits.npy --precision f64");
-    assert!(run.silent().contains(" by rule (−"), "{run}");
+    assert!(run.silent().contains(" by rule (-"), "{run}");
 }
 
 #[test]

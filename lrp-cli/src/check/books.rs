@@ -4,6 +4,7 @@ use lrp_core::{Explanation, Plan, Scalar};
 use serde::Serialize;
 
 use crate::session::Prepared;
+use crate::shares::{Account, Place};
 
 /// The accounts of one layer, summed over samples.
 #[derive(Debug, Default, Serialize)]
@@ -31,6 +32,9 @@ pub struct Books {
     /// Whether the rule divides relevance by denominators, and loses nothing of its own but what arrives at those that are zero.
     #[serde(skip)]
     pub divides: bool,
+    /// Whether the rule keeps positive and negative contributions apart (LRP-αβ with β > 0).
+    #[serde(skip)]
+    pub two_sided: bool,
 }
 
 /// Relevance that a layer lost to one account, summed over samples.
@@ -44,6 +48,21 @@ pub struct Loss {
     pub amount: f64,
     /// In proportion to what was put on the target.
     pub share: f64,
+    /// What that means, where the account does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
+}
+
+impl Loss {
+    /// For warnings.
+    pub fn place(&self) -> Place {
+        let account = match self.to {
+            "bias" => Account::Bias,
+            "stabilizer" => Account::Stabilizer,
+            _ => Account::Rule,
+        };
+        Place { account, layer: self.name.clone(), share: self.share }
+    }
 }
 
 /// The books of every node that did something, and those of the whole walk.
@@ -60,7 +79,8 @@ pub fn books<'a, T: Scalar>(
                 let name = plan.model().node(entry.node).name.clone();
                 let rule = prepared.resolved.choices.get(&entry.node).map(|choice| &choice.rule);
                 let divides = rule.is_some_and(|rule| rule.claims().conserving);
-                rows.push(Books { name, rule: plan.behaviour(entry.node), divides, ..Books::default() });
+                let two_sided = rule.is_some_and(|rule| rule.claims().beta > 0.0);
+                rows.push(Books { name, rule: plan.behaviour(entry.node), divides, two_sided, ..Books::default() });
             }
             let row = &mut rows[i];
             row.received += entry.received.iter().sum::<f64>();
@@ -95,12 +115,18 @@ pub fn losses(books: &[Books], totals: &Books) -> Vec<Loss> {
             to,
             amount,
             share: amount / totals.received,
+            why: (row.two_sided && to != "bias").then_some(ONE_SIDED),
         })
     });
     let mut losses: Vec<Loss> = accounts.filter(|loss| loss.share.abs() > 1e-6).collect();
     losses.sort_by(|a, b| b.amount.abs().total_cmp(&a.amount.abs()));
     losses
 }
+
+/// What loses and creates relevance under LRP-αβ: its denominators, one for each sign, can be zero where the sum of both is not.
+const ONE_SIDED: &str = "alpha-beta gives alpha times the relevance to positive contributions and takes beta times of it from negative \
+                         ones; where an output has contributions of one sign only, nothing takes the other part; epsilon, gamma or \
+                         beta = 0 at this layer avoids it";
 
 /// The larger absolute value; NaN is the worst.
 pub fn worse(a: f64, b: f64) -> f64 {

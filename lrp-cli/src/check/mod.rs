@@ -25,9 +25,11 @@ use crate::figure::short;
 use crate::input;
 use crate::job::WhatJob;
 use crate::layers::print_json;
+use crate::manifest::LedgerRecord;
 use crate::output::say;
 use crate::run::in_precision;
 use crate::session::{Loaded, Prepared, forward_failure};
+use crate::shares;
 use crate::table;
 
 pub use self::gate::Limit;
@@ -98,12 +100,18 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
         invariants.push(invariants::adjoints(&loaded.model));
         invariants.push(against_double(job, &batch.mapv(|v| v.wide()), &target, start, &mut books)?);
     }
+    let losses = losses(&books, &totals);
+    let outputs = explanations().flat_map(|e| (0..e.ledger.samples()).map(|sample| e.ledger.totals(sample).into()));
+    let outputs: Vec<LedgerRecord> = outputs.collect();
+    let mut warnings = warnings::warnings(&prepared, &books);
+    let places: Vec<shares::Place> = losses.iter().map(Loss::place).collect();
+    warnings.extend(shares::warnings(&prepared, outputs.iter(), &places));
     let report = Report {
         samples: samples(&x),
         precision: T::NAME,
         tolerance: tolerance::<T>(),
-        losses: losses(&books, &totals),
-        warnings: warnings::warnings(&prepared, &books),
+        losses,
+        warnings,
         gates: gates(&args.fail_above, &books, explanations()),
         books,
         totals,
@@ -193,12 +201,9 @@ impl Report {
             // Created relevance is a loss of the other sign.
             let (word, side) = if loss.share < 0.0 { ("made", "by") } else { ("lost", "to") };
             let share = 100.0 * loss.share.abs();
-            say!(
-                "{word}  {share:.1} % of the start at {} {side} {} ({})",
-                shown(&loss.name),
-                loss.to,
-                short(loss.amount)
-            )
+            let why = loss.why.map(|why| format!(": {why}")).unwrap_or_default();
+            let (name, amount) = (shown(&loss.name), short(loss.amount));
+            say!("{word}  {share:.1} % of the start at {name} {side} {} ({amount}){why}", loss.to)
         })?;
         let more = self.losses.len().saturating_sub(LOSSES);
         if more > 0 {

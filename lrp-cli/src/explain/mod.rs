@@ -44,8 +44,10 @@ use crate::layers::print_json;
 use crate::manifest::{
     Expected, FileRecord, LayerRecord, LedgerNode, Manifest, Program, RecipeRecord, SCHEMA, Timings,
 };
+use crate::output::report as note;
 use crate::report;
 use crate::session::{Loaded, Prepared};
+use crate::shares;
 use crate::threads::none as no_thread;
 
 /// So many batches wait between reading and computing, and again between computing and writing.
@@ -67,11 +69,16 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     let targets = loaded.targets(&job.what.how.target, Some(&job.what.recipe))?;
     export::check(job, &targets, &shape)?;
     let drawing = match job.output.save.contains(&Save::Png) {
-        true => Drawing::new(&job.what, &job.output.look, &loaded.model, &shape)?,
+        true => Some(Drawing::new(&job.what, &job.output.look, &loaded.model, &shape)?),
         false => None,
     };
     let model = FileRecord::new(&loaded.path)?;
     loaded.print_notes();
+    let mut notes = loaded.import.notes.clone();
+    if let Some(drawn) = drawing.as_ref().and_then(|drawing| drawing.note(&shape)) {
+        note(format_args!("note: {drawn}\n"));
+        notes.push(drawn);
+    }
     let dir = &job.output.dir;
     fs::create_dir_all(dir).map_err(|e| {
         Failure::user(format!("cannot make the folder '{}': {e}", dir.display()), "choose another one with -o")
@@ -108,6 +115,11 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     timings.explain = spent.seconds;
     timings.write = written.seconds;
 
+    let outputs = written.inputs.iter().flat_map(|input| &input.samples).flat_map(|sample| &sample.targets);
+    let warnings = shares::warnings(&prepared, outputs.map(|target| &target.ledger), &[]);
+    warnings.iter().for_each(|warning| note(format_args!("warning: {}\n", warning.line())));
+    notes.extend(warnings.iter().map(|warning| format!("warning: {}", warning.line())));
+
     let failures = written.failed.len();
     let manifest = Manifest {
         schema: SCHEMA,
@@ -124,7 +136,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
         },
         times_input: prepared.resolved.times_input,
         colormap: job.output.look.colormap.name().to_owned(),
-        notes: loaded.import.notes.clone(),
+        notes,
         layers: LayerRecord::list(&loaded.model, &prepared.resolved),
         ledger,
         inputs: written.inputs,

@@ -55,6 +55,14 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     let document = Document { args, loaded: &loaded, base: &base, survey, expected, composite };
     let text = document.text();
     let Some(path) = &args.out else { return print(format_args!("{text}")) };
+    if args.schema {
+        let copy = path.with_file_name(SCHEMA_FILE);
+        let schema = serde_json::to_string_pretty(&lrp_config::schema());
+        let schema = schema.map_err(|e| Failure::Internal(format!("schema: {e}")))?;
+        // One that is there may be older, and is nobody's own work.
+        write(&copy, &(schema + "\n"), true)?;
+    }
+    let text = schema_line(path).unwrap_or_default() + &text;
     write(path, &text, args.force)?;
     let count = loaded.model.layers().len();
     let layers = if count == 1 { "1 weighted layer".to_owned() } else { format!("{count} weighted layers") };
@@ -63,6 +71,21 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     say!("see what it does with lrp plan -r {path}")?;
     loaded.print_notes();
     Ok(())
+}
+
+/// What the schema of recipes is called where it is a file.
+const SCHEMA_FILE: &str = "recipe.schema.json";
+
+/// The line that tells editors of the schema, where there is one: beside the recipe, or in `configs` of a folder above, as in this repository.
+fn schema_line(recipe: &Path) -> Option<String> {
+    let folder = recipe.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.join(SCHEMA_FILE).is_file() {
+        return Some(format!("#:schema ./{SCHEMA_FILE}\n"));
+    }
+    let folder = folder.canonicalize().ok()?;
+    let (up, _) =
+        folder.ancestors().enumerate().find(|(_, above)| above.join("configs").join(SCHEMA_FILE).is_file())?;
+    Some(format!("#:schema {}configs/{SCHEMA_FILE}\n", if up == 0 { "./".to_owned() } else { "../".repeat(up) }))
 }
 
 fn exists(path: &Path) -> Failure {

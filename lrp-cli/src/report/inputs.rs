@@ -10,6 +10,7 @@ use ndarray::Axis;
 use super::view::View;
 use crate::hash;
 use crate::input::Source;
+use crate::layout::Layout;
 use crate::manifest::{Expected, InputRecord};
 use crate::output::report as note;
 use crate::picture::picture;
@@ -94,8 +95,9 @@ impl Opened {
         let sample = batch.index_axis(Axis(0), 0);
         match view.shape.kind {
             Kind::Series => Shown::Values(view.arranged(sample.iter().copied().collect())),
-            Kind::Picture => picture(sample, expected)
-                .map_or_else(|| Shown::Nothing("samples of this shape are no pictures".to_owned()), Shown::Picture),
+            Kind::Picture if Layout::of(sample.shape()).is_some() => Shown::Picture(picture(sample, expected)),
+            // The report looks at one slice after the other, and a montage would not fit any of them.
+            Kind::Picture => Shown::Nothing("samples of this shape are no single pictures".to_owned()),
         }
     }
 

@@ -38,6 +38,9 @@ pub struct Made {
     of: usize,
     /// Its size.
     bytes: u64,
+    /// What it leaves out of the samples that it shows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
 }
 
 /// `lrp report`.
@@ -76,6 +79,12 @@ impl Made {
                 self.samples
             ));
         }
+        if !self.left_out.is_empty() {
+            note(format_args!(
+                "note: so that the report stays small, {}; the arrays in the folder have everything\n",
+                self.left_out.join("; ")
+            ));
+        }
         Ok(())
     }
 }
@@ -94,10 +103,10 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits) -> Result<M
     let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
     let written = fill(writer, dir, &manifest, &view, &mut inputs, out);
     // What is half a report is none.
-    let Written { samples, bytes } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
+    let Written { samples, bytes, left_out } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
     files::finish(out)?;
     inputs.print_notes();
-    Ok(Made { report: out.display().to_string(), samples, of: report.samples, bytes })
+    Ok(Made { report: out.display().to_string(), samples, of: report.samples, bytes, left_out })
 }
 
 /// Writes the samples, and the end.

@@ -3,7 +3,7 @@
 use lrp_config::{Colormap, Resize};
 use lrp_report::{Accounts, Failed, File, Layer, Node, Palette, Report, Score, Shape, Text};
 
-use crate::figure::short;
+use crate::figure::typeset;
 use crate::manifest::{FileRecord, LedgerRecord, Manifest, ScoreRecord, TargetRecord};
 use crate::table;
 
@@ -85,7 +85,7 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
         ("explaining", timings.explain),
         ("writing", timings.write),
     ];
-    let seconds = seconds.map(|(what, seconds)| format!("{what} {} s", short(seconds)));
+    let seconds = seconds.map(|(what, seconds)| format!("{what} {} s", typeset(seconds)));
     let axes: Vec<String> = manifest.expects.shape.iter().map(usize::to_string).collect();
     let list = |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
     let mut input = vec![format!("N×{}", axes.join("×"))];
