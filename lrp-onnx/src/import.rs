@@ -691,7 +691,7 @@ mod tests {
         assert_eq!((import.opset, import.producer.as_str()), (17, "pytorch 2.9"));
         assert_eq!(import.metadata, [("Image.NominalPixelRange".to_owned(), "Normalized_0_1".to_owned())]);
         assert_eq!((import.input_names, import.output_name.as_str()), (vec!["x".to_owned()], "t2"));
-        assert_eq!(import.passes.len(), 14);
+        assert_eq!(import.passes.len(), 15);
         assert!(import.notes.is_empty());
         assert_eq!(import.model.layers().len(), 2);
     }

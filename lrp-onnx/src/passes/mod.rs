@@ -39,7 +39,7 @@ struct Pass<T: Scalar> {
 }
 
 /// All passes, in the order in which they run. What moves out of the way of others comes first.
-fn all<T: Scalar>() -> [Pass<T>; 14] {
+fn all<T: Scalar>() -> [Pass<T>; 15] {
     [
         Pass { name: "drop-identity", run: drop_identity::run },
         Pass { name: CUT_SOFTMAX, run: cut_softmax::run },
