@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lrp_config::{Recipe, presets};
-use lrp_core::{Model, Plan, Scalar, Start, Target, Tensor};
+use lrp_core::{Model, Plan, Scalar, Start, Target};
 use lrp_tests::program::{Folder, repository};
 use lrp_tests::{Random, relative_l2};
 use ndarray::{ArrayD, Axis};
@@ -203,7 +203,9 @@ fn standard([mean, std, _]: &[ArrayD<f64>; 3]) -> [ArrayD<f64>; 2] {
 }
 
 fn reversed(values: &ArrayD<f64>) -> ArrayD<f64> {
-    values.iter().rev().copied().collect::<ndarray::Array1<f64>>().into_dyn()
+    let mut reversed = values.clone();
+    reversed.invert_axis(Axis(0));
+    reversed.as_standard_layout().into_owned()
 }
 
 /// `x ∘ c`, where scales are written.
