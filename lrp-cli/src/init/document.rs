@@ -234,6 +234,15 @@ impl Document<'_> {
         let bounds = if self.composite.needs_range() { ", which gives z-box its bounds" } else { "" };
         let unit = Line::new("range", "[0.0, 1.0]").comment(format!("of pixels before mean and std{bounds}"));
         match (expected.stated, expected.measured) {
+            (Some(stated), _) if expected.inside.is_some() => {
+                let (name, [low, high]) = stated.range();
+                text.prose(&format!(
+                    "The model scales pixels itself ({}), so that mean and std are not for here.",
+                    self.inside()
+                ));
+                let range = format!("[{}, {}]", number(low), number(high));
+                vec![Line::new("range", range).comment(format!("of pixels as the file states ({name}){bounds}"))]
+            }
             (Some(Stated::ZeroToOne), _) => vec![unit.comment("as the file states (Normalized_0_1)")],
             (Some(Stated::MinusOneToOne), _) => {
                 text.prose("The file states that pixels go from −1 to 1 (Normalized_1_1): (pixel − 0.5) / 0.5, with pixels from 0 to 1.");

@@ -134,6 +134,17 @@ impl Stated {
     }
 }
 
+impl Stated {
+    /// The name in the file, and the range that it stands for.
+    pub fn range(self) -> (&'static str, [f64; 2]) {
+        match self {
+            Stated::ZeroToOne => ("Normalized_0_1", [0.0, 1.0]),
+            Stated::MinusOneToOne => ("Normalized_1_1", [-1.0, 1.0]),
+            Stated::ZeroTo255 => ("NominalRange_0_255", [0.0, 255.0]),
+        }
+    }
+}
+
 impl Measured {
     /// The interval, widened to two digits: `[-2.1, 2.7]` for −2.03 and 2.64.
     pub fn widened(self) -> [f64; 2] {
