@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use crate::check::Limit;
 use clap::{Args, Parser, Subcommand};
-use lrp_config::{Colormap, Kind, OnUnknown, Precision, Resize, Save, Scale, Size, Start, Target};
+use lrp_config::{
+    Channels, Colormap, InputPreset, Kind, OnUnknown, Precision, Resize, Save, Scale, Size, Start, Target,
+};
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
 #[derive(Debug, Parser)]
@@ -81,6 +83,9 @@ pub struct InitArgs {
     /// A text file with a label for each class, one on a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// What the model expects of pixels, by name: imagenet (torchvision), keras-caffe, keras-tf or mnist
+    #[arg(long, value_name = "NAME", value_parser = input_preset)]
+    pub input_preset: Option<InputPreset>,
     /// What the recipe shall explain: images, .npy or .npz files, folders or globs
     #[arg(short, long, num_args = 1.., value_name = "INPUT")]
     pub input: Vec<PathBuf>,
@@ -259,6 +264,8 @@ pub struct HowArgs {
     /// Samples explained at once [default: 32]; results do not depend on it
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
+    #[command(flatten)]
+    pub pixels: PixelArgs,
     /// What to do with images of another size than the model's: crop or stretch
     #[arg(long, value_parser = resize)]
     pub resize: Option<Resize>,
@@ -271,6 +278,35 @@ pub struct HowArgs {
     #[command(flatten)]
     pub prepare: PrepareArgs,
 }
+
+/// How images become the model's input, over what the recipe's [input] says.
+#[derive(Debug, Args, Default)]
+pub struct PixelArgs {
+    /// What the model expects of pixels, by name: imagenet (torchvision), keras-caffe, keras-tf or mnist. Stands for range, mean, std and
+    /// channels, which other flags can override
+    #[arg(long, value_name = "NAME", value_parser = input_preset)]
+    pub input_preset: Option<InputPreset>,
+    /// What the darkest and the brightest pixel become before mean and std, as 0,255 or -1,1; or a pair for each channel [default: 0,1]
+    #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true, value_parser = range)]
+    pub range: Option<Ranges>,
+    /// What is subtracted from pixels, in the units of the range: a number, or one for each channel, as 0.485,0.456,0.406 [default: 0]
+    #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true, value_parser = numbers)]
+    pub mean: Option<Numbers>,
+    /// What the difference is divided by: a number, or one for each channel, as 0.229,0.224,0.225 [default: 1]
+    #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true, value_parser = positive)]
+    pub std: Option<Numbers>,
+    /// The model's channels in its order: rgb, bgr or grey [default: rgb, or grey where it takes one]
+    #[arg(long, value_parser = channels)]
+    pub channels: Option<Channels>,
+}
+
+/// Numbers with commas between them: one for all channels, or one for each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Numbers(pub Vec<f64>);
+
+/// Lowest and highest value, for all channels or for each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranges(pub Vec<[f64; 2]>);
 
 /// How a model and its rules are prepared.
 #[derive(Debug, Args, Default, Clone, Copy)]
@@ -392,6 +428,38 @@ fn precision(text: &str) -> Result<Precision, String> {
 
 fn resize(text: &str) -> Result<Resize, String> {
     choose(text, &[("crop", Resize::Crop), ("stretch", Resize::Stretch)])
+}
+
+fn input_preset(text: &str) -> Result<InputPreset, String> {
+    choose(text, &InputPreset::ALL.map(|preset| (preset.name(), preset)))
+}
+
+fn channels(text: &str) -> Result<Channels, String> {
+    choose(text, &[Channels::Rgb, Channels::Bgr, Channels::Grey].map(|channels| (channels.name(), channels)))
+}
+
+fn numbers(text: &str) -> Result<Numbers, String> {
+    // Brackets, as recipes write them, do no harm.
+    let plain = text.replace(['[', ']'], "");
+    let numbers = plain.split(',').map(|number| number.trim().parse().ok().filter(|number: &f64| number.is_finite()));
+    let numbers = numbers.collect::<Option<Vec<f64>>>();
+    numbers.map(Numbers).ok_or_else(|| "expected a number, or one for each channel with commas between them".to_owned())
+}
+
+fn positive(text: &str) -> Result<Numbers, String> {
+    let numbers = numbers(text)?;
+    match numbers.0.iter().all(|number| *number > 0.0) {
+        true => Ok(numbers),
+        false => Err("expected numbers greater than 0: pixels are divided by them".to_owned()),
+    }
+}
+
+fn range(text: &str) -> Result<Ranges, String> {
+    let wrong = || "expected LOW,HIGH with LOW below HIGH, as 0,255; or such a pair for each channel".to_owned();
+    let Numbers(numbers) = numbers(text).map_err(|_| wrong())?;
+    let pairs: Vec<[f64; 2]> = numbers.chunks_exact(2).filter_map(|pair| pair.try_into().ok()).collect();
+    let fits = 2 * pairs.len() == numbers.len() && pairs.iter().all(|[low, high]| low < high);
+    if fits { Ok(Ranges(pairs)) } else { Err(wrong()) }
 }
 
 fn save(text: &str) -> Result<Save, String> {

@@ -11,6 +11,7 @@ use crate::arrangement::Arrangement;
 use crate::explain::explain_samples;
 use crate::failure::Failure;
 use crate::figure::{Figure, Row, typeset};
+use crate::fit::{self, Fit};
 use crate::heatmap::Heatmap;
 use crate::input;
 use crate::job::{HowJob, ModelJob};
@@ -49,9 +50,14 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
     if let Some(note) = Arrangement::of(&shape).note(&shape) {
         report(format_args!("note: {note}\n"));
     }
+    fit::print(fit::unscaled(&job.inputs, &job.how.input, &loaded).as_slice());
+    let mut fits: Vec<Fit<'_, T>> = plans.iter().map(|prepared| Fit::new(&loaded, prepared)).collect();
+    let mut changes = Vec::new();
     let mut rows = Vec::new();
     for path in &job.inputs {
         let file = input::read::<T>(path, &shape, &job.how.input)?;
+        fits.iter_mut().for_each(|fit| fit.see(&file.samples));
+        changes.push((path.display().to_string(), file.conversions.clone()));
         let mut explained = Vec::new();
         for prepared in &plans {
             // A recipe may say how much relevance to start with: gradient × input starts with one.
@@ -79,6 +85,15 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
             return Err(Failure::user(message, "give fewer inputs, or use lrp explain"));
         }
     }
+    let changes = changes.iter().map(|(path, changes)| (path.as_str(), changes.as_slice()));
+    let mut warnings = fit::converted(changes, &job.how.input);
+    for warning in fits.iter().flat_map(Fit::warnings) {
+        // What several recipes share is said once.
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    fit::print(&warnings);
     let columns = job.recipes.iter().map(|(title, _)| title.clone()).collect();
     let image = Figure { columns, rows, look: job.look.clone() }.draw()?;
     save(&image, &job.figure)?;

@@ -20,7 +20,7 @@ pub const COMMANDS: &[(&str, &[Example])] = &[
             (
                 "A folder of images, by a preset",
                 "lrp explain -m examples/mnist/cnn.onnx -r epsilon-plus \\\n      \
-                 -i examples/mnist/digits -o out/digits",
+                 -i examples/mnist/digits --input-preset mnist -o out/digits",
             ),
             (
                 "Why a 4 and not a 9? The arrays alone",
@@ -71,12 +71,12 @@ pub const COMMANDS: &[(&str, &[Example])] = &[
             (
                 "Three recipes on two digits",
                 "lrp compare -m examples/mnist/cnn.onnx -r lrp-0 -r lrp-gamma -r configs/mnist.toml \\\n      \
-                 -i examples/mnist/nine.png examples/mnist/nine_with_patch.png -o out/compare.png",
+                 -i examples/mnist/nine.png examples/mnist/nine_with_patch.png --range 0,1 -o out/compare.png",
             ),
             (
                 "With titles of your own",
                 "lrp compare -m examples/mnist/cnn.onnx -r lrp-a1b0 --title 'What speaks for it' \\\n      \
-                 -i examples/mnist/nine.png -o out/nine.png",
+                 -i examples/mnist/nine.png --range 0,1 -o out/nine.png",
             ),
         ],
     ),

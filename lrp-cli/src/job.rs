@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use lrp_config::{Input, OnUnknown, Precision, Recipe, Save, Start, Target};
 
-use crate::args::{HowArgs, ModelArgs, OutputArgs, PrepareArgs, WhatArgs};
+use crate::args::{HowArgs, ModelArgs, Numbers, OutputArgs, PixelArgs, PrepareArgs, Ranges, WhatArgs};
 use crate::failure::Failure;
 use crate::input;
 use crate::look::Look;
@@ -143,22 +143,53 @@ pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<PathBuf>
     input::expand(patterns)
 }
 
+/// What the recipe's `[input]` and these flags say of the model's input.
+fn pixels(flags: &PixelArgs, recipe: &Recipe) -> Result<Input, Failure> {
+    let mut input = recipe.input().clone();
+    if let Some(preset) = flags.input_preset {
+        input.take_preset(preset);
+    }
+    input.range = flags.range.clone().map(|Ranges(range)| range).or(input.range);
+    input.mean = flags.mean.clone().map(|Numbers(mean)| mean).or(input.mean);
+    input.std = flags.std.clone().map(|Numbers(std)| std).or(input.std);
+    input.channels = flags.channels.or(input.channels);
+    match input.mismatch() {
+        Some(message) => {
+            let help = "--range, --mean and --std override what [input] says: give one value for all channels, or one for each";
+            Err(Failure::user(message, help))
+        }
+        None => Ok(input),
+    }
+}
+
+/// The recipe with what flags say of pixels: z-box takes its bounds from that.
+///
+/// # Errors
+/// As [`HowJob::new`].
+pub fn scaled(recipe: Recipe, how: &HowArgs) -> Result<Recipe, Failure> {
+    let input = pixels(&how.pixels, &recipe)?;
+    Ok(recipe.replace_input(input))
+}
+
 impl HowJob {
     /// Flags over recipe over defaults.
-    pub fn new(args: &HowArgs, recipe: &Recipe) -> Self {
+    ///
+    /// # Errors
+    /// When what flags and recipe say of pixels is for different numbers of channels.
+    pub fn new(args: &HowArgs, recipe: &Recipe) -> Result<Self, Failure> {
         let explain = recipe.explain();
-        let mut input = recipe.input().clone();
+        let mut input = pixels(&args.pixels, recipe)?;
         input.resize = args.resize.or(input.resize);
         input.kind = args.kind.or(input.kind);
         input.tokens = args.tokens.clone().or(input.tokens);
-        Self {
+        Ok(Self {
             target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
             start: args.start.or(explain.start).unwrap_or_default(),
             precision: args.precision.or(explain.precision).unwrap_or_default(),
             batch: args.batch.map(|n| n as usize).or(explain.batch).unwrap_or(BATCH),
             input,
             on_unknown: args.prepare.on_unknown,
-        }
+        })
     }
 }
 
@@ -169,14 +200,16 @@ impl WhatJob {
         threads::start(args.how.threads)?;
         let inputs = inputs(Some(&args.input), &recipe)?;
         let model = ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?.computed(args.how.prepare);
-        Ok(Self { model, inputs, how: HowJob::new(&args.how, &recipe), recipe })
+        let how = HowJob::new(&args.how, &recipe)?;
+        Ok(Self { model, inputs, recipe: scaled(recipe, &args.how)?, how })
     }
 
     /// What a recipe names, under these flags.
     pub fn of_recipe(recipe: Recipe, how: &HowArgs) -> Result<Self, Failure> {
         let inputs = inputs(None, &recipe)?;
         let model = ModelJob::for_inputs(None, &recipe, &inputs)?.computed(how.prepare);
-        Ok(Self { model, inputs, how: HowJob::new(how, &recipe), recipe })
+        let job = HowJob::new(how, &recipe)?;
+        Ok(Self { model, inputs, recipe: scaled(recipe, how)?, how: job })
     }
 }
 

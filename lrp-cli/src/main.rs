@@ -15,6 +15,7 @@ mod examples;
 mod explain;
 mod failure;
 mod figure;
+mod fit;
 mod hash;
 mod heatmap;
 mod init;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
-use lrp_config::{Input, Resize, Resolved};
+use lrp_config::{Channels, Input, Resize, Resolved};
 use lrp_core::kernels::conv::Algorithm;
 use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
@@ -45,7 +45,7 @@ pub struct Manifest {
     /// The colours of heatmaps.
     #[serde(default)]
     pub colormap: String,
-    /// What the importer had to say about the model.
+    /// What the importer had to say about the model, and warnings about its inputs.
     pub notes: Vec<String>,
     /// The rule of every node that relevance can pass.
     pub layers: Vec<LayerRecord>,
@@ -86,12 +86,18 @@ impl Program {
 pub struct Expected {
     /// The shape of a sample.
     pub shape: Vec<usize>,
+    /// What the darkest and the brightest pixel are, if that was said: 0 and 1 otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Vec<[f64; 2]>>,
     /// What is subtracted from pixels, if anything is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
     /// What the difference is divided by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
+    /// `rgb`, `bgr` or `grey`, if that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Channels>,
     /// `crop` or `stretch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
@@ -100,7 +106,8 @@ pub struct Expected {
 impl Expected {
     /// Of samples of this shape, as the recipe's `[input]` says.
     pub fn new(shape: &[usize], input: &Input) -> Self {
-        Self { shape: shape.to_vec(), mean: input.mean.clone(), std: input.std.clone(), resize: input.resize }
+        let Input { range, mean, std, channels, resize, .. } = input.clone();
+        Self { shape: shape.to_vec(), range, mean, std, channels, resize }
     }
 }
 
@@ -246,6 +253,9 @@ pub struct InputRecord {
     /// What else was made of it, within the output folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exports: Vec<String>,
+    /// What was changed in an image before its pixels were scaled: rotated as its EXIF data say, made grey, and the like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conversions: Vec<String>,
     /// One for each sample.
     pub samples: Vec<SampleRecord>,
 }

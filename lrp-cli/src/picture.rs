@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
-use lrp_config::Input;
+use lrp_config::{Channels, Input};
 use lrp_core::Scalar;
 use ndarray::ArrayViewD;
 
 use crate::arrangement::Arrangement;
 use crate::failure::Failure;
 
-/// A sample as a picture, arranged as its heatmap: `[input]` mean and std undone, and values beyond 0…1 stretched to black and white.
+/// A sample as a picture, arranged as its heatmap: `[input]` range, mean and std undone, blue, green, red put in order, and values beyond 0…1 stretched to black and white.
 pub fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> RgbImage {
     let arrangement = Arrangement::of(sample.shape());
     let numbers: Vec<f64> = sample.iter().map(|v| v.wide()).collect();
@@ -34,7 +34,10 @@ pub fn picture<T: Scalar>(sample: ArrayViewD<'_, T>, expected: &Input) -> RgbIma
             let pixel: f64 = arrangement.place(x, y).map_or(high, |place| pixel(place, channel.min(last)));
             ((pixel - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8
         };
-        Rgb([value(0), value(1), value(2)])
+        match expected.channels {
+            Some(Channels::Bgr) => Rgb([value(2), value(1), value(0)]),
+            _ => Rgb([value(0), value(1), value(2)]),
+        }
     })
 }
 

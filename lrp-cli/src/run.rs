@@ -46,6 +46,7 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
 }
 
 fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result<(), Failure> {
+    let recipe = &job::scaled(recipe.clone(), how)?;
     let figure = recipe.output().figure.clone().ok_or_else(|| {
         Failure::user("the recipe compares, but names no figure", "add figure = \"….png\" under [output]")
     })?;
@@ -63,7 +64,7 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
     let job = CompareJob {
         model: ModelJob::for_inputs(None, recipe, &inputs)?.computed(how.prepare),
         inputs,
-        how: HowJob::new(how, recipe),
+        how: HowJob::new(how, recipe)?,
         look: Look::new(&output.look, recipe),
         recipes,
         figure,
@@ -96,7 +97,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Failure> {
     }
     let mut recipes = Vec::new();
     for (i, name) in args.recipe.iter().enumerate() {
-        let recipe = Recipe::find(name)?;
+        let recipe = job::scaled(Recipe::find(name)?, &args.how)?;
         recipes.push((args.title.get(i).cloned().unwrap_or_else(|| title(&recipe)), recipe));
     }
     // What the first recipe says of the model and its input counts where flags are silent.
@@ -105,7 +106,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Failure> {
     let job = CompareJob {
         model: ModelJob::for_inputs(Some(&args.model), first, &inputs)?.computed(args.how.prepare),
         inputs,
-        how: HowJob::new(&args.how, first),
+        how: HowJob::new(&args.how, first)?,
         look: Look::new(&args.look, first),
         recipes,
         figure: args.out,

@@ -8,25 +8,44 @@ use serde_json::json;
 
 use crate::values::{Interval, OneOrMany, Positive, intervals, per_channel, positive_per_channel};
 
-/// `[input]`: how pixels become the model's input, `(pixel − mean) / std` with pixels scaled to 0..1.
+/// `[input]`: how pixels become the model's input, `(pixel − mean) / std`, where `range` says what pixels are.
 ///
-/// `range`, `mean` and `std` take one value for all channels, or a list with one for each.
+/// The darkest pixel is the first number of `range` and the brightest the second: `[0, 1]` scales pixels to 0…1, `[0, 255]` keeps those of
+/// an 8-bit image as they are, `[-1, 1]` maps them to −1…1. `mean` and `std` are in the same units. All three take one value for all
+/// channels, or a list with one for each, in the model's order of channels. Four usual conventions, which `--input-preset` has by name:
+///
+/// | convention | `range` | `mean` | `std` | `channels` |
+/// |---|---|---|---|---|
+/// | torchvision (`imagenet`) | `[0, 1]` | `[0.485, 0.456, 0.406]` | `[0.229, 0.224, 0.225]` | `"rgb"` |
+/// | Keras, mode "caffe" (`keras-caffe`) | `[0, 255]` | `[103.939, 116.779, 123.68]` | 1 | `"bgr"` |
+/// | Keras, mode "tf" (`keras-tf`) | `[-1, 1]` | 0 | 1 | `"rgb"` |
+/// | MNIST, 0…1 (`mnist`) | `[0, 1]` | 0 | 1 | `"grey"` |
+///
+/// Images are changed on the way only where they have to be, and the manifest names each change under `conversions`: the rotation that EXIF
+/// data ask for is applied; where pixels are transparent, the image is laid over black (an opaque alpha channel is dropped); CMYK becomes
+/// RGB; grey fills three channels; and colours become grey for a model with one channel, 0.299 R + 0.587 G + 0.114 B, with a warning unless
+/// `channels = "grey"` says so. Pixels of 16 bits keep them. Palettes are resolved, colour profiles are not applied. Arrays (`.npy`, `.npz`)
+/// and tables go to the model as they are, without `mean` and `std`; a warning says where their numbers leave the bounds that follow from
+/// `range`, `mean` and `std`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Valid values before `mean` and `std`, lowest and highest: gives z-box its bounds.
+    /// What the darkest and the brightest pixel are before `mean` and `std`; with these, it gives z-box its bounds.
     #[serde(default, deserialize_with = "intervals")]
-    #[schemars(with = "Option<OneOrMany<Interval>>", extend("x-default" = "none"), example = json!([0.0, 1.0]))]
-    #[schemars(example = json!([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]))]
+    #[schemars(with = "Option<OneOrMany<Interval>>", extend("x-default" = "[0.0, 1.0] for images; none for z-box"), example = json!([0.0, 1.0]))]
+    #[schemars(example = json!([0.0, 255.0]), example = json!([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]))]
     pub range: Option<Vec<[f64; 2]>>,
-    /// What is subtracted from pixels.
+    /// What is subtracted from pixels, in the units of `range`.
     #[serde(default, deserialize_with = "per_channel")]
     #[schemars(with = "Option<OneOrMany<f64>>", extend("default" = 0.0), example = 0.5, example = json!([0.485, 0.456, 0.406]))]
     pub mean: Option<Vec<f64>>,
-    /// What the difference is divided by, greater than 0.
+    /// What the difference is divided by, greater than 0, in the units of `range`.
     #[serde(default, deserialize_with = "positive_per_channel")]
     #[schemars(with = "Option<OneOrMany<Positive>>", extend("default" = 1.0), example = 0.5, example = json!([0.229, 0.224, 0.225]))]
     pub std: Option<Vec<f64>>,
+    /// The channels that the model takes, in its order.
+    #[schemars(extend("x-default" = "rgb where the model takes three channels, grey where it takes one"), example = Channels::Bgr)]
+    pub channels: Option<Channels>,
     /// What is done with an image of another size than the model's input.
     #[schemars(extend("x-default" = "such an image is an error"), example = Resize::Crop)]
     pub resize: Option<Resize>,
@@ -52,6 +71,74 @@ pub enum Kind {
     SeriesLast,
     /// A text: a vector for each token, `[L, D]`.
     Tokens,
+}
+
+/// `channels = …`: what a model's channels are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red, as OpenCV and Caffe have them.
+    Bgr,
+    /// Brightness: one channel, or three that are equal.
+    Grey,
+}
+
+impl Channels {
+    /// As recipes and flags write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Channels::Rgb => "rgb",
+            Channels::Bgr => "bgr",
+            Channels::Grey => "grey",
+        }
+    }
+}
+
+/// A usual convention for pixels, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputPreset {
+    /// torchvision's networks, and most others that PyTorch users train on ImageNet.
+    ImageNet,
+    /// Keras, `preprocess_input` in mode "caffe": VGG, ResNet.
+    KerasCaffe,
+    /// Keras, `preprocess_input` in mode "tf": MobileNet, Inception, Xception, ResNetV2.
+    KerasTf,
+    /// Grey pixels from 0 to 1.
+    Mnist,
+}
+
+impl InputPreset {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::ImageNet, Self::KerasCaffe, Self::KerasTf, Self::Mnist];
+
+    /// As flags write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ImageNet => "imagenet",
+            Self::KerasCaffe => "keras-caffe",
+            Self::KerasTf => "keras-tf",
+            Self::Mnist => "mnist",
+        }
+    }
+
+    /// What it says of pixels: `range`, `mean`, `std` and `channels`, all of them.
+    pub fn input(self) -> Input {
+        let (range, mean, std, channels) = match self {
+            Self::ImageNet => ([0.0, 1.0], vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225], Channels::Rgb),
+            Self::KerasCaffe => ([0.0, 255.0], vec![103.939, 116.779, 123.68], vec![1.0], Channels::Bgr),
+            Self::KerasTf => ([-1.0, 1.0], vec![0.0], vec![1.0], Channels::Rgb),
+            Self::Mnist => ([0.0, 1.0], vec![0.0], vec![1.0], Channels::Grey),
+        };
+        Input {
+            range: Some(vec![range]),
+            mean: Some(mean),
+            std: Some(std),
+            channels: Some(channels),
+            ..Input::default()
+        }
+    }
 }
 
 /// `resize = …`: how an image gets the size of the model's input.
@@ -94,14 +181,40 @@ impl Input {
         Some(Bounds { low: bound(|[low, _]| *low)?, high: bound(|[_, high]| *high)? })
     }
 
-    /// The model's input for a pixel (0..1) of this channel: `(pixel − mean) / std`.
-    pub fn normalized(&self, pixel: f64, channel: usize) -> f64 {
+    /// The model's input for a pixel of 16 bits in this channel of the model: `(pixel − mean) / std`, the pixel scaled to `range`.
+    pub fn normalized(&self, pixel: u16, channel: usize) -> f64 {
+        let [low, high] = self.range_of(channel);
+        // Multiplied first: an 8-bit pixel v is 257 v, and (257 v · 255) / 65535 is v exactly.
+        let pixel = low + f64::from(pixel) * (high - low) / f64::from(u16::MAX);
         (pixel - number(&self.mean, channel, 0.0)) / number(&self.std, channel, 1.0)
     }
 
-    /// The pixel that becomes this value of the model's input: the inverse of [`normalized`](Self::normalized).
+    /// The pixel, from 0 to 1, that becomes this value of the model's input: the inverse of [`normalized`](Self::normalized).
     pub fn pixel(&self, value: f64, channel: usize) -> f64 {
-        value * number(&self.std, channel, 1.0) + number(&self.mean, channel, 0.0)
+        let [low, high] = self.range_of(channel);
+        let pixel = value * number(&self.std, channel, 1.0) + number(&self.mean, channel, 0.0);
+        (pixel - low) / (high - low)
+    }
+
+    /// Whether anything is said of the scale of pixels.
+    pub fn says_scale(&self) -> bool {
+        self.range.is_some() || self.mean.is_some() || self.std.is_some()
+    }
+
+    /// The darkest and the brightest pixel.
+    fn range_of(&self, channel: usize) -> [f64; 2] {
+        self.range.as_deref().and_then(|range| of(range, channel)).copied().unwrap_or([0.0, 1.0])
+    }
+
+    /// What is wrong where keys with a value for each channel are for different numbers of channels.
+    pub fn mismatch(&self) -> Option<String> {
+        self.check().err().map(|mismatch| mismatch.message)
+    }
+
+    /// Takes what `preset` says of pixels in place of `range`, `mean`, `std` and `channels`.
+    pub fn take_preset(&mut self, preset: InputPreset) {
+        let Input { range, mean, std, channels, .. } = preset.input();
+        (self.range, self.mean, self.std, self.channels) = (range, mean, std, channels);
     }
 
     /// Checks that keys with a value for each channel agree on the number of channels.
@@ -124,7 +237,7 @@ impl Input {
 
     /// Takes what is not given here from `parent`.
     pub(crate) fn inherit(&mut self, parent: &Input) {
-        inherit!(self, parent, range, mean, std, resize, kind, tokens);
+        inherit!(self, parent, range, mean, std, channels, resize, kind, tokens);
     }
 
     pub(crate) fn join(&mut self, folder: &Path) {
@@ -154,9 +267,39 @@ mod tests {
     #[test]
     fn pixels_and_values() {
         let input = Input { mean: Some(vec![0.5]), std: Some(vec![0.25, 0.5]), ..Input::default() };
-        assert_eq!((input.normalized(1.0, 0), input.normalized(1.0, 1)), (2.0, 1.0));
+        assert_eq!((input.normalized(u16::MAX, 0), input.normalized(u16::MAX, 1)), (2.0, 1.0));
         assert_eq!((input.pixel(2.0, 0), input.pixel(1.0, 1)), (1.0, 1.0));
-        assert_eq!(Input::default().normalized(0.3, 2), 0.3);
+        assert_eq!(Input::default().normalized(257 * 51, 2), 0.2);
+    }
+
+    #[test]
+    fn mean_and_std_are_in_the_units_of_the_range() {
+        // Every 8-bit pixel stays what it is, to the last bit.
+        let input = Input { range: Some(vec![[0.0, 255.0]]), mean: Some(vec![123.68]), ..Input::default() };
+        for pixel in 0..=255_u16 {
+            assert_eq!(input.normalized(257 * pixel, 0), f64::from(pixel) - 123.68);
+        }
+        let input = Input { range: Some(vec![[-1.0, 1.0], [0.0, 2.0]]), ..Input::default() };
+        assert_eq!((input.normalized(0, 0), input.normalized(u16::MAX, 0)), (-1.0, 1.0));
+        assert_eq!((input.normalized(0, 1), input.normalized(u16::MAX, 1)), (0.0, 2.0));
+    }
+
+    #[test]
+    fn presets_agree_with_their_bounds_and_their_inverse() {
+        for preset in InputPreset::ALL {
+            let input = preset.input();
+            assert_eq!(input.check(), Ok(()), "{preset:?}");
+            let Bounds { low, high } = input.bounds().unwrap();
+            for channel in 0..3 {
+                let of = |bounds: &[f64]| *super::of(bounds, channel).unwrap();
+                assert_eq!(input.normalized(0, channel), of(&low), "{preset:?}");
+                assert_eq!(input.normalized(u16::MAX, channel), of(&high), "{preset:?}");
+                for pixel in [0, 1, 12_345, u16::MAX] {
+                    let back = input.pixel(input.normalized(pixel, channel), channel);
+                    assert!((back - f64::from(pixel) / 65535.0).abs() < 1e-12, "{preset:?}: {pixel}, {back}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub use colormap::{COLORMAPS, Colormap};
 pub use diagnostic::{Diagnostic, RecipeError};
 pub use experiment::{Compare, Explain, ModelFiles, Output, Precision, Save, Start};
 pub use fix::{Edit, Fix};
-pub use input::{Bounds, Input, Kind, Resize};
+pub use input::{Bounds, Channels, Input, InputPreset, Kind, Resize};
 pub use look::{Scale, Size};
 pub use on_unknown::OnUnknown;
 pub use origin::{Origin, Place};

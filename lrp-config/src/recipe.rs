@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lrp_core::file::{self, Limit};
+use lrp_core::{NodeId, Scalar};
 use toml::Spanned;
 
 use crate::diagnostic::{Diagnostic, RecipeError};
@@ -14,12 +15,13 @@ use crate::entry::Entry;
 use crate::experiment::{Compare, Explain, ModelFiles, Output};
 use crate::fix::Fix;
 use crate::format::{Assign, RecipeFile};
-use crate::input::{Input, Mismatch};
-use crate::origin::Place;
+use crate::input::{Bounds, Input, Mismatch};
+use crate::origin::{Origin, Place};
 use crate::places::Places;
 use crate::preset::{self, Preset};
 use crate::reader::{self, KeySpans, Reading};
 use crate::reference::Reference;
+use crate::resolve::Resolved;
 use crate::rule_spec::Unbuildable;
 use crate::source::Source;
 use crate::suggest::closest_file;
@@ -190,6 +192,26 @@ impl Recipe {
         let own = std::mem::replace(&mut self.input, input.clone());
         self.input.inherit(&own);
         self
+    }
+
+    /// This recipe with another `[input]`, whatever its own says.
+    #[must_use]
+    pub fn replace_input(mut self, input: Input) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// The boxes of the z-box rules that entries chose, in units of the model's input: of each node, its lowest and highest values.
+    pub fn boxes<T: Scalar>(&self, resolved: &Resolved<T>) -> Vec<(NodeId, Bounds)> {
+        let of = |place: &Place| {
+            let entry = self.entries.iter().find(|entry| entry.place == *place)?;
+            entry.assign.rule.get_ref().z_box(&self.input)
+        };
+        let chosen = resolved.choices.iter().filter_map(|(id, choice)| match &choice.origin {
+            Origin::Entry(place) => Some((*id, of(place)?)),
+            _ => None,
+        });
+        chosen.collect()
     }
 
     /// Where the keys of sections stand.

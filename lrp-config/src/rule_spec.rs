@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
 use crate::factor::{Factor, factor};
-use crate::input::Input;
+use crate::input::{Bounds, Input};
 use crate::schema::with_bare_names;
 use crate::values::{Number, OneOrMany, number, per_channel};
 
@@ -501,6 +501,13 @@ impl RuleSpec {
             RuleSpec::ZBox(keys) => keys.at(input, model, node),
             _ => Ok(None),
         }
+    }
+
+    /// Where the rule is z-box: the lowest and highest values that it reckons with, its own or `[input]`'s.
+    pub fn z_box(&self, input: &Input) -> Option<Bounds> {
+        let RuleSpec::ZBox(keys) = self else { return None };
+        let (low, high) = keys.bounds(input).ok()?;
+        Some(Bounds { low, high })
     }
 
     /// The rule's name.

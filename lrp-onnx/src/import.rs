@@ -13,6 +13,7 @@ use crate::consteval::{Budget, evaluate, joint_shape, shape_of, split};
 use crate::error::{ErrorKind, Problem, UnsupportedNode, batch_advice, shown};
 use crate::file::External;
 use crate::graph::{Body, Graph, Node};
+use crate::input_statistics::{BatchNorm, InputStatistics};
 use crate::names::Names;
 use crate::ops::linear::PRODUCT;
 use crate::ops::unsupported::{about, is_open};
@@ -38,6 +39,7 @@ pub(crate) struct Raw<T: Scalar> {
     input_names: Vec<String>,
     output_name: String,
     notes: Vec<String>,
+    input_statistics: Option<InputStatistics<T>>,
 }
 
 /// Imports a decoded model whose file has `file_size` bytes.
@@ -47,14 +49,16 @@ pub(crate) fn import<T: Scalar>(
     external: &mut External,
     options: &Options,
 ) -> Result<Import<T>, ErrorKind> {
-    let Raw { graph, opset, input_names, output_name, mut notes } = read(model, file_size, external, options)?;
+    let raw = read(model, file_size, external, options)?;
+    let Raw { graph, opset, input_names, output_name, mut notes, input_statistics } = raw;
     let (graph, passes) = passes::run(graph);
     for cut in passes.iter().filter(|p| p.name == passes::CUT_SOFTMAX).flat_map(|p| &p.what) {
         notes.push(format!("the model ends in {cut}; the logits before it are explained"));
     }
     let producer = format!("{} {}", shown(&model.producer_name), shown(&model.producer_version)).trim().to_owned();
     let metadata = model.metadata_props.iter().map(|entry| (shown(&entry.key), shown(&entry.value))).collect();
-    Ok(Import { model: graph.into_model()?, opset, producer, metadata, input_names, output_name, passes, notes })
+    let model = graph.into_model()?;
+    Ok(Import { model, opset, producer, metadata, input_names, output_name, input_statistics, passes, notes })
 }
 
 /// Turns the messages into a graph.
@@ -78,6 +82,7 @@ pub(crate) fn read<T: Scalar>(
         output,
         graph: Graph::default(),
         names: Names::of(&proto.node),
+        batch_norm: None,
         tables: Tables::default(),
         values: HashMap::new(),
         problems: Vec::new(),
@@ -89,9 +94,11 @@ pub(crate) fn read<T: Scalar>(
     walk.add_inputs(&inputs);
     walk.add_initializers(external)?;
     walk.add_nodes()?;
+    let batch_norm = walk.batch_norm.take();
     let graph = walk.finish()?;
+    let input_statistics = batch_norm.and_then(|norm| InputStatistics::new(&graph, norm));
     let input_names = inputs.iter().map(|i| i.proto.name.clone()).collect();
-    Ok(Raw { graph, opset, input_names, output_name: output.to_owned(), notes })
+    Ok(Raw { graph, opset, input_names, output_name: output.to_owned(), notes, input_statistics })
 }
 
 fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> {
@@ -398,6 +405,8 @@ struct Walk<'a, T: Scalar> {
     graph: Graph<T>,
     names: Names,
     tables: Tables,
+    /// The first batch norm.
+    batch_norm: Option<BatchNorm>,
     /// What each tensor name stands for so far.
     values: HashMap<&'a str, Value>,
     /// What is wrong with nodes, in their order. After one, the walk goes on with what is known of its output.
@@ -580,6 +589,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
             graph: &mut self.graph,
             names: &mut self.names,
             tables: &mut self.tables,
+            batch_norm: &mut self.batch_norm,
             node,
             name,
             inputs,

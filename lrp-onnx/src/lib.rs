@@ -18,6 +18,7 @@ mod error;
 mod file;
 mod graph;
 mod import;
+mod input_statistics;
 mod names;
 mod ops;
 mod passes;
@@ -33,6 +34,7 @@ use lrp_core::{Model, Scalar};
 
 pub use error::{Error, ErrorKind, UnsupportedNode};
 use file::External;
+pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 
 /// How to import a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub struct Import<T: Scalar> {
     pub input_names: Vec<String>,
     /// The name of the file's output that is explained.
     pub output_name: String,
+    /// What the first batch norm tells of the input, where the file has one.
+    pub input_statistics: Option<InputStatistics<T>>,
     /// What each canonization pass did, in the order in which they ran.
     pub passes: Vec<PassReport>,
     /// What the user should know, a sentence each.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 /// The networks that come with the program, and presets that need the range of the input.
 const NETWORKS: [&str; 2] = ["cnn.onnx", "clever-hans.onnx"];
-const EXPLAIN: &str = "explain -m cnn.onnx -r lrp-epsilon";
+const EXPLAIN: &str = "explain -m cnn.onnx -r lrp-epsilon --range 0,1";
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -138,7 +138,7 @@ fn the_manifest_tells_what_was_done_with_what() {
 #[test]
 fn zero_relevance_is_white_in_the_heatmap_of_an_image() {
     let folder = Folder::with(&["cnn.onnx", "nine.png"]);
-    folder.lrp("explain -m cnn.onnx -r lrp-0 -i nine.png -o out").silent();
+    folder.lrp("explain -m cnn.onnx -r lrp-0 --range 0,1 -i nine.png -o out").silent();
     assert_eq!(folder.list("out"), ["manifest.json", "nine.heatmap.png", "nine.ledger.npy", "nine.relevance.npy"]);
     let relevance = npy::<f32>(&folder, "out/nine.relevance.npy");
     assert_eq!(relevance.shape(), [1, 1, 28, 28]);
@@ -305,7 +305,7 @@ fn threads_and_batches_change_no_bit() {
     let folder = Folder::with(&["cnn.onnx", "digits.npy", "nine.png"]);
     let flags = ["--threads 1", "--threads 2", "--batch 1", "--batch 3", "--batch 32", "--threads 2 --batch 5"];
     for (i, flags) in flags.iter().enumerate() {
-        let explain = "explain -m cnn.onnx -r epsilon-alpha2-beta1-flat -i nine.png digits.npy --save npy";
+        let explain = "explain -m cnn.onnx -r epsilon-alpha2-beta1-flat --range 0,1 -i nine.png digits.npy --save npy";
         folder.lrp(&format!("{explain} {flags} -o {i}")).silent();
         for name in ["digits.relevance.npy", "nine.relevance.npy"] {
             assert!(folder.read(&format!("{i}/{name}")) == folder.read(&format!("0/{name}")), "{flags}: {name}");
@@ -454,7 +454,7 @@ fn figures_are_drawn() {
     let size = format!("figures/nine-with-patch.png ({}×{} pixels)\n", seed.width(), seed.height());
     assert_eq!(run.silent(), size);
 
-    let compare = "compare -m clever-hans.onnx -r lrp-0 -r lrp-gamma -i nine.png nine_with_patch.png";
+    let compare = "compare -m clever-hans.onnx --range 0,1 -r lrp-0 -r lrp-gamma -i nine.png nine_with_patch.png";
     folder.lrp(&format!("{compare} -o figure.png")).silent();
     let plain = image::open(folder.path("figure.png")).unwrap().into_rgb8();
     assert!(plain.width() >= 3 * 160 && plain.height() > 2 * 160, "{:?}", plain.dimensions());
@@ -564,14 +564,14 @@ fn the_books_of_every_preset_balance() {
 #[test]
 fn a_check_tests_what_should_hold_for_the_recipe() {
     let folder = Folder::with(&["cnn.onnx", "digits.npy", "nine.png"]);
-    let run = folder.lrp("check -m cnn.onnx -r lrp-0 -i nine.png digits.npy");
+    let run = folder.lrp("check -m cnn.onnx -r lrp-0 --range 0,1 -i nine.png digits.npy");
     let text = run.silent();
     assert!(text.lines().next().unwrap().starts_with("layer") && text.contains("\ntotal "), "{run}");
     assert!(text.contains("17 samples, summed, f32"), "{run}");
     let holds = text.lines().filter(|line| line.starts_with("ok    ")).count();
     assert!(holds == 7 && !text.contains("FAIL"), "{run}");
     for (recipe, says_nothing) in [("lrp-gamma", false), ("guided-backprop", true)] {
-        let run = folder.lrp(&format!("check -m cnn.onnx -r {recipe} -i nine.png --start one"));
+        let run = folder.lrp(&format!("check -m cnn.onnx -r {recipe} --range 0,1 -i nine.png --start one"));
         assert!(run.silent().contains("ok    LRP-0 would be gradient × input"), "{run}");
         assert_eq!(run.stdout.contains("n/a   relevance is linear in the start: 'guided-backprop' on"), says_nothing);
     }
@@ -798,7 +798,7 @@ fn mistakes_in_models() {
     places.iter().for_each(|&i| patched[i..i + 6].copy_from_slice(unknown));
     folder.write("unknown.onnx", patched);
     std::fs::create_dir(folder.path("folder.onnx")).unwrap();
-    let explain = |model: &str| format!("explain -m {model} -r lrp-epsilon -i nine.png -o out");
+    let explain = |model: &str| format!("explain -m {model} -r lrp-epsilon --range 0,1 -i nine.png -o out");
     snapshot(&folder, "model-truncated", &explain("truncated.onnx"));
     snapshot(&folder, "model-empty", &explain("empty.onnx"));
     snapshot(&folder, "model-is-an-image", &explain("nine.png"));
@@ -873,7 +873,7 @@ fn mistakes_in_inputs() {
     archive.finish().unwrap();
     snapshot(&folder, "npz-of-several-arrays", &explain("several.npz"));
 
-    snapshot(&folder, "input-none", "explain -m cnn.onnx -r lrp-epsilon -o out");
+    snapshot(&folder, "input-none", "explain -m cnn.onnx -r lrp-epsilon --range 0,1 -o out");
     snapshot(&folder, "input-missing", &explain("missing.png"));
     snapshot(&folder, "input-missing-several", &explain("nin.png missing.npy no/*.png"));
     snapshot(&folder, "input-pattern-matches-nothing", &explain("digits/*.png"));
@@ -899,11 +899,11 @@ fn mistakes_on_the_command_line() {
     snapshot(&folder, "save-unknown", &explain("--save npy,gif"));
     snapshot(&folder, "batch-of-nothing", &explain("--batch 0"));
     snapshot(&folder, "flag-unknown", &explain("--treads 2"));
-    snapshot(&folder, "output-none", "explain -m cnn.onnx -r lrp-epsilon -i nine.png");
-    snapshot(&folder, "output-is-a-file", "explain -m cnn.onnx -r lrp-epsilon -i nine.png -o a-file");
+    snapshot(&folder, "output-none", "explain -m cnn.onnx -r lrp-epsilon --range 0,1 -i nine.png");
+    snapshot(&folder, "output-is-a-file", "explain -m cnn.onnx -r lrp-epsilon --range 0,1 -i nine.png -o a-file");
     snapshot(&folder, "compare-not-png", "compare -m cnn.onnx -r lrp-0 -i nine.png -o figure.pdf");
     snapshot(&folder, "compare-titles", "compare -m cnn.onnx -r lrp-0 -r lrp-gamma --title A -i nine.png -o f.png");
-    snapshot(&folder, "check-several-targets", "check -m cnn.onnx -r lrp-0 -i nine.png --target all");
+    snapshot(&folder, "check-several-targets", "check -m cnn.onnx -r lrp-0 --range 0,1 -i nine.png --target all");
     assert!(!Path::new(&folder.path("f.png")).exists());
 }
 

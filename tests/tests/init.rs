@@ -190,8 +190,8 @@ fn metadata(key: &str, value: &str) -> Vec<u8> {
 fn what_the_file_says_of_pixels_is_taken_over() {
     let cases = [
         ("Normalized_0_1", "as the file states", 0.0, 1.0),
-        ("Normalized_1_1", "mean     = 0.5\nstd      = 0.5\n", -1.0, 1.0),
-        ("NominalRange_0_255", "std      = 0.00392156862745098\n", 0.0, 255.0),
+        ("Normalized_1_1", "range    = [-1.0, 1.0]", -1.0, 1.0),
+        ("NominalRange_0_255", "range    = [0.0, 255.0]", 0.0, 255.0),
     ];
     for (range, text, low, high) in cases {
         let folder = Folder::with(&["cnn.onnx", "nine.png"]);

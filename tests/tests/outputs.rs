@@ -11,7 +11,7 @@ use ndarray_npy::{NpzReader, read_npy, write_npy};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-const EXPLAIN: &str = "explain -m cnn.onnx -r lrp-epsilon";
+const EXPLAIN: &str = "explain -m cnn.onnx -r lrp-epsilon --range 0,1";
 
 fn digit() -> Folder {
     Folder::with(&["cnn.onnx", "digits/3_a.png", "digits.npy"])
@@ -78,12 +78,12 @@ fn recipes_say_how_heatmaps_look_and_flags_override_them() {
     let folder = digit();
     let output = "[output]\ncolormap = 'coldnhot'\nclip = 95\nsize = '3x'\n";
     folder.write("look.toml", format!("schema = 1\nextends = 'lrp-epsilon'\n{output}"));
-    folder.lrp("explain -m cnn.onnx -r look.toml -i 3_a.png -o recipe").silent();
+    folder.lrp("explain -m cnn.onnx -r look.toml --range 0,1 -i 3_a.png -o recipe").silent();
     folder.lrp(&format!("{EXPLAIN} -i 3_a.png -o flags --colormap coldnhot --clip 95 --size 3x")).silent();
     let clipped = picture(&folder, "recipe/3_a.heatmap.png");
     assert_eq!(clipped, picture(&folder, "flags/3_a.heatmap.png"));
     assert_eq!(clipped.dimensions(), (84, 84));
-    folder.lrp("explain -m cnn.onnx -r look.toml -i 3_a.png -o max --clip 100").silent();
+    folder.lrp("explain -m cnn.onnx -r look.toml --range 0,1 -i 3_a.png -o max --clip 100").silent();
     let white = |image: &RgbImage| count(image, |pixel| pixel == [255, 255, 255]) / 9;
     // Without clipping, one value is at the end of the scale; with it, those above the percentile.
     assert_eq!(white(&picture(&folder, "max/3_a.heatmap.png")), 1);
@@ -122,7 +122,7 @@ fn relevance_of_one_sign_starts_at_the_first_colour() {
 #[test]
 fn figures_have_the_same_colours() {
     let folder = digit();
-    let compare = "compare -m cnn.onnx -r lrp-0 -r epsilon-plus -i 3_a.png -o figure.png";
+    let compare = "compare -m cnn.onnx --range 0,1 -r lrp-0 -r epsilon-plus -i 3_a.png -o figure.png";
     folder.lrp(&format!("{compare} --colormap 0f0,80:fff,f0f --clip 99 --size 4x")).silent();
     let image = picture(&folder, "figure.png");
     // In the scale, if nowhere else: both ends, and no red or blue.

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn, s};
 use ndarray_npy::{read_npy, write_npy};
 use serde_json::Value;
 
-const EXPLAIN: &str = "explain -m cnn.onnx -r epsilon-plus --labels labels.txt";
+const EXPLAIN: &str = "explain -m cnn.onnx -r epsilon-plus --range 0,1 --labels labels.txt";
 
 fn folder() -> Folder {
     Folder::with(&["cnn.onnx", "labels.txt", "digits.npy", "nine.png", "nine_with_patch.png"])
@@ -104,7 +104,10 @@ fn the_numbers_are_those_of_the_books() {
 #[test]
 fn the_report_says_what_was_done_with_what() {
     let folder = folder();
-    folder.write("mine.toml", "schema = 1\nname = \"Mine & yours\"\nextends = \"lrp-0\"\n# a remark\n");
+    folder.write(
+        "mine.toml",
+        "schema = 1\nname = \"Mine & yours\"\nextends = \"lrp-0\"\n# a remark\n[input]\nrange = [0.0, 1.0]\n",
+    );
     folder.lrp("explain -m cnn.onnx -r mine.toml -i nine.png -o out --save html,png --colormap seismic").silent();
     let (html, manifest) = (text(&folder, "out/report.html"), manifest(&folder, "out"));
     for said in [
@@ -123,7 +126,10 @@ fn the_report_says_what_was_done_with_what() {
     assert_eq!(data(&html, "id=\"report\"")[0]["palette"], "seismic");
     assert!(!html.contains("://"), "something outside of the file");
     // A recipe can ask for it.
-    folder.write("html.toml", "schema = 1\nextends = \"lrp-0\"\n[output]\ndir = \"there\"\nsave = [\"html\"]\n");
+    folder.write(
+        "html.toml",
+        "schema = 1\nextends = \"lrp-0\"\n[input]\nrange = [0.0, 1.0]\n[output]\ndir = \"there\"\nsave = [\"html\"]\n",
+    );
     folder.lrp("explain -m cnn.onnx -r html.toml -i nine.png").silent();
     assert_eq!(folder.list("there"), ["manifest.json", "nine.ledger.npy", "nine.relevance.npy", "report.html"]);
 }
@@ -136,7 +142,7 @@ fn names_labels_and_recipes_are_text() {
     folder.write("evil.toml", "schema = 1\nextends = \"lrp-0\"\n# </code></pre><script>alert(3)</script>\n");
     let labels: String = (0..10).map(|i| format!("</script><script>alert({i})</script>\n")).collect();
     folder.write("evil.txt", labels);
-    let explain = "explain -m cnn.onnx -r evil.toml --labels evil.txt -o out --save html";
+    let explain = "explain -m cnn.onnx -r evil.toml --range 0,1 --labels evil.txt -o out --save html";
     folder.lrp(&format!("{explain} -i '{name}.png'")).silent();
     let html = text(&folder, "out/report.html");
     // The report, its one sample, the end, and the program's own script.

@@ -10,7 +10,7 @@ use ndarray::{ArrayD, Axis, IxDyn};
 use ndarray_npy::{read_npy, write_npy};
 use serde_json::Value;
 
-const EXPLAIN: &str = "explain -m cnn.onnx -r epsilon-plus";
+const EXPLAIN: &str = "explain -m cnn.onnx -r epsilon-plus --range 0,1";
 const JOURNAL: &str = "out/manifest.partial.jsonl";
 
 /// `n` digits, no two of them alike.

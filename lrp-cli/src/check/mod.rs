@@ -22,6 +22,7 @@ use crate::args::CheckArgs;
 use crate::diagnosis::Diagnosis;
 use crate::failure::Failure;
 use crate::figure::short;
+use crate::fit::{self, Fit};
 use crate::input;
 use crate::job::WhatJob;
 use crate::layers::print_json;
@@ -82,6 +83,13 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     let start: Start = job.how.start.into();
     let files: Vec<_> =
         job.inputs.iter().map(|p| input::read::<T>(p, &shape, &job.how.input)).collect::<Result<_, _>>()?;
+    let mut warnings: Vec<_> = fit::unscaled(&job.inputs, &job.how.input, &loaded).into_iter().collect();
+    let paths: Vec<String> = job.inputs.iter().map(|path| path.display().to_string()).collect();
+    let changes = paths.iter().zip(&files).map(|(path, file)| (path.as_str(), file.conversions.as_slice()));
+    warnings.extend(fit::converted(changes, &job.how.input));
+    let mut fit = Fit::new(&loaded, &prepared);
+    files.iter().for_each(|file| fit.see(&file.samples));
+    warnings.extend(fit.warnings());
     let views: Vec<_> = files.iter().map(|f| f.samples.view()).collect();
     let x = ndarray::concatenate(Axis(0), &views).map_err(|e| Failure::Internal(e.to_string()))?;
 
@@ -103,7 +111,7 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     let losses = losses(&books, &totals);
     let outputs = explanations().flat_map(|e| (0..e.ledger.samples()).map(|sample| e.ledger.totals(sample).into()));
     let outputs: Vec<LedgerRecord> = outputs.collect();
-    let mut warnings = warnings::warnings(&prepared, &books);
+    warnings.extend(warnings::warnings(&prepared, &books));
     let places: Vec<shares::Place> = losses.iter().map(Loss::place).collect();
     warnings.extend(shares::warnings(&prepared, outputs.iter(), &places));
     let report = Report {

@@ -11,7 +11,9 @@ use ndarray::Axis;
 use super::journal::Done;
 use super::reader::{Piece, Place, Read, Stopped};
 use super::samples::{Explained, explain_samples, moved};
+use crate::diagnosis::Diagnosis;
 use crate::failure::Failure;
+use crate::fit::Fit;
 use crate::job::HowJob;
 use crate::session::forward_failure;
 
@@ -33,6 +35,8 @@ pub struct Computation<'a, T: Scalar> {
     to: SyncSender<Computed<T>>,
     /// The last input that could not be explained: the rest of it, which may be on its way, is not.
     failed: Option<usize>,
+    /// Whether samples are what is known of the input.
+    fit: Fit<'a, T>,
     spent: Spent,
 }
 
@@ -43,12 +47,20 @@ pub struct Spent {
     pub seconds: f64,
     /// Node by node.
     pub profile: Profile,
+    /// What the samples deserve a look for.
+    pub warnings: Vec<Diagnosis>,
 }
 
 impl<'a, T: Scalar> Computation<'a, T> {
     /// A computation whose results go to `to`.
-    pub fn new(plan: &'a Plan<T>, targets: &'a [Target], how: &'a HowJob, to: SyncSender<Computed<T>>) -> Self {
-        Self { plan, targets, how, to, failed: None, spent: Spent::default() }
+    pub fn new(
+        plan: &'a Plan<T>,
+        targets: &'a [Target],
+        how: &'a HowJob,
+        fit: Fit<'a, T>,
+        to: SyncSender<Computed<T>>,
+    ) -> Self {
+        Self { plan, targets, how, to, failed: None, fit, spent: Spent::default() }
     }
 
     /// Explains what comes.
@@ -64,6 +76,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                 break;
             }
         }
+        self.spent.warnings = self.fit.warnings();
         self.spent
     }
 
@@ -78,6 +91,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                 let mut first = 0;
                 for piece in pieces {
                     let last = first + samples(&piece.samples);
+                    self.fit.see(&piece.samples);
                     self.send(Computed::Piece(piece.place, explained.part(first, last), piece.samples))?;
                     first = last;
                 }

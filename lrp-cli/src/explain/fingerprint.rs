@@ -39,6 +39,8 @@ impl Fingerprint {
             "the target": how.target.to_string(),
             "the start": format!("{:?}", how.start).to_lowercase(),
             "the resizing": how.input.resize.map(|resize| format!("{resize:?}").to_lowercase()),
+            "the scale of pixels": [json!(how.input.range), json!(how.input.mean), json!(how.input.std)],
+            "the channels": how.input.channels.map(|channels| channels.name()),
             "what is saved": save,
             "the colour map": output.look.colormap.name(),
             "the scale of colours": format!("{:?}", output.look.scale).to_lowercase(),

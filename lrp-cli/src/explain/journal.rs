@@ -39,6 +39,9 @@ pub struct Entry {
     pub of: usize,
     /// SHA-256 of the input up to the last of these samples.
     pub sha256: String,
+    /// What was changed in an image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conversions: Vec<String>,
     /// Their records.
     pub samples: Vec<SampleRecord>,
 }
@@ -50,6 +53,8 @@ pub struct Done {
     pub of: usize,
     /// SHA-256 of the input up to the last sample that is done.
     pub sha256: String,
+    /// What was changed in an image.
+    pub conversions: Vec<String>,
     /// The records of these samples, from the first on.
     pub samples: Vec<SampleRecord>,
 }
@@ -144,7 +149,8 @@ impl Journal {
         if !self.mentioned.contains(path) {
             return Ok(());
         }
-        self.add(&Entry { path: path.to_owned(), first: 0, of: 0, sha256: String::new(), samples: Vec::new() })?;
+        let (sha256, conversions, samples) = (String::new(), Vec::new(), Vec::new());
+        self.add(&Entry { path: path.to_owned(), first: 0, of: 0, sha256, conversions, samples })?;
         self.mentioned.remove(path);
         Ok(())
     }
@@ -187,7 +193,7 @@ fn read<'a>(lines: impl Iterator<Item = &'a str>) -> AllDone {
     // Of inputs whose results have the same names, only the last one's results are there.
     let mut owners: HashMap<String, String> = HashMap::new();
     for entry in lines.filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
-        let Entry { path, first, of, sha256, samples } = entry;
+        let Entry { path, first, of, sha256, conversions, samples } = entry;
         if let Some(before) = owners.insert(stem(Path::new(&path)), path.clone()).filter(|before| *before != path) {
             all.remove(&before);
         }
@@ -196,7 +202,7 @@ fn read<'a>(lines: impl Iterator<Item = &'a str>) -> AllDone {
                 done.sha256 = sha256;
                 done.samples.extend(samples);
             }
-            _ if first == 0 && !samples.is_empty() => drop(all.insert(path, Done { of, sha256, samples })),
+            _ if first == 0 && !samples.is_empty() => drop(all.insert(path, Done { of, sha256, conversions, samples })),
             _ => drop(all.remove(&path)),
         }
     }

@@ -36,8 +36,10 @@ use self::reader::Reader;
 pub use self::samples::explain_samples;
 pub use self::stats::Stats;
 use self::writer::{Subject, Writer};
+use crate::diagnosis::Diagnosis;
 use crate::drawing::Drawing;
 use crate::failure::Failure;
+use crate::fit::{self, Fit};
 use crate::input;
 use crate::job::{OutputJob, WhatJob};
 use crate::layers::print_json;
@@ -79,6 +81,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
         note(format_args!("note: {drawn}\n"));
         notes.push(drawn);
     }
+    let mut warnings: Vec<_> = fit::unscaled(&job.what.inputs, &job.what.how.input, &loaded).into_iter().collect();
+    fit::print(&warnings);
     let dir = &job.output.dir;
     fs::create_dir_all(dir).map_err(|e| {
         Failure::user(format!("cannot make the folder '{}': {e}", dir.display()), "choose another one with -o")
@@ -94,7 +98,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     let (to_computation, from_reader) = sync_channel(WAITING);
     let (to_writer, from_computation) = sync_channel(WAITING);
     let reader = Reader::<T>::new(job, &shape, done, to_computation);
-    let computation = Computation::new(&prepared.plan, &targets, &job.what.how, to_writer);
+    let fit = Fit::new(&loaded, &prepared);
+    let computation = Computation::new(&prepared.plan, &targets, &job.what.how, fit, to_writer);
     let ledger = LedgerNode::list(&loaded.model);
     let subject = Subject { job, shape: &shape, targets: &targets, labels: &loaded.labels, nodes: ledger.len() };
     let writer = Writer::new(subject, drawing, &progress, journal);
@@ -115,9 +120,15 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     timings.explain = spent.seconds;
     timings.write = written.seconds;
 
+    let mut found = fit::converted(
+        written.inputs.iter().map(|input| (input.file.path.as_str(), input.conversions.as_slice())),
+        &job.what.how.input,
+    );
+    found.extend(spent.warnings);
     let outputs = written.inputs.iter().flat_map(|input| &input.samples).flat_map(|sample| &sample.targets);
-    let warnings = shares::warnings(&prepared, outputs.map(|target| &target.ledger), &[]);
-    warnings.iter().for_each(|warning| note(format_args!("warning: {}\n", warning.line())));
+    found.extend(shares::warnings(&prepared, outputs.map(|target| &target.ledger), &[]));
+    fit::print(&found);
+    warnings.append(&mut found);
     notes.extend(warnings.iter().map(|warning| format!("warning: {}", warning.line())));
 
     let failures = written.failed.len();

@@ -30,6 +30,8 @@ pub struct Place {
     pub of: usize,
     /// SHA-256 of the input up to the last sample of the piece: of all of it, with the last piece.
     pub sha256: String,
+    /// What was changed in an image.
+    pub conversions: Vec<String>,
 }
 
 /// What comes out of the reader.
@@ -91,7 +93,8 @@ impl<'a, T: Scalar> Reader<'a, T> {
             let first = source.taken();
             let started = Instant::now();
             let taken = source.take(self.room);
-            let place = Place { input, first, of: source.samples(), sha256: source.sha256() };
+            let conversions = source.conversions().to_vec();
+            let place = Place { input, first, of: source.samples(), sha256: source.sha256(), conversions };
             self.seconds += started.elapsed().as_secs_f64();
             match taken {
                 Ok(samples) => {

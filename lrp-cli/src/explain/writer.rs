@@ -67,6 +67,8 @@ struct Current {
     input: usize,
     of: usize,
     arrays: Option<Arrays>,
+    /// What was changed in an image.
+    conversions: Vec<String>,
     samples: Vec<SampleRecord>,
 }
 
@@ -129,7 +131,8 @@ impl<'a> Writer<'a> {
         self.progress.reset_eta();
         // The program may have been killed when all was written, and the files had not got their names.
         let arrays = self.arrays(input, done.of).map(|arrays| arrays.reopen::<T>()).transpose()?.flatten();
-        self.current = Some(Current { input, of: done.of, arrays, samples: done.samples });
+        let Done { of, conversions, samples, .. } = done;
+        self.current = Some(Current { input, of, arrays, conversions, samples });
         self.finish(done.sha256)
     }
 
@@ -146,14 +149,16 @@ impl<'a> Writer<'a> {
             // The file that is made now has nothing of what the journal may tell of.
             self.written.journal.take_back(&path)?;
             let arrays = self.arrays(input, of).map(|arrays| arrays.create::<T>()).transpose()?;
-            self.current = Some(Current { input, of, arrays, samples: Vec::new() });
+            let conversions = place.conversions.clone();
+            self.current = Some(Current { input, of, arrays, conversions, samples: Vec::new() });
         }
         let names = self.heatmaps(&place, explained, samples)?;
         let samples = self.records(names, explained);
         if let Some(arrays) = self.current.as_mut().and_then(|current| current.arrays.as_mut()) {
             arrays.write(first, explained)?;
         }
-        let entry = Entry { path, first, of, sha256: place.sha256, samples };
+        let Place { sha256, conversions, .. } = place;
+        let entry = Entry { path, first, of, sha256, conversions, samples };
         self.written.journal.add(&entry)?;
         self.progress.inc(entry.samples.len() as u64);
         if let Some(current) = &mut self.current {
@@ -165,13 +170,14 @@ impl<'a> Writer<'a> {
     /// Whether all samples of the current input are written; then its files are complete, and its record.
     fn finish(&mut self, sha256: String) -> Result<(), Failure> {
         let Some(current) = self.current.take_if(|current| current.samples.len() == current.of) else { return Ok(()) };
-        current.arrays.map_or(Ok(()), Arrays::finish)?;
         let path = self.path(current.input);
         let array = |name: fn(&str) -> String| self.saves(Save::Npy).then(|| name(&self.stem(current.input)));
         let (relevance, ledger) = (array(files::relevance), array(files::ledger));
         let file = FileRecord { path, sha256 };
         let exports = Vec::new();
-        self.written.inputs.push(InputRecord { file, relevance, ledger, exports, samples: current.samples });
+        let Current { arrays, conversions, samples, .. } = current;
+        arrays.map_or(Ok(()), Arrays::finish)?;
+        self.written.inputs.push(InputRecord { file, relevance, ledger, exports, conversions, samples });
         Ok(())
     }
 

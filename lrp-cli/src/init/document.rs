@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lrp_config::{Input, InputPreset};
 use lrp_core::operator::Kind;
 
 use crate::args::InitArgs;
@@ -206,10 +207,13 @@ impl Document<'_> {
             }
             return;
         };
-        if expected.bgr {
-            text.prose("CHECK: the file says that it expects blue, green, red. Images are given to it as red, green, blue: use arrays.");
+        if expected.bgr && layout.channels() == 1 {
+            text.prose("CHECK: the file says that it expects blue, green, red, and the model takes one channel: images are made grey.");
         }
-        let known = self.pixels(text, layout);
+        let mut known = self.pixels(text, layout);
+        if expected.bgr && expected.preset.is_none() && layout.channels() == 3 {
+            known.push(Line::new("channels", quoted("bgr")).comment("as the file states (Image.BitmapPixelFormat)"));
+        }
         let channels = match layout.channels() {
             1 => "grey".to_owned(),
             n => format!("{n} channels"),
@@ -233,6 +237,9 @@ impl Document<'_> {
         let expected = &self.expected;
         let bounds = if self.composite.needs_range() { ", which gives z-box its bounds" } else { "" };
         let unit = Line::new("range", "[0.0, 1.0]").comment(format!("of pixels before mean and std{bounds}"));
+        if let Some(preset) = expected.preset {
+            return preset_lines(preset, bounds);
+        }
         match (expected.stated, expected.measured) {
             (Some(stated), _) if expected.inside.is_some() => {
                 let (name, [low, high]) = stated.range();
@@ -245,12 +252,12 @@ impl Document<'_> {
             }
             (Some(Stated::ZeroToOne), _) => vec![unit.comment("as the file states (Normalized_0_1)")],
             (Some(Stated::MinusOneToOne), _) => {
-                text.prose("The file states that pixels go from −1 to 1 (Normalized_1_1): (pixel − 0.5) / 0.5, with pixels from 0 to 1.");
-                vec![unit, Line::new("mean", "0.5"), Line::new("std", "0.5")]
+                let range = Line::new("range", "[-1.0, 1.0]");
+                vec![range.comment("of pixels, as the file states (Normalized_1_1)")]
             }
             (Some(Stated::ZeroTo255), _) => {
-                text.prose("The file states that pixels go from 0 to 255 (NominalRange_0_255): pixels from 0 to 1, divided by 1/255.");
-                vec![unit, Line::new("std", number(1.0 / 255.0))]
+                let range = Line::new("range", "[0.0, 255.0]");
+                vec![range.comment("of pixels, as the file states (NominalRange_0_255)")]
             }
             (None, _) if expected.inside.as_ref().is_some_and(|inside| expected.fits(inside.range)) => {
                 let [low, high] = expected.inside.as_ref().map_or([0.0, 1.0], |inside| inside.range);
@@ -370,4 +377,24 @@ impl Document<'_> {
         }
         text.table(&lines);
     }
+}
+
+/// The lines of `[input]` that a convention for pixels stands for.
+fn preset_lines(preset: InputPreset, bounds: &str) -> Vec<Line> {
+    let Input { range, mean, std, channels, .. } = preset.input();
+    let list = |values: Vec<String>| match values.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
+    };
+    let numbers = |values: Vec<f64>| list(values.into_iter().map(number).collect());
+    let ranges = |ranges: Vec<[f64; 2]>| {
+        list(ranges.into_iter().map(|[low, high]| format!("[{}, {}]", number(low), number(high))).collect())
+    };
+    let mut lines = Vec::new();
+    let comment = format!("of pixels, as --input-preset {} says{bounds}", preset.name());
+    lines.extend(range.map(|range| Line::new("range", ranges(range)).comment(comment)));
+    lines.extend(mean.map(|mean| Line::new("mean", numbers(mean)).comment("subtracted from pixels")));
+    lines.extend(std.map(|std| Line::new("std", numbers(std)).comment("what the difference is divided by")));
+    lines.extend(channels.map(|channels| Line::new("channels", quoted(channels.name()))));
+    lines
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lrp_config::Input;
+use lrp_config::{Input, InputPreset};
 
 use super::inside::Inside;
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ const SIDE: u32 = 8;
 pub struct Expected {
     /// Its layout, where samples are pictures.
     pub picture: Option<Layout>,
+    /// What the user says of pixels.
+    pub preset: Option<InputPreset>,
     /// What the file says of pixel values.
     pub stated: Option<Stated>,
     /// Whether the file says that the model expects blue, green, red.
@@ -77,12 +79,7 @@ impl Expected {
         if let Some(layout) = picture {
             let (height, width) = layout.size();
             for path in images {
-                let size = image::image_dimensions(path).map_err(|error| {
-                    Failure::user(
-                        format!("cannot read the image '{}': {error}", path.display()),
-                        "PNG, JPEG and WebP are read",
-                    )
-                })?;
+                let size = input::picture_size(path)?;
                 expected.resized |= size != (width, height);
             }
         }
@@ -101,7 +98,8 @@ impl Expected {
 
     /// Whether `[input]` can have a range, and z-box with it.
     pub fn has_range(&self) -> bool {
-        self.picture.is_some() && (self.stated.is_some() || self.unit_range() || self.measured.is_some())
+        self.picture.is_some()
+            && (self.preset.is_some() || self.stated.is_some() || self.unit_range() || self.measured.is_some())
     }
 
     fn measure(&mut self, path: &Path, shape: &[usize]) -> Result<(), Failure> {

@@ -50,6 +50,7 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     let shape = loaded.input_shape()?;
     let mut expected = Expected::new(&loaded.import.metadata, shape, &files)?;
     expected.inside = Inside::new(&loaded.model);
+    expected.preset = args.input_preset;
     let survey = Survey::new(&loaded.model);
     let composite = Composite::new(&loaded.model, &survey, &expected);
     let document = Document { args, loaded: &loaded, base: &base, survey, expected, composite };

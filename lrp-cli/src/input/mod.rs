@@ -1,6 +1,7 @@
 //! Reading inputs: images, `.npy` and `.npz` files, tables, folders and globs of them.
 
 mod complete;
+mod convert;
 mod csv;
 mod expand;
 mod kind;
@@ -15,8 +16,10 @@ use lrp_config::Input;
 use lrp_core::text::shortened;
 use lrp_core::{Scalar, Tensor};
 
+pub use self::convert::{TO_GREY, TRANSPARENT};
 pub use self::expand::expand;
 pub use self::npy::{Npy, Rows};
+pub use self::picture::size as picture_size;
 pub use self::source::Source;
 use crate::failure::Failure;
 
@@ -27,6 +30,8 @@ pub struct InputFile<T: Scalar> {
     pub stem: String,
     /// Its samples, `[N, …]`.
     pub samples: Tensor<T>,
+    /// What was changed in an image before its pixels were scaled, in words.
+    pub conversions: Vec<String>,
 }
 
 /// Characters of a path that are shown.
@@ -64,6 +69,11 @@ pub fn is_array(path: &Path) -> bool {
     matches!(extension(path).as_str(), "npy" | "npz")
 }
 
+/// Whether a file is an image.
+pub fn is_image(path: &Path) -> bool {
+    !is_array(path) && !is_table(path)
+}
+
 /// Whether a file is a table: a time series.
 pub fn is_table(path: &Path) -> bool {
     extension(path) == "csv"
@@ -94,11 +104,12 @@ pub fn expected_samples(path: &Path) -> usize {
 /// When the file cannot be read, has another shape than the model's input, or holds NaN or infinities.
 pub fn read<T: Scalar>(path: &Path, shape: &[usize], expected: &Input) -> Result<InputFile<T>, Failure> {
     let mut source = Source::open(path, shape, expected)?;
-    Ok(InputFile { stem: stem(path), samples: source.take(source.left())? })
+    let samples = source.take(source.left())?;
+    Ok(InputFile { stem: stem(path), samples, conversions: source.conversions().to_vec() })
 }
 
 /// What is wrong with an array's file.
 fn unreadable(path: &Path, what: impl std::fmt::Display) -> Failure {
-    let help = "write it with numpy.save or numpy.savez, as float32, float64 or integers";
+    let help = "write it with numpy.save or numpy.savez, as float16, float32, float64 or integers";
     Failure::user(format!("cannot read '{}': {what}", path.display()), help)
 }

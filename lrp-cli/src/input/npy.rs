@@ -30,8 +30,7 @@ impl<T: Scalar> Npy<T> {
         let length = file.metadata().map_err(|e| e.to_string())?.len();
         let mut file = Hashing::new(BufReader::new(file));
         let header = Header::read(&mut file)?;
-        let kind = Kind::described(&header.descr)
-            .ok_or_else(|| format!("its number type {} is not supported", header.descr))?;
+        let kind = Kind::described(&header.descr).ok_or_else(|| Kind::<T>::unsupported(&header.descr))?;
         let promised = header.promised(kind.size);
         let there = u128::from(length.saturating_sub(file.passed()));
         if promised > there {

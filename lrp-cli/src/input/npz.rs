@@ -43,7 +43,7 @@ fn array<T: Scalar>(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Resu
     let unpacked = entry.size();
     let header = Header::read(&mut entry)?;
     let kind = Kind::<T>::described(&header.descr)
-        .ok_or_else(|| format!("its number type {} is not supported", shown(&header.descr.to_string())))?;
+        .ok_or_else(|| Kind::<T>::unsupported(&header.descr))?;
     let promised = header.promised(kind.size);
     if promised > u128::from(unpacked) {
         return Err(format!(

@@ -4,13 +4,12 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::{DynamicImage, ImageFormat, ImageReader, Limits, imageops::FilterType};
-use lrp_config::{Input, Resize};
+use lrp_config::{Channels, Input, Resize};
 use lrp_core::file::{self, Limit};
 use lrp_core::{Scalar, Tensor};
 use ndarray::ArrayD;
 
-use super::complete;
-
+use super::{complete, convert};
 use crate::failure::Failure;
 use crate::layout::Layout;
 
@@ -34,8 +33,22 @@ fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
     Failure::user(format!("cannot read the image '{}': {why}", path.display()), "PNG, JPEG and WebP are read")
 }
 
-/// Reads an image as one sample: resized as the recipe allows, scaled to 0…1, then `(pixel − mean) / std`.
-pub fn read<T: Scalar>(path: &Path, bytes: &[u8], shape: &[usize], expected: &Input) -> Result<Tensor<T>, Failure> {
+/// Width and height of an image once it is upright.
+pub fn size(path: &Path) -> Result<(u32, u32), Failure> {
+    let bytes = bytes(path)?;
+    let image = ImageReader::new(Cursor::new(bytes.as_slice())).with_guessed_format();
+    let mut decoder = image.map_err(|e| unreadable(path, &e))?.into_decoder().map_err(|e| unreadable(path, &e))?;
+    Ok(convert::upright_size(&mut decoder))
+}
+
+/// Reads an image as one sample: resized as the recipe allows, scaled to `range`, then `(pixel − mean) / std`. Gives what was changed
+/// before, in words.
+pub fn read<T: Scalar>(
+    path: &Path,
+    bytes: &[u8],
+    shape: &[usize],
+    expected: &Input,
+) -> Result<(Tensor<T>, Vec<String>), Failure> {
     let Some(layout) = Layout::of(shape).filter(|l| matches!(l.channels(), 1 | 3)) else {
         return Err(Failure::user(
             format!(
@@ -50,7 +63,7 @@ pub fn read<T: Scalar>(path: &Path, bytes: &[u8], shape: &[usize], expected: &In
     if let Ok(format) = ImageFormat::from_path(path) {
         image.set_format(format);
     }
-    let mut image = image.with_guessed_format().map_err(|e| unreadable(path, &e))?;
+    let image = image.with_guessed_format().map_err(|e| unreadable(path, &e))?;
     // What is no image at all is for the decoder to say.
     if let Ok(format) = image::guess_format(bytes) {
         complete::check(bytes, format).map_err(|why| unreadable(path, &why))?;
@@ -62,35 +75,52 @@ pub fn read<T: Scalar>(path: &Path, bytes: &[u8], shape: &[usize], expected: &In
         let why = format!("it has {width}×{height} pixels, and at most {} million are read", MOST_PIXELS / 1_000_000);
         return Err(unreadable(path, &why));
     }
-    image.limits(limits());
-    let image = image.decode().map_err(|e| unreadable(path, &e))?;
+    let (image, mut conversions) = convert::decoded(image, bytes, limits()).map_err(|e| unreadable(path, &e))?;
     let image = resized(path, image, layout.size(), expected.resize)?;
     let channels = layout.channels();
-    for (key, list) in [("mean", &expected.mean), ("std", &expected.std)] {
-        if let Some(list) = list.as_ref().filter(|l| l.len() > 1 && l.len() != channels) {
-            return Err(Failure::user(
-                format!("[input] {key} is for {} channels, the model's input has {channels}", list.len()),
-                "give one number for all channels, or one for each",
-            ));
-        }
-    }
-    // Sixteen bits hold the value of every eight-bit pixel exactly: v·257 / 65535 = v / 255.
-    let pixels: Vec<u16> = if channels == 1 { image.to_luma16().into_raw() } else { image.to_rgb16().into_raw() };
+    check_channels(expected, channels)?;
+    let (pixels, conversion) = convert::pixels(&image, channels, expected.channels);
+    conversions.extend(conversion.map(str::to_owned));
     let (height, width) = (image.height() as usize, image.width() as usize);
     let value = |y: usize, x: usize, c: usize| {
         let pixel = pixels.get((y * width + x) * channels + c).copied().unwrap_or(0);
-        T::of(expected.normalized(f64::from(pixel) / 65535.0, c))
+        T::of(expected.normalized(pixel, c))
     };
     let mut batch = vec![1];
     batch.extend_from_slice(shape);
-    Ok(match layout {
+    let sample = match layout {
         Layout::ChannelsFirst { .. } => ArrayD::from_shape_fn(batch, |i| value(i[2], i[3], i[1])),
         Layout::ChannelsLast { .. } => ArrayD::from_shape_fn(batch, |i| value(i[1], i[2], i[3])),
         Layout::Plane { .. } => {
             debug_assert_eq!(height * width * channels, pixels.len());
             ArrayD::from_shape_fn(batch, |i| value(i[1], i[2], 0))
         }
-    })
+    };
+    Ok((sample, conversions))
+}
+
+/// Checks that what `[input]` says of channels is of as many as the model has.
+fn check_channels(expected: &Input, channels: usize) -> Result<(), Failure> {
+    let lengths = [
+        ("range", expected.range.as_ref().map(Vec::len)),
+        ("mean", expected.mean.as_ref().map(Vec::len)),
+        ("std", expected.std.as_ref().map(Vec::len)),
+    ];
+    for (key, length) in lengths {
+        if let Some(length) = length.filter(|length| *length > 1 && *length != channels) {
+            return Err(Failure::user(
+                format!("[input] {key} is for {length} channels, the model's input has {channels}"),
+                "give one value for all channels, or one for each",
+            ));
+        }
+    }
+    match expected.channels {
+        Some(order @ (Channels::Rgb | Channels::Bgr)) if channels == 1 => Err(Failure::user(
+            format!("[input] channels are \"{}\", and the model's input has one channel", order.name()),
+            "let channels be \"grey\", or leave it out",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Brings an image to the model's size, if the recipe says how.
@@ -126,11 +156,28 @@ mod tests {
         GrayImage::from_fn(2, 1, |x, _| Luma([if x == 0 { 0 } else { 51 }])).save(&path).unwrap();
         let image = bytes(&path).unwrap();
         let expected = Input { mean: Some(vec![0.5]), std: Some(vec![0.25]), ..Input::default() };
-        let samples = read::<f64>(&path, &image, &[1, 1, 2], &expected).unwrap();
+        let (samples, conversions) = read::<f64>(&path, &image, &[1, 1, 2], &expected).unwrap();
+        assert!(conversions.is_empty());
         assert_eq!(samples.shape(), [1, 1, 1, 2]);
         assert_eq!(samples.iter().copied().collect::<Vec<_>>(), [-2.0, (0.2 - 0.5) / 0.25]);
         assert!(read::<f64>(&path, &image, &[1, 2, 2], &expected).is_err());
         let stretched = Input { resize: Some(Resize::Stretch), ..expected };
-        assert_eq!(read::<f64>(&path, &image, &[3, 2, 2], &stretched).unwrap().shape(), [1, 3, 2, 2]);
+        let (samples, conversions) = read::<f64>(&path, &image, &[3, 2, 2], &stretched).unwrap();
+        assert_eq!(
+            (samples.shape(), conversions.as_slice()),
+            (&[1, 3, 2, 2][..], &[convert::TO_COLOURS.to_owned()][..])
+        );
+    }
+    #[test]
+    fn what_is_for_other_channels_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        GrayImage::new(2, 2).save(&path).unwrap();
+        let image = bytes(&path).unwrap();
+        let refused = |expected: Input| read::<f64>(&path, &image, &[1, 2, 2], &expected).unwrap_err().to_string();
+        let three = Input { range: Some(vec![[0.0, 1.0]; 3]), ..Input::default() };
+        assert!(refused(three).contains("range is for 3 channels, the model's input has 1"));
+        let bgr = Input { channels: Some(Channels::Bgr), ..Input::default() };
+        assert!(refused(bgr).contains("channels are \"bgr\", and the model's input has one channel"));
     }
 }

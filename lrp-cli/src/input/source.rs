@@ -23,6 +23,8 @@ pub struct Source<T: Scalar> {
     /// How many of them have been taken.
     taken: usize,
     from: From<T>,
+    /// What was changed in an image before its pixels were scaled.
+    conversions: Vec<String>,
 }
 
 /// Where samples come from.
@@ -39,6 +41,7 @@ impl<T: Scalar> Source<T> {
     /// # Errors
     /// When the file cannot be read, or has another shape than the model's input.
     pub fn open(path: &Path, shape: &[usize], expected: &Input) -> Result<Self, Failure> {
+        let mut conversions = Vec::new();
         let from = match extension(path).as_str() {
             "npy" => {
                 let mut npy = Npy::open(path).map_err(|e| unreadable(path, e))?;
@@ -63,19 +66,26 @@ impl<T: Scalar> Source<T> {
             }
             _ => {
                 let bytes = picture::bytes(path)?;
-                From::Memory { all: picture::read(path, &bytes, shape, expected)?, sha256: hash::of_bytes(&bytes) }
+                let (all, changes) = picture::read(path, &bytes, shape, expected)?;
+                conversions = changes;
+                From::Memory { all, sha256: hash::of_bytes(&bytes) }
             }
         };
         let samples = match &from {
             From::File(npy) => npy.shape().first().copied().unwrap_or(0),
             From::Memory { all, .. } => samples(all),
         };
-        Ok(Self { path: path.to_path_buf(), expected: expected.clone(), samples, taken: 0, from })
+        Ok(Self { path: path.to_path_buf(), expected: expected.clone(), samples, taken: 0, from, conversions })
     }
 
     /// Number of samples in the file.
     pub fn samples(&self) -> usize {
         self.samples
+    }
+
+    /// What was changed in an image before its pixels were scaled, in words.
+    pub fn conversions(&self) -> &[String] {
+        &self.conversions
     }
 
     /// How many samples have been taken.

@@ -38,8 +38,10 @@ pub enum Opened {
 impl<'a> Inputs<'a> {
     /// Inputs that are where they were, or in one of these folders.
     pub fn new(folders: &'a [PathBuf], expected: &'a Expected) -> Self {
-        let (mean, std) = (expected.mean.clone(), expected.std.clone());
-        let input = Input { mean, std, resize: expected.resize, ..Input::default() };
+        let Expected { range, mean, std, .. } = expected;
+        let (range, mean, std) = (range.clone(), mean.clone(), std.clone());
+        let input =
+            Input { range, mean, std, channels: expected.channels, resize: expected.resize, ..Input::default() };
         Self { folders, shape: &expected.shape, expected: input, missing: Vec::new() }
     }
 

@@ -24,6 +24,7 @@ use lrp_core::{Scalar, Tensor};
 use crate::consteval::axis;
 use crate::error::{Problem, Shape};
 use crate::graph::{Body, Graph, Node, Origin};
+use crate::input_statistics::BatchNorm;
 use crate::names::Names;
 use crate::proto::NodeProto;
 use crate::tensor::Constant;
@@ -215,6 +216,8 @@ pub(crate) struct Context<'a, T: Scalar> {
     pub graph: &'a mut Graph<T>,
     pub names: &'a mut Names,
     pub tables: &'a mut Tables,
+    /// The first batch norm of the graph, once it is there.
+    pub batch_norm: &'a mut Option<BatchNorm>,
     pub node: &'a NodeProto,
     /// Unique.
     pub name: String,

@@ -8,6 +8,7 @@ use lrp_core::{Scalar, Tensor};
 use super::{Context, Translated};
 use crate::error::{Problem, Shape};
 use crate::graph::{Constants, Normalization, Origin};
+use crate::input_statistics::BatchNorm;
 
 pub(super) fn batch_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
@@ -20,8 +21,17 @@ pub(super) fn batch_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         Ok(tensor.iter().copied().collect())
     };
     let epsilon = T::of(cx.node.float("epsilon").unwrap_or(1e-5));
-    let op = Scale::batch_norm(&parameter(1)?, &parameter(2)?, &parameter(3)?, &parameter(4)?, epsilon, &cx.shape(x))?;
+    let (mean, variance) = (parameter(3)?, parameter(4)?);
+    let op = Scale::batch_norm(&parameter(1)?, &parameter(2)?, &mean, &variance, epsilon, &cx.shape(x))?;
     let op = Arc::new(op);
+    if cx.batch_norm.is_none() {
+        *cx.batch_norm = Some(BatchNorm {
+            name: cx.name.clone(),
+            input: x,
+            mean: mean.iter().map(|v| v.wide()).collect(),
+            variance: variance.iter().map(|v| v.wide() + epsilon.wide()).collect(),
+        });
+    }
     cx.push_made_from(op.clone(), Origin::BatchNorm(op), &[x])
 }
 
