@@ -219,7 +219,7 @@ impl<T: Scalar> Graph<T> {
     }
 
     /// Without the nodes that the output does not depend on; inputs stay.
-    fn compact(self) -> Self {
+    pub fn compact(self) -> Self {
         let mut live = vec![false; self.nodes.len()];
         if let Some(slot) = live.get_mut(self.output) {
             *slot = true;

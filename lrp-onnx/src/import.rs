@@ -21,7 +21,7 @@ use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, Tables, Value, translator}
 use crate::passes;
 use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::tensor::{Constant, DType, MAX_RANK, volume};
-use crate::{Import, Options};
+use crate::{Import, Options, OutputFunction};
 
 /// The newest operator set that the importer was written for.
 const NEWEST_OPSET: i64 = 21;
@@ -51,14 +51,42 @@ pub(crate) fn import<T: Scalar>(
 ) -> Result<Import<T>, ErrorKind> {
     let raw = read(model, file_size, external, options)?;
     let Raw { graph, opset, input_names, output_name, mut notes, input_statistics } = raw;
-    let (graph, passes) = passes::run(graph);
-    for cut in passes.iter().filter(|p| p.name == passes::CUT_SOFTMAX).flat_map(|p| &p.what) {
-        notes.push(format!("the model ends in {cut}; the logits before it are explained"));
+    let passes::Canonized { graph, output_function, reports: passes } = passes::run(graph);
+    notes.extend(cut_note(&graph, &passes));
+    if output_function.as_ref().is_some_and(|function| !function.keeps_order) {
+        notes.push(LARGEST_LOGIT.to_owned());
     }
+    let output_function = output_function.and_then(|function| function.graph);
+    let output_function = output_function.map(Graph::into_model).transpose()?.map(OutputFunction);
     let producer = format!("{} {}", shown(&model.producer_name), shown(&model.producer_version)).trim().to_owned();
     let metadata = model.metadata_props.iter().map(|entry| (shown(&entry.key), shown(&entry.value))).collect();
     let model = graph.into_model()?;
-    Ok(Import { model, opset, producer, metadata, input_names, output_name, input_statistics, passes, notes })
+    Ok(Import {
+        model,
+        output_function,
+        opset,
+        producer,
+        metadata,
+        input_names,
+        output_name,
+        input_statistics,
+        passes,
+        notes,
+    })
+}
+
+/// Of a model whose outputs are normalised in groups, or whose heads end in different functions.
+const LARGEST_LOGIT: &str = "argmax and top go by the logits; they are normalised in several groups, or differently, so that the \
+                             largest logit need not be the largest output";
+
+/// That the logit is explained, where the output was cut.
+fn cut_note<T: Scalar>(graph: &Graph<T>, passes: &[crate::PassReport]) -> Option<String> {
+    let cut = &passes.iter().find(|pass| pass.name == passes::CUT_OUTPUT)?.what;
+    let logits = graph.nodes.get(graph.output).map_or(1, |node| node.shape.iter().product::<usize>());
+    let (logit, are) = if logits == 1 { ("logit", "is") } else { ("logits", "are") };
+    let them = if cut.len() == 1 { "it" } else { "them" };
+    (!cut.is_empty())
+        .then(|| format!("the model ends in {}; the {logit} before {them} {are} explained", cut.join(", ")))
 }
 
 /// Turns the messages into a graph.
@@ -113,20 +141,23 @@ fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> 
     Ok(opset)
 }
 
-/// The name of the output that is explained: the first that does not hold integers (a class, say). Where that is a list of
-/// maps from class to probability, as scikit-learn's exporter writes it, the probabilities that they are made of.
+/// The name of the output that is explained: the first that does not hold classes (integers, texts). Where that is a list of
+/// maps from class to probability, as scikit-learn's exporter writes it, the probabilities that they are made of; and where
+/// there are only classes, what they are picked from.
 fn output<'a>(proto: &'a GraphProto, notes: &mut Vec<String>) -> Result<&'a str, ErrorKind> {
-    let is_integer = |o: &&ValueInfoProto| {
+    let is_class = |o: &&ValueInfoProto| {
         let tensor = o.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
-        tensor.is_some_and(|t| DType::from_code(t.elem_type).is_some_and(|d| !d.is_float()))
+        tensor.is_some_and(|t| match DType::from_code(t.elem_type) {
+            Some(dtype) => !dtype.is_float(),
+            None => t.elem_type == TEXT,
+        })
     };
-    let chosen = proto.output.iter().find(|o| !is_integer(o)).or(proto.output.first());
+    let chosen = proto.output.iter().find(|o| !is_class(o)).or(proto.output.first());
     let chosen = chosen.ok_or_else(|| ErrorKind::Graph("the graph has no output".into()))?;
     let others = proto.output.iter().filter(|o| o.name != chosen.name);
     let others: Vec<String> = others.map(|o| format!("'{}'", shown(&o.name))).collect();
-    // A list of maps from class to probability: what it is made of.
-    let maker = proto.node.iter().find(|n| n.op_type == "ZipMap" && n.output.contains(&chosen.name));
-    let first = maker.and_then(|n| n.input.first()).unwrap_or(&chosen.name);
+    let picked_from = scores_of(proto, &chosen.name);
+    let first = picked_from.unwrap_or(&chosen.name);
     if !others.is_empty() {
         notes.push(format!(
             "the model has {} outputs; '{}' is explained, {} {} left out",
@@ -135,8 +166,60 @@ fn output<'a>(proto: &'a GraphProto, notes: &mut Vec<String>) -> Result<&'a str,
             list(&others),
             if others.len() == 1 { "is" } else { "are" }
         ));
+    } else if picked_from.is_some() {
+        notes.push(format!(
+            "the output '{}' is a class, or a map from classes; '{}', which it is made of, is explained",
+            shown(&chosen.name),
+            shown(first)
+        ));
     }
     Ok(first)
+}
+
+/// The type of tensors of texts, in ONNX's numbering.
+const TEXT: i32 = 8;
+
+/// How many nodes can follow the scores where a class is picked: a cast, a table of labels, a reshape, ….
+const PICKING: usize = 32;
+
+/// The scores that an output is made of, if that is a class that was picked by them or a map from classes to them.
+fn scores_of<'a>(proto: &'a GraphProto, output: &'a str) -> Option<&'a str> {
+    let is_constant = |name: &str| {
+        proto.initializer.iter().any(|tensor| tensor.name == name)
+            || proto.node.iter().any(|n| n.op_type == "Constant" && n.output.iter().any(|o| o == name))
+    };
+    let mut name = output;
+    let mut scores = None;
+    for _ in 0..PICKING {
+        let Some((node, place)) =
+            proto.node.iter().find_map(|n| Some((n, n.output.iter().position(|o| o.as_str() == name)?)))
+        else {
+            break;
+        };
+        let input = |index: usize| node.input.get(index).map(String::as_str);
+        // The input that is an activation, where the others are constants.
+        let only = || node.input.iter().map(String::as_str).find(|name| !name.is_empty() && !is_constant(name));
+        match (node.op_type.as_str(), place) {
+            ("ZipMap" | "ArgMax", _) => return input(0),
+            ("LinearClassifier", 0) => return node.output.get(1).map(String::as_str).filter(|name| !name.is_empty()),
+            // A threshold.
+            ("Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual", _) => {
+                scores = only();
+                name = scores?;
+            }
+            (
+                "Cast" | "CastLike" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" | "Identity" | "LabelEncoder",
+                _,
+            ) if scores.is_none() => {
+                name = input(0)?;
+            }
+            // A label by its number, and one of two labels.
+            ("ArrayFeatureExtractor" | "Gather", _) if scores.is_none() => name = input(1)?,
+            ("Where" | "Not", _) if scores.is_none() => name = input(0)?,
+            _ => break,
+        }
+    }
+    scores
 }
 
 /// A list of names of which a message shows only the first few.
@@ -521,7 +604,9 @@ impl<'a, T: Scalar> Walk<'a, T> {
             .flatten()
             .any(|v| matches!(v, Value::Data(_) | Value::Moved(..) | Value::Row(_) | Value::Unknown));
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
-        if !is_own && (node.domain.as_str(), node.op_type.as_str()) != ("ai.onnx.ml", "Scaler") {
+        let is_classical = node.domain == "ai.onnx.ml"
+            && ["LinearClassifier", "Normalizer", "Scaler"].contains(&node.op_type.as_str());
+        if !is_own && !is_classical {
             return Err(Problem::unsupported(match (node.domain.as_str(), about(&node.op_type)) {
                 (_, "") => "an operator that is not part of ONNX".to_owned(),
                 ("ai.onnx.ml", about) => about.to_owned(),
@@ -542,7 +627,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
         }
         let used: Vec<bool> = node.output.iter().map(|o| self.order.is_used(o) || o.as_str() == self.output).collect();
         if let Some((further, _)) = node.output.iter().zip(&used).skip(1).find(|(_, used)| **used)
-            && !matches!(node.op_type.as_str(), "Split" | "LSTM" | "GRU")
+            && !matches!(node.op_type.as_str(), "Split" | "LSTM" | "GRU" | "LinearClassifier")
         {
             return Err(Problem::unsupported(format!("its further output '{}' is used", shown(further))));
         }
@@ -791,6 +876,43 @@ mod tests {
         assert_eq!(import.output_name, "t3");
         assert!(import.notes[0].contains("2 outputs; 't3' is explained, 't4' is left out"), "{:?}", import.notes);
         assert!(import.notes[1].contains("ends in Softmax"), "{:?}", import.notes);
+    }
+
+    /// The classes alone, as texts or numbers, in the ways of skl2onnx and of people.
+    #[test]
+    fn what_classes_are_picked_from_is_explained() {
+        let explained = |append: &dyn Fn(&mut Net)| {
+            let mut net = mlp();
+            net.op("Sigmoid", &["t2"], &[]);
+            append(&mut net);
+            let import = net.import().unwrap();
+            assert!(import.notes[0].contains("is made of, is explained"), "{:?}", import.notes);
+            import.output_name
+        };
+        let by_table = |net: &mut Net| {
+            let labels = net.ints(&[7, 9]);
+            let class = net.op("ArgMax", &["t3"], &[]);
+            let label = net.op("ArrayFeatureExtractor", &[&labels, &class], &[]);
+            net.graph().node[5].domain = "ai.onnx.ml".into();
+            let label = net.op("Cast", &[&label], &[("to", Attr::Int(7))]);
+            let flat = net.ints(&[-1]);
+            net.op("Reshape", &[&label, &flat], &[]);
+        };
+        let by_threshold = |net: &mut Net| {
+            let (half, one, zero) = (net.floats(&[], &[0.5]), net.ints(&[1]), net.ints(&[0]));
+            let above = net.op("Greater", &["t3", &half], &[]);
+            net.op("Where", &[&above, &one, &zero], &[]);
+        };
+        assert_eq!(explained(&|net| _ = net.op("ArgMax", &["t3"], &[])), "t3");
+        assert_eq!(explained(&by_table), "t3");
+        assert_eq!(explained(&by_threshold), "t3");
+        assert_eq!(explained(&|net| _ = net.op("ZipMap", &["t3"], &[])), "t3");
+        // Labels that are texts come first, and are not explained.
+        let mut net = mlp();
+        let mut labels = input("t1", &[-1]);
+        labels.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 8;
+        net.graph().output.insert(0, labels);
+        assert_eq!(net.import().unwrap().output_name, "t2");
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod testing;
 use std::path::Path;
 
 use bytes::Bytes;
-use lrp_core::{Model, Scalar};
+use lrp_core::{Model, Scalar, Tensor};
 
 pub use error::{Error, ErrorKind, UnsupportedNode};
 use file::External;
@@ -48,6 +48,10 @@ pub struct Options {
 pub struct Import<T: Scalar> {
     /// The model, for batches of any size.
     pub model: Model<T>,
+    /// From the output of `model` to the model's own output, where the pass `cut-output` has cut a softmax, a sigmoid or a
+    /// relative: logits to probabilities. None where nothing was cut, and where outputs depend on logits that are not
+    /// among those that are explained (one probability of a softmax).
+    pub output_function: Option<OutputFunction<T>>,
     /// The ONNX operator set that the file is written in.
     pub opset: i64,
     /// The program that wrote the file, with its version.
@@ -65,6 +69,24 @@ pub struct Import<T: Scalar> {
     pub passes: Vec<PassReport>,
     /// What the user should know, a sentence each.
     pub notes: Vec<String>,
+}
+
+/// The function that the pass `cut-output` has cut off a model: from the outputs that are explained to the model's own.
+#[derive(Debug, Clone)]
+pub struct OutputFunction<T: Scalar>(pub(crate) Model<T>);
+
+impl<T: Scalar> OutputFunction<T> {
+    /// The model's own outputs for those that are explained, `[N, …]`: probabilities for logits.
+    pub fn of(&self, explained: &Tensor<T>) -> Tensor<T> {
+        let mut values: Vec<Tensor<T>> = Vec::new();
+        for (_, node) in self.0.nodes() {
+            let inputs: Vec<&Tensor<T>> = node.inputs.iter().filter_map(|id| values.get(id.index())).collect();
+            // Nothing but the logits and operators on them is ever cut off.
+            let value = node.op().map_or_else(|| explained.clone(), |op| op.forward(&inputs));
+            values.push(value);
+        }
+        values.into_iter().nth(self.0.output().index()).unwrap_or_else(|| explained.clone())
+    }
 }
 
 /// What one canonization pass did.

@@ -160,9 +160,11 @@ impl Net {
         crate::import::read(&self.proto, 0, &mut External::default(), &Options::default()).unwrap().graph
     }
 
-    /// What the imported model makes of `x`, `[N, …]`.
+    /// What the imported model makes of `x`, `[N, …]`: its own output, whatever of it was cut.
     pub fn run(&self, x: &Tensor<f64>) -> Tensor<f64> {
-        forward(&self.import().unwrap().model, x)
+        let import = self.import().unwrap();
+        let y = forward(&import.model, x);
+        import.output_function.map_or(y.clone(), |function| function.of(&y))
     }
 }
 

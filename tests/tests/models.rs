@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use lrp_config::Recipe;
 use lrp_core::{Explanation, Plan, Scalar, Start, Target, Tensor};
+use lrp_onnx::OutputFunction;
 use ndarray_npy::NpzReader;
 
 fn folder() -> PathBuf {
@@ -43,14 +44,14 @@ impl Case {
 
     fn explain<T: Scalar>(&self, x: &Tensor<f32>) -> Result<Outcome<T>, String> {
         let import = lrp_onnx::load::<T>(&self.path, &lrp_onnx::Options::default()).map_err(|e| e.to_string())?;
-        let ends_in_softmax = import.passes.iter().any(|p| p.name == "cut-softmax" && p.changes > 0);
+        let output_function = import.output_function;
         let model = Arc::new(import.model);
         let recipe = Recipe::preset("epsilon-plus").unwrap();
         let assignment = recipe.resolve(&model).map_err(|e| e.to_string())?.assignment();
         let plan = Plan::new(model, &assignment).map_err(|e| e.to_string())?;
         let x = x.mapv(|v| T::of(v.into()));
         let explanation = plan.explain(&x, &Target::Argmax, Start::Logit).map_err(|e| e.to_string())?;
-        Ok(Outcome { explanation, ends_in_softmax })
+        Ok(Outcome { explanation, output_function })
     }
 
     /// Loads and explains the model in both precisions, and prints what became of the relevance.
@@ -67,19 +68,15 @@ impl Case {
 
 struct Outcome<T: Scalar> {
     explanation: Explanation<T>,
-    ends_in_softmax: bool,
+    output_function: Option<OutputFunction<T>>,
 }
 
 impl<T: Scalar> Outcome<T> {
     /// The largest difference to the expected output, in proportion to its range.
     fn difference(&self, expected: &Tensor<f32>) -> Result<f64, String> {
-        let mut output = self.explanation.output.mapv(|v| v.wide());
-        if self.ends_in_softmax {
-            for mut row in output.rows_mut() {
-                let sum: f64 = row.iter().map(|v| v.exp()).sum();
-                row.mapv_inplace(|v| v.exp() / sum);
-            }
-        }
+        let explained = &self.explanation.output;
+        let output = self.output_function.as_ref().map_or_else(|| explained.clone(), |function| function.of(explained));
+        let output = output.mapv(|v| v.wide());
         if output.shape() != expected.shape() {
             return Err(format!("gives the shape {:?}, expected {:?}", output.shape(), expected.shape()));
         }

@@ -82,25 +82,6 @@ pub(super) fn neg<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     scale(cx, x, Some(minus_one()), None)
 }
 
-/// `(x − offset) · scale` for each feature, from ONNX's extension for classical machine learning.
-pub(super) fn scaler<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let x = cx.data(0)?;
-    let list = |name: &str| cx.node.attribute(name).map(|a| a.floats.as_slice()).filter(|list| !list.is_empty());
-    let tensor = |list: &[f32]| ndarray::arr1(&list.iter().map(|&v| T::of(v.into())).collect::<Vec<T>>()).into_dyn();
-    let weight = list("scale").map(tensor);
-    let bias = match (list("offset").map(|o| tensor(o).mapv(|v| -v)), &weight) {
-        (Some(offset), Some(weight)) => {
-            joint_shape(offset.shape(), weight.shape())?;
-            Some(offset * weight)
-        }
-        (offset, _) => offset,
-    };
-    if weight.iter().chain(&bias).flatten().any(|v| !v.is_finite()) {
-        return Err(Problem::invalid("its offset or scale is not finite"));
-    }
-    scale(cx, x, weight, bias)
-}
-
 pub(super) fn reciprocal<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let (op, origin) = power_of(cx, x, -1.0)?;
@@ -192,7 +173,7 @@ fn sum_of<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Translated {
 }
 
 /// `weight ⊙ x + bias`.
-fn scale<T: Scalar>(
+pub(super) fn scale<T: Scalar>(
     cx: &mut Context<'_, T>,
     x: usize,
     weight: Option<Tensor<T>>,

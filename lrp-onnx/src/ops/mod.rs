@@ -4,6 +4,7 @@
 
 mod activation;
 mod arithmetic;
+mod classical;
 mod conv;
 pub(crate) mod linear;
 mod norm;
@@ -78,6 +79,7 @@ operators! {
     "LSTM" => recurrent::lstm,
     "LayerNormalization" => norm::layer_norm,
     "LeakyRelu" => activation::leaky_relu,
+    "LinearClassifier" => classical::linear_classifier,
     "Log" => activation::log,
     "LogSoftmax" => structure::softmax,
     "MatMul" => linear::mat_mul,
@@ -87,6 +89,7 @@ operators! {
     "Mish" => activation::mish,
     "Mul" => arithmetic::mul,
     "Neg" => arithmetic::neg,
+    "Normalizer" => classical::normalizer,
     "PRelu" => activation::p_relu,
     "Pad" => structure::pad,
     "Pow" => arithmetic::pow,
@@ -96,7 +99,7 @@ operators! {
     "Relu" => activation::relu,
     "Reshape" => structure::reshape,
     "Resize" => resize::resize,
-    "Scaler" => arithmetic::scaler,
+    "Scaler" => classical::scaler,
     "Selu" => activation::selu,
     "Sigmoid" => activation::sigmoid,
     "Sin" => activation::sin,

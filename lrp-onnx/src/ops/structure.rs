@@ -274,7 +274,7 @@ pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     cx.push_made_from(op.clone(), Origin::Pad(op), &[x])
 }
 
-/// At the end of the model the pass `cut-softmax` takes it away.
+/// At the end of the model the pass `cut-output` takes it away.
 pub(super) fn softmax<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     // Before operator set 13 the default was axis 1, and the axis and all after it were taken as one.

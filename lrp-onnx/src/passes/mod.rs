@@ -4,7 +4,7 @@
 //! takes a graph and returns the new one with a phrase for every change. To add one: write its file, list it in
 //! [`all`].
 
-mod cut_softmax;
+mod cut_output;
 mod drop_identity;
 mod find_gates;
 mod fold_batch_norm;
@@ -42,7 +42,7 @@ struct Pass<T: Scalar> {
 fn all<T: Scalar>() -> [Pass<T>; 15] {
     [
         Pass { name: "drop-identity", run: drop_identity::run },
-        Pass { name: CUT_SOFTMAX, run: cut_softmax::run },
+        Pass { name: CUT_OUTPUT, run: cut_output::run },
         Pass { name: "sink-transpose", run: sink_transpose::run },
         Pass { name: "fuse-layer-norm", run: fuse_layer_norm::run },
         Pass { name: "fuse-gelu", run: fuse_gelu::run },
@@ -60,15 +60,29 @@ fn all<T: Scalar>() -> [Pass<T>; 15] {
 }
 
 /// The one pass that changes what the model's output is, so that the user is told.
-pub(crate) const CUT_SOFTMAX: &str = "cut-softmax";
+pub(crate) const CUT_OUTPUT: &str = "cut-output";
+
+pub(crate) use cut_output::Cut;
+
+/// A graph after all passes.
+pub(crate) struct Canonized<T: Scalar> {
+    pub graph: Graph<T>,
+    /// From its output to the output that it had, if they differ.
+    pub output_function: Option<Cut<T>>,
+    pub reports: Vec<PassReport>,
+}
 
 /// Runs all passes.
-pub(crate) fn run<T: Scalar>(mut graph: Graph<T>) -> (Graph<T>, Vec<PassReport>) {
+pub(crate) fn run<T: Scalar>(mut graph: Graph<T>) -> Canonized<T> {
     let mut reports = Vec::new();
+    let mut output_function = None;
     for pass in all::<T>() {
+        if pass.name == CUT_OUTPUT {
+            output_function = cut_output::output_function(&graph);
+        }
         let (next, what) = (pass.run)(graph);
         graph = next;
         reports.push(PassReport { name: pass.name, changes: what.len(), what });
     }
-    (graph, reports)
+    Canonized { graph, output_function, reports }
 }
