@@ -29,8 +29,13 @@ impl Recipe {
         warnings.extend(self.normalised_twice(model));
         warnings.extend(self.overridden(model));
         warnings.sort_by_key(|warning| warning.span().map_or(usize::MAX, |span| span.start));
-        warnings.extend(self.after_softmax(model));
+        warnings.extend(self.lint_output(model));
         warnings
+    }
+
+    /// Of these warnings, those about the model's output, whatever the rules are: relevance starts with the wrong amount or sign.
+    pub fn lint_output<T: Scalar>(&self, model: &Model<T>) -> Vec<Diagnostic> {
+        self.after_softmax(model).or_else(|| self.output_sign(model)).into_iter().collect()
     }
 
     /// LRP-0 at every layer.
@@ -151,6 +156,39 @@ impl Recipe {
         warnings
     }
 
+    /// A function between the last layer and the output that does not keep the sign of its argument.
+    fn output_sign<T: Scalar>(&self, model: &Model<T>) -> Option<Diagnostic> {
+        let mut next = vec![model.output()];
+        let mut seen = BTreeSet::new();
+        let (node, why) = loop {
+            let id = next.pop()?;
+            if !seen.insert(id) {
+                continue;
+            }
+            let node = model.node(id);
+            let Some(kind) = node.kind() else { continue };
+            if let Some(why) = hides_sign(kind, node.op().map(|op| op.detail()).unwrap_or_default().as_str()) {
+                break (node, why);
+            }
+            // What is added to something else is not the output.
+            let passes = matches!(
+                kind.group(),
+                Group::Structural | Group::Activation | Group::Weightless | Group::Winner | Group::Undefined
+            );
+            if passes && kind != Kind::Add && kind != Kind::Div {
+                next.extend(&node.inputs);
+            }
+        };
+        let message = format!(
+            "the model's output comes out of '{}' ({}), which {why}: relevance starts with its value, and can have the wrong sign",
+            node.name,
+            node.kind_name()
+        );
+        let help = "what speaks for and against the output cannot be told apart by the sign of relevance: export the model up to the input \
+                    of this node (a softmax, sigmoid, softplus or exponential at the very end is cut)";
+        Some(Diagnostic::about(self.source(), message).warning("output-sign").help(help))
+    }
+
     /// A softmax between the last layer and the output.
     fn after_softmax<T: Scalar>(&self, model: &Model<T>) -> Option<Diagnostic> {
         let mut next = vec![model.output()];
@@ -194,6 +232,24 @@ fn z_box_unknown<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Dia
             .help("z-box looks through scaling, pooling, clipping and what moves elements, but not through this; flat needs no bounds")
     };
     unknown.into_iter().map(warn).collect()
+}
+
+/// Why a function does not keep the sign of its argument, if it does not.
+fn hides_sign(kind: Kind, detail: &str) -> Option<&'static str> {
+    match kind {
+        Kind::Sigmoid | Kind::Softplus | Kind::Exp => Some("is positive whatever its argument is"),
+        Kind::HardSigmoid | Kind::Sqrt => Some("is never negative"),
+        Kind::Abs => Some("drops the sign of its argument"),
+        Kind::Cos | Kind::Sin => Some("neither increases nor decreases with its argument"),
+        Kind::Log => Some("is negative for arguments below one"),
+        // Odd powers keep the sign.
+        Kind::Power => {
+            let exponent: Option<f64> = detail.strip_prefix("exponent ").and_then(|e| e.parse().ok());
+            let odd = exponent.is_some_and(|e| e > 0.0 && e % 2.0 == 1.0);
+            (!odd).then_some("does not keep the sign and the order of its arguments")
+        }
+        _ => None,
+    }
 }
 
 /// Rules that favour what speaks for an output, where many classes are mixed.
