@@ -252,7 +252,7 @@ pub struct HowArgs {
     /// argmax, a class (index or label), all, "{ top = 3 }" or "{ contrast = [0, 9] }" [default: argmax]
     #[arg(long, value_parser = target)]
     pub target: Option<Target>,
-    /// Relevance put on the target: its logit, or one [default: logit]
+    /// Relevance put on the target: its logit, or one [default: logit]; the maps of a negative logit have opposite signs
     #[arg(long, value_parser = start)]
     pub start: Option<Start>,
     /// Numbers to calculate with: f32 or f64 [default: f32]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lrp_config::Recipe;
+use lrp_config::{Recipe, Start};
 use lrp_core::profile::Profile;
 use lrp_core::{Scalar, Target};
 use ndarray::Axis;
@@ -54,6 +54,8 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
     let mut fits: Vec<Fit<'_, T>> = plans.iter().map(|prepared| Fit::new(&loaded, prepared)).collect();
     let mut changes = Vec::new();
     let mut rows = Vec::new();
+    let mut negative = false;
+    let starts_with_score = plans.iter().any(|p| p.recipe.explain().start.unwrap_or(job.how.start) == Start::Logit);
     for path in &job.inputs {
         let file = input::read::<T>(path, &shape, &job.how.input)?;
         fits.iter_mut().for_each(|fit| fit.see(&file.samples));
@@ -64,7 +66,7 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
             let start = prepared.recipe.explain().start.unwrap_or(job.how.start);
             let how = HowJob { start, ..job.how.clone() };
             explained.push(
-                explain_samples(&prepared.plan, &file.samples, &[target], &how, &mut Profile::default())
+                explain_samples(&loaded, &prepared.plan, &file.samples, &[target], &how, &mut Profile::default())
                     .map_err(|e| forward_failure(&e))?,
             );
         }
@@ -76,7 +78,9 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
             let name = if n > 1 { format!("{} [{i}]", file.stem) } else { file.stem.clone() };
             let verb = if target == Target::Argmax { "predicted" } else { "target" };
             let what = loaded.explained(outcome.class, outcome.against);
-            let prediction = format!("{verb} {what} ({})", typeset(outcome.score));
+            let probability = outcome.probability.map(|p| format!(", p = {}", typeset(p))).unwrap_or_default();
+            let prediction = format!("{verb} {what} ({}{probability})", typeset(outcome.score));
+            negative |= outcome.score < 0.0 && starts_with_score;
             let input = picture(sample.view().into_dyn(), &job.how.input);
             rows.push(Row { input, caption: [name, prediction], heatmaps });
         }
@@ -95,7 +99,7 @@ pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
     }
     fit::print(&warnings);
     let columns = job.recipes.iter().map(|(title, _)| title.clone()).collect();
-    let image = Figure { columns, rows, look: job.look.clone() }.draw()?;
+    let image = Figure { columns, rows, negative, look: job.look.clone() }.draw()?;
     save(&image, &job.figure)?;
     say!("{} ({}×{} pixels)", input::shown(&job.figure), image.width(), image.height())
 }

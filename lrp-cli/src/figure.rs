@@ -30,6 +30,8 @@ pub struct Figure {
     pub columns: Vec<String>,
     /// One row for each sample.
     pub rows: Vec<Row>,
+    /// Whether a score is negative, so that its map has a negative sum.
+    pub negative: bool,
     /// How heatmaps look.
     pub look: Look,
 }
@@ -111,6 +113,10 @@ impl Figure {
         let note = match self.look.clip {
             Some(clip) => format!("relevance; each map is scaled to its own {clip} % percentile of |R|"),
             None => "relevance; each map is scaled to its own max|R|".to_owned(),
+        };
+        let note = match self.negative {
+            true => format!("{note}; a map of a negative score sums to less than zero"),
+            false => note,
         };
         scale(&mut image, &caption, &self.look, &note, top + 8);
         Ok(image)
@@ -199,8 +205,12 @@ mod tests {
     fn a_title_wider_than_its_pictures_is_not_cut_off() {
         let map = Heatmap::new(Array::<f64, _>::zeros(vec![1, 4, 4]).view());
         let row = || Row { input: RgbImage::new(4, 4), caption: ["a".into(), "b".into()], heatmaps: vec![map.clone()] };
-        let figure =
-            |title: &str| Figure { columns: vec![title.into()], rows: vec![row(), row()], look: Look::default() };
+        let figure = |title: &str| Figure {
+            columns: vec![title.into()],
+            rows: vec![row(), row()],
+            negative: false,
+            look: Look::default(),
+        };
         let image = figure("a title that is much wider than a picture of four pixels").draw().unwrap();
         // The outermost columns of pixels are paper.
         for x in [0, image.width() - 1] {

@@ -278,8 +278,11 @@ pub struct ScoreRecord {
     /// Its label, if labels are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The model's output for it.
+    /// The model's output for it: the logit, where the model ends in a softmax, a sigmoid or a relative.
     pub score: f64,
+    /// What the model itself says there: the probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
 }
 
 /// One explained output of one sample.
@@ -296,8 +299,12 @@ pub struct TargetRecord {
     /// The label of that class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against_label: Option<String>,
-    /// The model's output for the class; for a contrast, by how much it is above that for the other.
+    /// The model's output for the class, which is explained: the logit, where the model ends in a softmax, a sigmoid or a relative.
+    /// For a contrast, by how much it is above that for the other.
     pub score: f64,
+    /// What the model itself says there: the probability; for a contrast, by how much it is above the other's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
     /// Where relevance went.
     pub ledger: LedgerRecord,
     /// The node whose books balance worst, where that is more than rounding.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lrp_config::{OnUnknown, Recipe, Resolved, Target as Wanted};
 use lrp_core::file::{self, Limit};
 use lrp_core::text::{clean, shown};
-use lrp_core::{Error, Model, Plan, Scalar, Target};
+use lrp_core::{Error, Model, Plan, Scalar, Target, Tensor};
 use lrp_onnx::{ErrorKind, Import, Options};
 
 use crate::failure::Failure;
@@ -103,6 +103,12 @@ impl<T: Scalar> Loaded<T> {
     /// Number of outputs of a sample.
     pub fn classes(&self) -> usize {
         self.model.node(self.model.output()).shape.iter().product()
+    }
+
+    /// The model's own output, given the outputs `[N, …]` that are explained: probabilities where those are logits. None where
+    /// they are the same.
+    pub fn own_output(&self, explained: &Tensor<T>) -> Option<Tensor<T>> {
+        self.import.output_function.as_ref().map(|function| function.of(explained))
     }
 
     /// The label of a class, or its number.

@@ -34,8 +34,11 @@ pub struct Score {
     pub class: usize,
     /// Its label, or its number again.
     pub label: String,
-    /// The model's output.
+    /// The model's output; the logit, where the model ends in a softmax, a sigmoid or a relative.
     pub score: f64,
+    /// The model's own output, where that is not the score: the probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
 }
 
 /// One explained output.
@@ -47,8 +50,10 @@ pub struct Target {
     pub class: usize,
     /// For a contrast: the class it is contrasted with.
     pub against: Option<usize>,
-    /// The model's output, or the difference of two.
+    /// The model's output, or the difference of two; of logits, where the model ends in a softmax, a sigmoid or a relative.
     pub score: f64,
+    /// The model's own output, where that is not the score: the probability.
+    pub probability: Option<f64>,
     /// Where relevance went, in total.
     pub totals: Accounts,
     /// Relevance, `[channels, height, width]`; empty where it is not known.

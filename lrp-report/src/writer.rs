@@ -173,7 +173,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn target<'a>(&self, target: &'a Target) -> TargetData<'a> {
-        let Target { title, class, against, score, totals, relevance, ledger } = target;
+        let Target { title, class, against, score, probability, totals, relevance, ledger } = target;
         let maps = match relevance.is_empty() {
             true => Vec::new(),
             false => {
@@ -182,7 +182,8 @@ impl<W: Write> Writer<W> {
                 std::iter::once(sum).chain(planes.map(|plane| Numbers::new(plane, self.coding))).collect()
             }
         };
-        TargetData { title, class: *class, against: *against, score: *score, totals: *totals, maps, ledger }
+        let (class, against, score, probability, totals) = (*class, *against, *score, *probability, *totals);
+        TargetData { title, class, against, score, probability, totals, maps, ledger }
     }
 }
 
@@ -246,6 +247,8 @@ struct TargetData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<usize>,
     score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability: Option<f64>,
     totals: Accounts,
     /// The sum over channels, then the channels that are shown one by one.
     maps: Vec<Numbers>,

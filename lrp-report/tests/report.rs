@@ -31,7 +31,7 @@ fn sample(name: &str) -> Sample {
     Sample {
         name: name.into(),
         input: Shown::Picture(RgbImage::new(2, 2)),
-        top: vec![Score { class: 3, label: "three".into(), score: 2.5 }],
+        top: vec![Score { class: 3, label: "three".into(), score: 2.5, probability: None }],
         targets: vec![Target {
             title: "three".into(),
             class: 3,

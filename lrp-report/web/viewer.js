@@ -8,6 +8,16 @@ function fill(select, names) {
   select.replaceChildren(...names.map((name, i) => element('option', { value: i }, name)));
 }
 
+// The output that is explained, and what the model itself says of it.
+function outputOf({ score, probability }) {
+  return probability === undefined ? ` with an output of ${short(score)}` : ` with a score of ${short(score)} before the output function, ${short(probability)} after it`;
+}
+
+// What signs mean where relevance starts below zero.
+function signOf({ totals }) {
+  return totals.start < 0 ? '. The relevance starts below zero and has a negative sum: negative values lower the score, positive values raise it' : '';
+}
+
 // Shows another sample, target or channel.
 function show() {
   if (!samples.length) return;
@@ -20,7 +30,7 @@ function show() {
 
   $('name').textContent = sample.name;
   const what = explained.against === undefined ? 'Explained' : 'Explained, as the difference of two outputs';
-  $('what').replaceChildren(`${what}: `, element('b', {}, explained.title), ` with an output of ${short(explained.score)}`);
+  $('what').replaceChildren(`${what}: `, element('b', {}, explained.title), outputOf(explained), signOf(explained));
   $('position').textContent = `${state.open} of ${samples.length}`;
   $('steps').hidden = samples.length < 2;
   $('previous').disabled = state.open === 1;
@@ -66,18 +76,19 @@ function refresh() {
 
 // The largest outputs, and the explained one where it is not among them.
 function showClasses(sample, explained) {
-  const rows = sample.top.map(({ class: index, label, score }) => ({ index, label, score, mark: index === explained.class ? 'explained' : index === explained.against ? 'against' : '' }));
+  const rows = sample.top.map(({ class: index, label, score, probability }) => ({ index, label, score, probability, mark: index === explained.class ? 'explained' : index === explained.against ? 'against' : '' }));
   if (!rows.length) return $('classes').replaceChildren();
-  if (explained.against === undefined && !rows.some(({ mark }) => mark)) rows.push({ index: explained.class, label: explained.title, score: explained.score, mark: 'explained' });
+  if (explained.against === undefined && !rows.some(({ mark }) => mark)) rows.push({ index: explained.class, label: explained.title, score: explained.score, probability: explained.probability, mark: 'explained' });
   const most = Math.max(...rows.map(({ score }) => Math.abs(score)), 1e-30);
-  const line = ({ index, label, score, mark }) => {
+  const probable = rows.some(({ probability }) => probability !== undefined);
+  const line = ({ index, label, score, probability, mark }) => {
     const bar = element('span', { class: score < 0 ? 'bar negative' : 'bar' });
     bar.style.width = `${(100 * Math.abs(score)) / most}%`;
     const name = element('th', { scope: 'row' }, label, ...(label === String(index) ? [] : [element('small', {}, ` ${index}`)]));
     if (mark) name.append(element('em', {}, mark));
-    return element('tr', mark ? { class: 'marked' } : {}, name, element('td', { class: 'number' }, short(score)), element('td', { class: 'bars', 'aria-hidden': 'true' }, bar));
+    return element('tr', mark ? { class: 'marked' } : {}, name, element('td', { class: 'number' }, short(score)), ...(probable ? [element('td', { class: 'number' }, short(probability))] : []), element('td', { class: 'bars', 'aria-hidden': 'true' }, bar));
   };
-  const head = element('thead', {}, element('tr', {}, element('th', { scope: 'col' }, 'class'), element('th', { scope: 'col', class: 'number' }, 'output'), element('td', { 'aria-hidden': 'true' })));
+  const head = element('thead', {}, element('tr', {}, element('th', { scope: 'col' }, 'class'), element('th', { scope: 'col', class: 'number' }, probable ? 'score' : 'output'), ...(probable ? [element('th', { scope: 'col', class: 'number' }, 'probability')] : []), element('td', { 'aria-hidden': 'true' })));
   $('classes').replaceChildren(element('table', {}, element('caption', {}, 'Largest outputs'), head, element('tbody', {}, ...rows.map(line))));
 }
 

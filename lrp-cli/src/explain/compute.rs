@@ -15,7 +15,7 @@ use crate::diagnosis::Diagnosis;
 use crate::failure::Failure;
 use crate::fit::Fit;
 use crate::job::HowJob;
-use crate::session::forward_failure;
+use crate::session::{Loaded, forward_failure};
 
 /// What comes out of the computation.
 pub enum Computed<T: Scalar> {
@@ -29,6 +29,7 @@ pub enum Computed<T: Scalar> {
 
 /// Explains batches.
 pub struct Computation<'a, T: Scalar> {
+    loaded: &'a Loaded<T>,
     plan: &'a Plan<T>,
     targets: &'a [Target],
     how: &'a HowJob,
@@ -54,13 +55,14 @@ pub struct Spent {
 impl<'a, T: Scalar> Computation<'a, T> {
     /// A computation whose results go to `to`.
     pub fn new(
+        loaded: &'a Loaded<T>,
         plan: &'a Plan<T>,
         targets: &'a [Target],
         how: &'a HowJob,
         fit: Fit<'a, T>,
         to: SyncSender<Computed<T>>,
     ) -> Self {
-        Self { plan, targets, how, to, failed: None, fit, spent: Spent::default() }
+        Self { loaded, plan, targets, how, to, failed: None, fit, spent: Spent::default() }
     }
 
     /// Explains what comes.
@@ -111,7 +113,8 @@ impl<'a, T: Scalar> Computation<'a, T> {
         let all = ndarray::concatenate(Axis(0), &views).map_err(|e| Error::Model { reason: e.to_string() });
         // All of it in one thread of the pool, which would have to wake up for each pass otherwise.
         let explained = all.and_then(|all| {
-            rayon::scope(|_| explain_samples(self.plan, &all, self.targets, self.how, &mut self.spent.profile))
+            let profile = &mut self.spent.profile;
+            rayon::scope(|_| explain_samples(self.loaded, self.plan, &all, self.targets, self.how, profile))
         });
         self.spent.seconds += started.elapsed().as_secs_f64();
         explained

@@ -82,6 +82,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
         notes.push(drawn);
     }
     let mut warnings: Vec<_> = fit::unscaled(&job.what.inputs, &job.what.how.input, &loaded).into_iter().collect();
+    // What is wrong with the output makes every map wrong; the rest of the recipe's warnings are for lrp check.
+    warnings.extend(prepared.recipe.lint_output(&loaded.model).iter().map(Diagnosis::from));
     fit::print(&warnings);
     let dir = &job.output.dir;
     fs::create_dir_all(dir).map_err(|e| {
@@ -99,7 +101,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     let (to_writer, from_computation) = sync_channel(WAITING);
     let reader = Reader::<T>::new(job, &shape, done, to_computation);
     let fit = Fit::new(&loaded, &prepared);
-    let computation = Computation::new(&prepared.plan, &targets, &job.what.how, fit, to_writer);
+    let computation = Computation::new(&loaded, &prepared.plan, &targets, &job.what.how, fit, to_writer);
     let ledger = LedgerNode::list(&loaded.model);
     let subject = Subject { job, shape: &shape, targets: &targets, labels: &loaded.labels, nodes: ledger.len() };
     let writer = Writer::new(subject, drawing, &progress, journal);

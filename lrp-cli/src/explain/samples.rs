@@ -8,7 +8,7 @@ use ndarray::{Axis, Slice};
 use crate::check::tolerance;
 use crate::job::HowJob;
 use crate::manifest::Unbalanced;
-use crate::session::RELEVANCE;
+use crate::session::{Loaded, RELEVANCE};
 
 /// The explanations of some samples, for every target.
 pub struct Explained<T: Scalar> {
@@ -16,8 +16,17 @@ pub struct Explained<T: Scalar> {
     pub relevance: Vec<Tensor<T>>,
     /// Per sample, per target.
     pub outcomes: Vec<Vec<Outcome>>,
-    /// Per sample, the largest outputs with their scores, the largest first.
-    pub top: Vec<Vec<(usize, f64)>>,
+    /// Per sample, the largest outputs, the largest first.
+    pub top: Vec<Vec<Largest>>,
+}
+
+/// One of the largest outputs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Largest {
+    pub class: usize,
+    pub score: f64,
+    /// The model's own output, where that is not the score.
+    pub probability: Option<f64>,
 }
 
 /// So many of the largest outputs are kept.
@@ -32,6 +41,8 @@ pub struct Outcome {
     pub class: usize,
     pub against: Option<usize>,
     pub score: f64,
+    /// The model's own output, where that is not the score.
+    pub probability: Option<f64>,
     pub totals: Totals,
     /// A line for each node that the walk has passed, from the output to the input.
     pub lines: Vec<Line>,
@@ -56,6 +67,7 @@ impl<T: Scalar> Explained<T> {
 /// # Errors
 /// As [`Plan::explain`], and when relevance overflows. Errors give the sample's index among all `n`.
 pub fn explain_samples<T: Scalar>(
+    loaded: &Loaded<T>,
     plan: &Plan<T>,
     x: &Tensor<T>,
     targets: &[Target],
@@ -81,21 +93,33 @@ pub fn explain_samples<T: Scalar>(
             explanation.ledger.check_finite(plan.model()).map_err(|error| moved(error, first))?;
             check_finite(explanation.input_relevance(), first)?;
             let classes = target.classes(&explanation.output)?;
+            let own = loaded.own_output(&explanation.output);
             for (i, class) in classes.into_iter().enumerate() {
-                let scores = explanation.output.index_axis(Axis(0), i);
-                let score = |class: usize| scores.iter().nth(class).map_or(f64::NAN, |s| s.wide());
+                let of = |output: &Tensor<T>, class: usize| {
+                    output.index_axis(Axis(0), i).iter().nth(class).map_or(f64::NAN, |s| s.wide())
+                };
                 let against = if let Target::Contrast(_, other) = target { Some(*other) } else { None };
+                let difference =
+                    |output: &Tensor<T>| of(output, class) - against.map_or(0.0, |other| of(output, other));
                 outcomes[first + i].push(Outcome {
                     class,
                     against,
-                    score: score(class) - against.map_or(0.0, score),
+                    score: difference(&explanation.output),
+                    probability: own.as_ref().map(difference),
                     totals: explanation.ledger.totals(i),
                     lines: lines(&explanation.ledger, i),
                     unbalanced: unbalanced(plan, &explanation.ledger, i),
                 });
             }
             if k == 0 {
-                top.extend(explanation.output.outer_iter().map(|scores| largest(scores.iter().map(|s| s.wide()))));
+                for (i, scores) in explanation.output.outer_iter().enumerate() {
+                    let own = own.as_ref().map(|own| own.index_axis(Axis(0), i));
+                    let probability =
+                        |class: usize| own.as_ref().and_then(|own| own.iter().nth(class)).map(|p| p.wide());
+                    let scores = largest(scores.iter().map(|s| s.wide()));
+                    let with = |(class, score)| Largest { class, score, probability: probability(class) };
+                    top.push(scores.into_iter().map(with).collect());
+                }
             }
             parts.push(explanation.relevance.swap_remove(0));
         }

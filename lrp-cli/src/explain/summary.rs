@@ -20,7 +20,11 @@ const SUMMARY: usize = 40;
 pub fn print<T: Scalar>(records: &[InputRecord], loaded: &Loaded<T>, dir: &Path) -> Result<(), Failure> {
     let samples: usize = records.iter().map(|r| r.samples.len()).sum();
     if samples <= SUMMARY {
-        let headings = ["input", "target", "score", "relevance", "bias", "stabilizer", "rule"];
+        let targets = records.iter().flat_map(|record| &record.samples).flat_map(|sample| &sample.targets);
+        let probable = targets.into_iter().any(|target| target.probability.is_some());
+        let mut headings = vec!["input", "target", "score"];
+        headings.extend(probable.then_some("probability"));
+        headings.extend(["relevance", "bias", "stabilizer", "rule"]);
         let mut table = table::table(&headings, &headings[2..]);
         for record in records {
             for (i, sample) in record.samples.iter().enumerate() {
@@ -28,15 +32,11 @@ pub fn print<T: Scalar>(records: &[InputRecord], loaded: &Loaded<T>, dir: &Path)
                 let name = if record.samples.len() > 1 { format!("{name} [{i}]") } else { name };
                 for target in &sample.targets {
                     let [relevance, bias, stabilizer, rule] = target.ledger.shares().map(short);
-                    table.add_row([
-                        name.clone(),
-                        loaded.explained(target.class, target.against),
-                        short(target.score),
-                        relevance,
-                        bias,
-                        stabilizer,
-                        rule,
-                    ]);
+                    let mut row =
+                        vec![name.clone(), loaded.explained(target.class, target.against), short(target.score)];
+                    row.extend(probable.then(|| target.probability.map(short).unwrap_or_default()));
+                    row.extend([relevance, bias, stabilizer, rule]);
+                    table.add_row(row);
                 }
             }
         }

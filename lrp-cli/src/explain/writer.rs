@@ -17,7 +17,7 @@ use super::arrays::{Arrays, ArraysOf};
 use super::compute::Computed;
 use super::journal::{Done, Entry, Journal};
 use super::reader::Place;
-use super::samples::{Explained, Outcome};
+use super::samples::{Explained, Largest, Outcome};
 use super::{ExplainJob, files};
 use crate::drawing::Drawing;
 use crate::failure::Failure;
@@ -244,12 +244,17 @@ impl<'a> Writer<'a> {
             against: outcome.against,
             against_label: outcome.against.and_then(|other| self.labels.get(other).cloned()),
             score: outcome.score,
+            probability: outcome.probability,
             ledger: outcome.totals.into(),
             unbalanced: outcome.unbalanced.clone(),
             heatmap,
         };
-        let score =
-            |&(class, score): &(usize, f64)| ScoreRecord { class, label: self.labels.get(class).cloned(), score };
+        let score = |&Largest { class, score, probability }: &Largest| ScoreRecord {
+            class,
+            label: self.labels.get(class).cloned(),
+            score,
+            probability,
+        };
         let samples = explained.outcomes.iter().zip(names).zip(&explained.top);
         samples
             .map(|((outcomes, names), top)| SampleRecord {

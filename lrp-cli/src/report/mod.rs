@@ -152,6 +152,7 @@ fn sample(
             class: target.class,
             against: target.against,
             score: target.score,
+            probability: target.probability,
             totals: page::totals(&target.ledger),
             relevance: view.arranged(arrays.relevance(k, i)?),
             ledger: arrays.ledger(k, i)?,

@@ -143,7 +143,13 @@ pub fn totals(record: &LedgerRecord) -> Accounts {
 /// The largest outputs.
 pub fn scores(records: &[ScoreRecord]) -> Vec<Score> {
     let label = |record: &ScoreRecord| record.label.clone().unwrap_or_else(|| record.class.to_string());
-    records.iter().map(|record| Score { class: record.class, label: label(record), score: record.score }).collect()
+    let score = |record: &ScoreRecord| Score {
+        class: record.class,
+        label: label(record),
+        score: record.score,
+        probability: record.probability,
+    };
+    records.iter().map(score).collect()
 }
 
 #[cfg(test)]
