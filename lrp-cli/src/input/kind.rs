@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use lrp_core::Scalar;
+use lrp_core::text::shown;
 use ndarray_npy::{ReadDataError, ReadableElement};
 use num_traits::AsPrimitive;
 use py_literal::Value;
