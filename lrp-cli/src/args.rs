@@ -13,7 +13,9 @@ use lrp_config::{
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
 #[derive(Debug, Parser)]
 #[command(name = "lrp", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 a check did not hold, 2 the input was wrong, 3 an internal error.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 a check did not hold, 2 the input was wrong, 3 an internal error, 130 interrupted."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -322,6 +324,10 @@ pub struct PrepareArgs {
     /// Take less memory and more time: weights are packed for each batch instead of once, and Winograd's algorithm is not used
     #[arg(long)]
     pub low_memory: bool,
+    /// Read the model's files into memory as a whole. Otherwise those above 64 MiB are mapped: a run ends with an error where one is
+    /// written to meanwhile, and the system may end the program (SIGBUS) where one is truncated
+    #[arg(long)]
+    pub no_mmap: bool,
 }
 
 /// Where results go.
@@ -339,6 +345,9 @@ pub struct OutputArgs {
     /// Go on with a run into the same folder that was interrupted: what is done is not done again
     #[arg(long)]
     pub resume: bool,
+    /// Start anew in the folder of another run: its results, and its journal if it was interrupted, are removed
+    #[arg(long, conflicts_with = "resume")]
+    pub force: bool,
     /// Show time and memory of every layer after the run
     #[arg(long)]
     pub stats: bool,

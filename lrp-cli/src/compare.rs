@@ -12,6 +12,7 @@ use crate::explain::explain_samples;
 use crate::failure::Failure;
 use crate::figure::{Figure, Row, typeset};
 use crate::fit::{self, Fit};
+use crate::guard::Guard;
 use crate::heatmap::Heatmap;
 use crate::input;
 use crate::job::{HowJob, ModelJob};
@@ -38,6 +39,9 @@ pub struct CompareJob {
 pub fn run<T: Scalar>(job: &CompareJob) -> Result<(), Failure> {
     check_png(&job.figure)?;
     let loaded = Loaded::<T>::new(&job.model)?;
+    let guard = Guard::new().with_model(&loaded).with("the labels", job.model.labels.as_ref());
+    let guard = guard.with("an input", &job.inputs).with_tokens(&job.how);
+    job.recipes.iter().fold(guard, |guard, (_, recipe)| guard.with_recipe(recipe)).check(&job.figure)?;
     loaded.print_notes();
     let shape = loaded.input_shape()?.to_vec();
     loaded.check_memory()?;

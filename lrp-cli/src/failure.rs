@@ -29,6 +29,8 @@ pub enum Failure {
     Check,
     /// A mistake of this program: exit code 3.
     Internal(String),
+    /// The user has interrupted it; how to go on: exit code 130.
+    Interrupted(String),
 }
 
 /// A sentence that names the place, and one that names the way out.
@@ -68,7 +70,7 @@ impl fmt::Display for Failure {
             }
             Failure::Recipe(error) => error.fmt(f),
             Failure::Check => f.write_str("a check did not hold"),
-            Failure::Internal(message) => f.write_str(message),
+            Failure::Internal(message) | Failure::Interrupted(message) => f.write_str(message),
         }
     }
 }
@@ -84,6 +86,15 @@ impl Failure {
         Failure::User(vec![Complaint { message: message.to_string(), help: None }])
     }
 
+    /// The same about a file: its name comes first where the message does not have it.
+    pub fn of_file(self, path: &str) -> Self {
+        let Failure::User(mut complaints) = self else { return self };
+        for complaint in complaints.iter_mut().filter(|complaint| !complaint.message.contains(path)) {
+            complaint.message = format!("'{path}': {}", complaint.message);
+        }
+        Failure::User(complaints)
+    }
+
     /// Prints the failure to standard error, as JSON if the output is for machines, and gives the exit code.
     pub fn report(&self, json: bool) -> ExitCode {
         if json {
@@ -95,6 +106,7 @@ impl Failure {
             Failure::Check => 1,
             Failure::User(_) | Failure::Recipe(_) => 2,
             Failure::Internal(_) => 3,
+            Failure::Interrupted(_) => crate::interrupt::CODE,
         })
     }
 
@@ -105,6 +117,7 @@ impl Failure {
             // Each mistake by itself: the error as a whole would say all of them once more.
             Failure::Recipe(error) => draw_some(error.diagnostics()),
             Failure::Check => {}
+            Failure::Interrupted(message) => report(format_args!("{message}\n")),
             Failure::Internal(message) => report(format_args!(
                 "internal error: {}\nThis is a mistake in lrp itself. Please report it with the command that shows it.\n",
                 clean(message, PLAIN)
@@ -119,6 +132,7 @@ impl Failure {
             }
             Failure::Recipe(error) => error.diagnostics().iter().map(Diagnosis::from).collect(),
             Failure::Check => return,
+            Failure::Interrupted(message) => vec![Diagnosis::error(message, None)],
             Failure::Internal(message) => vec![Diagnosis::error(format!("internal error: {message}"), None)],
         };
         let text = serde_json::to_string_pretty(&serde_json::json!({ "errors": errors }));

@@ -1,6 +1,6 @@
 //! SHA-256 of what is read, so that a file need not be read once more for it.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -43,6 +43,41 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
+/// A writer that fingerprints what passes through it.
+pub struct Written<W> {
+    inner: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Written<W> {
+    /// Around a writer. The fingerprint is that of what `hash` has seen, and then of what is written.
+    pub fn new(inner: W, hash: Sha256) -> Self {
+        Self { inner, hash }
+    }
+
+    /// The writer.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
+    /// The fingerprint, in hexadecimal.
+    pub fn sha256(self) -> String {
+        hex(&self.hash.finalize())
+    }
+}
+
+impl<W: Write> Write for Written<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.hash.update(bytes.get(..n).unwrap_or_default());
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 /// SHA-256 of bytes, in hexadecimal.
 pub fn of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
@@ -56,6 +91,7 @@ pub fn of_file(path: &Path) -> io::Result<String> {
     Ok(file.sha256())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

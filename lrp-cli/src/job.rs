@@ -30,6 +30,8 @@ pub struct ModelJob {
     pub exact: bool,
     /// Whether memory counts more than time.
     pub low_memory: bool,
+    /// Whether the model's files are read as a whole, however large they are.
+    pub no_mmap: bool,
 }
 
 /// What is explained, and how.
@@ -72,6 +74,8 @@ pub struct OutputJob {
     pub look: Look,
     /// Whether a run that was interrupted is continued.
     pub resume: bool,
+    /// Whether what another run has left there is removed.
+    pub force: bool,
     /// Whether time and memory of every layer are shown.
     pub stats: bool,
     /// Whether the manifest is printed instead of a table.
@@ -106,13 +110,15 @@ impl ModelJob {
             labels,
             exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
             low_memory: false,
+            no_mmap: false,
         })
     }
 
     /// Computed as the flags say, or as the recipe did.
     pub fn computed(self, args: PrepareArgs) -> Self {
         // Transformed weights are the largest of all that could be kept.
-        Self { exact: self.exact || args.exact || args.low_memory, low_memory: args.low_memory, ..self }
+        let exact = self.exact || args.exact || args.low_memory;
+        Self { exact, low_memory: args.low_memory, no_mmap: args.no_mmap, ..self }
     }
 
     /// As [`new`](Self::new), with the inputs to take a shape from.
@@ -239,6 +245,7 @@ impl OutputJob {
             save,
             look: Look::new(&args.look, recipe),
             resume: args.resume,
+            force: args.force,
             stats: args.stats,
             json: args.json,
         })

@@ -16,10 +16,12 @@ mod explain;
 mod failure;
 mod figure;
 mod fit;
+mod guard;
 mod hash;
 mod heatmap;
 mod init;
 mod input;
+mod interrupt;
 mod job;
 mod layers;
 mod layout;
@@ -53,7 +55,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     lrp_core::memory::keep();
-    lrp_core::memory::report_file_limit();
+    interrupt::survive_file_size_limit();
     let command = command::parse();
     // A panic is a mistake of ours: it has been printed, and the exit code says so.
     let json = command.json();

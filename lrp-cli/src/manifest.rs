@@ -10,7 +10,7 @@ use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
 use serde::{Deserialize, Serialize};
 
-use crate::explain::Stats;
+use crate::explain::{Fingerprint, Stats};
 use crate::failure::Failure;
 use crate::hash;
 
@@ -27,8 +27,17 @@ pub struct Manifest {
     /// The command that it was called with.
     #[serde(default)]
     pub command: Vec<String>,
+    /// Everything that results depend on, the inputs excepted: a run with another fingerprint is another run.
+    #[serde(default)]
+    pub fingerprint: Fingerprint,
     /// The model.
-    pub model: FileRecord,
+    pub model: ModelRecord,
+    /// The file of labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<FileRecord>,
+    /// The file of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<FileRecord>,
     /// The recipe.
     pub recipe: RecipeRecord,
     /// What the model expects of its input, and how images became that.
@@ -57,6 +66,9 @@ pub struct Manifest {
     /// What was made of all of it, for other programs, within the output folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exports: Vec<String>,
+    /// These files, with their SHA-256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRecord>,
     /// Inputs that could not be explained, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedRecord>,
@@ -65,6 +77,13 @@ pub struct Manifest {
     /// Time and memory, node by node, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub stats: Option<Stats>,
+}
+
+impl Manifest {
+    /// All results, with their SHA-256.
+    pub fn results(&self) -> impl Iterator<Item = &FileRecord> {
+        self.inputs.iter().flat_map(|input| &input.files).chain(&self.files)
+    }
 }
 
 /// This program.
@@ -112,7 +131,7 @@ impl Expected {
 }
 
 /// A file and its fingerprint.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Its path, as it was given.
     pub path: String,
@@ -127,6 +146,29 @@ impl FileRecord {
             hash::of_file(path).map_err(|e| Failure::plain(format!("cannot read '{}': {e}", path.display())))?;
         Ok(Self { path: path.display().to_string(), sha256 })
     }
+
+    /// The record of a file that is read by `read`, which may be several times: it must be the same before and after.
+    pub fn around<R>(path: &Path, read: impl FnOnce() -> Result<R, Failure>) -> Result<(Option<Self>, R), Failure> {
+        // What cannot be read is complained of by whoever reads it.
+        let before = Self::new(path).ok();
+        let result = read()?;
+        if before.is_some() && before != Self::new(path).ok() {
+            let message = format!("'{}' was written to while it was read", path.display());
+            return Err(Failure::user(message, "run it again when the file is complete"));
+        }
+        Ok((before, result))
+    }
+}
+
+/// The files of a model.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// The model.
+    #[serde(flatten)]
+    pub file: FileRecord,
+    /// Weights that are stored in files beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<FileRecord>,
 }
 
 /// The recipe and every recipe it extends.
@@ -258,6 +300,21 @@ pub struct InputRecord {
     pub conversions: Vec<String>,
     /// One for each sample.
     pub samples: Vec<SampleRecord>,
+    /// The files that were made of it, within the output folder, with their SHA-256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRecord>,
+}
+
+impl InputRecord {
+    /// The number of targets of each sample that could be explained.
+    pub fn targets(&self) -> usize {
+        self.samples.iter().map(|sample| sample.targets.len()).max().unwrap_or(0)
+    }
+
+    /// The samples that could be explained, with their numbers.
+    pub fn explained(&self) -> impl Iterator<Item = (usize, &SampleRecord)> {
+        self.samples.iter().enumerate().filter(|(_, sample)| sample.failed.is_none())
+    }
 }
 
 /// One sample.
@@ -268,6 +325,9 @@ pub struct SampleRecord {
     pub top: Vec<ScoreRecord>,
     /// The explained outputs.
     pub targets: Vec<TargetRecord>,
+    /// Why it could not be explained, if it could not: its rows in arrays are NaN then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// An output.
@@ -352,11 +412,14 @@ impl From<Totals> for LedgerRecord {
     }
 }
 
-/// An input that could not be explained.
+/// An input that could not be explained, or one of its samples.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FailedRecord {
     /// The file.
     pub path: String,
+    /// The number of the sample, where the others were explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<usize>,
     /// Why not.
     pub reason: String,
 }

@@ -7,7 +7,7 @@ use lrp_config::{OnUnknown, Recipe, Resolved, Target as Wanted};
 use lrp_core::file::{self, Limit};
 use lrp_core::text::{clean, shown};
 use lrp_core::{Error, Model, Plan, Scalar, Target, Tensor};
-use lrp_onnx::{ErrorKind, Import, Options};
+use lrp_onnx::{ErrorKind, Import, ModelFile, Options};
 
 use crate::failure::Failure;
 use crate::input;
@@ -22,6 +22,8 @@ const NOTE: usize = 2000;
 pub struct Loaded<T: Scalar> {
     /// Where it came from.
     pub path: PathBuf,
+    /// The files that it was read from.
+    pub files: Vec<ModelFile>,
     /// The network and what the importer has to say about it.
     pub import: Import<T>,
     /// The network, shared.
@@ -34,7 +36,7 @@ impl<T: Scalar> Loaded<T> {
     /// Reads the model; what the user should know about it goes to standard error.
     pub fn new(job: &ModelJob) -> Result<Self, Failure> {
         threads::start(None)?;
-        let import = import::<T>(job)?;
+        let (import, files) = import::<T>(job)?;
         // Double precision is the reference: nothing in it is rounded more than it must be.
         let exact = job.exact || T::NAME == "f64";
         let model = Arc::new(match (job.low_memory, exact) {
@@ -46,7 +48,7 @@ impl<T: Scalar> Loaded<T> {
             Some(path) => read_labels(path)?,
             None => Vec::new(),
         };
-        let loaded = Self { path: job.path.clone(), import, model, labels };
+        let loaded = Self { path: job.path.clone(), files, import, model, labels };
         if let Some(path) = job.labels.as_ref().filter(|_| loaded.labels.len() != loaded.classes()) {
             let (labels, classes) = (loaded.labels.len(), loaded.classes());
             return Err(Failure::user(
@@ -158,15 +160,15 @@ impl<T: Scalar> Loaded<T> {
 }
 
 /// Imports the model. Where it leaves axes open and the user states no shape, that of the first array is tried.
-fn import<T: Scalar>(job: &ModelJob) -> Result<Import<T>, Failure> {
-    let options = Options { sample_shape: job.sample_shape.clone() };
-    lrp_onnx::load::<T>(&job.path, &options).or_else(|error| {
+fn import<T: Scalar>(job: &ModelJob) -> Result<(Import<T>, Vec<ModelFile>), Failure> {
+    let options = Options { sample_shape: job.sample_shape.clone(), no_map: job.no_mmap };
+    lrp_onnx::load_with_files::<T>(&job.path, &options).or_else(|error| {
         let example = match &job.sample_shape {
             None if matches!(error.kind, ErrorKind::Shape { .. }) => job.example.as_deref(),
             _ => None,
         };
         let Some(shape) = example.and_then(input::sample_shape) else { return Err(import_failure(&job.path, &error)) };
-        lrp_onnx::load::<T>(&job.path, &Options { sample_shape: Some(shape) })
+        lrp_onnx::load_with_files::<T>(&job.path, &Options { sample_shape: Some(shape), ..options })
             .map_err(|_| import_failure(&job.path, &error))
     })
 }

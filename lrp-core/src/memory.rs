@@ -41,16 +41,6 @@ pub(crate) fn in_large_pages(start: usize, bytes: usize) {
     }
 }
 
-/// Lets writing beyond the largest file that is allowed (`ulimit -f`) fail with an error, instead of ending the process without a word.
-/// Call it at the beginning of `main`.
-pub fn report_file_limit() {
-    #[cfg(unix)]
-    // SAFETY: no handler is installed: the signal is ignored.
-    unsafe {
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-    }
-}
-
 /// The most memory that this process can have, in bytes, where the system says so: that of the machine, of the control group, or of
 /// `ulimit -v`, whichever is least.
 pub fn limit() -> Option<u64> {

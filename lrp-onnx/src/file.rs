@@ -1,35 +1,130 @@
 //! Reading files: the model through a memory map, weights that are stored beside it, and a diagnosis of whatever turns
 //! out not to be an ONNX model.
 //!
+//! Small files are read into memory: whatever is written to them later changes nothing here. Larger ones are mapped, and watched: see
+//! [`ModelFile`].
+//!
 //! Memory: `raw_data` stays in the map, and its pages are let go when they have been read; weights stay there for good. What is decoded takes
 //! a few times its size in the file. The worst is a file of nothing but empty tensors: each takes two bytes there and some 230 here, before a growing
 //! list's slack.
 
 use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use memmap2::Mmap;
 #[cfg(unix)]
 use memmap2::UncheckedAdvice;
+use memmap2::{Mmap, MmapMut};
 use prost::Message;
 
 use crate::error::{ErrorKind, shown};
 use crate::proto::{ModelProto, StringStringEntryProto};
 
 /// The maps there are, so that pages of them can be told from other memory.
-static MAPS: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
+static MAPS: Mutex<Vec<Weak<Region>>> = Mutex::new(Vec::new());
 
 /// Bytes from which on the system is told.
 const WORTH_IT: usize = 64 << 10;
 
-/// A map that bytes refer to.
-struct Mapped(Arc<Mmap>);
+/// Files up to this size are read instead of mapped. Reading so much takes a few hundredths of a second.
+const COPIED: u64 = 64 << 20;
+
+/// Memory that bytes refer to.
+struct Region {
+    map: Mmap,
+    /// Whether its pages are a file's, and come from there again when they have been let go.
+    of_file: bool,
+}
+
+/// A region that bytes refer to.
+struct Mapped(Arc<Region>);
 
 impl AsRef<[u8]> for Mapped {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.0.map
+    }
+}
+
+/// A file that a model was read from: the model itself, or weights beside it.
+///
+/// Where the file was read into memory, its contents are those of [`read`](Self::read) for good. Where it is mapped, weights are read from
+/// it as long as the model lives, so it must not be written to: [`stamp`](Self::stamp) tells. A file that is truncated while it is mapped
+/// can end the process (SIGBUS); [`Options::no_map`](crate::Options::no_map) avoids that.
+#[derive(Clone)]
+pub struct ModelFile {
+    path: PathBuf,
+    bytes: Bytes,
+    /// None where the file was read into memory. What the system said of it when it was opened.
+    mapped: Option<(Arc<File>, Stamp)>,
+}
+
+impl std::fmt::Debug for ModelFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelFile").field("path", &self.path).field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl ModelFile {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is mapped into memory, so that writing to it changes the model.
+    pub fn is_mapped(&self) -> bool {
+        self.mapped.is_some()
+    }
+
+    /// Gives its contents, as they are in memory, piece by piece.
+    pub fn read(&self, mut piece: impl FnMut(&[u8])) {
+        for bytes in self.bytes.chunks(4 << 20) {
+            piece(bytes);
+            let_go(bytes);
+        }
+    }
+
+    /// What the system said of the mapped file when it was opened.
+    pub fn opened(&self) -> Option<Stamp> {
+        self.mapped.as_ref().map(|(_, opened)| *opened)
+    }
+
+    /// What the system says of the mapped file now: it has not been written to between two equal stamps. None where it is not mapped.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn stamp(&self) -> io::Result<Option<Stamp>> {
+        self.mapped.as_ref().map(|(file, _)| file.metadata().map(|meta| Stamp::new(&meta))).transpose()
+    }
+}
+
+/// Size and times of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+    /// When its contents, name or permissions changed: no program can set it back.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn new(meta: &Metadata) -> Self {
+        #[cfg(unix)]
+        let changed = {
+            use std::os::unix::fs::MetadataExt;
+            (meta.ctime(), meta.ctime_nsec())
+        };
+        #[cfg(not(unix))]
+        let changed = (0, 0);
+        Self { length: meta.len(), modified: meta.modified().ok(), changed }
+    }
+
+    /// Whether size and time of the last writing are those of the other stamp. Contents may differ all the same where the stamps do.
+    pub fn seems_unwritten(&self, since: &Self) -> bool {
+        (self.length, self.modified) == (since.length, since.modified)
     }
 }
 
@@ -40,43 +135,77 @@ pub(crate) fn let_go(bytes: &[u8]) {
         return;
     }
     #[cfg(unix)]
-    if let Some((map, offset)) = map_of(bytes) {
+    if let Some((region, offset)) = map_of(bytes).filter(|(region, _)| region.of_file) {
         // SAFETY: the map is a read-only one of a file: pages that are read again come from the file again. Advice that is not taken
         // changes nothing.
         #[allow(unsafe_code)]
-        let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len()) };
+        let _ = unsafe { region.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len()) };
     }
 }
 
-/// Whether these bytes are a part of a mapped file.
+/// Whether these bytes are a part of a file that is in memory for good.
 pub(crate) fn is_mapped(bytes: &[u8]) -> bool {
     map_of(bytes).is_some()
 }
 
 /// The map that these bytes are a part of, and where they are in it.
-fn map_of(bytes: &[u8]) -> Option<(Arc<Mmap>, usize)> {
+fn map_of(bytes: &[u8]) -> Option<(Arc<Region>, usize)> {
     let maps = MAPS.lock().unwrap_or_else(PoisonError::into_inner);
-    maps.iter().filter_map(Weak::upgrade).find_map(|map| {
-        let offset = (bytes.as_ptr() as usize).checked_sub(map.as_ptr() as usize)?;
-        (offset + bytes.len() <= map.len()).then_some((map, offset))
+    maps.iter().filter_map(Weak::upgrade).find_map(|region| {
+        let offset = (bytes.as_ptr() as usize).checked_sub(region.map.as_ptr() as usize)?;
+        (offset + bytes.len() <= region.map.len()).then_some((region, offset))
     })
 }
 
-/// Maps a file into memory.
-pub(crate) fn map(path: &Path) -> std::io::Result<Bytes> {
+/// Brings a file into memory: reads it if it is small, or if `no_map`, and maps it otherwise.
+pub(crate) fn open(path: &Path, no_map: bool) -> io::Result<ModelFile> {
+    open_up_to(path, if no_map { u64::MAX } else { COPIED })
+}
+
+fn open_up_to(path: &Path, copied: u64) -> io::Result<ModelFile> {
     let file = lrp_core::file::open(path)?;
     let meta = file.metadata()?;
+    let model_file = |bytes, mapped| ModelFile { path: path.to_path_buf(), bytes, mapped };
     if meta.len() == 0 {
-        return Ok(Bytes::new());
+        return Ok(model_file(Bytes::new(), None));
+    }
+    if meta.len() <= copied {
+        let map = copy(file, meta.len())?;
+        return Ok(model_file(registered(Region { map, of_file: false }), None));
     }
     // SAFETY: the map is read-only and private to this process. A writer that truncates the file while it is mapped
-    // could still raise SIGBUS; every memory-mapping reader has that, and model files are not written while in use.
+    // could still raise SIGBUS; every memory-mapping reader has that. A writer that changes it is noticed by `stamp`.
     #[allow(unsafe_code)]
-    let map = Arc::new(unsafe { Mmap::map(&file)? });
+    let map = unsafe { Mmap::map(&file)? };
+    Ok(model_file(registered(Region { map, of_file: true }), Some((Arc::new(file), Stamp::new(&meta)))))
+}
+
+/// The contents of a file of so many bytes, at a place in memory of its own.
+fn copy(mut file: File, length: u64) -> io::Result<Mmap> {
+    let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let mut map = MmapMut::map_anon(length)?;
+    file.read_exact(&mut map)?;
+    map.make_read_only()
+}
+
+fn registered(region: Region) -> Bytes {
+    let region = Arc::new(region);
     let mut maps = MAPS.lock().unwrap_or_else(PoisonError::into_inner);
-    maps.retain(|map| map.strong_count() > 0);
-    maps.push(Arc::downgrade(&map));
-    Ok(Bytes::from_owner(Mapped(map)))
+    maps.retain(|region| region.strong_count() > 0);
+    maps.push(Arc::downgrade(&region));
+    Bytes::from_owner(Mapped(region))
+}
+
+/// Maps a file, however small it is.
+#[cfg(test)]
+pub(crate) fn map(path: &Path) -> io::Result<Bytes> {
+    open_up_to(path, 0).map(|file| file.bytes)
+}
+
+impl ModelFile {
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
 }
 
 /// Decodes a model, or says what the bytes are instead.
@@ -188,20 +317,28 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[derive(Debug, Default)]
 pub(crate) struct External {
     folder: Option<PathBuf>,
-    files: HashMap<PathBuf, Bytes>,
+    no_map: bool,
+    files: HashMap<PathBuf, ModelFile>,
 }
 
 impl External {
     /// For a model at `path`; without a path there is no folder to look in.
-    pub fn beside(path: Option<&Path>) -> Self {
+    pub fn beside(path: Option<&Path>, no_map: bool) -> Self {
         let folder = path.map(|p| match p.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         });
-        Self { folder, files: HashMap::new() }
+        Self { folder, no_map, files: HashMap::new() }
     }
 
-    /// The bytes that a tensor's `external_data` entries name. They are mapped, not copied.
+    /// The files that have been read, by their paths.
+    pub fn into_files(self) -> Vec<ModelFile> {
+        let mut files: Vec<ModelFile> = self.files.into_values().collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+
+    /// The bytes that a tensor's `external_data` entries name.
     ///
     /// The path must stay inside the model's folder: no absolute path, no `..`, no symbolic link that leads out.
     pub fn read(&mut self, entries: &[StringStringEntryProto]) -> Result<Bytes, String> {
@@ -241,11 +378,14 @@ impl External {
         if !path.starts_with(&root) {
             return Err(outside());
         }
-        if let Some(bytes) = self.files.get(&path) {
-            return Ok(bytes.clone());
+        if let Some(file) = self.files.get(&path) {
+            return Ok(file.bytes.clone());
         }
-        let bytes = map(&path).map_err(missing)?;
-        self.files.insert(path, bytes.clone());
+        let mut file = open(&path, self.no_map).map_err(missing)?;
+        // As a person would write it.
+        file.path = folder.join(relative);
+        let bytes = file.bytes.clone();
+        self.files.insert(path, file);
         Ok(bytes)
     }
 }
@@ -272,6 +412,36 @@ mod tests {
         // Memory that is not a file's would be lost.
         let_go(&contents);
         assert_eq!(bytes, contents);
+    }
+
+    #[test]
+    fn a_file_that_was_read_stays_what_it_was_and_one_that_is_mapped_tells_of_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let contents = vec![7; 100_000];
+        let read = |file: &ModelFile| {
+            let mut bytes = Vec::new();
+            file.read(|piece| bytes.extend_from_slice(piece));
+            bytes
+        };
+        std::fs::write(&path, &contents).unwrap();
+        for copied in [0, 99_999] {
+            let file = open_up_to(&path, copied).unwrap();
+            assert!(file.is_mapped() && read(&file) == contents);
+            let stamp = file.opened().unwrap();
+            assert_eq!(file.stamp().unwrap(), Some(stamp));
+            std::fs::write(&path, vec![8; 100_000]).unwrap();
+            File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            assert!(!file.stamp().unwrap().unwrap().seems_unwritten(&stamp));
+            std::fs::write(&path, &contents).unwrap();
+        }
+        for file in [open_up_to(&path, 100_000).unwrap(), open(&path, true).unwrap(), open(&path, false).unwrap()] {
+            assert!(is_mapped(file.bytes()) && !file.is_mapped() && file.stamp().unwrap().is_none());
+            let_go(file.bytes());
+            std::fs::write(&path, "shorter").unwrap();
+            assert_eq!(read(&file), contents);
+            std::fs::write(&path, &contents).unwrap();
+        }
     }
 
     #[test]
@@ -316,7 +486,7 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("weights.bin"), b"0123456789").unwrap();
         std::fs::write(root.path().join("secret"), b"secret").unwrap();
-        let mut external = External::beside(Some(&folder.join("m.onnx")));
+        let mut external = External::beside(Some(&folder.join("m.onnx")), false);
         let mut read = |list: &[(&str, &str)]| external.read(&entries(list));
         assert_eq!(read(&[("location", "weights.bin"), ("offset", "2"), ("length", "3")]).unwrap(), "234");
         assert_eq!(read(&[("location", "./weights.bin")]).unwrap(), "0123456789");
@@ -340,6 +510,6 @@ mod tests {
             std::os::unix::fs::symlink(root.path().join("secret"), folder.join("link")).unwrap();
             assert!(external.read(&entries(&[("location", "link")])).unwrap_err().contains("outside"));
         }
-        assert!(External::beside(None).read(&entries(&[("location", "weights.bin")])).is_err());
+        assert!(External::beside(None, false).read(&entries(&[("location", "weights.bin")])).is_err());
     }
 }

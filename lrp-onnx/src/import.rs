@@ -772,7 +772,11 @@ mod tests {
     }
 
     fn with_shape(net: &Net, shape: &[usize]) -> Result<Import<f64>, crate::Error> {
-        crate::from_bytes("test.onnx", net.bytes(), &Options { sample_shape: Some(shape.to_vec()) })
+        crate::from_bytes(
+            "test.onnx",
+            net.bytes(),
+            &Options { sample_shape: Some(shape.to_vec()), ..Options::default() },
+        )
     }
 
     #[test]

@@ -34,6 +34,7 @@ use lrp_core::{Model, Scalar, Tensor};
 
 pub use error::{Error, ErrorKind, UnsupportedNode};
 use file::External;
+pub use file::{ModelFile, Stamp};
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 
 /// How to import a model.
@@ -41,6 +42,8 @@ pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 pub struct Options {
     /// Shape of one sample (`[3, 224, 224]`), for models that leave it open. Where the file fixes an axis, they must agree.
     pub sample_shape: Option<Vec<usize>>,
+    /// Read every file into memory as a whole. Otherwise, those above 64 MiB are mapped.
+    pub no_map: bool,
 }
 
 /// An imported model, and what is known about where it comes from.
@@ -102,17 +105,28 @@ pub struct PassReport {
 
 /// Imports the model in a file. Weights of any floating-point type are read as `T`.
 ///
-/// Weights that have that type in the file stay in it, and it stays mapped into memory for as long as the model lives: it can be deleted or
-/// replaced by another, but must not be written to.
+/// Weights that have that type in the file are used in place. A file of at most 64 MiB is read; a larger one stays mapped into memory for as
+/// long as the model lives: it can be deleted or replaced by another, but must not be written to. [`load_with_files`] lets you notice.
 ///
 /// # Errors
 /// When the file cannot be read, is not ONNX, is damaged, or contains what cannot be explained; see [`ErrorKind`].
 pub fn load<T: Scalar>(path: &Path, options: &Options) -> Result<Import<T>, Error> {
+    load_with_files(path, options).map(|(import, _)| import)
+}
+
+/// As [`load`]; gives every file that was read, too: the model's, and then those of weights beside it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_files<T: Scalar>(path: &Path, options: &Options) -> Result<(Import<T>, Vec<ModelFile>), Error> {
     let name = path.display().to_string();
-    match file::map(path) {
-        Ok(bytes) => from(&name, bytes, External::beside(Some(path)), options),
-        Err(error) => Err(Error { file: name, kind: ErrorKind::Io(error) }),
-    }
+    let file = match file::open(path, options.no_map) {
+        Ok(file) => file,
+        Err(error) => return Err(Error { file: name, kind: ErrorKind::Io(error) }),
+    };
+    let mut external = External::beside(Some(path), options.no_map);
+    let import = from(&name, file.bytes().clone(), &mut external, options)?;
+    Ok((import, std::iter::once(file).chain(external.into_files()).collect()))
 }
 
 /// Imports a model from memory; `name` stands for it in messages. Weights in other files cannot be read.
@@ -120,7 +134,7 @@ pub fn load<T: Scalar>(path: &Path, options: &Options) -> Result<Import<T>, Erro
 /// # Errors
 /// As [`load`].
 pub fn from_bytes<T: Scalar>(name: &str, bytes: impl Into<Bytes>, options: &Options) -> Result<Import<T>, Error> {
-    from(name, bytes.into(), External::beside(None), options)
+    from(name, bytes.into(), &mut External::beside(None, false), options)
 }
 
 /// The import, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
@@ -130,11 +144,13 @@ pub fn instances() {
     use std::hint::black_box;
     black_box::<fn(&Path, &Options) -> Result<Import<f32>, Error>>(load);
     black_box::<fn(&Path, &Options) -> Result<Import<f64>, Error>>(load);
+    black_box::<fn(&Path, &Options) -> Result<(Import<f32>, Vec<ModelFile>), Error>>(load_with_files);
+    black_box::<fn(&Path, &Options) -> Result<(Import<f64>, Vec<ModelFile>), Error>>(load_with_files);
 }
 
-fn from<T: Scalar>(name: &str, bytes: Bytes, mut external: External, options: &Options) -> Result<Import<T>, Error> {
+fn from<T: Scalar>(name: &str, bytes: Bytes, external: &mut External, options: &Options) -> Result<Import<T>, Error> {
     file::decode(&bytes)
-        .and_then(|model| import::import(&model, bytes.len(), &mut external, options))
+        .and_then(|model| import::import(&model, bytes.len(), external, options))
         .map_err(|kind| Error { file: name.to_owned(), kind })
 }
 

@@ -852,8 +852,8 @@ fn mistakes_in_inputs() {
     snapshot(&folder, "npy-no-batch-axis", &explain("nobatch.npy"));
     save(&folder, "none.npy", &ArrayD::<f32>::zeros(vec![0, 1, 28, 28]));
     snapshot(&folder, "npy-no-samples", &explain("none.npy"));
-    let mut values = ArrayD::<f64>::zeros(vec![2, 1, 28, 28]);
-    values[[1, 0, 3, 4]] = f64::NAN;
+    let mut values = ArrayD::<f64>::zeros(vec![1, 1, 28, 28]);
+    values[[0, 0, 3, 4]] = f64::NAN;
     save(&folder, "nan.npy", &values);
     snapshot(&folder, "npy-with-nan", &explain("nan.npy"));
     folder.write("complex.npy", raw_npy("<c8", "(1, 1, 28, 28)", 784 * 8));

@@ -104,7 +104,7 @@ fn targets_have_their_axis_however_the_array_is_cut() {
 }
 
 #[test]
-fn a_sample_that_cannot_be_explained_leaves_nothing_that_looks_finished() {
+fn a_sample_that_cannot_be_explained_is_said_and_the_others_are_explained() {
     let folder = folder(40);
     for (name, value, why) in [
         ("nan", f32::NAN, "'nan.npy': sample 25 has the value NaN at [0, 3, 4]"),
@@ -118,17 +118,21 @@ fn a_sample_that_cannot_be_explained_leaves_nothing_that_looks_finished() {
         }
         write_npy(folder.path(format!("{name}.npy")), &bad).unwrap();
         let explain = format!("{EXPLAIN} --batch 4");
-        assert!(folder.lrp(&format!("{explain} -i {name}.npy -o alone")).complaint().contains(why), "{why}");
-        assert!(folder.list("alone").is_empty(), "{:?}", folder.list("alone"));
-
-        // Among others, it is left out.
         let run = folder.lrp(&format!("{explain} -i {name}.npy many.npy -o {name}"));
         assert_eq!(run.code, Some(2), "{run}");
+        assert!(run.stderr.contains(why), "{run}");
         let manifest = manifest(&folder, name);
         assert!(manifest["failed"][0]["reason"].as_str().unwrap().contains(why), "{manifest}");
-        assert_eq!(manifest["inputs"][0]["path"], "many.npy");
-        assert_eq!(folder.list(name).len(), 43, "{:?}", folder.list(name));
-        assert!(folder.list(name).iter().all(|file| file.starts_with("man")), "{:?}", folder.list(name));
+        assert_eq!(
+            (&manifest["failed"][0]["path"], &manifest["failed"][0]["sample"]),
+            (&format!("{name}.npy").into(), &25.into())
+        );
+        assert_eq!(
+            (&manifest["inputs"][0]["path"], &manifest["inputs"][1]["path"]),
+            (&format!("{name}.npy").into(), &"many.npy".into())
+        );
+        assert_eq!(folder.list(name).len(), 42 + 41 + 1, "{:?}", folder.list(name));
+        assert!(!folder.list(name).contains(&format!("{name}.25.heatmap.png")));
     }
 }
 
@@ -228,14 +232,18 @@ fn only_the_same_run_is_resumed() {
 }
 
 #[test]
-fn without_resume_a_run_begins_anew_and_without_a_journal_too() {
+fn with_force_a_run_begins_anew_and_without_a_journal_too() {
     let folder = folder(3);
     let explain = format!("{EXPLAIN} -i many.npy -o out");
     interrupted(&folder, &explain);
     let run = folder.lrp(&explain);
-    assert!(run.code == Some(0) && run.stderr.starts_with("note: a run was interrupted"), "{run}");
+    assert!(run.complaint().contains("a run into 'out' was interrupted: 3 of 3 samples are done"), "{run}");
+    assert!(folder.path(JOURNAL).is_file());
+    folder.lrp(&format!("{explain} --force")).silent();
+    assert!(!folder.path(JOURNAL).exists());
+    fs::remove_file(folder.path("out/manifest.json")).unwrap();
     let run = folder.lrp(&format!("{explain} --resume"));
-    assert!(run.code == Some(0) && run.stderr.starts_with("note: there is no 'out/manifest.partial.jsonl'"), "{run}");
+    assert!(run.code == Some(0) && run.stderr.starts_with("note: there is nothing to resume"), "{run}");
     folder.lrp(&format!("{EXPLAIN} -i many.npy -o whole")).silent();
     assert_same(&folder, "whole", "out");
 }

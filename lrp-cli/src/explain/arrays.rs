@@ -60,19 +60,47 @@ impl ArraysOf<'_> {
         })
     }
 
-    /// Opens files that were not completed; of a file that was, makes one that is not again. None where both are complete.
+    /// How many of these batches, from the first on, are in the files as they were written: `[samples, hash of relevance, hash of ledger]`.
+    pub fn examine<'h, T>(&self, batches: impl Iterator<Item = (usize, &'h [String; 2])>) -> usize {
+        let (relevance, ledger) = (self.relevance(), self.ledger());
+        let files = RowsFile::examine::<T>(&relevance.0, relevance.1)
+            .and_then(|relevance| Ok((relevance, RowsFile::examine::<f64>(&ledger.0, ledger.1)?)));
+        let Ok((mut relevance, mut ledger)) = files else { return 0 };
+        let mut first = 0;
+        let mut holds = |(samples, [of_relevance, of_ledger]): (usize, &[String; 2])| {
+            let same = relevance.sha256::<T>(first, samples).is_ok_and(|sha256| sha256 == *of_relevance)
+                && ledger.sha256::<f64>(first, samples).is_ok_and(|sha256| sha256 == *of_ledger);
+            first += samples;
+            same
+        };
+        let mut count = 0;
+        for batch in batches {
+            if !holds(batch) {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// Opens files that were not completed; of a file that was, makes one that is not again. None where both are complete, and `all`
+    /// samples are done.
     ///
     /// # Errors
     /// When they cannot be opened.
-    pub fn reopen<T>(&self) -> Result<Option<Arrays>, Failure> {
+    pub fn reopen<T>(&self, all: bool) -> Result<Option<Arrays>, Failure> {
         let (relevance, ledger) = (self.relevance(), self.ledger());
         let complete = |path: &Path| !files::unfinished(path).exists();
-        match (complete(&relevance.0), complete(&ledger.0)) {
-            (true, true) => return Ok(None),
-            // The program was killed between the two.
-            (true, false) => files::reopen(&relevance.0)?,
-            (false, true) => files::reopen(&ledger.0)?,
-            (false, false) => {}
+        let complete = (complete(&relevance.0), complete(&ledger.0));
+        if complete == (true, true) && all {
+            return Ok(None);
+        }
+        // The program may have been killed between the two.
+        if complete.0 {
+            files::reopen(&relevance.0)?;
+        }
+        if complete.1 {
+            files::reopen(&ledger.0)?;
         }
         Ok(Some(Arrays {
             relevance: RowsFile::reopen::<T>(&relevance.0, relevance.1)?,
@@ -82,7 +110,7 @@ impl ArraysOf<'_> {
 }
 
 impl Arrays {
-    /// Writes what was explained of the samples from number `first` on.
+    /// Writes what was explained of the samples from number `first` on; gives hashes of relevance and ledger.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -90,9 +118,18 @@ impl Arrays {
         &mut self,
         first: usize,
         explained: &Explained<T>,
-    ) -> Result<(), Failure> {
-        self.relevance.write(first, &explained.relevance)?;
-        self.ledger.write(first, &ledgers(explained)?)
+    ) -> Result<[String; 2], Failure> {
+        let ledgers = ledgers(explained, self.ledger.rows())?;
+        Ok([self.relevance.write(first, &explained.relevance)?, self.ledger.write(first, &ledgers)?])
+    }
+
+    /// Waits until what was written is on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn sync(&self) -> Result<(), Failure> {
+        self.relevance.sync()?;
+        self.ledger.sync()
     }
 
     /// Gives complete files their names.
@@ -114,13 +151,13 @@ impl Arrays {
     }
 }
 
-/// The ledgers per target, `[n, nodes, accounts]` each.
-fn ledgers<T: Scalar>(explained: &Explained<T>) -> Result<Vec<Tensor<f64>>, Failure> {
+/// The ledgers per target, `[n, nodes, accounts]` each: NaN for samples that could not be explained.
+fn ledgers<T: Scalar>(explained: &Explained<T>, nodes: usize) -> Result<Vec<Tensor<f64>>, Failure> {
     let samples = explained.outcomes.len();
+    let nothing = vec![[f64::NAN; ACCOUNTS]; nodes];
     let ledger = |k: usize| {
-        let lines = explained.outcomes.iter().filter_map(|targets| targets.get(k)).flat_map(|outcome| &outcome.lines);
-        let numbers: Vec<f64> = lines.flatten().copied().collect();
-        let nodes = numbers.len() / ACCOUNTS / samples.max(1);
+        let lines = explained.outcomes.iter().map(|targets| targets.get(k).map_or(&nothing, |outcome| &outcome.lines));
+        let numbers: Vec<f64> = lines.flatten().flatten().copied().collect();
         ArrayD::from_shape_vec(vec![samples, nodes, ACCOUNTS], numbers)
             .map_err(|e| Failure::Internal(format!("ledgers of different lengths: {e}")))
     };

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use super::ExplainJob;
 use crate::failure::Failure;
 use crate::hash;
-use crate::manifest::{FileRecord, Program, RecipeRecord};
+use crate::manifest::{FileRecord, ModelRecord, Program, RecipeRecord};
 use crate::session::Loaded;
 
 /// Everything that results depend on, the inputs excepted. Batches and threads are no part of it: results do not depend on them.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint(Map<String, Value>);
 
 impl Fingerprint {
@@ -19,17 +19,22 @@ impl Fingerprint {
     ///
     /// # Errors
     /// When it cannot be written down.
-    pub fn new<T: Scalar>(job: &ExplainJob, loaded: &Loaded<T>, model: &FileRecord) -> Result<Self, Failure> {
+    pub fn new<T: Scalar>(
+        job: &ExplainJob,
+        loaded: &Loaded<T>,
+        model: &ModelRecord,
+        tokens: Option<&FileRecord>,
+    ) -> Result<Self, Failure> {
         let (what, how, output) = (&job.what, &job.what.how, &job.output);
         let recipe: Vec<String> = RecipeRecord::new(&what.recipe).sources.into_iter().map(|s| s.file.sha256).collect();
         let mut save: Vec<String> = output.save.iter().map(|save| format!("{save:?}").to_lowercase()).collect();
         save.sort();
         save.dedup();
-        // A file that cannot be read has been complained of.
-        let tokens = how.input.tokens.as_ref().and_then(|path| hash::of_file(path).ok());
+        let external: Vec<&str> = model.external.iter().map(|file| file.sha256.as_str()).collect();
         let facts = json!({
             "the program's version": Program::THIS,
-            "the model": model.sha256,
+            "the model": model.file.sha256,
+            "the model's weights in other files": external,
             "the input shape": what.model.sample_shape,
             "the labels": hash::of_bytes(loaded.labels.join("\n").as_bytes()),
             "the recipe": recipe,
@@ -48,7 +53,7 @@ impl Fingerprint {
             "the overlay": output.look.overlay,
             "the size of heatmaps": output.look.size.map(|size| size.to_string()),
             "the kind of samples": how.input.kind.map(|kind| format!("{kind:?}").to_lowercase()),
-            "the tokens": tokens,
+            "the tokens": tokens.map(|tokens| &tokens.sha256),
         });
         serde_json::from_value(facts).map(Self).map_err(|e| Failure::Internal(e.to_string()))
     }

@@ -2,11 +2,12 @@
 //!
 //! The first line is the run's fingerprint. Each of the others is about samples of one input whose results have been written. A line is
 //! handed to the system as a whole, after the results it is about: killed at any time, the program leaves a journal that is true, with
-//! at most its last line torn.
+//! at most its last line torn. It has hashes of these results: what is no longer there, or was never on the disk when the machine went
+//! down, is found.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::files;
 use super::fingerprint::Fingerprint;
 use crate::failure::Failure;
-use crate::input::stem;
-use crate::manifest::SampleRecord;
-use crate::output::report;
+use crate::manifest::{FileRecord, SampleRecord};
 
 /// A journal that is being written.
 pub struct Journal {
@@ -33,7 +32,7 @@ pub struct Journal {
 pub struct Entry {
     /// The input.
     pub path: String,
-    /// The number of the first of these samples. With 0, earlier lines about the input are void.
+    /// The number of the first of these samples. What earlier lines say of it and of those that follow it is void.
     pub first: usize,
     /// How many samples the input has.
     pub of: usize,
@@ -44,6 +43,12 @@ pub struct Entry {
     pub conversions: Vec<String>,
     /// Their records.
     pub samples: Vec<SampleRecord>,
+    /// SHA-256 of their rows in the relevance and the ledger file, if there are such files.
+    #[serde(default)]
+    pub rows: Option<[String; 2]>,
+    /// The files that were made of them alone: heatmaps.
+    #[serde(default)]
+    pub files: Vec<FileRecord>,
 }
 
 /// What is done of one input.
@@ -51,15 +56,48 @@ pub struct Entry {
 pub struct Done {
     /// How many samples the input has.
     pub of: usize,
-    /// SHA-256 of the input up to the last sample that is done.
-    pub sha256: String,
     /// What was changed in an image.
     pub conversions: Vec<String>,
     /// The records of these samples, from the first on.
     pub samples: Vec<SampleRecord>,
+    /// How they were written, a few at a time.
+    pub batches: Vec<Batch>,
+}
+
+/// Samples of an input that were written together.
+#[derive(Debug)]
+pub struct Batch {
+    /// How many.
+    pub samples: usize,
+    /// SHA-256 of the input up to the last of them.
+    pub sha256: String,
+    /// SHA-256 of their rows in the relevance and the ledger file.
+    pub rows: Option<[String; 2]>,
+    /// The files that were made of them alone.
+    pub files: Vec<FileRecord>,
 }
 
 impl Done {
+    /// SHA-256 of the input up to the last sample that is done.
+    pub fn sha256(&self) -> &str {
+        self.batches.last().map_or("", |batch| &batch.sha256)
+    }
+
+    /// Keeps so many batches.
+    pub fn truncate(&mut self, batches: usize) {
+        self.batches.truncate(batches);
+        self.samples.truncate(self.batches.iter().map(|batch| batch.samples).sum());
+    }
+
+    /// The number of batches before a sample, if one begins there.
+    fn batches_before(&self, sample: usize) -> Option<usize> {
+        let starts = self.batches.iter().scan(0, |start, batch| {
+            *start += batch.samples;
+            Some(*start)
+        });
+        std::iter::once(0).chain(starts).position(|start| start == sample)
+    }
+
     /// Whether no sample is left.
     pub fn is_all(&self) -> bool {
         self.samples.len() == self.of
@@ -81,45 +119,44 @@ impl Journal {
     /// When an earlier journal cannot be removed.
     pub fn start(dir: &Path, fingerprint: Fingerprint) -> Result<Self, Failure> {
         let path = dir.join(files::JOURNAL);
-        if path.exists() {
-            let shown = path.display();
-            report(format_args!("note: a run was interrupted ('{shown}'); it is not resumed, that takes --resume\n"));
-        }
         files::remove(&path)?;
         Ok(Self::new(path, fingerprint))
     }
 
-    /// Continues the journal of a run that was interrupted, if there is one.
+    /// What is done of the run that was interrupted in a folder, whatever run that was; empty where there is none.
+    pub fn of_interrupted(dir: &Path) -> AllDone {
+        let bytes = contents(&dir.join(files::JOURNAL)).unwrap_or_default();
+        read(String::from_utf8_lossy(&bytes).lines().skip(1))
+    }
+
+    /// Continues the journal of a run that was interrupted. None where there is none.
     ///
     /// # Errors
     /// When the journal cannot be read, or is that of another run.
-    pub fn resume(dir: &Path, fingerprint: Fingerprint) -> Result<(Self, AllDone), Failure> {
+    pub fn resume(dir: &Path, fingerprint: &Fingerprint) -> Result<Option<(Self, AllDone)>, Failure> {
         let path = dir.join(files::JOURNAL);
-        let bytes = match lrp_core::file::read(&path, lrp_core::file::Limit::RECORD) {
+        let bytes = match contents(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
             Err(e) => {
                 let message = format!("cannot read '{}': {e}", path.display());
-                return Err(Failure::user(message, "check its permissions, or leave --resume away to start anew"));
+                return Err(Failure::user(message, "check its permissions, or start anew with --force"));
             }
         };
         // What follows the end of the last line was torn off.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let text = String::from_utf8_lossy(bytes.get(..whole).unwrap_or_default());
         let mut lines = text.lines();
-        let Some(first) = lines.next() else {
-            report(format_args!("note: there is no '{}' to resume from: everything is explained\n", path.display()));
-            return Ok((Self::new(path, fingerprint), AllDone::new()));
-        };
-        check(&path, first, &fingerprint)?;
+        let Some(first) = lines.next() else { return Ok(None) };
+        check(&path, first, fingerprint)?;
         let done = read(lines);
         let open = || {
-            let file = OpenOptions::new().append(true).open(&path)?;
+            let file = files::open_own(&path, OpenOptions::new().append(true))?;
             file.set_len(whole as u64).map(|()| file)
         };
         let file = open().map_err(|e: std::io::Error| files::unwritable(&path, &e))?;
         let mentioned = done.keys().cloned().collect();
-        Ok((Self { path, file: Some(file), fingerprint, mentioned }, done))
+        Ok(Some((Self { path, file: Some(file), fingerprint: fingerprint.clone(), mentioned }, done)))
     }
 
     /// Adds a line.
@@ -131,7 +168,7 @@ impl Journal {
         let file = match &mut self.file {
             Some(file) => file,
             none => {
-                let mut file = File::create(&self.path).map_err(unwritable)?;
+                let mut file = files::create_new(&self.path).map_err(unwritable)?;
                 file.write_all(line(&self.fingerprint)?.as_bytes()).map_err(unwritable)?;
                 none.insert(file)
             }
@@ -149,10 +186,27 @@ impl Journal {
         if !self.mentioned.contains(path) {
             return Ok(());
         }
-        let (sha256, conversions, samples) = (String::new(), Vec::new(), Vec::new());
-        self.add(&Entry { path: path.to_owned(), first: 0, of: 0, sha256, conversions, samples })?;
+        let entry = Entry {
+            path: path.to_owned(),
+            first: 0,
+            of: 0,
+            sha256: String::new(),
+            conversions: Vec::new(),
+            samples: Vec::new(),
+            rows: None,
+            files: Vec::new(),
+        };
+        self.add(&entry)?;
         self.mentioned.remove(path);
         Ok(())
+    }
+
+    /// Waits until what was written is on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn sync(&self) -> Result<(), Failure> {
+        self.file.as_ref().map_or(Ok(()), |file| file.sync_data().map_err(|e| files::unwritable(&self.path, &e)))
     }
 
     /// The run has come to its end: there is nothing to resume.
@@ -165,6 +219,13 @@ impl Journal {
     }
 }
 
+/// The bytes of a journal.
+fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    files::open_own(path, OpenOptions::new().read(true))?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// A value as a line of JSON.
 fn line(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value).map(|line| line + "\n").map_err(|e| Failure::Internal(e.to_string()))
@@ -174,7 +235,7 @@ fn line(value: &impl Serialize) -> Result<String, Failure> {
 fn check(path: &Path, first: &str, fingerprint: &Fingerprint) -> Result<(), Failure> {
     let Ok(earlier) = serde_json::from_str::<Fingerprint>(first) else {
         let message = format!("'{}' does not begin as a journal does", path.display());
-        return Err(Failure::user(message, "leave --resume away to start anew"));
+        return Err(Failure::user(message, "start anew with --force"));
     };
     let differences = earlier.differences(fingerprint);
     if differences.is_empty() {
@@ -182,7 +243,7 @@ fn check(path: &Path, first: &str, fingerprint: &Fingerprint) -> Result<(), Fail
     }
     Err(Failure::user(
         format!("'{}' is the journal of another run: what differs is {}", path.display(), differences.join(", ")),
-        "give the arguments of that run to finish it, or leave --resume away to start anew",
+        "give the arguments of that run to finish it, or start anew with --force",
     ))
 }
 
@@ -193,16 +254,32 @@ fn read<'a>(lines: impl Iterator<Item = &'a str>) -> AllDone {
     // Of inputs whose results have the same names, only the last one's results are there.
     let mut owners: HashMap<String, String> = HashMap::new();
     for entry in lines.filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
-        let Entry { path, first, of, sha256, conversions, samples } = entry;
-        if let Some(before) = owners.insert(stem(Path::new(&path)), path.clone()).filter(|before| *before != path) {
+        let Entry { path, first, of, sha256, conversions, samples, rows, files } = entry;
+        if let Some(before) =
+            owners.insert(files::stem(Path::new(&path)), path.clone()).filter(|before| *before != path)
+        {
             all.remove(&before);
         }
-        match all.get_mut(&path) {
-            Some(done) if first > 0 && first == done.samples.len() && of == done.of => {
-                done.sha256 = sha256;
+        let stem = files::stem(Path::new(&path));
+        let heatmaps = samples.iter().flat_map(|sample| &sample.targets).filter_map(|target| target.heatmap.as_deref());
+        let mut named = files.iter().map(|file| file.path.as_str()).chain(heatmaps);
+        // A name that this program would not have written may be that of anything.
+        let is_own = named.all(|name| files::is_plain(name) && files::is_result_of(&stem, name));
+        let batches = if first == 0 { Some(0) } else { all.get(&path).and_then(|done| done.batches_before(first)) };
+        let same = first == 0 || all.get(&path).is_some_and(|done| done.of == of);
+        match batches {
+            Some(batches) if is_own && same && !samples.is_empty() && first + samples.len() <= of => {
+                let done = all.entry(path).or_insert_with(|| Done {
+                    of,
+                    conversions,
+                    samples: Vec::new(),
+                    batches: Vec::new(),
+                });
+                done.of = of;
+                done.truncate(batches);
+                done.batches.push(Batch { samples: samples.len(), sha256, rows, files });
                 done.samples.extend(samples);
             }
-            _ if first == 0 && !samples.is_empty() => drop(all.insert(path, Done { of, sha256, conversions, samples })),
             _ => drop(all.remove(&path)),
         }
     }
@@ -233,9 +310,31 @@ mod tests {
         // Begun again, and taken back.
         assert_eq!(counts(&[entry(&a, 0, 2), entry(&a, 0, 1)]), [(a.clone(), 1)]);
         assert_eq!(counts(&[entry(&a, 0, 2), entry(&a, 0, 0)]), []);
+        // Begun again from the middle, where a line begins, and elsewhere.
+        assert_eq!(counts(&[entry(&a, 0, 2), entry(&a, 2, 2), entry(&a, 2, 1)]), [(a.clone(), 3)]);
+        assert_eq!(counts(&[entry(&a, 0, 2), entry(&a, 2, 2), entry(&a, 1, 1)]), []);
+        assert_eq!(counts(&[entry(&a, 0, 6)]), []);
         // A line is missing in between.
         assert_eq!(counts(&[entry(&a, 0, 2), "{".to_owned(), entry(&a, 3, 2)]), []);
         // Results of this name are another input's by now.
         assert_eq!(counts(&[entry(&a, 0, 2), entry("other/a.npy", 0, 1)]), [("other/a.npy".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn lines_with_names_from_elsewhere_are_left_out() {
+        let line = |name: &str| {
+            let samples = serde_json::json!([{ "targets": [{
+                "class": 0, "score": 1.0, "heatmap": name,
+                "ledger": { "start": 1.0, "input": 1.0, "bias": 0.0, "stabilizer": 0.0, "rule": 0.0 }
+            }] }]);
+            let line = serde_json::json!({ "path": "b/a.npy", "first": 0, "of": 5, "sha256": "", "samples": samples });
+            line.to_string()
+        };
+        assert_eq!(counts(&[line("a.0.heatmap.png")]).len(), 1);
+        for name in
+            ["/etc/passwd", "../a.0.heatmap.png", "x/a.0.heatmap.png", "a.npy", "manifest.json", "b.heatmap.png"]
+        {
+            assert_eq!(counts(&[line(name)]).len(), 0, "{name}");
+        }
     }
 }

@@ -7,16 +7,19 @@ use std::time::Instant;
 use lrp_core::{Scalar, Tensor};
 
 use super::journal::{AllDone, Done};
+use super::writer::Subject;
 use super::{ExplainJob, files};
 use crate::failure::Failure;
-use crate::hash;
-use crate::input::{self, Source};
+use crate::input::Source;
+use crate::{hash, interrupt};
 
 /// Samples of one input that follow each other.
 pub struct Piece<T: Scalar> {
     pub place: Place,
     /// `[n, …]`
     pub samples: Tensor<T>,
+    /// The samples among them that cannot be explained, by their place here.
+    pub bad: Vec<(usize, Failure)>,
 }
 
 /// Where in the inputs a piece stands.
@@ -44,15 +47,33 @@ pub enum Read<T: Scalar> {
     Failed(usize, Failure),
 }
 
+/// What reading all inputs came to.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Seconds, waiting excepted.
+    pub seconds: f64,
+    /// What an earlier run had done, and is done again.
+    pub again: Again,
+}
+
+/// Samples that a journal tells of, but whose input or results are not what it says.
+#[derive(Debug, Default)]
+pub struct Again {
+    /// How many.
+    pub samples: usize,
+    /// The first input that they are of.
+    pub input: Option<String>,
+}
+
 /// Nobody takes what is read any more: the run has failed elsewhere.
 pub struct Stopped;
 
 /// Reads all inputs.
 pub struct Reader<'a, T: Scalar> {
     job: &'a ExplainJob,
-    /// The shape of a sample.
-    shape: &'a [usize],
+    subject: Subject<'a>,
     done: AllDone,
+    again: Again,
     to: SyncSender<Read<T>>,
     /// What is read and not sent yet: fewer samples than a batch has.
     batch: Vec<Piece<T>>,
@@ -63,22 +84,24 @@ pub struct Reader<'a, T: Scalar> {
 
 impl<'a, T: Scalar> Reader<'a, T> {
     /// A reader that leaves out what is `done`.
-    pub fn new(job: &'a ExplainJob, shape: &'a [usize], done: AllDone, to: SyncSender<Read<T>>) -> Self {
-        Self { job, shape, done, to, batch: Vec::new(), room: job.what.how.batch, seconds: 0.0 }
+    pub fn new(subject: Subject<'a>, done: AllDone, to: SyncSender<Read<T>>) -> Self {
+        let job = subject.job;
+        let (batch, room, again) = (Vec::new(), job.what.how.batch, Again::default());
+        Self { job, subject, done, again, to, batch, room, seconds: 0.0 }
     }
 
-    /// Reads until all is read or nobody wants more; gives the seconds that it took, waiting excepted.
-    pub fn run(mut self) -> f64 {
+    /// Reads until all is read or nobody wants more.
+    pub fn run(mut self) -> Reading {
         let Self { job, .. } = self;
         let all = job.what.inputs.iter().enumerate().try_for_each(|(i, path)| self.read(i, path));
         // Whoever has stopped says why.
         let _ = all.and_then(|()| self.send_batch());
-        self.seconds
+        Reading { seconds: self.seconds, again: self.again }
     }
 
     fn read(&mut self, input: usize, path: &Path) -> Result<(), Stopped> {
         let started = Instant::now();
-        let opened = self.open(path);
+        let opened = self.open(input, path);
         self.seconds += started.elapsed().as_secs_f64();
         let (source, done) = match opened {
             Ok(opened) => opened,
@@ -90,16 +113,23 @@ impl<'a, T: Scalar> Reader<'a, T> {
         }
         let Some(mut source) = source else { return Ok(()) };
         while source.left() > 0 {
+            if interrupt::requested() {
+                return Err(Stopped);
+            }
             let first = source.taken();
             let started = Instant::now();
-            let taken = source.take(self.room);
+            // Of one sample that is bad there is nothing left.
+            let taken = match source.samples() {
+                1 => source.take(1).map(|samples| (samples, Vec::new())),
+                _ => source.take_any(self.room),
+            };
             let conversions = source.conversions().to_vec();
             let place = Place { input, first, of: source.samples(), sha256: source.sha256(), conversions };
             self.seconds += started.elapsed().as_secs_f64();
             match taken {
-                Ok(samples) => {
+                Ok((samples, bad)) => {
                     self.room -= lrp_core::tensor::samples(&samples);
-                    self.batch.push(Piece { place, samples });
+                    self.batch.push(Piece { place, samples, bad });
                 }
                 Err(failure) => return self.fail(input, failure),
             }
@@ -111,40 +141,63 @@ impl<'a, T: Scalar> Reader<'a, T> {
     }
 
     /// Opens an input, behind what is done of it. There is nothing to open where all is done.
-    fn open(&mut self, path: &Path) -> Result<(Option<Source<T>>, Option<Done>), Failure> {
-        let done = self.done.remove(&path.display().to_string()).filter(|done| self.is_there(path, done));
-        if let Some(done) = done {
-            // Changed since, it is explained from the beginning.
-            if done.is_all() {
-                if hash::of_file(path).is_ok_and(|sha256| sha256 == done.sha256) {
-                    return Ok((None, Some(done)));
-                }
-            } else {
-                let mut source = self.source(path)?;
-                source.skip(done.samples.len())?;
-                if source.samples() == done.of && source.sha256() == done.sha256 {
-                    return Ok((Some(source), Some(done)));
-                }
-            }
+    fn open(&mut self, input: usize, path: &Path) -> Result<(Option<Source<T>>, Option<Done>), Failure> {
+        let Some(mut done) = self.done.remove(&path.display().to_string()) else {
+            return Ok((Some(self.source(path)?), None));
+        };
+        let before = done.samples.len();
+        done.truncate(self.hold(input, &done));
+        // Changed since, it is explained from the beginning.
+        let there = match done.is_all() {
+            true if hash::of_file(path).is_ok_and(|sha256| sha256 == done.sha256()) => Some(None),
+            false if !done.samples.is_empty() => self.behind(path, &done)?.map(Some),
+            _ => None,
+        };
+        let lost = if there.is_some() { before - done.samples.len() } else { before };
+        if lost > 0 {
+            self.again.samples += lost;
+            self.again.input.get_or_insert_with(|| path.display().to_string());
         }
-        Ok((Some(self.source(path)?), None))
+        match there {
+            Some(source) => Ok((source, Some(done))),
+            None => Ok((Some(self.source(path)?), None)),
+        }
+    }
+
+    /// The input behind what is done, if it is the one of which that was done.
+    fn behind(&self, path: &Path, done: &Done) -> Result<Option<Source<T>>, Failure> {
+        let mut source = self.source(path)?;
+        source.skip(done.samples.len())?;
+        Ok((source.samples() == done.of && source.sha256() == done.sha256()).then_some(source))
     }
 
     fn source(&self, path: &Path) -> Result<Source<T>, Failure> {
-        Source::open(path, self.shape, &self.job.what.how.input)
+        Source::open(path, self.subject.shape, &self.job.what.how.input)
     }
 
-    /// Whether the results that a journal tells of are there.
-    fn is_there(&self, input: &Path, done: &Done) -> bool {
-        let output = &self.job.output;
-        let stem = input::stem(input);
-        let arrays_are_there = !output.keeps_relevance()
-            || [files::relevance(&stem), files::ledger(&stem)].iter().all(|name| {
-                let path = output.dir.join(name);
-                files::unfinished(&path).is_file() || (done.is_all() && path.is_file())
-            });
-        let mut heatmaps = done.samples.iter().flat_map(|s| &s.targets).filter_map(|target| target.heatmap.as_ref());
-        arrays_are_there && heatmaps.all(|name| output.dir.join(name).is_file())
+    /// How many batches of an input, from the first on, have results that are there as they were written.
+    fn hold(&self, input: usize, done: &Done) -> usize {
+        let dir = &self.job.output.dir;
+        let mut hold = done.batches.len();
+        if let Some(arrays) = self.subject.arrays(input, done.of) {
+            let rows = done.batches.iter().map_while(|batch| Some((batch.samples, batch.rows.as_ref()?)));
+            hold = arrays.examine::<T>(rows);
+        }
+        // A heatmap that a record names and whose hash is unknown could be anything.
+        let is_there = |batch: &super::journal::Batch, first: usize| {
+            let samples = done.samples.get(first..first + batch.samples).unwrap_or_default();
+            let mut heatmaps = samples.iter().flat_map(|s| &s.targets).filter_map(|target| target.heatmap.as_ref());
+            heatmaps.all(|name| batch.files.iter().any(|file| file.path == *name))
+                && batch.files.iter().all(|file| files::state(dir, file) == files::State::Same)
+        };
+        let mut first = 0;
+        for (i, batch) in done.batches.iter().take(hold).enumerate() {
+            if !is_there(batch, first) {
+                return i;
+            }
+            first += batch.samples;
+        }
+        hold
     }
 
     fn fail(&mut self, input: usize, failure: Failure) -> Result<(), Stopped> {

@@ -18,7 +18,7 @@ const SUMMARY: usize = 40;
 
 /// One line for each sample, unless there are too many.
 pub fn print<T: Scalar>(records: &[InputRecord], loaded: &Loaded<T>, dir: &Path) -> Result<(), Failure> {
-    let samples: usize = records.iter().map(|r| r.samples.len()).sum();
+    let samples: usize = records.iter().map(|record| record.explained().count()).sum();
     if samples <= SUMMARY {
         let targets = records.iter().flat_map(|record| &record.samples).flat_map(|sample| &sample.targets);
         let probable = targets.into_iter().any(|target| target.probability.is_some());

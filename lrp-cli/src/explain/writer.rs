@@ -1,9 +1,9 @@
 //! The writing end: explanations become files, lines of the journal, and records of the manifest.
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::Cursor;
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use image::ImageFormat;
 use indicatif::ProgressBar;
@@ -21,10 +21,11 @@ use super::samples::{Explained, Largest, Outcome};
 use super::{ExplainJob, files};
 use crate::drawing::Drawing;
 use crate::failure::Failure;
-use crate::input;
 use crate::manifest::{FailedRecord, FileRecord, InputRecord, SampleRecord, ScoreRecord, TargetRecord};
+use crate::output::report;
 
 /// What is explained.
+#[derive(Clone, Copy)]
 pub struct Subject<'a> {
     pub job: &'a ExplainJob,
     /// The shape of a sample.
@@ -35,15 +36,43 @@ pub struct Subject<'a> {
     pub nodes: usize,
 }
 
+impl<'a> Subject<'a> {
+    fn path(&self, input: usize) -> String {
+        self.job.what.inputs[input].display().to_string()
+    }
+
+    fn stem(&self, input: usize) -> String {
+        files::stem(&self.job.what.inputs[input])
+    }
+
+    /// Whether targets have an axis of their own.
+    fn several(&self) -> bool {
+        self.targets.len() > 1 || matches!(self.job.what.how.target, Wanted::All | Wanted::Top(_))
+    }
+
+    /// The arrays of an input, if there are to be any.
+    pub fn arrays(&self, input: usize, samples: usize) -> Option<ArraysOf<'a>> {
+        self.job.output.keeps_relevance().then(|| ArraysOf {
+            dir: &self.job.output.dir,
+            stem: self.stem(input),
+            targets: self.several().then_some(self.targets.len()),
+            samples,
+            sample: self.shape,
+            nodes: self.nodes,
+        })
+    }
+}
+
+/// So often, what is written is brought to the disk.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// So many samples of one input that cannot be explained are complained of.
+const COMPLAINTS: usize = 3;
+
 /// Writes the results of all inputs, in their order.
 pub struct Writer<'a> {
+    subject: Subject<'a>,
     job: &'a ExplainJob,
-    /// The shape of a sample.
-    shape: &'a [usize],
-    targets: &'a [Target],
-    labels: &'a [String],
-    /// The rows of a ledger.
-    nodes: usize,
     /// How heatmaps are drawn, if they are.
     drawing: Option<Drawing>,
     progress: &'a ProgressBar,
@@ -51,6 +80,7 @@ pub struct Writer<'a> {
     current: Option<Current>,
     /// Names of the heatmaps that were written.
     heatmaps: HashSet<String>,
+    synced: Instant,
     written: Written,
 }
 
@@ -59,6 +89,8 @@ pub struct Written {
     pub journal: Journal,
     pub inputs: Vec<InputRecord>,
     pub failed: Vec<FailedRecord>,
+    /// The samples that are done, also of inputs that are not complete.
+    pub done: usize,
     pub seconds: f64,
 }
 
@@ -70,14 +102,18 @@ struct Current {
     /// What was changed in an image.
     conversions: Vec<String>,
     samples: Vec<SampleRecord>,
+    /// The heatmaps.
+    files: Vec<FileRecord>,
+    /// Samples that cannot be explained.
+    failures: Vec<(usize, Failure)>,
 }
 
 impl<'a> Writer<'a> {
     /// A writer that goes on with this journal.
     pub fn new(subject: Subject<'a>, drawing: Option<Drawing>, progress: &'a ProgressBar, journal: Journal) -> Self {
-        let Subject { job, shape, targets, labels, nodes } = subject;
-        let written = Written { journal, inputs: Vec::new(), failed: Vec::new(), seconds: 0.0 };
-        Self { job, shape, targets, labels, nodes, drawing, progress, current: None, heatmaps: HashSet::new(), written }
+        let written = Written { journal, inputs: Vec::new(), failed: Vec::new(), done: 0, seconds: 0.0 };
+        let (current, heatmaps, synced) = (None, HashSet::new(), Instant::now());
+        Self { subject, job: subject.job, drawing, progress, current, heatmaps, synced, written }
     }
 
     /// Writes what comes.
@@ -88,7 +124,9 @@ impl<'a> Writer<'a> {
         for computed in from {
             let started = Instant::now();
             match computed {
-                Computed::Piece(place, explained, samples) => self.write(place, &explained, &samples)?,
+                Computed::Piece(place, explained, samples, failures) => {
+                    self.write(place, &explained, &samples, failures)?;
+                }
                 Computed::Done(input, done) => self.go_on::<T>(input, done)?,
                 Computed::Failed(input, failure) => self.fail(input, failure)?,
             }
@@ -106,20 +144,18 @@ impl<'a> Writer<'a> {
         }
         let reason = failure.to_string();
         self.progress.suspend(|| failure.draw());
-        self.written.failed.push(FailedRecord { path: self.path(input), reason });
+        self.written.failed.push(FailedRecord { path: self.subject.path(input), sample: None, reason });
         Ok(())
     }
 
     /// Removes what has been written of an input.
     fn discard(&mut self, input: usize) -> Result<(), Failure> {
         let Some(current) = self.current.take_if(|current| current.input == input) else { return Ok(()) };
-        self.written.journal.take_back(&self.path(input))?;
+        self.written.journal.take_back(&self.subject.path(input))?;
+        self.written.done = self.written.done.saturating_sub(current.samples.len());
         current.arrays.map_or(Ok(()), Arrays::discard)?;
-        let heatmaps = current.samples.into_iter().flat_map(|s| s.targets).filter_map(|target| target.heatmap);
-        heatmaps.into_iter().try_for_each(|name| {
-            files::remove(&self.job.output.dir.join(files::as_html(&name)))?;
-            files::remove(&self.job.output.dir.join(name))
-        })
+        let dir = &self.job.output.dir;
+        current.files.iter().filter_map(|file| files::inside(dir, &file.path)).try_for_each(|path| files::remove(&path))
     }
 
     /// Takes over what an earlier run has done of an input.
@@ -129,11 +165,17 @@ impl<'a> Writer<'a> {
         names.iter().try_for_each(|name| self.claim(name))?;
         self.progress.inc(done.samples.len() as u64);
         self.progress.reset_eta();
+        self.written.done += done.samples.len();
         // The program may have been killed when all was written, and the files had not got their names.
-        let arrays = self.arrays(input, done.of).map(|arrays| arrays.reopen::<T>()).transpose()?.flatten();
-        let Done { of, conversions, samples, .. } = done;
-        self.current = Some(Current { input, of, arrays, conversions, samples });
-        self.finish(done.sha256)
+        let (all, sha256) = (done.is_all(), done.sha256().to_owned());
+        let conversions = done.conversions;
+        let arrays = self.subject.arrays(input, done.of);
+        let arrays = arrays.map(|arrays| arrays.reopen::<T>(all)).transpose()?.flatten();
+        let failed = done.samples.iter().enumerate().filter_map(|(i, sample)| Some((i, sample.failed.as_ref()?)));
+        let failures = failed.map(|(i, reason)| (i, Failure::plain(reason))).collect();
+        let files = done.batches.into_iter().flat_map(|batch| batch.files).collect();
+        self.current = Some(Current { input, of: done.of, arrays, conversions, samples: done.samples, files, failures });
+        self.finish(sha256)
     }
 
     /// Writes the results of a piece.
@@ -142,84 +184,134 @@ impl<'a> Writer<'a> {
         place: Place,
         explained: &Explained<T>,
         samples: &Tensor<T>,
+        failures: Vec<(usize, Failure)>,
     ) -> Result<(), Failure> {
         let Place { input, first, of, .. } = place;
-        let path = self.path(input);
+        let path = self.subject.path(input);
         if self.current.is_none() {
             // The file that is made now has nothing of what the journal may tell of.
             self.written.journal.take_back(&path)?;
-            let arrays = self.arrays(input, of).map(|arrays| arrays.create::<T>()).transpose()?;
+            let arrays = self.subject.arrays(input, of).map(|arrays| arrays.create::<T>()).transpose()?;
+            let (samples, files, failures) = (Vec::new(), Vec::new(), Vec::new());
             let conversions = place.conversions.clone();
-            self.current = Some(Current { input, of, arrays, conversions, samples: Vec::new() });
+            self.current = Some(Current { input, of, arrays, conversions, samples, files, failures });
         }
-        let names = self.heatmaps(&place, explained, samples)?;
-        let samples = self.records(names, explained);
-        if let Some(arrays) = self.current.as_mut().and_then(|current| current.arrays.as_mut()) {
-            arrays.write(first, explained)?;
+        let (names, files) = self.heatmaps(&place, explained, samples)?;
+        let samples = self.records(names, explained, &failures);
+        let arrays = self.current.as_mut().and_then(|current| current.arrays.as_mut());
+        let rows = arrays.map(|arrays| arrays.write(first, explained)).transpose()?;
+        // Hashes tell what never came to the disk: this only limits how much that can be when the machine goes down.
+        let sync = self.synced.elapsed() >= SYNC;
+        if let Some(arrays) = self.current.as_ref().and_then(|current| current.arrays.as_ref()).filter(|_| sync) {
+            arrays.sync()?;
         }
         let Place { sha256, conversions, .. } = place;
-        let entry = Entry { path, first, of, sha256, conversions, samples };
+        let entry = Entry { path, first, of, sha256, conversions, samples, rows, files };
         self.written.journal.add(&entry)?;
+        if sync {
+            self.written.journal.sync()?;
+            self.synced = Instant::now();
+        }
         self.progress.inc(entry.samples.len() as u64);
+        self.written.done += entry.samples.len();
         if let Some(current) = &mut self.current {
             current.samples.extend(entry.samples);
+            current.files.extend(entry.files);
+            current.failures.extend(failures.into_iter().map(|(i, failure)| (first + i, failure)));
         }
         self.finish(entry.sha256)
     }
 
     /// Whether all samples of the current input are written; then its files are complete, and its record.
     fn finish(&mut self, sha256: String) -> Result<(), Failure> {
-        let Some(current) = self.current.take_if(|current| current.samples.len() == current.of) else { return Ok(()) };
-        let path = self.path(current.input);
-        let array = |name: fn(&str) -> String| self.saves(Save::Npy).then(|| name(&self.stem(current.input)));
+        let Some(mut current) = self.current.take_if(|current| current.samples.len() == current.of) else {
+            return Ok(());
+        };
+        let (path, input) = (self.subject.path(current.input), current.input);
+        if current.failures.len() == current.of
+            && let Some((_, failure)) = current.failures.pop()
+        {
+            // Nothing of it can be explained.
+            self.current = Some(current);
+            return self.fail(input, failure.of_file(&path));
+        }
+        current.arrays.map_or(Ok(()), Arrays::finish)?;
+        let array = |name: fn(&str) -> String| self.saves(Save::Npy).then(|| name(&self.subject.stem(input)));
         let (relevance, ledger) = (array(files::relevance), array(files::ledger));
+        let mut of_files = Vec::new();
+        for name in [&relevance, &ledger].into_iter().flatten() {
+            of_files.push(files::record(&self.job.output.dir, name)?);
+        }
+        of_files.extend(current.files);
+        self.complain(&path, current.failures);
         let file = FileRecord { path, sha256 };
-        let exports = Vec::new();
-        let Current { arrays, conversions, samples, .. } = current;
-        arrays.map_or(Ok(()), Arrays::finish)?;
-        self.written.inputs.push(InputRecord { file, relevance, ledger, exports, conversions, samples });
+        let (exports, conversions, samples, files) = (Vec::new(), current.conversions, current.samples, of_files);
+        self.written.inputs.push(InputRecord { file, relevance, ledger, exports, conversions, samples, files });
         Ok(())
     }
 
-    /// Writes the heatmaps of a piece; gives their names, per sample, per target.
+    /// Says which samples of an input could not be explained.
+    fn complain(&mut self, path: &str, failures: Vec<(usize, Failure)>) {
+        let more = failures.len().saturating_sub(COMPLAINTS);
+        for (i, (sample, failure)) in failures.into_iter().enumerate() {
+            let failure = failure.of_file(path);
+            let (path, reason) = (path.to_owned(), failure.to_string());
+            self.written.failed.push(FailedRecord { path, sample: Some(sample), reason });
+            if i < COMPLAINTS {
+                self.progress.suspend(|| failure.draw());
+            }
+        }
+        if more > 0 {
+            self.progress.suspend(|| report(format_args!("and {more} more samples of '{path}'\n")));
+        }
+    }
+
+    /// Writes the heatmaps of a piece; gives their names, per sample, per target, and the files.
     fn heatmaps<T: Scalar>(
         &mut self,
         place: &Place,
         explained: &Explained<T>,
         samples: &Tensor<T>,
-    ) -> Result<Vec<Vec<Option<String>>>, Failure> {
+    ) -> Result<(Vec<Vec<Option<String>>>, Vec<FileRecord>), Failure> {
         let name = |i: usize, k: usize| {
             self.drawing.is_some().then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class))
         };
         let names = |(i, outcomes): (usize, &Vec<Outcome>)| (0..outcomes.len()).map(|k| name(i, k)).collect();
         let names: Vec<Vec<Option<String>>> = explained.outcomes.iter().enumerate().map(names).collect();
         names.iter().flatten().flatten().try_for_each(|name| self.claim(name))?;
-        let (dir, Some(drawing)) = (&self.job.output.dir, &self.drawing) else { return Ok(names) };
-        names.par_iter().enumerate().try_for_each(|(i, names)| {
+        let (dir, Some(drawing)) = (&self.job.output.dir, &self.drawing) else { return Ok((names, Vec::new())) };
+        let draw = |(i, names): (usize, &Vec<Option<String>>)| {
             let sample = samples.index_axis(Axis(0), i);
-            names.iter().zip(&explained.relevance).try_for_each(|(name, relevance)| {
-                let Some(name) = name else { return Ok(()) };
+            let mut files = Vec::new();
+            for (name, relevance) in names.iter().zip(&explained.relevance) {
+                let Some(name) = name else { continue };
                 let relevance = relevance.index_axis(Axis(0), i);
                 let drawn = drawing.draw(place.first + i, sample.view(), relevance)?;
-                files::write(&dir.join(name), |file| drawn.picture.write_to(file, ImageFormat::Png))?;
-                match drawn.html {
-                    Some(html) => files::write(&dir.join(files::as_html(name)), |file| file.write_all(html.as_bytes())),
-                    None => Ok(()),
+                let mut png = Cursor::new(Vec::new());
+                drawn
+                    .picture
+                    .write_to(&mut png, ImageFormat::Png)
+                    .map_err(|e| files::unwritable(&dir.join(name), &e))?;
+                files.push(files::save(dir, name.clone(), png.get_ref())?);
+                if let Some(html) = drawn.html {
+                    files.push(files::save(dir, files::as_html(name), html.as_bytes())?);
                 }
-            })
-        })?;
-        Ok(names)
+            }
+            Ok(files)
+        };
+        let files = names.par_iter().enumerate().map(draw).collect::<Result<Vec<_>, Failure>>()?;
+        Ok((names, files.into_iter().flatten().collect()))
     }
 
     /// The name of a heatmap: of the sample `i` of a piece, and target `k`.
     fn heatmap(&self, place: &Place, i: usize, k: usize, class: usize) -> String {
         let sample = if place.of > 1 { format!(".{}", place.first + i) } else { String::new() };
-        let target = match (self.several(), self.targets[k]) {
+        let target = match (self.subject.several(), self.subject.targets[k]) {
             (false, _) => String::new(),
             (true, Target::Rank(rank)) => format!(".top-{}", rank + 1),
             (true, _) => format!(".class-{class}"),
         };
-        format!("{}{sample}{target}.heatmap.png", self.stem(place.input))
+        format!("{}{sample}{target}.heatmap.png", self.subject.stem(place.input))
     }
 
     /// Refuses to write a file twice: the heatmap of `a.0.png`, and that of the first sample of `a.npy`.
@@ -237,12 +329,18 @@ impl<'a> Writer<'a> {
     }
 
     /// The records of a piece's samples.
-    fn records<T: Scalar>(&self, names: Vec<Vec<Option<String>>>, explained: &Explained<T>) -> Vec<SampleRecord> {
+    fn records<T: Scalar>(
+        &self,
+        names: Vec<Vec<Option<String>>>,
+        explained: &Explained<T>,
+        failures: &[(usize, Failure)],
+    ) -> Vec<SampleRecord> {
+        let labels = self.subject.labels;
         let record = |(outcome, heatmap): (&Outcome, Option<String>)| TargetRecord {
             class: outcome.class,
-            label: self.labels.get(outcome.class).cloned(),
+            label: labels.get(outcome.class).cloned(),
             against: outcome.against,
-            against_label: outcome.against.and_then(|other| self.labels.get(other).cloned()),
+            against_label: outcome.against.and_then(|other| labels.get(other).cloned()),
             score: outcome.score,
             probability: outcome.probability,
             ledger: outcome.totals.into(),
@@ -251,45 +349,22 @@ impl<'a> Writer<'a> {
         };
         let score = |&Largest { class, score, probability }: &Largest| ScoreRecord {
             class,
-            label: self.labels.get(class).cloned(),
+            label: labels.get(class).cloned(),
             score,
             probability,
         };
         let samples = explained.outcomes.iter().zip(names).zip(&explained.top);
         samples
-            .map(|((outcomes, names), top)| SampleRecord {
+            .enumerate()
+            .map(|(i, ((outcomes, names), top))| SampleRecord {
                 top: top.iter().map(score).collect(),
                 targets: outcomes.iter().zip(names).map(record).collect(),
+                failed: failures.iter().find(|(sample, _)| *sample == i).map(|(_, failure)| failure.to_string()),
             })
             .collect()
     }
 
-    fn path(&self, input: usize) -> String {
-        self.job.what.inputs[input].display().to_string()
-    }
-
-    fn stem(&self, input: usize) -> String {
-        input::stem(&self.job.what.inputs[input])
-    }
-
     fn saves(&self, what: Save) -> bool {
         self.job.output.save.contains(&what)
-    }
-
-    /// Whether targets have an axis of their own.
-    fn several(&self) -> bool {
-        self.targets.len() > 1 || matches!(self.job.what.how.target, Wanted::All | Wanted::Top(_))
-    }
-
-    /// The arrays of an input, if there are to be any.
-    fn arrays(&self, input: usize, samples: usize) -> Option<ArraysOf<'_>> {
-        self.job.output.keeps_relevance().then(|| ArraysOf {
-            dir: &self.job.output.dir,
-            stem: self.stem(input),
-            targets: self.several().then_some(self.targets.len()),
-            samples,
-            sample: self.shape,
-            nodes: self.nodes,
-        })
     }
 }

@@ -22,6 +22,7 @@ use self::relative::Base;
 use self::survey::Survey;
 use crate::args::InitArgs;
 use crate::failure::Failure;
+use crate::guard::Guard;
 use crate::input;
 use crate::job::ModelJob;
 use crate::output::{print, say};
@@ -45,8 +46,16 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
         labels: args.labels.clone(),
         exact: false,
         low_memory: false,
+        no_mmap: false,
     };
     let loaded = Loaded::<f32>::new(&job)?;
+    if let Some(path) = &args.out {
+        Guard::new()
+            .with_model(&loaded)
+            .with("the labels", args.labels.as_ref())
+            .with("an input", &files)
+            .check(path)?;
+    }
     let shape = loaded.input_shape()?;
     let mut expected = Expected::new(&loaded.import.metadata, shape, &files)?;
     expected.inside = Inside::new(&loaded.model);

@@ -135,6 +135,29 @@ impl<T: Scalar> Source<T> {
         Some(Failure::user(message, "use --precision f64, or scale the input"))
     }
 
+    /// As [`take`](Self::take), with those that hold NaN or infinities, and what is wrong with each of them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn take_any(&mut self, n: usize) -> Result<(Tensor<T>, Vec<(usize, Failure)>), Failure> {
+        let n = n.min(self.left());
+        let (first, last) = (self.taken, self.taken + n);
+        let samples = match &mut self.from {
+            From::File(npy) => npy.take(n).map_err(|e| unreadable(&self.path, e))?,
+            From::Memory { all, .. } => all.slice_axis(Axis(0), Slice::from(first..last)).to_owned(),
+        };
+        self.taken = last;
+        let mut bad = Vec::new();
+        for (i, sample) in samples.axis_chunks_iter(Axis(0), 1).enumerate() {
+            if sample.iter().any(|v| !v.is_finite())
+                && let Err(failure) = check_finite(&self.path, first + i, &sample.to_owned())
+            {
+                bad.push((i, self.fits_double(first + i, &sample.to_owned()).unwrap_or(failure)));
+            }
+        }
+        Ok((samples, bad))
+    }
+
     /// Passes over the next samples.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::explain::files;
 use crate::failure::Failure;
 use crate::input::{Npy, Rows};
 use crate::manifest::InputRecord;
@@ -57,13 +58,13 @@ impl Targets {
         let path = dir.join(name);
         let shown = path.display().to_string();
         // A manifest may come from anywhere, and is not to make this program read everywhere.
-        if Path::new(name).file_name() != Some(name.as_ref()) {
+        if !files::is_plain(name) {
             let message = format!("the manifest of '{}' names the array '{name}', which is not in it", dir.display());
             return Err(Failure::user(message, "give a folder as lrp explain has written it"));
         }
         let npy = Npy::open(&path).map_err(|why| unreadable(&shown, why))?;
         let samples = record.samples.len();
-        let targets = record.samples.first().map_or(0, |sample| sample.targets.len());
+        let targets = record.targets();
         let expected: Vec<usize> = std::iter::once(samples).chain(row.iter().copied()).collect();
         let fits = match npy.shape() {
             [first, rest @ ..] if rest == expected => *first == targets,

@@ -103,6 +103,15 @@ impl Opened {
         }
     }
 
+    /// Passes over the next sample.
+    pub fn skip(&mut self) {
+        if let Opened::File(source, _) = self
+            && let Err(failure) = source.skip(1)
+        {
+            *self = Opened::Nothing(failure.to_string());
+        }
+    }
+
     fn why(&self) -> &str {
         if let Opened::Nothing(why) = self { why } else { "" }
     }

@@ -7,6 +7,7 @@ mod inputs;
 mod page;
 mod view;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,9 @@ use self::arrays::Arrays;
 use self::inputs::{Inputs, Opened};
 use self::view::View;
 use crate::args::ReportArgs;
-use crate::explain::files;
+use crate::explain::{Lock, files};
 use crate::failure::Failure;
+use crate::guard::Guard;
 use crate::input;
 use crate::layers::print_json;
 use crate::manifest::{InputRecord, Manifest, SCHEMA};
@@ -51,6 +53,12 @@ pub fn report(args: &ReportArgs) -> Result<(), Failure> {
         bytes: args.max_size.map_or(defaults.bytes, |megabytes| u64::from(megabytes) * 1_000_000),
     };
     let out = args.out.clone().unwrap_or_else(|| args.dir.join(files::REPORT));
+    // A folder that cannot be written to is written to by nobody.
+    let is_inside = args.out.is_none();
+    let _lock = match args.dir.is_dir().then(|| Lock::hold(&args.dir)) {
+        Some(Err(failure)) if is_inside || failure.to_string().contains("is in use") => return Err(failure),
+        lock => lock,
+    };
     let made = make(&args.dir, &out, &args.inputs, limits)?;
     if args.listing.json { print_json(&made) } else { made.print() }
 }
@@ -91,6 +99,8 @@ impl Made {
 
 fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits) -> Result<Made, Failure> {
     let manifest = read(dir)?;
+    guard(&manifest, dir, folders).check(out)?;
+    verify(&manifest, dir)?;
     let view = View::of(&manifest.expects.shape);
     let report = page::report(&manifest, view.shape);
     let mut inputs = Inputs::new(folders, &manifest.expects);
@@ -99,7 +109,7 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits) -> Result<M
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|e| unwritable(&e))?;
     }
-    let file = File::create(files::unfinished(out)).map(BufWriter::new).map_err(|e| unwritable(&e))?;
+    let file = BufWriter::new(files::create(out)?);
     let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
     let written = fill(writer, dir, &manifest, &view, &mut inputs, out);
     // What is half a report is none.
@@ -127,6 +137,10 @@ fn fill(
         for i in 0..record.samples.len() {
             if !writer.has_room() {
                 break;
+            }
+            if record.samples.get(i).is_some_and(|sample| sample.failed.is_some()) {
+                input.skip();
+                continue;
             }
             let sample = sample(record, i, &mut input, &mut arrays, view)?;
             writer.add(&sample).map_err(|e| files::unwritable(out, &e))?;
@@ -164,6 +178,50 @@ fn sample(
         top: page::scores(&of.top),
         targets,
     })
+}
+
+/// What the report is made from.
+fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
+    let inputs = || manifest.inputs.iter().map(|input| Path::new(&input.file.path));
+    let moved =
+        inputs().filter_map(Path::file_name).flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let named = |file: &crate::manifest::FileRecord| PathBuf::from(&file.path);
+    Guard::new()
+        .with("the manifest", [dir.join(files::MANIFEST)])
+        .with("the model", [named(&manifest.model.file)])
+        .with("the model's weights", manifest.model.external.iter().map(named))
+        .with("the recipe", manifest.recipe.sources.iter().map(|source| named(&source.file)))
+        .with("the labels", manifest.labels.as_ref().map(named))
+        .with("the tokens", manifest.tokens.as_ref().map(named))
+        .with("an input", inputs().map(Path::to_path_buf).chain(moved))
+        .with("a result", manifest.results().filter_map(|file| files::inside(dir, &file.path)))
+}
+
+/// Checks that results are what was written. What the report is not made from may have changed, or be gone.
+fn verify(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
+    let arrays: HashSet<&String> =
+        manifest.inputs.iter().flat_map(|input| [&input.relevance, &input.ledger]).flatten().collect();
+    let mut others = Vec::new();
+    for file in manifest.results() {
+        // Whoever opens a file that is missing says so.
+        if files::state(dir, file) == files::State::Changed {
+            if arrays.contains(&file.path) {
+                let path = dir.join(&file.path);
+                let message =
+                    format!("'{}' is not what was written: its SHA-256 is not that of the manifest", path.display());
+                return Err(Failure::user(message, "explain the inputs again, or bring back the file"));
+            }
+            others.push(&file.path);
+        }
+    }
+    if let Some(first) = others.first() {
+        let more = if others.len() > 1 { format!(", and {} more", others.len() - 1) } else { String::new() };
+        note(format_args!(
+            "note: '{first}'{more} in '{}' is not what was written: its SHA-256 is not that of the manifest\n",
+            dir.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Reads the manifest of a folder.

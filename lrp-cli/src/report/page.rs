@@ -12,14 +12,17 @@ const COLORS: u16 = 255;
 
 /// Everything but the samples.
 pub fn report(manifest: &Manifest, shape: Shape) -> Report {
-    let samples = || manifest.inputs.iter().flat_map(|input| &input.samples);
+    let samples = || manifest.inputs.iter().flat_map(|input| input.explained().map(|(_, sample)| sample));
     let layers = || manifest.layers.iter();
     let file = |role: &str, record: &FileRecord| File {
         role: role.to_owned(),
         path: record.path.clone(),
         sha256: record.sha256.clone(),
     };
-    let files = std::iter::once(file("model", &manifest.model))
+    let files = std::iter::once(file("model", &manifest.model.file))
+        .chain(manifest.model.external.iter().map(|weights| file("weights", weights)))
+        .chain(manifest.labels.iter().map(|labels| file("labels", labels)))
+        .chain(manifest.tokens.iter().map(|tokens| file("tokens", tokens)))
         .chain(manifest.recipe.sources.iter().map(|source| file("recipe", &source.file)))
         .chain(manifest.inputs.iter().map(|input| file("input", &input.file)));
     let recipes = manifest.recipe.sources.iter();
@@ -47,7 +50,7 @@ pub fn report(manifest: &Manifest, shape: Shape) -> Report {
             .map(|failed| Failed { path: failed.path.clone(), reason: failed.reason.clone() })
             .collect(),
         notes: manifest.notes.clone(),
-        ..Report::new(&manifest.recipe.name, &manifest.model.path, shape)
+        ..Report::new(&manifest.recipe.name, &manifest.model.file.path, shape)
     }
 }
 
@@ -101,7 +104,7 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
     let mut facts = vec![
         fact("Program", format!("{} {}", manifest.program.name, manifest.program.version)),
         fact("Command", manifest.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")),
-        fact("Model", manifest.model.path.clone()),
+        fact("Model", manifest.model.file.path.clone()),
         fact("Recipe", manifest.recipe.name.clone()),
         fact("Input", input.join("; ")),
         fact("Target", manifest.target.trim_matches('"').to_owned()),

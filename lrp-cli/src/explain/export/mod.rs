@@ -15,9 +15,9 @@ use ndarray_npy::{ReadableElement, WritableElement};
 
 use super::{ExplainJob, files};
 use crate::failure::Failure;
-use crate::input;
+use crate::input::Source;
 use crate::layout::Layout;
-use crate::manifest::{FileRecord, InputRecord, TargetRecord};
+use crate::manifest::{FileRecord, InputRecord, ModelRecord, TargetRecord};
 use crate::session::Loaded;
 
 /// What exports are made from.
@@ -27,7 +27,7 @@ pub struct Run<'a, T: Scalar> {
     /// The model.
     pub loaded: &'a Loaded<T>,
     /// Its file.
-    pub model: &'a FileRecord,
+    pub model: &'a ModelRecord,
     /// The model with its rules.
     pub plan: &'a Plan<T>,
     /// The shape of a sample.
@@ -79,10 +79,10 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
     ///
     /// # Errors
     /// When something cannot be read or written.
-    pub fn export(&self, records: &mut [InputRecord]) -> Result<Vec<String>, Failure> {
+    pub fn export(&self, records: &mut [InputRecord]) -> Result<Vec<FileRecord>, Failure> {
         let save = |what: Save| self.job.output.save.contains(&what);
         for record in records.iter_mut() {
-            let stem = input::stem(record.file.path.as_ref());
+            let stem = files::stem(record.file.path.as_ref());
             if !save(Save::Npz) && !save(Save::Safetensors) {
                 continue;
             }
@@ -90,11 +90,13 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
             if save(Save::Npz) {
                 let name = format!("{stem}.relevance.npz");
                 npz::write(&self.path(&name), &results)?;
+                record.files.push(files::record(&self.job.output.dir, &name)?);
                 record.exports.push(name);
             }
             if save(Save::Safetensors) {
                 let name = format!("{stem}.relevance.safetensors");
                 safetensors::write(&self.path(&name), &results, self.facts(record))?;
+                record.files.push(files::record(&self.job.output.dir, &name)?);
                 record.exports.push(name);
             }
         }
@@ -107,11 +109,11 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         }
         // Arrays that nobody asked for have served.
         if !save(Save::Npy) {
-            let stems = records.iter().map(|record| input::stem(record.file.path.as_ref()));
+            let stems = records.iter().map(|record| files::stem(record.file.path.as_ref()));
             let names = stems.flat_map(|stem| [files::relevance(&stem), files::ledger(&stem)]);
             names.map(|name| self.path(&name)).try_for_each(|path| files::remove(&path))?;
         }
-        Ok(exports)
+        exports.iter().map(|name| files::record(&self.job.output.dir, name)).collect()
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -127,7 +129,7 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
             ("program", format!("lrp {}", env!("CARGO_PKG_VERSION"))),
             ("recipe", recipe.name),
             ("recipe_sha256", sources.join(" ")),
-            ("model_sha256", self.model.sha256.clone()),
+            ("model_sha256", self.model.file.sha256.clone()),
             ("input_sha256", record.file.sha256.clone()),
             ("target", what.how.target.to_string()),
             ("start", format!("{:?}", what.how.start).to_lowercase()),
@@ -136,33 +138,42 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
 
     /// The results of an input, from its relevance file and its record.
     fn results(&self, record: &InputRecord) -> Result<Results<T>, Failure> {
-        let path = self.path(&files::relevance(&input::stem(record.file.path.as_ref())));
+        let path = self.path(&files::relevance(&files::stem(record.file.path.as_ref())));
         let relevance: ArrayD<T> = ndarray_npy::read_npy(&path)
             .map_err(|e| Failure::plain(format!("cannot read '{}', which was just written: {e}", path.display())))?;
         let several = relevance.ndim() > self.shape.len() + 1;
-        let (samples, targets) = (record.samples.len(), record.samples.first().map_or(0, |s| s.targets.len()));
+        let (samples, targets) = (record.samples.len(), record.targets());
         let shape = if several { vec![targets, samples] } else { vec![samples] };
+        // Of a sample that could not be explained, the class is -1.
         let per_target = |of: &dyn Fn(&TargetRecord) -> f64| {
             let value = |k: usize, i: usize| record.samples.get(i).and_then(|s| s.targets.get(k)).map_or(f64::NAN, of);
             ArrayD::from_shape_fn(IxDyn(&shape), |at| if several { value(at[0], at[1]) } else { value(0, at[0]) })
         };
-        let classes = per_target(&|target| target.class as f64).mapv(|class| class as i64);
+        let classes =
+            per_target(&|target| target.class as f64).mapv(|class| if class.is_nan() { -1 } else { class as i64 });
         Ok(Results { relevance, classes, scores: per_target(&|target| target.score) })
     }
 
-    /// Inputs, classes and relevance of all inputs, one sample after the other.
+    /// Inputs, classes and relevance of all inputs, one sample after the other, without samples that could not be explained.
     fn all(&self, records: &[InputRecord]) -> Result<All<T>, Failure> {
         let (mut inputs, mut classes, mut relevance) = (Vec::new(), Vec::new(), Vec::new());
         for record in records {
-            let file = input::read::<T>(record.file.path.as_ref(), self.shape, &self.job.what.how.input)?;
+            let path: &std::path::Path = record.file.path.as_ref();
+            let mut source = Source::<T>::open(path, self.shape, &self.job.what.how.input)?;
+            let (samples, _) = source.take_any(source.left())?;
+            if source.sha256() != record.file.sha256 {
+                let message = format!("'{}' was written to while it was in use", path.display());
+                return Err(Failure::user(message, "run it again when the file is complete"));
+            }
+            let explained: Vec<usize> = record.explained().map(|(i, _)| i).collect();
             let results = self.results(record)?;
             let one = |array: ArrayD<T>| match array.ndim() > self.shape.len() + 1 {
                 true => array.index_axis_move(Axis(0), 0),
                 false => array,
             };
-            inputs.push(file.samples);
-            relevance.push(one(results.relevance));
-            classes.extend(results.classes.iter().copied());
+            inputs.push(samples.select(Axis(0), &explained));
+            relevance.push(one(results.relevance).select(Axis(0), &explained));
+            classes.extend(explained.iter().filter_map(|i| results.classes.iter().nth(*i)));
         }
         let joined = |parts: &[ArrayD<T>]| {
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();

@@ -11,7 +11,7 @@ use crate::explain::files;
 use crate::failure::Failure;
 use crate::manifest::InputRecord;
 
-const NAME: &str = "quantus.npz";
+const NAME: &str = files::QUANTUS;
 
 /// Writes the arrays; gives the file's name.
 pub fn write<T: Scalar + WritableElement + ReadableElement>(

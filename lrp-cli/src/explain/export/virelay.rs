@@ -21,7 +21,7 @@ use crate::manifest::{InputRecord, title};
 use crate::picture::picture;
 use crate::session::forward_failure;
 
-const FOLDER: &str = "virelay";
+const FOLDER: &str = files::VIRELAY;
 
 /// Writes the project; gives the files' names.
 pub fn write<T: Scalar + WritableElement + ReadableElement>(

@@ -1,0 +1,165 @@
+//! One process holds an output folder at a time.
+//!
+//! The system releases the lock when the process ends, however it ends: what a killed one has left is taken over.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use indicatif::HumanDuration;
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use crate::failure::Failure;
+use crate::output::report;
+
+/// The file that is locked.
+const NAME: &str = ".lrp.lock";
+
+/// Most bytes that are read of it.
+const LENGTH: u64 = 4096;
+
+/// A folder that is held.
+#[derive(Debug)]
+pub struct Lock {
+    /// None where the file system has no locks.
+    held: Option<(File, PathBuf)>,
+}
+
+/// Who holds a folder.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    host: String,
+    /// Seconds since 1970.
+    since: u64,
+}
+
+impl Lock {
+    /// Holds a folder.
+    ///
+    /// # Errors
+    /// When another process holds it, and when the lock cannot be made.
+    pub fn hold(dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join(NAME);
+        let unwritable = |e: io::Error| files::unwritable(&path, &e);
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+            let mut file = options.open(&path).map_err(unwritable)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(held(dir, &mut file)),
+                Err(TryLockError::Error(e)) => {
+                    report(format_args!(
+                        "note: '{}' cannot be locked ({e}): let no other lrp write there meanwhile\n",
+                        dir.display()
+                    ));
+                    return Ok(Self { held: None });
+                }
+            }
+            // Whoever held it before may have removed the file in the meantime: then this is the lock of nothing.
+            if !is_still_there(&file, &path) {
+                continue;
+            }
+            let holder = Holder { pid: std::process::id(), host: host(), since: now().as_secs() };
+            let text = serde_json::to_string(&holder).map_err(|e| Failure::Internal(e.to_string()))?;
+            file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).map_err(unwritable)?;
+            return Ok(Self { held: Some((file, path)) });
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Removed while it is held: nobody else can have it.
+        if let Some((_file, path)) = &self.held {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Says who holds a folder.
+fn held(dir: &Path, file: &mut File) -> Failure {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.take(LENGTH).read_to_string(&mut text));
+    let holder = read.ok().and_then(|_| serde_json::from_str::<Holder>(&text).ok());
+    let who = match holder {
+        Some(Holder { pid, host, since }) => {
+            let host: String = host.chars().filter(|c| !c.is_control()).take(80).collect();
+            let since = HumanDuration(now().saturating_sub(Duration::from_secs(since)));
+            format!("process {pid} on '{host}' has been writing there for {since}")
+        }
+        None => "another process is writing there".to_owned(),
+    };
+    Failure::user(
+        format!("'{}' is in use: {who}", dir.display()),
+        "wait until it is done, or choose another folder with -o",
+    )
+}
+
+fn is_still_there(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        file.metadata().and_then(|a| fs::symlink_metadata(path).map(|b| same(a, b))).unwrap_or(false)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The name of this machine.
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| ["HOSTNAME", "COMPUTERNAME"].into_iter().find_map(|name| std::env::var(name).ok()));
+    name.map_or_else(|| "this machine".to_owned(), |name| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_held_once_and_what_is_left_of_a_lock_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(NAME), "what a killed process has left").unwrap();
+        let lock = Lock::hold(dir.path()).unwrap();
+        let refusal = Lock::hold(dir.path()).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("process {} on '", std::process::id())), "{refusal}");
+        drop(lock);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        drop(Lock::hold(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn whoever_gets_the_lock_is_alone() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let (inside, most, times) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    for _ in 0..200 {
+                        let Ok(_lock) = Lock::hold(dir.path()) else { continue };
+                        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        times.fetch_add(1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(most.into_inner(), 1);
+        assert!(times.into_inner() > 0);
+    }
+}
