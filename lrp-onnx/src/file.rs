@@ -383,7 +383,7 @@ impl External {
         }
         let mut file = open(&path, self.no_map).map_err(missing)?;
         // As a person would write it.
-        file.path = folder.join(relative);
+        file.path = if folder.as_os_str() == "." { relative.to_path_buf() } else { folder.join(relative) };
         let bytes = file.bytes.clone();
         self.files.insert(path, file);
         Ok(bytes)
