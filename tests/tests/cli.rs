@@ -193,7 +193,7 @@ fn folders_globs_archives_and_lists_are_inputs() {
     };
     archive("one.npz", &[("anything", &digits)]);
     archive("two.npz", &[("a", &ArrayD::zeros(vec![3])), ("x", &digits)]);
-    folder.lrp(&format!("{EXPLAIN} -i one.npz two.npz -o list")).silent();
+    folder.lrp(&format!("{EXPLAIN} -i one.npz two.npz -o list --force")).silent();
     let expected = folder.read("list/digits.relevance.npy");
     assert_eq!(folder.read("list/one.relevance.npy"), expected);
     assert_eq!(folder.read("list/two.relevance.npy"), expected);
@@ -914,5 +914,5 @@ fn no_result_overwrites_another() {
     std::fs::copy(folder.path("nine.png"), folder.path("digits.0.png")).unwrap();
     let run = folder.lrp(&format!("{EXPLAIN} -i digits.npy digits.0.png -o out"));
     assert!(run.complaint().contains("two of the inputs would write 'digits.0.heatmap.png'"), "{run}");
-    folder.lrp(&format!("{EXPLAIN} -i digits.npy digits.0.png -o out --save npy,json")).silent();
+    folder.lrp(&format!("{EXPLAIN} -i digits.npy digits.0.png -o fresh --save npy,json")).silent();
 }
