@@ -14,7 +14,7 @@ use miette::{
 /// Characters of a message, and of help.
 const MESSAGE: usize = 2000;
 /// Characters of a line of help: what to write instead can be as long as the line of the file.
-const HELP_LINE: usize = 300;
+const HELP_LINE: usize = 1000;
 /// Characters of a line of the file.
 const LINE: usize = 96;
 /// Characters before the spot, where the start of the line is too far away.

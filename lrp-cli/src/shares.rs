@@ -33,15 +33,13 @@ pub struct Place {
 impl Account {
     const ALL: [Account; 3] = [Account::Bias, Account::Stabilizer, Account::Rule];
 
-    /// What went to this account, as a share of the start; nothing where relevance starts with nothing.
-    fn share(self, ledger: &LedgerRecord) -> Option<f64> {
-        let amount = match self {
+    /// What went to this account.
+    fn amount(self, ledger: &LedgerRecord) -> f64 {
+        match self {
             Account::Bias => ledger.bias,
             Account::Stabilizer => ledger.stabilizer,
             Account::Rule => ledger.rule,
-        };
-        let share = amount / ledger.start;
-        (ledger.start != 0.0 && share.is_finite()).then_some(share)
+        }
     }
 
     fn name(self) -> &'static str {
@@ -83,7 +81,7 @@ fn conserves<T: Scalar>(prepared: &Prepared<T>) -> bool {
     !prepared.resolved.times_input && choices.any(|choice| choice.rule.claims().conserving)
 }
 
-/// A warning for each account that takes most of the relevance of some explained outputs, given where relevance of each went, and where accounts
+/// A warning for each account that takes most of the relevance of the explained outputs, given where relevance of each went, and where accounts
 /// took it, if that is known.
 pub fn warnings<'a, T: Scalar>(
     prepared: &Prepared<T>,
@@ -100,18 +98,24 @@ fn warning<'a>(
     ledgers: impl Iterator<Item = &'a LedgerRecord>,
     places: &[Place],
 ) -> Option<Diagnosis> {
-    let shares: Vec<f64> = ledgers.filter_map(|ledger| account.share(ledger)).collect();
-    let above: Vec<f64> = shares.iter().copied().filter(|share| share.abs() > MOST).collect();
-    let worst = above.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
-    let (name, percent) = (account.name(), 100.0 * worst.abs());
-    let verb = if worst > 0.0 { "take" } else { "add" };
-    let mut message = match shares.len() {
-        1 => format!("{name} {verb} {percent:.1} % of the relevance of the explained output"),
-        all => format!(
-            "{name} {verb} more than half of the relevance of {} of {all} explained outputs ({percent:.1} % at worst)",
-            above.len()
-        ),
+    // Of all outputs together: an output near zero is none that relevance could tell much about, and there are some in every run.
+    let amounts: Vec<[f64; 2]> = ledgers
+        .map(|ledger| [account.amount(ledger), ledger.start])
+        .filter(|[amount, start]| amount.is_finite() && start.is_finite())
+        .collect();
+    let sum = |f: &dyn Fn(&[f64; 2]) -> f64| amounts.iter().map(f).sum::<f64>();
+    let share = sum(&|[amount, _]| amount.abs()) / sum(&|[_, start]| start.abs());
+    if !share.is_finite() || share <= MOST {
+        return None;
+    }
+    // What is taken has the sign of the start.
+    let verb = if sum(&|[amount, start]| amount * start.signum()) > 0.0 { "take" } else { "add" };
+    let outputs = match amounts.len() {
+        1 => "the explained output".to_owned(),
+        all => format!("{all} explained outputs"),
     };
+    let (name, percent) = (account.name(), 100.0 * share);
+    let mut message = format!("{name} {verb} {percent:.1} % of the relevance of {outputs}");
     let mut places: Vec<&Place> = places.iter().filter(|place| place.account == account).collect();
     places.sort_by(|a, b| b.share.abs().total_cmp(&a.share.abs()));
     let named = places.iter().take(NAMED).map(|place| format!("'{}' ({:.1} %)", place.layer, 100.0 * place.share));
@@ -148,8 +152,7 @@ mod tests {
         let several = of(&ledgers, &[place("a", 0.1), place("b", -2.1)]).unwrap();
         assert_eq!(
             several.message,
-            "biases add more than half of the relevance of 1 of 2 explained outputs (200.0 % at worst), most at 'b' (-210.0 %), \
-             'a' (10.0 %)"
+            "biases add 100.0 % of the relevance of 2 explained outputs, most at 'b' (-210.0 %), 'a' (10.0 %)"
         );
     }
 }

@@ -218,6 +218,12 @@ impl Run {
         self.ok()
     }
 
+    /// As [`ok`](Self::ok), and asserts that nothing but warnings stands on standard error.
+    pub fn warned(&self) -> &str {
+        assert!(self.stderr.lines().all(|line| line.starts_with("warning: ")), "{self}");
+        self.ok()
+    }
+
     /// As [`silent`](Self::silent), and reads standard output as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(self.silent()).unwrap_or_else(|e| panic!("{e}: {self}"))

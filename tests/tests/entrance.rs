@@ -427,6 +427,8 @@ fn network(entrance: &Entrance, body: Body, scaled: bool, seed: u64) -> (Net, [A
     let signs: ArrayD<f64> = random.tensor(&FIRST, -1.0, 1.0);
     // None near zero.
     let given = [mean, std, signs.mapv(|v| v + v.signum())];
+    // As a file in single precision holds them.
+    let given = given.map(|values| values.mapv(|v| f64::from(v as f32)));
     let mut net = Net::new(&entrance.shape);
     let x = (entrance.write)(&mut net, scaled, &given);
     let weights = |net: &mut Net, random: &mut Random, shape: &[usize]| {

@@ -40,7 +40,7 @@ fn a_negative_logit_is_explained_with_its_sign() {
         }
     }
     // The summary shows both.
-    assert!(run.stdout.contains("probability") && run.stdout.contains("0.269") && run.stdout.contains("−1"), "{run}");
+    assert!(run.stdout.contains("probability") && run.stdout.contains("0.269") && run.stdout.contains("-1"), "{run}");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn with_cosine(folder: &Folder) {
 fn an_output_that_keeps_no_sign_and_cannot_be_cut_is_warned_about() {
     let folder = folder();
     with_cosine(&folder);
-    folder.write("r.toml", "[[assign]]\nops = [\"dense\", \"cos\"]\nrule = \"gradient\"\n");
+    folder.write("r.toml", "schema = 1\n[[assign]]\nops = [\"dense\", \"cos\"]\nrule = \"gradient\"\n");
     let warning = "comes out of 'sig' (cos), which neither increases nor decreases with its argument";
     for command in ["plan -m cos.onnx -r r.toml", "explain -m cos.onnx -r r.toml -i x.npy -o out --save npy,json"] {
         let run = folder.lrp(command);

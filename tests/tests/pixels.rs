@@ -107,7 +107,11 @@ impl Probe {
     fn lrp(&self, recipe: &str, file: &str, flags: &str) -> Run {
         self.folder.write("r.toml", format!("schema = 1\n{recipe}\n[[assign]]\nrule = \"zero\"\n"));
         let target = "--target all --start one --precision f64 --save npy,json";
-        self.folder.lrp(&format!("explain -m m.onnx -r r.toml -i {file} -o out {target} {flags}"))
+        let run = self.folder.lrp(&format!("explain -m m.onnx -r r.toml -i {file} -o out {target} {flags} --force"));
+        // Of a pixel that is 0, LRP-0 makes nothing: its relevance stays with the rule, which is warned about.
+        let others = run.stderr.lines().filter(|line| !line.starts_with("warning: rules take"));
+        let stderr: String = others.map(|line| format!("{line}\n")).collect();
+        Run { stderr, ..run }
     }
 
     /// What the model gets in each channel at a pixel: the score of each output.

@@ -12,7 +12,7 @@ use ndarray_npy::{read_npy, write_npy};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-const EXPLAIN: &str = "explain -m cnn.onnx -r epsilon-plus";
+const EXPLAIN: &str = "explain -m cnn.onnx -r epsilon-plus --range 0,1";
 const JOURNAL: &str = "out/manifest.partial.jsonl";
 
 fn sha256(bytes: &[u8]) -> String {
@@ -441,7 +441,7 @@ fn no_output_is_an_input() {
     let folder = Folder::with(&["cnn.onnx", "nine.png", "digits.npy", "labels.txt"]);
     fs::copy(folder.path("digits.npy"), folder.path("digits.relevance.npy")).unwrap();
     fs::copy(folder.path("nine.png"), folder.path("nine.heatmap.png")).unwrap();
-    folder.write("mine.toml", "schema = 1\nextends = \"epsilon-plus\"\n");
+    folder.write("mine.toml", "schema = 1\nextends = \"epsilon-plus\"\n[input]\nrange = [0.0, 1.0]\n");
     folder.lrp(&format!("{EXPLAIN} -i nine.png -o out")).silent();
     #[cfg(unix)]
     {

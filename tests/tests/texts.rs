@@ -47,7 +47,7 @@ fn accounts_that_take_most_are_warned_about_with_what_helps() {
     folder.write("all.toml", "schema = 1\n[[assign]]\nrule = { type = \"epsilon\", epsilon = 1e3 }\n");
     let run = folder.lrp("explain -m cnn.onnx -r all.toml -i digits.npy -o out");
     run.ok();
-    let warning = "warning: stabilizers take more than half of the relevance of 10 of 10 explained outputs";
+    let warning = "warning: stabilizers take 100.0 % of the relevance of 16 explained outputs";
     assert!(run.stderr.contains(warning) && run.stderr.contains("choose a smaller epsilon"), "{run}");
     assert_eq!(run.stderr.matches("stabilizers take").count(), 1, "{run}");
     let manifest: serde_json::Value = serde_json::from_slice(&folder.read("out/manifest.json")).unwrap();
@@ -55,7 +55,7 @@ fn accounts_that_take_most_are_warned_about_with_what_helps() {
     // A check names the layers.
     let run = folder.lrp("check -m cnn.onnx -r all.toml -i digits.npy --precision f64");
     assert!(
-        run.stdout.contains("stabilizers take more than half") && run.stdout.contains("most at '/fc2/Gemm'"),
+        run.stdout.contains("stabilizers take 100.0 %") && run.stdout.contains("most at '/fc2/Gemm'"),
         "{run}"
     );
     // Methods that promise nothing are not warned about.

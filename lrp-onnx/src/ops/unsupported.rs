@@ -98,10 +98,9 @@ pub(crate) fn about(op_type: &str) -> &'static str {
         "Col2Im" | "ReverseSequence" | "EyeLike" | "Trilu" => {
             "it rearranges or masks elements, which has not been added here yet"
         }
-        "LinearClassifier" | "LinearRegressor" => {
+        "LinearRegressor" => {
             "a linear model as one node; export it as a Gemm, which is a dense layer here"
         }
-        "Normalizer" => "a normalization of each sample by its norm, which has no relevance rule here yet",
         "SVMClassifier" | "SVMRegressor" | "TreeEnsemble" | "TreeEnsembleClassifier" | "TreeEnsembleRegressor" => TREES,
         _ if op_type.starts_with("Sequence") || op_type.starts_with("Optional") || op_type.ends_with("Sequence") => {
             "it works on lists of tensors; export the model with tensors only"
