@@ -172,7 +172,7 @@ pub fn typeset(value: f64) -> String {
 /// A number in at most seven characters or so, as programs read it.
 pub fn short(value: f64) -> String {
     let size = value.abs();
-    let text = if size == 0.0 {
+    if size == 0.0 {
         "0".to_owned()
     } else if !(1e-3..1e5).contains(&size) {
         format!("{value:.1e}")
@@ -185,8 +185,7 @@ pub fn short(value: f64) -> String {
             3
         };
         format!("{value:.digits$}")
-    };
-    text
+    }
 }
 
 #[cfg(test)]

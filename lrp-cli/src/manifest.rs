@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use lrp_config::{Channels, Input, Resize, Resolved};
+use lrp_core::file::Limit;
 use lrp_core::kernels::conv::Algorithm;
 use lrp_core::ledger::Totals;
 use lrp_core::{Model, Scalar};
@@ -140,19 +141,20 @@ pub struct FileRecord {
 }
 
 impl FileRecord {
-    /// Reads and fingerprints a file.
-    pub fn new(path: &Path) -> Result<Self, Failure> {
-        let sha256 =
-            hash::of_file(path).map_err(|e| Failure::plain(format!("cannot read '{}': {e}", path.display())))?;
-        Ok(Self { path: path.display().to_string(), sha256 })
-    }
-
     /// The record of a file that is read by `read`, which may be several times: it must be the same before and after.
-    pub fn around<R>(path: &Path, read: impl FnOnce() -> Result<R, Failure>) -> Result<(Option<Self>, R), Failure> {
+    pub fn around<R>(
+        path: &Path,
+        limit: Limit,
+        read: impl FnOnce() -> Result<R, Failure>,
+    ) -> Result<(Option<Self>, R), Failure> {
+        let record = || {
+            let sha256 = hash::of_bytes(&lrp_core::file::read(path, limit).ok()?);
+            Some(Self { path: path.display().to_string(), sha256 })
+        };
         // What cannot be read is complained of by whoever reads it.
-        let before = Self::new(path).ok();
+        let before = record();
         let result = read()?;
-        if before.is_some() && before != Self::new(path).ok() {
+        if before.is_some() && before != record() {
             let message = format!("'{}' was written to while it was read", path.display());
             return Err(Failure::user(message, "run it again when the file is complete"));
         }

@@ -19,7 +19,7 @@ pub(crate) use say;
 /// Prints a line.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn line(text: fmt::Arguments<'_>) -> Result<(), Failure> {
     let text = text.to_string();
     print(format_args!("{}\n", clean(&text, usize::MAX)))

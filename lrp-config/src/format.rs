@@ -48,6 +48,24 @@ pub(crate) struct RecipeFile {
     #[schemars(extend("default" = false), example = true)]
     pub times_input: Option<bool>,
     /// What the model expects of its input.
+    ///
+    /// A pixel becomes `(pixel − mean) / std`. The darkest pixel is the first number of `range` and the brightest the second: `[0, 1]` scales pixels to 0…1, `[0, 255]` keeps those of
+    /// an 8-bit image as they are, `[-1, 1]` maps them to −1…1. `mean` and `std` are in the same units. All three take one value for all
+    /// channels, or a list with one for each, in the model's order of channels. Four usual conventions, which `--input-preset` has by name:
+    ///
+    /// | convention | `range` | `mean` | `std` | `channels` |
+    /// |---|---|---|---|---|
+    /// | torchvision (`imagenet`) | `[0, 1]` | `[0.485, 0.456, 0.406]` | `[0.229, 0.224, 0.225]` | `"rgb"` |
+    /// | Keras, mode "caffe" (`keras-caffe`) | `[0, 255]` | `[103.939, 116.779, 123.68]` | 1 | `"bgr"` |
+    /// | Keras, mode "tf" (`keras-tf`) | `[-1, 1]` | 0 | 1 | `"rgb"` |
+    /// | MNIST, 0…1 (`mnist`) | `[0, 1]` | 0 | 1 | `"grey"` |
+    ///
+    /// Images are changed on the way only where they have to be, and the manifest names each change under `conversions`: the rotation that EXIF
+    /// data ask for is applied; where pixels are transparent, the image is laid over black (an opaque alpha channel is dropped); CMYK becomes
+    /// RGB; grey fills three channels; and colours become grey for a model with one channel, 0.299 R + 0.587 G + 0.114 B, with a warning unless
+    /// `channels = "grey"` says so. Pixels of 16 bits keep them. Palettes are resolved, colour profiles are not applied. Arrays (`.npy`, `.npz`)
+    /// and tables go to the model as they are, without `mean` and `std`; a warning says where their numbers leave the bounds that follow from
+    /// `range`, `mean` and `std`.
     #[schemars(with = "Option<Input>")]
     pub input: Option<Spanned<Input>>,
     /// Which rule each layer gets. Later entries override earlier ones.

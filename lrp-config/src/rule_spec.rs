@@ -548,9 +548,8 @@ impl ProductKeys {
         if !self.gate.iter().chain(&self.signal).any(|factor| matches!(factor, Factor::Name(_))) {
             return Ok(None);
         }
-        let input = |key, factor: &Factor| {
-            factor.input_of(model, node).map_err(|message| Unbuildable::Factor { key, message })
-        };
+        let input =
+            |key, factor: &Factor| factor.input_of(model, node).map_err(|message| Unbuildable::Factor { key, message });
         Ok(Some(Arc::new(self.rule(input)?)))
     }
 

@@ -36,7 +36,9 @@ pub fn schema_page() -> String {
         };
         let mut about = text(value, "description").to_owned();
         // A list's entries have a description of their own.
-        if let Some((_, more)) = text(inner, "description").split_once("\n\n") {
+        if value.get("items").is_some()
+            && let Some((_, more)) = text(inner, "description").split_once("\n\n")
+        {
             about += &format!(" {}", one_line(more));
         }
         section(&mut page, &heading, &about, properties(inner).iter());

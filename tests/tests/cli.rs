@@ -207,7 +207,10 @@ fn folders_globs_archives_and_lists_are_inputs() {
     let fortran = ArrayD::from_shape_fn(IxDyn(&[28, 28, 1, 16]), |i| f64::from(bright[[i[3], i[2], i[1], i[0]]]));
     save(&folder, "fortran.npy", &fortran.reversed_axes());
     folder
-        .lrp(&format!("{EXPLAIN},255 -i floats.npy bytes.npy shorts.npy longs.npy fortran.npy -o types --save npy").replace("0,1,255", "0,255"))
+        .lrp(
+            &format!("{EXPLAIN},255 -i floats.npy bytes.npy shorts.npy longs.npy fortran.npy -o types --save npy")
+                .replace("0,1,255", "0,255"),
+        )
         .silent();
     let expected = folder.read("types/floats.relevance.npy");
     for name in ["bytes", "shorts", "longs", "fortran"] {
@@ -327,7 +330,10 @@ fn images_of_another_size_are_resized_as_the_recipe_or_a_flag_says() {
     }
     let relevance = |dir: &str| folder.read(&format!("{dir}/wide.relevance.npy"));
     assert_ne!(relevance("crop"), relevance("stretch"));
-    folder.write("r.toml", "schema = 1\nextends = \"lrp-epsilon\"\n[input]\nresize = \"crop\"\nrange = [0.0, 1.0]\nchannels = \"grey\"\n");
+    folder.write(
+        "r.toml",
+        "schema = 1\nextends = \"lrp-epsilon\"\n[input]\nresize = \"crop\"\nrange = [0.0, 1.0]\nchannels = \"grey\"\n",
+    );
     folder.lrp("explain -m cnn.onnx -r r.toml -i wide.jpg -o recipe").silent();
     assert_eq!(relevance("recipe"), relevance("crop"));
     folder.lrp("explain -m cnn.onnx -r r.toml -i wide.jpg -o flag --resize stretch").silent();

@@ -180,8 +180,8 @@ fn images_of_every_format_are_explained() {
         folder.write(name, bytes.into_inner());
         let stem = name.split('.').next().unwrap();
         folder.lrp(&format!("{EXPLAIN} -i {name} 3_a.png -o {stem} --target 3")).silent();
-        let [got, expected] =
-            [(stem, stem), (stem, "3_a")].map(|(dir, stem)| relevance(&folder, &format!("{dir}/{stem}.relevance.npy")).mapv(f64::from));
+        let [got, expected] = [(stem, stem), (stem, "3_a")]
+            .map(|(dir, stem)| relevance(&folder, &format!("{dir}/{stem}.relevance.npy")).mapv(f64::from));
         let difference = lrp_tests::relative_l2(&got.into_dyn(), &expected.into_dyn());
         assert!(difference <= tolerance, "{name}: {difference}");
     }

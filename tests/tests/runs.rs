@@ -241,7 +241,8 @@ fn what_does_not_match_the_journal_is_made_again_and_said() {
     copy(&folder, &saved);
     let relevance = "many.relevance.npy.part";
     let ledger = "many.ledger.npy.part";
-    let mangle: [(&str, &str, fn(Vec<u8>) -> Vec<u8>); 6] = [
+    type Mangle = fn(Vec<u8>) -> Vec<u8>;
+    let mangle: [(&str, &str, Mangle); 6] = [
         ("cut by a byte", relevance, |bytes| bytes[..bytes.len() - 1].to_vec()),
         ("longer", relevance, |bytes| [bytes, vec![0]].concat()),
         ("zeros at the start", relevance, |bytes| [vec![0; 5000], bytes[5000..].to_vec()].concat()),

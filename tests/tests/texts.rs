@@ -19,7 +19,8 @@ fn folder(model: &str, shape: &[usize]) -> Folder {
 
 #[test]
 fn a_volume_and_a_vector_are_drawn_and_the_picture_is_explained() {
-    let samples: [(&str, &[usize], &str, (u32, u32)); 2] = [
+    type Sample<'a> = (&'a str, &'a [usize], &'a str, (u32, u32));
+    let samples: [Sample<'_>; 2] = [
         ("video.ts.onnx", &[1, 3, 4, 32, 32], "montage of 4 slices of 32×32, 2 in a row, channels summed", (65, 65)),
         ("digits_mlp.skl2onnx.onnx", &[1, 64], "a strip with one cell for each number", (64, 8)),
     ];
@@ -54,10 +55,7 @@ fn accounts_that_take_most_are_warned_about_with_what_helps() {
     assert!(manifest["notes"].to_string().contains(warning), "{}", manifest["notes"]);
     // A check names the layers.
     let run = folder.lrp("check -m cnn.onnx -r all.toml -i digits.npy --precision f64");
-    assert!(
-        run.stdout.contains("stabilizers take 100.0 %") && run.stdout.contains("most at '/fc2/Gemm'"),
-        "{run}"
-    );
+    assert!(run.stdout.contains("stabilizers take 100.0 %") && run.stdout.contains("most at '/fc2/Gemm'"), "{run}");
     // Methods that promise nothing are not warned about.
     for preset in ["gradient-input", "guided-backprop", "deconvnet"] {
         let run = folder.lrp(&format!("explain -m cnn.onnx -r {preset} -i digits.npy -o {preset}"));

@@ -28,6 +28,7 @@ use std::time::Instant;
 
 use lrp_config::Save;
 use lrp_core::Scalar;
+use lrp_core::file::Limit;
 use ndarray_npy::{ReadableElement, WritableElement};
 
 use self::compute::Computation;
@@ -71,7 +72,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     let started = Instant::now();
     let load = || Loaded::<T>::new(&job.what.model);
     let (labels, mut loaded) = match &job.what.model.labels {
-        Some(path) => FileRecord::around(path, load)?,
+        Some(path) => FileRecord::around(path, Limit::LABELS, load)?,
         None => (None, load()?),
     };
     let prepared = Prepared::new(job.what.recipe.clone(), &loaded, job.what.how.on_unknown)?;
@@ -84,7 +85,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
         false => Ok(None),
     };
     let (tokens, drawing) = match &job.what.how.input.tokens {
-        Some(path) => FileRecord::around(path, draw)?,
+        Some(path) => FileRecord::around(path, Limit::TOKENS, draw)?,
         None => (None, draw()?),
     };
     let guard = Guard::new()
@@ -130,8 +131,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(job: &ExplainJob) -> R
     let (to_computation, from_reader) = sync_channel(WAITING);
     let (to_writer, from_computation) = sync_channel(WAITING);
     let fit = Fit::new(&loaded, &prepared);
-    let computation =
-        Computation::new(&loaded, &prepared.plan, &targets, &job.what.how, (fit, &watch), to_writer);
+    let computation = Computation::new(&loaded, &prepared.plan, &targets, &job.what.how, (fit, &watch), to_writer);
     let ledger = LedgerNode::list(&loaded.model);
     let subject = Subject { job, shape: &shape, targets: &targets, labels: &loaded.labels, nodes: ledger.len() };
     let reader = Reader::<T>::new(subject, done, to_computation);

@@ -24,6 +24,9 @@ use crate::failure::Failure;
 use crate::manifest::{FailedRecord, FileRecord, InputRecord, SampleRecord, ScoreRecord, TargetRecord};
 use crate::output::report;
 
+/// The names of heatmaps, per sample, per target, and the files.
+type Heatmaps = (Vec<Vec<Option<String>>>, Vec<FileRecord>);
+
 /// What is explained.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
@@ -174,7 +177,8 @@ impl<'a> Writer<'a> {
         let failed = done.samples.iter().enumerate().filter_map(|(i, sample)| Some((i, sample.failed.as_ref()?)));
         let failures = failed.map(|(i, reason)| (i, Failure::plain(reason))).collect();
         let files = done.batches.into_iter().flat_map(|batch| batch.files).collect();
-        self.current = Some(Current { input, of: done.of, arrays, conversions, samples: done.samples, files, failures });
+        self.current =
+            Some(Current { input, of: done.of, arrays, conversions, samples: done.samples, files, failures });
         self.finish(sha256)
     }
 
@@ -272,7 +276,7 @@ impl<'a> Writer<'a> {
         place: &Place,
         explained: &Explained<T>,
         samples: &Tensor<T>,
-    ) -> Result<(Vec<Vec<Option<String>>>, Vec<FileRecord>), Failure> {
+    ) -> Result<Heatmaps, Failure> {
         let name = |i: usize, k: usize| {
             self.drawing.is_some().then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class))
         };

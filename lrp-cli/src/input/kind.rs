@@ -87,7 +87,8 @@ impl ReadableElement for Half {
         };
         let mut bytes = vec![0; 2 * numbers];
         from.read_exact(&mut bytes)?;
-        let more = from.bytes().count();
+        let mut rest = Vec::new();
+        let more = from.read_to_end(&mut rest)?;
         if more > 0 {
             return Err(ReadDataError::ExtraBytes(more));
         }

@@ -42,8 +42,7 @@ fn array<T: Scalar>(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Resu
     let mut entry = archive.by_name(name).map_err(|e| e.to_string())?;
     let unpacked = entry.size();
     let header = Header::read(&mut entry)?;
-    let kind = Kind::<T>::described(&header.descr)
-        .ok_or_else(|| Kind::<T>::unsupported(&header.descr))?;
+    let kind = Kind::<T>::described(&header.descr).ok_or_else(|| Kind::<T>::unsupported(&header.descr))?;
     let promised = header.promised(kind.size);
     if promised > u128::from(unpacked) {
         return Err(format!(

@@ -27,6 +27,9 @@ pub struct Source<T: Scalar> {
     conversions: Vec<String>,
 }
 
+/// Samples that cannot be explained, by their number among those that were taken, and why.
+pub type Bad = Vec<(usize, Failure)>;
+
 /// Where samples come from.
 enum From<T: Scalar> {
     /// From the file, when they are asked for.
@@ -139,7 +142,7 @@ impl<T: Scalar> Source<T> {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn take_any(&mut self, n: usize) -> Result<(Tensor<T>, Vec<(usize, Failure)>), Failure> {
+    pub fn take_any(&mut self, n: usize) -> Result<(Tensor<T>, Bad), Failure> {
         let n = n.min(self.left());
         let (first, last) = (self.taken, self.taken + n);
         let samples = match &mut self.from {

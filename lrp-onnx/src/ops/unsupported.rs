@@ -98,9 +98,7 @@ pub(crate) fn about(op_type: &str) -> &'static str {
         "Col2Im" | "ReverseSequence" | "EyeLike" | "Trilu" => {
             "it rearranges or masks elements, which has not been added here yet"
         }
-        "LinearRegressor" => {
-            "a linear model as one node; export it as a Gemm, which is a dense layer here"
-        }
+        "LinearRegressor" => "a linear model as one node; export it as a Gemm, which is a dense layer here",
         "SVMClassifier" | "SVMRegressor" | "TreeEnsemble" | "TreeEnsembleClassifier" | "TreeEnsembleRegressor" => TREES,
         _ if op_type.starts_with("Sequence") || op_type.starts_with("Optional") || op_type.ends_with("Sequence") => {
             "it works on lists of tensors; export the model with tensors only"
