@@ -79,8 +79,14 @@ impl Figure {
         let header = (TITLE * 1.6) as u32;
         let height_of =
             |row: &DrawnRow| row.cells.iter().map(|c| c.picture.height()).max().unwrap_or(0) + 2 * line + GAP;
-        let legend = 92;
-        let width = (widths.iter().sum::<u32>() + GAP * (widths.len() as u32 - 1)).max(SCALE_WIDTH) + 2 * MARGIN;
+        let note = match self.look.clip {
+            Some(clip) => format!("relevance; each map is scaled to its own {clip} % percentile of |R|"),
+            None => "relevance; each map is scaled to its own max|R|".to_owned(),
+        };
+        let below = if self.negative { "a map of a negative score sums to less than zero" } else { "" };
+        let legend = 92 + if self.negative { line } else { 0 };
+        let notes = caption.width(&note).max(caption.width(below)).max(SCALE_WIDTH);
+        let width = (widths.iter().sum::<u32>() + GAP * (widths.len() as u32 - 1)).max(notes) + 2 * MARGIN;
         let height = 2 * MARGIN + header + rows.iter().map(height_of).sum::<u32>() + legend;
         let mut image = RgbImage::from_pixel(width, height, PAPER);
 
@@ -110,15 +116,8 @@ impl Figure {
             }
             top += height_of(row);
         }
-        let note = match self.look.clip {
-            Some(clip) => format!("relevance; each map is scaled to its own {clip} % percentile of |R|"),
-            None => "relevance; each map is scaled to its own max|R|".to_owned(),
-        };
-        let note = match self.negative {
-            true => format!("{note}; a map of a negative score sums to less than zero"),
-            false => note,
-        };
         scale(&mut image, &caption, &self.look, &note, top + 8);
+        caption.centred(&mut image, below, width / 2, top + 92);
         Ok(image)
     }
 }

@@ -721,7 +721,7 @@ mod tests {
         check(
             "the other class",
             &[-1.0],
-            |z| sigma(z),
+            sigma,
             |net, z| {
                 let one = net.floats(&[], &[1.0]);
                 let p = net.op("Sigmoid", &[z], &[]);
