@@ -718,16 +718,11 @@ mod tests {
                 net.op("Mul", &[&p, &hundred], &[]);
             },
         );
-        check(
-            "the other class",
-            &[-1.0],
-            sigma,
-            |net, z| {
-                let one = net.floats(&[], &[1.0]);
-                let p = net.op("Sigmoid", &[z], &[]);
-                net.op("Sub", &[&one, &p], &[]);
-            },
-        );
+        check("the other class", &[-1.0], sigma, |net, z| {
+            let one = net.floats(&[], &[1.0]);
+            let p = net.op("Sigmoid", &[z], &[]);
+            net.op("Sub", &[&one, &p], &[]);
+        });
         check(
             "complementary log-log",
             &[1.0],
