@@ -24,7 +24,7 @@ pub struct Arrangement {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tiles {
-    /// Slices of so many pixels, some of all that there are, in so many columns.
+    /// Slices of a volume side by side: the size of one, how many are shown of how many, and the number of columns.
     Slices { height: usize, width: usize, shown: usize, all: usize, columns: usize },
     /// Rows of cells that are `tall` pixels high.
     Strip { width: usize, tall: usize },
@@ -59,7 +59,7 @@ impl Arrangement {
         }
     }
 
-    /// A vector of so many numbers.
+    /// A vector of this length.
     fn strip(places: usize) -> Self {
         let width = places.clamp(1, CELLS.max(places.isqrt()));
         let rows = places.div_ceil(width).max(1);

@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::output::report;
 use crate::session::{Loaded, Prepared};
 
-/// So many samples of a run are held against the statistics: that takes a pass through the first layer.
+/// The number of samples of a run that are compared with the statistics: each takes a pass through the first layer.
 const HELD: usize = 32;
 
 /// Statistics are of values that spread: that many may be far out.

@@ -11,7 +11,7 @@ use crate::session::Prepared;
 /// A larger share of the start than this is warned about.
 const MOST: f64 = 0.5;
 
-/// So many layers are named.
+/// The number of layers that a warning names.
 const NAMED: usize = 3;
 
 /// What takes relevance.

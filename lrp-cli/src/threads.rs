@@ -12,7 +12,7 @@ use crate::output::report;
 
 /// More threads for each processor only get in each other's way.
 const MOST_PER_PROCESSOR: usize = 4;
-/// So many are always allowed.
+/// The number of threads that is always allowed.
 const ALWAYS: usize = 16;
 /// Threads that are left to others where the system gives no more: reading and writing take one each.
 const SPARE: usize = 2;

@@ -105,7 +105,9 @@ impl<'a, T: Scalar> Computation<'a, T> {
                 for piece in pieces {
                     let good = good(&piece);
                     let last = first + good.len();
-                    self.fit.see(&piece.samples.select(Axis(0), &good));
+                    // Only where samples are left out does this take a copy.
+                    let fed = (!piece.bad.is_empty()).then(|| piece.samples.select(Axis(0), &good));
+                    self.fit.see(fed.as_ref().unwrap_or(&piece.samples));
                     let all = spread(explained.part(first, last), &good, &piece.samples);
                     self.send(Computed::Piece(piece.place, all, piece.samples, piece.bad))?;
                     first = last;

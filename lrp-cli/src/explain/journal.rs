@@ -83,7 +83,7 @@ impl Done {
         self.batches.last().map_or("", |batch| &batch.sha256)
     }
 
-    /// Keeps so many batches.
+    /// Keeps the first batches, as many as this.
     pub fn truncate(&mut self, batches: usize) {
         self.batches.truncate(batches);
         self.samples.truncate(self.batches.iter().map(|batch| batch.samples).sum());

@@ -46,7 +46,7 @@ pub fn print<T: Scalar>(records: &[InputRecord], loaded: &Loaded<T>, dir: &Path)
     say!("{samples} sample{plural} explained into {}", input::shown(dir))
 }
 
-/// So many nodes are named.
+/// The number of nodes that a warning names.
 const NODES: usize = 3;
 
 /// Says at which nodes the books do not balance: relevance got lost there in rounding, and what is left of it is no explanation.

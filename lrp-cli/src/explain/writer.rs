@@ -69,7 +69,7 @@ impl<'a> Subject<'a> {
 /// So often, what is written is brought to the disk.
 const SYNC: Duration = Duration::from_secs(1);
 
-/// So many samples of one input that cannot be explained are complained of.
+/// The number of samples of one input whose errors are printed.
 const COMPLAINTS: usize = 3;
 
 /// Writes the results of all inputs, in their order.
