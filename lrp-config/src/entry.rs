@@ -12,7 +12,7 @@ use lrp_rules::ParameterError;
 use crate::diagnostic::Diagnostic;
 use crate::fix::{Edit, Fix};
 use crate::format::Assign;
-use crate::names::{NameGlob, module_path};
+use crate::names::NameGlob;
 use crate::origin::Place;
 use crate::reader::KeySpans;
 use crate::rule_spec::{Domain, Unbuildable};
@@ -35,7 +35,7 @@ impl Entry {
     /// When a layer is beyond the model, nothing matches, or the rule has no meaning for what matches.
     pub fn select<T: Scalar>(&self, model: &Model<T>) -> Result<Vec<NodeId>, Diagnostic> {
         let layers = self.assign.layers.as_ref().map(|layers| layers.get_ref().select(model));
-        let named = |node: &Node<T>| globs(&self.assign).is_none_or(|globs| globs.iter().any(|g| g.means(&node.name)));
+        let named = |node: &Node<T>| globs(&self.assign).is_none_or(|globs| globs.iter().any(|g| g.means(node)));
         let selected: Vec<(NodeId, &Node<T>, Kind)> = model
             .nodes()
             .filter_map(|(id, node)| Some((id, node, node.kind()?)))
@@ -43,7 +43,7 @@ impl Entry {
                 layers.as_ref().is_none_or(|layers| layers.contains(id))
                     && self.takes(*kind)
                     && named(node)
-                    && (*kind != Kind::Preprocessing || self.means_preprocessing(model, &node.name))
+                    && (*kind != Kind::Preprocessing || self.means_preprocessing(model, node))
             })
             .collect();
         if !self.assign.optional {
@@ -156,17 +156,16 @@ impl Entry {
 
     /// Whether preprocessing of this name, which matches, is meant. As a layer, it would change every map, so that a pattern for layers
     /// (`model/*`) does not mean it: its own name does, and a pattern that matches nothing else.
-    fn means_preprocessing<T: Scalar>(&self, model: &Model<T>, name: &str) -> bool {
+    fn means_preprocessing<T: Scalar>(&self, model: &Model<T>, node: &Node<T>) -> bool {
         let (None, Some(globs)) = (&self.assign.ops, globs(&self.assign)) else { return true };
         if self.assign.rule.get_ref().domain() != Domain::Affine {
             return true;
         }
         let only = |glob: &NameGlob| {
-            let mut meant =
-                model.nodes().filter(|(_, node)| glob.matches(&node.name)).filter_map(|(_, node)| node.kind());
+            let mut meant = model.nodes().filter(|(_, node)| glob.means(node)).filter_map(|(_, node)| node.kind());
             meant.all(|kind| kind == Kind::Preprocessing || !self.takes(kind))
         };
-        globs.iter().any(|glob| glob.matches(name) && (glob.text() == name || only(glob)))
+        globs.iter().any(|glob| glob.means(node) && (node.names().any(|name| glob.text() == name) || only(glob)))
     }
 
     fn check_layers<T: Scalar>(&self, model: &Model<T>) -> Result<(), Diagnostic> {
@@ -190,22 +189,22 @@ impl Entry {
         let message = format!("entry {} matches nothing in this model", self.place.number);
         let kinds: Vec<Kind> = model.nodes().filter_map(|(_, node)| node.kind()).collect();
         if let (Some(names), Some(globs)) = (&self.assign.names, globs(&self.assign)) {
-            let nodes: Vec<&str> =
-                model.nodes().filter(|(_, n)| n.kind().is_some()).map(|(_, n)| n.name.as_str()).collect();
-            if !nodes.iter().any(|name| globs.iter().any(|glob| glob.means(name))) {
+            let nodes: Vec<&Node<T>> =
+                model.nodes().filter(|(_, n)| n.kind().is_some()).map(|(_, node)| node).collect();
+            if !nodes.iter().any(|node| globs.iter().any(|glob| glob.means(node))) {
                 let problem = self.at(names.span(), message).label("no node has such a name");
-                // What exists comes first: where the name is a mistake, `optional = true` only hides it.
-                let fix = match renamed(globs, &nodes) {
-                    Some(globs) => Some(Fix::replace(names.span(), globs)),
-                    None => self.made_optional(&names.span()),
-                };
-                return problem.help(hint(globs, &nodes)).fix(fix);
+                // Names as they are shown come before the others. `optional = true` is no repair: it would hide the mistake.
+                let main: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+                let others = nodes.iter().flat_map(|node| node.other_names.iter().map(String::as_str));
+                let all: Vec<&str> = main.iter().copied().chain(others).collect();
+                let fix = renamed(globs, &all).map(|globs| Fix::replace(names.span(), globs));
+                return problem.help(hint(globs, &all, &main)).fix(fix);
             }
             // There are nodes of this name, but the rule means none of them.
             let domain = self.assign.rule.get_ref().domain();
             let misfits = model.nodes().filter_map(|(_, node)| Some((node, node.kind()?)));
             let mut misfits = misfits
-                .filter(|(node, kind)| !domain.contains(*kind) && globs.iter().any(|glob| glob.means(&node.name)))
+                .filter(|(node, kind)| !domain.contains(*kind) && globs.iter().any(|glob| glob.means(node)))
                 .map(|(node, kind)| described(node, kind))
                 .peekable();
             if self.assign.ops.is_none() && self.assign.layers.is_none() && misfits.peek().is_some() {
@@ -292,23 +291,24 @@ fn renamed(globs: &[NameGlob], nodes: &[&str]) -> Option<String> {
     })
 }
 
-/// What may have been meant by globs that match none of these names: names that exist, and only then what allows that none does.
-fn hint(globs: &[NameGlob], nodes: &[&str]) -> String {
+/// Help for globs that match none of `all` names: a likely name, else some of the `main` ones, and last what allows that none matches.
+fn hint(globs: &[NameGlob], all: &[&str], main: &[&str]) -> String {
     for glob in globs {
         let text = glob.text();
-        if let Some(node) = containing(text, nodes) {
+        if let Some(node) = containing(text, all) {
             return format!("names are matched whole: '*{text}*' would match '{node}'");
         }
-        let near = nearest(text, nodes);
+        let near = nearest(text, all);
         if let Some((_, name)) = near.first().filter(|(likeness, _)| *likeness >= LIKELY) {
             return format!("did you mean '{name}'? `lrp layers` lists the names");
         }
+        let near = nearest(text, main);
         let shown: Vec<String> = near.iter().take(OFFERED).map(|(_, name)| format!("'{name}'")).collect();
         if !shown.is_empty() {
             let list = shown.join(", ");
-            let all = if nodes.len() > shown.len() { "; `lrp layers` lists all" } else { "" };
+            let more = if main.len() > shown.len() { "; `lrp layers` lists all" } else { "" };
             return format!(
-                "names in this model are {list}{all}. Only if the recipe is for models without such layers, too: `optional = true`"
+                "names in this model are {list}{more}. Only if the recipe is for models without such layers, too: `optional = true`"
             );
         }
     }
@@ -327,29 +327,27 @@ fn containing<'n>(text: &str, nodes: &[&'n str]) -> Option<&'n str> {
     nodes.iter().find(|node| !text.is_empty() && node.contains(text)).copied()
 }
 
-/// The names of nodes and of PyTorch's modules, the most alike first; those that begin as the glob does come before the others. The ends of a
+/// The names, the most alike first; those that begin as the glob does come before the others. The ends of a
 /// glob that match anything stay: of `layer1.*`, what is like `layer1.` is offered as `name*`.
-fn nearest(glob: &str, nodes: &[&str]) -> Vec<(f64, String)> {
+fn nearest(glob: &str, names: &[&str]) -> Vec<(f64, String)> {
     let (core, tail) = match glob.find('*') {
         Some(star) if star > 0 && glob[star..].chars().all(|c| c == '*') => (&glob[..star], "*"),
         _ => (glob, ""),
     };
     let mut found: Vec<(f64, String)> = Vec::new();
-    for node in nodes {
-        for name in std::iter::once((*node).to_owned()).chain(module_path(node)) {
-            // What stands before the glob's end, as far as the glob goes: up to the same separator.
-            let separators = |c: char| matches!(c, '.' | '/');
-            let name = match (tail, core.matches(separators).count()) {
-                ("", _) | (_, 0) => name,
-                (_, count) => match name.match_indices(separators).nth(count - 1) {
-                    Some((end, separator)) => format!("{}*", &name[..end + separator.len()]),
-                    None => name,
-                },
-            };
-            let likeness = strsim::jaro_winkler(core, name.trim_end_matches('*'));
-            if !found.iter().any(|(_, known)| *known == name) {
-                found.push((likeness, name));
-            }
+    for name in names {
+        // What stands before the glob's end, as far as the glob goes: up to the same separator.
+        let separators = |c: char| matches!(c, '.' | '/');
+        let name = match (tail, core.matches(separators).count()) {
+            ("", _) | (_, 0) => (*name).to_owned(),
+            (_, count) => match name.match_indices(separators).nth(count - 1) {
+                Some((end, separator)) => format!("{}*", &name[..end + separator.len()]),
+                None => (*name).to_owned(),
+            },
+        };
+        let likeness = strsim::jaro_winkler(core, name.trim_end_matches('*'));
+        if !found.iter().any(|(_, known)| *known == name) {
+            found.push((likeness, name));
         }
     }
     found.sort_by(|(a, _), (b, _)| b.total_cmp(a));

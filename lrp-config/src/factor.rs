@@ -38,7 +38,7 @@ impl Factor {
         };
         let node = model.node(product);
         let &[a, b] = node.inputs.as_slice() else { return Err(format!("'{}' has not two inputs", node.name)) };
-        let named = |id: &NodeId| glob.matches(&model.node(*id).name);
+        let named = |id: &NodeId| glob.means(model.node(*id));
         // The node that is the factor itself decides before those that it is made from.
         match (a != b && named(&a), a != b && named(&b)) {
             (true, false) => return Ok(0),

@@ -2,12 +2,14 @@
 //!
 //! `*` matches anything, `/` and `.` included, since node names are no paths (`/features/features.0/Conv`); `?` matches one
 //! character, `[ab]` one of several, `{a,b}` one of several words. A glob must match the whole name: `conv1` does not match
-//! `conv10`. A node has the name that `lrp layers` shows, and that of PyTorch's module, where the file tells it (`layer1.0.conv1` of
-//! `/layer1/layer1.0/conv1/Conv`): a glob that matches either means the node.
+//! `conv10`. A node has the name that `lrp layers` shows, and others, where the file tells them: its own name in the file, that of
+//! PyTorch's module (`layer1.0.conv1` of `/layer1/layer1.0/conv1/Conv`). A glob that matches one of them means the node.
 
 use std::borrow::Cow;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use lrp_core::Scalar;
+use lrp_core::graph::Node;
 use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
@@ -32,14 +34,14 @@ impl PartialEq for NameGlob {
 }
 
 impl NameGlob {
-    /// Whether a node's name is meant.
-    pub fn matches(&self, name: &str) -> bool {
+    /// Whether this name is meant.
+    fn matches(&self, name: &str) -> bool {
         self.glob.is_match(name)
     }
 
-    /// Whether a node of this name is meant, by its name or by that of PyTorch's module.
-    pub fn means(&self, name: &str) -> bool {
-        self.matches(name) || module_path(name).is_some_and(|path| self.matches(&path))
+    /// Whether a node is meant, by any of its names.
+    pub fn means<T: Scalar>(&self, node: &Node<T>) -> bool {
+        node.names().any(|name| self.matches(name))
     }
 
     /// The glob as it was written.
@@ -73,21 +75,6 @@ fn depth(text: &str) -> usize {
         deepest = deepest.max(depth);
     }
     deepest
-}
-
-/// The name of PyTorch's module, where a node has the name that the TorchScript exporter gives: of `/layer1/layer1.0/conv1/Conv`, it is
-/// `layer1.0.conv1`. Scopes that repeat the one around them (`layer1`, `layer1.0`) are children of a `Sequential`.
-pub(crate) fn module_path(name: &str) -> Option<String> {
-    let (scopes, _operator) = name.strip_prefix('/')?.rsplit_once('/')?;
-    let mut path: Vec<&str> = Vec::new();
-    for scope in scopes.split('/') {
-        let repeats = |outer: &&str| scope.strip_prefix(*outer).is_some_and(|rest| rest.starts_with('.'));
-        if path.last().is_some_and(repeats) {
-            path.pop();
-        }
-        path.push(scope);
-    }
-    (!path.iter().any(|scope| scope.is_empty())).then(|| path.join("."))
 }
 
 impl<'de> Deserialize<'de> for NameGlob {
@@ -143,26 +130,6 @@ mod tests {
         assert!(!matches("conv1", "conv10"));
         assert!(!matches("conv", "/features/conv/Conv"));
         assert!(!matches("", "conv1"));
-    }
-
-    #[test]
-    fn the_names_of_modules_are_names_as_well() {
-        for (name, path) in [
-            ("/layer1/layer1.0/conv1/Conv", Some("layer1.0.conv1")),
-            ("/layer1/layer1.0/downsample/downsample.0/Conv", Some("layer1.0.downsample.0")),
-            ("/features/features.0/features.0.1/Conv", Some("features.0.1")),
-            ("/fc/Gemm", Some("fc")),
-            ("/conv1/conv10/Conv", Some("conv1.conv10")),
-            ("/Flatten", None),
-            ("//Conv", None),
-            ("node_Conv_291", None),
-            ("layer1.0.conv1", None),
-        ] {
-            assert_eq!(module_path(name).as_deref(), path, "{name}");
-        }
-        let means = |glob: &str, name: &str| NameGlob::parse(glob).unwrap().means(name);
-        assert!(means("layer1.*", "/layer1/layer1.0/conv1/Conv") && means("/layer1/*", "/layer1/layer1.0/conv1/Conv"));
-        assert!(!means("layer1", "/layer1/layer1.0/conv1/Conv") && !means("layer2.*", "/layer1/layer1.0/conv1/Conv"));
     }
 
     #[test]

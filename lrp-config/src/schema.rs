@@ -3,6 +3,7 @@
 //! Draft 7, with nothing but what editors for TOML know. Two keywords of our own are for people: `x-default` says in words what
 //! happens without a key that has no default value, `x-source` where a rule comes from.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
@@ -18,6 +19,8 @@ pub fn schema() -> Value {
     let mut schema = plain().clone();
     if let Ok(schema) = <&mut Schema>::try_from(&mut schema) {
         RecursiveTransform(tell).transform(schema);
+        RecursiveTransform(name_allowed_keys).transform(schema);
+        RecursiveTransform(choose_form).transform(schema);
     }
     schema
 }
@@ -90,6 +93,59 @@ fn tell(schema: &mut Schema) {
         text += &format!("\n\nExample{}: {}.", if list.len() == 1 { "" } else { "s" }, list.join(", "));
     }
     schema.insert("description".to_owned(), text.into());
+}
+
+/// Reports an unknown key at that key, with the keys that there are. Taplo repeats a mistake of a table at every key and value in it.
+fn name_allowed_keys(schema: &mut Schema) {
+    if schema.get("additionalProperties") != Some(&Value::Bool(false)) {
+        return;
+    }
+    let Some(Value::Object(properties)) = schema.get("properties") else { return };
+    let keys: Vec<&str> = properties.keys().map(String::as_str).collect();
+    let message = format!("unknown key; the keys are {}", keys.join(", "));
+    schema.insert("additionalProperties".to_owned(), json!({ "not": { "description": message } }));
+}
+
+/// Checks a value of several forms against the form that it is meant to be: that of its type, or for tables that of their `type`.
+/// `anyOf` alone would say only that no form fits. It stays, with a last form that always fits, because editors complete from it.
+fn choose_form(schema: &mut Schema) {
+    let Some(Value::Array(forms)) = schema.get("anyOf") else { return };
+    let mut forms: Vec<Value> = forms.iter().flat_map(flattened).collect();
+    let types: Option<BTreeSet<String>> =
+        forms.iter().map(|form| Some(form.get("type")?.as_str()?.to_owned())).collect();
+    let Some(types) = types else { return };
+    let mut checks = Vec::new();
+    for kind in &types {
+        let of_type: Vec<&Value> = forms.iter().filter(|form| form["type"] == **kind).collect();
+        let names: Option<Vec<&Value>> = of_type.iter().map(|form| form.pointer("/properties/type/const")).collect();
+        match (of_type.as_slice(), names) {
+            ([only], _) => checks.push(json!({ "if": { "type": kind }, "then": only })),
+            (_, Some(names)) => {
+                let known = json!({ "required": ["type"], "properties": { "type": { "enum": names } } });
+                checks.push(json!({ "if": { "type": kind }, "then": known }));
+                for (name, form) in names.iter().zip(of_type) {
+                    let named =
+                        json!({ "type": kind, "required": ["type"], "properties": { "type": { "const": name } } });
+                    checks.push(json!({ "if": named, "then": form }));
+                }
+            }
+            // Nothing tells these forms apart.
+            (_, None) if types.len() == 1 => return,
+            (forms, None) => checks.push(json!({ "if": { "type": kind }, "then": { "anyOf": forms } })),
+        }
+    }
+    schema.insert("type".to_owned(), json!(types));
+    schema.insert("allOf".to_owned(), checks.into());
+    forms.push(json!({}));
+    schema.insert("anyOf".to_owned(), forms.into());
+}
+
+/// A form, or the forms that it consists of.
+fn flattened(form: &Value) -> Vec<Value> {
+    match form.get("anyOf") {
+        Some(Value::Array(inner)) if form.get("type").is_none() => inner.iter().flat_map(flattened).collect(),
+        _ => vec![form.clone()],
+    }
 }
 
 /// The default of a key as Markdown: a value as TOML writes it, or words.

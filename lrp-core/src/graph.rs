@@ -38,6 +38,8 @@ pub enum Body<T: Scalar> {
 pub struct Node<T: Scalar> {
     /// The name by which recipes and errors address it.
     pub name: String,
+    /// Other names by which recipes can address it: in the file, or in the program that the file was exported from. Nodes may share one.
+    pub other_names: Vec<String>,
     /// What it computes.
     pub body: Body<T>,
     /// Where its inputs come from.
@@ -47,6 +49,11 @@ pub struct Node<T: Scalar> {
 }
 
 impl<T: Scalar> Node<T> {
+    /// All names of the node, the one that is shown first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.other_names).map(String::as_str)
+    }
+
     /// The operator, unless the node is an input or a constant.
     pub fn op(&self) -> Option<&Arc<dyn Operator<T>>> {
         match &self.body {
@@ -141,6 +148,13 @@ impl<T: Scalar> Builder<T> {
         Ok(self.push(name, Body::Operator(op), inputs.to_vec(), shape))
     }
 
+    /// Gives a node other names, by which recipes can address it as well.
+    pub fn also_name(&mut self, node: NodeId, names: Vec<String>) {
+        if let Some(node) = self.nodes.get_mut(node.0) {
+            node.other_names.extend(names);
+        }
+    }
+
     /// Sample shape of a node's output.
     pub fn shape(&self, node: NodeId) -> &[usize] {
         self.nodes.get(node.0).map_or(&[], |n| &n.shape)
@@ -160,7 +174,7 @@ impl<T: Scalar> Builder<T> {
     }
 
     fn push(&mut self, name: String, body: Body<T>, inputs: Vec<NodeId>, shape: Vec<usize>) -> NodeId {
-        self.nodes.push(Node { name, body, inputs, shape });
+        self.nodes.push(Node { name, other_names: Vec::new(), body, inputs, shape });
         NodeId(self.nodes.len() - 1)
     }
 }

@@ -3,6 +3,7 @@
 //! It differs from the model in two ways: its node ids are plain indices, and a node can remember what it was made from
 //! ([`Origin`]) so that a pass can recognise it, or make it anew with other parameters.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use lrp_core::graph::Builder;
@@ -250,16 +251,23 @@ impl<T: Scalar> Graph<T> {
     /// # Errors
     /// When shapes do not fit, or the model does not depend on its inputs.
     pub fn into_model(self) -> Result<Model<T>, ErrorKind> {
+        self.into_model_named(&HashMap::new())
+    }
+
+    /// As [`into_model`](Self::into_model), where nodes have other names as well, by their name.
+    pub fn into_model_named(self, other_names: &HashMap<String, Vec<String>>) -> Result<Model<T>, ErrorKind> {
         let mut builder = Builder::new();
         let mut ids: Vec<NodeId> = Vec::new();
         let mut output = None;
         for (index, node) in self.nodes.into_iter().enumerate() {
             let inputs: Vec<NodeId> = node.inputs.iter().filter_map(|&i| ids.get(i).copied()).collect();
+            let others = other_names.get(&node.name).cloned().unwrap_or_default();
             let id = match node.body {
                 Body::Input => builder.input(node.name, &node.shape),
                 Body::Constant(value) => builder.constant(node.name, value),
                 Body::Operator(op, _) => builder.add_shared(node.name, op, &inputs).map_err(ErrorKind::Model)?,
             };
+            builder.also_name(id, others);
             ids.push(id);
             if index == self.output {
                 output = Some(id);

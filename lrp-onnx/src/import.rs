@@ -36,6 +36,8 @@ const SYMBOLIC_BATCH: usize = 13;
 pub(crate) struct Raw<T: Scalar> {
     pub graph: Graph<T>,
     opset: i64,
+    /// By the name of a node, what else it is called.
+    other_names: HashMap<String, Vec<String>>,
     input_names: Vec<String>,
     output_name: String,
     notes: Vec<String>,
@@ -50,7 +52,7 @@ pub(crate) fn import<T: Scalar>(
     options: &Options,
 ) -> Result<Import<T>, ErrorKind> {
     let raw = read(model, file_size, external, options)?;
-    let Raw { graph, opset, input_names, output_name, mut notes, input_statistics } = raw;
+    let Raw { graph, opset, other_names, input_names, output_name, mut notes, input_statistics } = raw;
     let passes::Canonized { graph, output_function, reports: passes } = passes::run(graph);
     notes.extend(cut_note(&graph, &passes));
     if output_function.as_ref().is_some_and(|function| !function.keeps_order) {
@@ -60,7 +62,7 @@ pub(crate) fn import<T: Scalar>(
     let output_function = output_function.map(Graph::into_model).transpose()?.map(OutputFunction);
     let producer = format!("{} {}", shown(&model.producer_name), shown(&model.producer_version)).trim().to_owned();
     let metadata = model.metadata_props.iter().map(|entry| (shown(&entry.key), shown(&entry.value))).collect();
-    let model = graph.into_model()?;
+    let model = graph.into_model_named(&other_names)?;
     Ok(Import {
         model,
         output_function,
@@ -123,10 +125,11 @@ pub(crate) fn read<T: Scalar>(
     walk.add_initializers(external)?;
     walk.add_nodes()?;
     let batch_norm = walk.batch_norm.take();
+    let other_names = std::mem::take(&mut walk.names).into_others();
     let graph = walk.finish()?;
     let input_statistics = batch_norm.and_then(|norm| InputStatistics::new(&graph, norm));
     let input_names = inputs.iter().map(|i| i.proto.name.clone()).collect();
-    Ok(Raw { graph, opset, input_names, output_name: output.to_owned(), notes, input_statistics })
+    Ok(Raw { graph, opset, other_names, input_names, output_name: output.to_owned(), notes, input_statistics })
 }
 
 fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> {
@@ -670,6 +673,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
         }
         let (inputs, batch_axis) = self.with_batch_first(node, inputs)?;
         let name = self.names.unique(name);
+        self.names.keep_others(&name, node);
         let mut context = Context {
             graph: &mut self.graph,
             names: &mut self.names,

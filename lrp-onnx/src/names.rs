@@ -12,6 +12,8 @@ pub(crate) struct Names {
     suffixes: HashMap<String, usize>,
     /// Module paths that have submodules.
     composites: HashSet<String>,
+    /// By the name of a node, what else it is called.
+    others: HashMap<String, Vec<String>>,
 }
 
 impl Names {
@@ -41,6 +43,29 @@ impl Names {
         }
     }
 
+    /// Keeps what else a node of this name is called: its name in the file, the module and the operation that PyTorch's dynamo exporter
+    /// records, the module that PyTorch's TorchScript exporter writes into names, and that of its weight.
+    pub fn keep_others(&mut self, name: &str, node: &NodeProto) {
+        let mut others = vec![node.name.clone()];
+        if let Some([.., module, leaf]) = scopes(node).as_deref() {
+            let operation = if module.is_empty() { leaf.clone() } else { format!("{module}.{leaf}") };
+            others.extend([module.clone(), operation, leaf.clone()]);
+        }
+        others.extend(module_path(&node.name));
+        let weight = |input: &String| input.strip_suffix(".weight").map(str::to_owned);
+        others.extend(node.input.iter().skip(1).find_map(weight));
+        let mut known = HashSet::from([name.to_owned(), String::new()]);
+        others.retain(|other| known.insert(other.clone()));
+        if !others.is_empty() {
+            self.others.insert(name.to_owned(), others);
+        }
+    }
+
+    /// What nodes are called besides their name.
+    pub fn into_others(self) -> HashMap<String, Vec<String>> {
+        self.others
+    }
+
     /// The name of the node at this position in the file: the module path that PyTorch's dynamo exporter records
     /// (`layer1.0.relu`), else the node's own name, else its operator and position (`Relu_7`). Not unique yet.
     pub fn of_node(&self, node: &NodeProto, position: usize) -> String {
@@ -63,6 +88,21 @@ fn scopes(node: &NodeProto) -> Option<Vec<String>> {
     let list = entry.value.trim().strip_prefix('[')?.strip_suffix(']')?;
     let scopes: Vec<String> = list.split(',').map(|s| s.trim().trim_matches(['\'', '"']).to_owned()).collect();
     (scopes.len() >= 2 && scopes.last().is_some_and(|s| !s.is_empty())).then_some(scopes)
+}
+
+/// The path of PyTorch's module, where a node has the name that the TorchScript exporter gives: of `/layer1/layer1.0/conv1/Conv`, it is
+/// `layer1.0.conv1`. Scopes that repeat the one around them (`layer1`, `layer1.0`) are children of a `Sequential`.
+fn module_path(name: &str) -> Option<String> {
+    let (scopes, _operator) = name.strip_prefix('/')?.rsplit_once('/')?;
+    let mut path: Vec<&str> = Vec::new();
+    for scope in scopes.split('/') {
+        let repeats = |outer: &&str| scope.strip_prefix(*outer).is_some_and(|rest| rest.starts_with('.'));
+        if path.last().is_some_and(repeats) {
+            path.pop();
+        }
+        path.push(scope);
+    }
+    (!path.iter().any(|scope| scope.is_empty())).then(|| path.join("."))
 }
 
 #[cfg(test)]
@@ -96,5 +136,41 @@ mod tests {
         let mut names = Names::default();
         let given: Vec<String> = ["a", "a_2", "a", "a", "b"].iter().map(|n| names.unique(n)).collect();
         assert_eq!(given, ["a", "a_2", "a_3", "a_4", "b"]);
+    }
+
+    #[test]
+    fn modules_of_the_torchscript_exporter() {
+        for (name, path) in [
+            ("/layer1/layer1.0/conv1/Conv", Some("layer1.0.conv1")),
+            ("/layer1/layer1.0/downsample/downsample.0/Conv", Some("layer1.0.downsample.0")),
+            ("/features/features.0/features.0.1/Conv", Some("features.0.1")),
+            ("/fc/Gemm", Some("fc")),
+            ("/conv1/conv10/Conv", Some("conv1.conv10")),
+            ("/Flatten", None),
+            ("//Conv", None),
+            ("node_Conv_291", None),
+            ("layer1.0.conv1", None),
+        ] {
+            assert_eq!(module_path(name).as_deref(), path, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_kept() {
+        let mut dynamo = node("node_Conv_291", "['', 'layer1', 'layer1.0', 'layer1.0.conv1', 'conv2d_3']");
+        dynamo.input = vec!["relu".into(), "layer1.0.conv1.weight".into()];
+        let script = node("/layer1/layer1.0/conv1/Conv", "");
+        let mut renamed = node("Conv_7", "");
+        renamed.input = vec!["x".into(), "backbone.stem.weight".into(), "backbone.stem.bias".into()];
+        let mut names = Names::default();
+        for (name, node) in
+            [("layer1.0.conv1", &dynamo), ("/layer1/layer1.0/conv1/Conv", &script), ("Conv_7", &renamed)]
+        {
+            names.keep_others(name, node);
+        }
+        let others = names.into_others();
+        assert_eq!(others["layer1.0.conv1"], ["node_Conv_291", "layer1.0.conv1.conv2d_3", "conv2d_3"]);
+        assert_eq!(others["/layer1/layer1.0/conv1/Conv"], ["layer1.0.conv1"]);
+        assert_eq!(others["Conv_7"], ["backbone.stem"]);
     }
 }

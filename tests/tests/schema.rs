@@ -85,3 +85,36 @@ fn mistakes_are_seen_in_the_editor() {
     }
     assert_eq!(seen, listed.lines().collect::<Vec<_>>(), "tests/recipes/mistakes/seen-by-schema.txt lists others");
 }
+
+/// An editor shows every error: one mistake must give one, at the value that is wrong.
+#[test]
+fn one_mistake_is_one_error() {
+    let validator = validator();
+    for (recipe, place, says) in [
+        (
+            "rule = { type = \"gamma\", gama = 0.25 }",
+            "/assign/0/rule/gama",
+            "the keys are type, gamma, stabilizer, bias",
+        ),
+        ("rule = { type = \"gama\", gamma = 0.25 }", "/assign/0/rule/type", "guided-backprop"),
+        ("rule = { type = \"gamma\", gamma = -1 }", "/assign/0/rule/gamma", "minimum"),
+        ("rule = { gamma = 0.25 }", "/assign/0/rule", "\"type\" is a required property"),
+        ("rule = \"epsilonn\"", "/assign/0/rule", "deconvnet"),
+        ("rule = 3", "/assign/0/rule", "object"),
+        ("rule = { type = \"epsilon\", epsilon = \"x\" }", "/assign/0/rule/epsilon", "number"),
+        ("rule = { type = \"z-box\", low = [1, \"a\"] }", "/assign/0/rule/low/1", "number"),
+        ("rule = \"pass\"\nnames = [3]", "/assign/0/names/0", "string"),
+        ("rule = \"pass\"\nlayers = [0, -1]", "/assign/0/layers/1", "minimum"),
+        ("rule = \"pass\"\nname = \"conv1\"", "/assign/0/name", "the keys are"),
+        ("rule = \"pass\"\n[explain]\ntargt = 3", "/explain/targt", "the keys are"),
+        ("rule = \"pass\"\n[explain]\ntarget = -1", "/explain/target", "minimum"),
+        ("rule = \"pass\"\n[explain]\ntarget = { top = \"3\" }", "/explain/target/top", "integer"),
+    ] {
+        let text = format!("schema = 1\n[[assign]]\n{recipe}\n");
+        let found = mistakes(&validator, &text).unwrap();
+        assert!(
+            matches!(found.as_slice(), [one] if one.starts_with(&format!("{place}: ")) && one.contains(says)),
+            "{recipe}: {found:#?}"
+        );
+    }
+}
