@@ -14,6 +14,8 @@ pub mod which_rule;
 mod guides {
     #[doc = include_str!("../../docs/how-to/own-rule.md")]
     struct OwnRule;
+    #[doc = include_str!("../../docs/how-to/library.md")]
+    struct Library;
     #[doc = include_str!("../../README.md")]
     struct Readme;
     #[doc = include_str!("../../docs/verification.md")]

@@ -121,6 +121,11 @@ fn the_tutorial() {
 }
 
 #[test]
+fn the_tour() {
+    check("docs/how-to/tour.md");
+}
+
+#[test]
 fn the_commands() {
     check("docs/reference/cli.md");
 }

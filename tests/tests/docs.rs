@@ -39,17 +39,17 @@ fn which_rule_shows_the_tables_that_are_computed() {
     }
 }
 
-/// Every test that the page names in a table is in the file that it links to.
+/// Every test that `tests/README.md` names in a table is in the file that it links to.
 #[test]
-fn verification_names_tests_that_exist() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs");
-    let page = fs::read_to_string(docs.join("verification.md")).unwrap();
+fn the_list_of_tests_names_tests_that_exist() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(folder.join("README.md")).unwrap();
     let rows = page.lines().filter(|line| line.starts_with('|'));
     let links = rows.flat_map(|row| row.split("[`").skip(1)).filter_map(|rest| rest.split_once("`](../"));
     let mut named = 0;
     for (test, rest) in links.filter(|(_, rest)| rest.contains(".rs)")) {
         let file = rest.split(')').next().unwrap();
-        let source = fs::read_to_string(docs.join("..").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let source = fs::read_to_string(folder.join("..").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
         assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
         named += 1;
     }
