@@ -41,7 +41,6 @@ macro_rules! inherit {
     };
 }
 
-mod check_target;
 mod colormap;
 mod diagnostic;
 mod entry;
@@ -51,18 +50,15 @@ mod fix;
 mod format;
 mod input;
 mod layers;
-mod lint;
 mod look;
 mod names;
 mod on_unknown;
 mod ops;
 mod origin;
-mod places;
 mod preset;
 mod reader;
 mod recipe;
 mod reference;
-mod resolve;
 mod rule_info;
 mod rule_spec;
 mod schema;
@@ -83,11 +79,10 @@ pub use look::{Scale, Size};
 pub use on_unknown::OnUnknown;
 pub use origin::{Origin, Place};
 pub use preset::{Preset, presets};
-pub use recipe::{Compared, Recipe};
-pub use reference::Reference;
 #[cfg(all(debug_assertions, not(test)))]
-pub use resolve::instances;
-pub use resolve::{Choice, Resolved};
+pub use recipe::instances;
+pub use recipe::{Choice, Compared, Recipe, Resolved};
+pub use reference::Reference;
 pub use rule_info::{Parameter, RuleInfo, rules};
 pub use schema::schema;
 pub use schema_page::schema_page;

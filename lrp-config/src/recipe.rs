@@ -1,5 +1,10 @@
 //! A recipe, loaded and checked as far as that goes without a model.
 
+mod check_target;
+mod lint;
+mod places;
+mod resolve;
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -17,14 +22,17 @@ use crate::fix::Fix;
 use crate::format::{Assign, RecipeFile};
 use crate::input::{Bounds, Input, Mismatch};
 use crate::origin::{Origin, Place};
-use crate::places::Places;
 use crate::preset::{self, Preset};
 use crate::reader::{self, KeySpans, Reading};
 use crate::reference::Reference;
-use crate::resolve::Resolved;
 use crate::rule_spec::Unbuildable;
 use crate::source::Source;
 use crate::suggest::closest_file;
+
+pub(crate) use self::places::Places;
+#[cfg(all(debug_assertions, not(test)))]
+pub use self::resolve::instances;
+pub use self::resolve::{Choice, Resolved};
 
 /// Which rule each layer gets; with a model and inputs, a whole experiment.
 #[derive(Debug, Clone)]
@@ -91,13 +99,24 @@ impl Recipe {
         }
     }
 
+    /// The recipe that another one, or the command line, refers to.
+    ///
+    /// # Errors
+    /// As [`load`](Recipe::load).
+    pub fn of(reference: &Reference) -> Result<Self, RecipeError> {
+        match reference {
+            Reference::Preset(preset) => Self::from_preset(preset),
+            Reference::File(path) => Self::load(path),
+        }
+    }
+
     /// What a person means by `-r`: a preset's name, or a file.
     ///
     /// # Errors
     /// As [`load`](Recipe::load), and when it is neither.
     pub fn find(name_or_path: &str) -> Result<Self, RecipeError> {
         match Reference::parse(name_or_path) {
-            Some(reference) => reference.load(),
+            Some(reference) => Self::of(&reference),
             None if Path::new(name_or_path).exists() => Self::load(name_or_path),
             None => {
                 let nothing = Arc::new(Source::new(name_or_path, ""));
@@ -178,7 +197,7 @@ impl Recipe {
     pub fn compared(&self) -> Result<Vec<Compared>, RecipeError> {
         let mut compared = Vec::new();
         for (i, reference) in self.compare.recipes.iter().flatten().enumerate() {
-            let recipe = reference.load()?.with_input(&self.input);
+            let recipe = Self::of(reference)?.with_input(&self.input);
             let title = self.compare.titles.as_ref().and_then(|titles| titles.get(i)).cloned();
             let title = title.or_else(|| recipe.name.clone()).unwrap_or_else(|| reference.short_name());
             compared.push(Compared { title, recipe });

@@ -8,9 +8,7 @@ use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
-use crate::diagnostic::RecipeError;
 use crate::preset::{self, Preset};
-use crate::recipe::Recipe;
 
 /// A preset, or the path of a recipe file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,17 +28,6 @@ impl Reference {
         }
         let is_path = text.contains(['/', '\\']) || Path::new(text).extension().is_some_and(|e| e == "toml");
         is_path.then(|| Reference::File(PathBuf::from(text)))
-    }
-
-    /// Loads the recipe.
-    ///
-    /// # Errors
-    /// As [`Recipe::load`].
-    pub fn load(&self) -> Result<Recipe, RecipeError> {
-        match self {
-            Reference::Preset(preset) => Recipe::preset(preset.name),
-            Reference::File(path) => Recipe::load(path),
-        }
     }
 
     /// Makes a relative path one below `folder`.

@@ -77,11 +77,13 @@ pub enum ErrorKind {
         reason: String,
     },
     /// Nodes that cannot be explained, all of them.
-    #[error("{}", unsupported(nodes))]
+    #[error("{}", unsupported(nodes, supported))]
     Unsupported {
         /// Every node that is not supported, or has something wrong with it, in topological order; not those that cannot be judged
         /// only because of one of these.
         nodes: Vec<UnsupportedNode>,
+        /// The operators that are supported, in alphabetical order.
+        supported: &'static [&'static str],
     },
     /// The imported graph is not a model.
     #[error("{0}")]
@@ -103,7 +105,7 @@ pub struct UnsupportedNode {
 const LISTED: (usize, usize) = (8, 3);
 
 /// The message for [`ErrorKind::Unsupported`]: nodes with the same operator and reason share a line.
-fn unsupported(nodes: &[UnsupportedNode]) -> String {
+fn unsupported(nodes: &[UnsupportedNode], supported: &[&str]) -> String {
     let mut groups: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for node in nodes {
         groups.entry((&node.op_type, &node.reason)).or_default().push(&node.node);
@@ -119,7 +121,7 @@ fn unsupported(nodes: &[UnsupportedNode]) -> String {
     if groups.len() > LISTED.0 {
         text += &format!("  … and {} more kinds of node\n", groups.len() - LISTED.0);
     }
-    text + "  supported operators: " + &crate::ops::SUPPORTED.join(", ")
+    text + "  supported operators: " + &supported.join(", ")
 }
 
 /// What to do where the batch is another axis than 0.
@@ -183,7 +185,7 @@ mod tests {
         let nodes: Vec<UnsupportedNode> = (0..1000)
             .map(|i| UnsupportedNode { node: format!("n{i}"), op_type: format!("Op{}", i % 20), reason: String::new() })
             .collect();
-        let text = unsupported(&nodes);
+        let text = unsupported(&nodes, &["Add"]);
         assert!(text.lines().count() <= 12, "{text}");
         assert!(text.contains("1000 of its nodes") && text.contains("Op0 ('n0', 'n20', 'n40' and 47 more)"), "{text}");
     }

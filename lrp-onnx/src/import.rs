@@ -17,7 +17,7 @@ use crate::input_statistics::{BatchNorm, InputStatistics};
 use crate::names::Names;
 use crate::ops::linear::PRODUCT;
 use crate::ops::unsupported::{about, is_open};
-use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, Tables, Value, translator};
+use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Value, translator};
 use crate::passes;
 use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::tensor::{Constant, DType, MAX_RANK, volume};
@@ -523,7 +523,7 @@ fn refusal(mut problems: Vec<(UnsupportedNode, Problem)>) -> ErrorKind {
         let (Problem::Invalid(reason) | Problem::Unsupported(reason)) = problem;
         UnsupportedNode { reason, ..node }
     };
-    ErrorKind::Unsupported { nodes: problems.into_iter().map(listed).collect() }
+    ErrorKind::Unsupported { nodes: problems.into_iter().map(listed).collect(), supported: SUPPORTED }
 }
 
 /// The sample shape of a matrix product of two activations whose batch is axis 0, if there is one.
@@ -960,7 +960,7 @@ mod tests {
         let e = net.op("Add", &[&c, &d], &[]);
         net.op("Custom", &[&e], &[]);
         net.graph().node[7].domain = "com.example".into();
-        let Err(crate::Error { kind: ErrorKind::Unsupported { nodes }, .. }) = net.import() else {
+        let Err(crate::Error { kind: ErrorKind::Unsupported { nodes, .. }, .. }) = net.import() else {
             panic!("must fail")
         };
         let found: Vec<_> = nodes.iter().map(|n| (n.node.as_str(), n.op_type.as_str())).collect();
@@ -970,7 +970,7 @@ mod tests {
     /// The nodes that an import of a net refuses, with the reasons.
     fn refused(net: &Net) -> Vec<(String, String)> {
         match net.import().map_err(|error| error.kind) {
-            Err(ErrorKind::Unsupported { nodes }) => nodes.into_iter().map(|n| (n.node, n.reason)).collect(),
+            Err(ErrorKind::Unsupported { nodes, .. }) => nodes.into_iter().map(|n| (n.node, n.reason)).collect(),
             other => panic!("{:?}", other.map(|_| ())),
         }
     }

@@ -11,12 +11,12 @@ use lrp_core::operator::{Group, Kind};
 use lrp_core::text::shown;
 use lrp_core::{Model, NodeId, Scalar};
 
+use super::resolve::Resolved;
 use crate::diagnostic::Diagnostic;
 use crate::entry::Entry;
 use crate::fix::Fix;
 use crate::origin::{Origin, Place};
 use crate::recipe::Recipe;
-use crate::resolve::Resolved;
 
 impl Recipe {
     /// Warnings about this recipe on a model that it was resolved for, in the order of the text.
@@ -316,5 +316,5 @@ fn names<T: Scalar>(model: &Model<T>, nodes: &[NodeId]) -> String {
         Some(index) => format!("{index} '{}'", shown(&model.node(*id).name)),
         None => format!("'{}'", shown(&model.node(*id).name)),
     };
-    crate::resolve::list(nodes.iter().map(described))
+    super::resolve::list(nodes.iter().map(described))
 }
