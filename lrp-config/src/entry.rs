@@ -194,9 +194,11 @@ impl Entry {
             if !nodes.iter().any(|node| globs.iter().any(|glob| glob.means(node))) {
                 let problem = self.at(names.span(), message).label("no node has such a name");
                 // Names as they are shown come before the others. `optional = true` is no repair: it would hide the mistake.
-                let main: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+                let domain = self.assign.rule.get_ref().domain();
+                let fits = |node: &&&Node<T>| node.kind().is_some_and(|kind| domain.contains(kind) && self.takes(kind));
+                let main: Vec<&str> = nodes.iter().filter(fits).map(|node| node.name.as_str()).collect();
                 let others = nodes.iter().flat_map(|node| node.other_names.iter().map(String::as_str));
-                let all: Vec<&str> = main.iter().copied().chain(others).collect();
+                let all: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).chain(others).collect();
                 let fix = renamed(globs, &all).map(|globs| Fix::replace(names.span(), globs));
                 return problem.help(hint(globs, &all, &main)).fix(fix);
             }
@@ -302,7 +304,7 @@ fn hint(globs: &[NameGlob], all: &[&str], main: &[&str]) -> String {
         if let Some((_, name)) = near.first().filter(|(likeness, _)| *likeness >= LIKELY) {
             return format!("did you mean '{name}'? `lrp layers` lists the names");
         }
-        let near = nearest(text, main);
+        let near = nearest(text.trim_end_matches('*'), main);
         let shown: Vec<String> = near.iter().take(OFFERED).map(|(_, name)| format!("'{name}'")).collect();
         if !shown.is_empty() {
             let list = shown.join(", ");
