@@ -6,16 +6,42 @@
 use std::ops::Range;
 
 use crate::kernels::each_chunk;
+use crate::ledger::Accounts;
 
 /// Elements of a block: a few pages, so that handing one to a thread costs little in proportion.
 const BLOCK: usize = 1 << 14;
 
+/// What is summed over a sample, block by block.
+pub trait Sum: Copy + Send {
+    /// Nothing.
+    const ZERO: Self;
+
+    /// `self += other`.
+    fn add(&mut self, other: Self);
+}
+
+impl<const K: usize> Sum for [f64; K] {
+    const ZERO: Self = [0.0; K];
+
+    fn add(&mut self, other: Self) {
+        self.iter_mut().zip(other).for_each(|(sum, v)| *sum += v);
+    }
+}
+
+impl Sum for Accounts {
+    const ZERO: Self = Accounts { stabilizer: 0.0, zero_denominator: 0.0, bias: 0.0 };
+
+    fn add(&mut self, other: Self) {
+        *self += other;
+    }
+}
+
 /// A block of a sample: its place, what is written to it, and what it adds to the sums of the sample.
-struct Block<'a, V, const K: usize> {
+struct Block<'a, V, A> {
     sample: usize,
     range: Range<usize>,
     y: &'a mut [V],
-    sums: [f64; K],
+    sums: A,
 }
 
 /// The places of the blocks of a batch of `len` elements with `per_sample` each: sample by sample, in order.
@@ -29,16 +55,16 @@ fn ranges(len: usize, per_sample: usize) -> impl Iterator<Item = (usize, Range<u
 
 /// Computes all blocks and adds up their sums. `f` is no type parameter: dividing work among threads is a lot of code, and would be
 /// compiled again for every function of elements.
-fn compute<V: Send, const K: usize>(
-    mut blocks: Vec<Block<'_, V, K>>,
+fn compute<V: Send, A: Sum>(
+    mut blocks: Vec<Block<'_, V, A>>,
     samples: usize,
-    f: &(dyn Fn(&mut Block<'_, V, K>) + Sync),
-) -> Vec<[f64; K]> {
+    f: &(dyn Fn(&mut Block<'_, V, A>) + Sync),
+) -> Vec<A> {
     each_chunk(&mut blocks, 1, 1, &|_, block| block.iter_mut().for_each(f));
-    let mut sums = vec![[0.0; K]; samples];
+    let mut sums = vec![A::ZERO; samples];
     for block in blocks {
         if let Some(sum) = sums.get_mut(block.sample) {
-            sum.iter_mut().zip(block.sums).for_each(|(sum, v)| *sum += v);
+            sum.add(block.sums);
         }
     }
     sums
@@ -62,13 +88,22 @@ pub fn write_blocks<V: Send, const K: usize>(
     per_sample: usize,
     f: impl Fn(Range<usize>, &mut [V]) -> [f64; K] + Sync,
 ) -> Vec<[f64; K]> {
+    write_blocks_to(y, per_sample, f)
+}
+
+/// As [`write_blocks`], with sums of any type.
+pub fn write_blocks_to<V: Send, A: Sum>(
+    y: &mut [V],
+    per_sample: usize,
+    f: impl Fn(Range<usize>, &mut [V]) -> A + Sync,
+) -> Vec<A> {
     let len = y.len();
     let samples = len.checked_div(per_sample).unwrap_or(0);
     let mut rest = y;
     let blocks = ranges(len, per_sample).map(|(sample, range)| {
         let (y, after) = std::mem::take(&mut rest).split_at_mut(range.len());
         rest = after;
-        Block { sample, range, y, sums: [0.0; K] }
+        Block { sample, range, y, sums: A::ZERO }
     });
     compute(blocks.collect(), samples, &|block| block.sums = f(block.range.clone(), block.y))
 }

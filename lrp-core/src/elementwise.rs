@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use num_traits::Zero;
 
-use crate::blocks::{sum_blocks, write_blocks};
+use crate::blocks::{sum_blocks, write_blocks, write_blocks_to};
 use crate::kernels::conv::Finisher;
 use crate::kernels::simd::{Isa, Simd, Task, left, with_isa};
 use crate::kernels::{Shared, with_room};
+use crate::ledger::Accounts;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, elements, from_elements, per_sample, samples};
 
@@ -72,12 +73,12 @@ pub fn update_piece<T: Scalar, const K: usize>(
     unsafe { compute::<_, _, K, true>([a, b.as_ptr(), c.as_ptr()], a, len, f) }
 }
 
-/// Has sums that are all there, bias included, finished; what that adds to the books of each sample.
-pub fn finish<T: Scalar>(z: &mut Tensor<T>, finisher: &dyn Finisher<T>) -> Vec<[f64; 4]> {
+/// Has sums that are all there, bias included, finished; what that adds to the accounts of each sample, but for the bias.
+pub fn finish<T: Scalar>(z: &mut Tensor<T>, finisher: &dyn Finisher<T>) -> Vec<Accounts> {
     let z = standard(z);
     let len = per_sample(z);
     let z = z.as_slice_mut().unwrap_or_default();
-    write_blocks(z, len, |range: Range<usize>, piece| finisher.finish(piece, &mut [], T::zero(), range.start))
+    write_blocks_to(z, len, |range: Range<usize>, piece| finisher.finish(piece, &mut [], [T::zero(); 2], range.start))
 }
 
 /// In standard layout, if it was in another.

@@ -38,7 +38,7 @@ pub use error::{Error, OperatorError, RuleError};
 pub use graph::{Builder, Model, NodeId};
 #[cfg(all(debug_assertions, not(test)))]
 pub use instances::instances;
-pub use ledger::Ledger;
+pub use ledger::{Accounts, Ledger};
 pub use plan::{Assignment, Plan};
 pub use record::Record;
 pub use rule::{Claims, Positive, PreparedRule, Rule};

@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::kernels::conv::{Algorithm, Finisher, Limits};
+use crate::ledger::Accounts;
 use crate::rule::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
@@ -361,27 +362,25 @@ pub trait Affine<T: Scalar>: Operator<T> {
     }
 
     /// What a finisher makes of `A x + b` where `wanted` is not zero, which is all that it may give a meaning to; otherwise as
-    /// [`apply_biased`](Affine::apply_biased). For each sample, what it adds to its two accounts, and `Σ b·f` of what it makes, `f`; the fourth number
-    /// means nothing.
+    /// [`apply_biased`](Affine::apply_biased). Also what it adds to the accounts of each sample.
     fn apply_finished(
         &self,
         xs: &[&Tensor<T>],
         b: Option<&Tensor<T>>,
         wanted: &Tensor<T>,
         finisher: &dyn Finisher<T>,
-    ) -> (Tensor<T>, Vec<[f64; 4]>) {
+    ) -> (Tensor<T>, Vec<Accounts>) {
         finished(self.apply_biased(xs, b, Some(wanted)), b, finisher)
     }
 
     /// As [`apply_finished`](Affine::apply_finished), for a finisher that makes two things of a sum: next to each other on axis 1 (`[N, 2C, …]`), as
-    /// a [`doubled`](Affine::doubled) operator takes them. The fourth number is `Σ c·g` of what it makes as the other, `g`, where
-    /// the first is `b` and the second `c`. `None` where there is no such operator.
+    /// a [`doubled`](Affine::doubled) operator takes them. Each has a bias of its own. `None` where there is no such operator.
     fn apply_finished_twice(
         &self,
         xs: &[&Tensor<T>],
         biases: Option<[&Tensor<T>; 2]>,
         finisher: &dyn Finisher<T>,
-    ) -> Option<(Tensor<T>, Vec<[f64; 4]>)> {
+    ) -> Option<(Tensor<T>, Vec<Accounts>)> {
         let _ = (xs, biases, finisher);
         None
     }
@@ -457,10 +456,10 @@ pub(crate) fn finished<T: Scalar>(
     mut z: Tensor<T>,
     b: Option<&Tensor<T>>,
     finisher: &dyn Finisher<T>,
-) -> (Tensor<T>, Vec<[f64; 4]>) {
+) -> (Tensor<T>, Vec<Accounts>) {
     let mut sums = crate::elementwise::finish(&mut z, finisher);
     let shares = b.map_or_else(|| vec![0.0; sums.len()], |b| crate::tensor::dots(&z, b));
-    sums.iter_mut().zip(shares).for_each(|(sums, share)| sums[2] = share);
+    sums.iter_mut().zip(shares).for_each(|(sums, share)| sums.bias = share);
     (z, sums)
 }
 

@@ -8,32 +8,33 @@ use std::ops::Range;
 
 use num_traits::Zero;
 
-use crate::blocks::write_blocks;
+use crate::blocks::write_blocks_to;
 use crate::elementwise::{LANES, total};
 use crate::kernels::simd::{Isa, Simd, Task, left, with_isa};
 use crate::kernels::with_room;
+use crate::ledger::Accounts;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, elements, from_elements, per_sample};
 
 /// Elements whose quotients are added up in their own precision before they are added to the sums: [`LANES`] sums of so many.
 const ROWS: usize = 4;
 
-/// What is divided, and by what: `share · r` by `stab(z + bias)`.
+/// What is divided, and by what: `share · r` by `stab(z + b)`.
 #[derive(Debug, Clone, Copy)]
 pub struct Dividend<'a, T> {
     /// The share of the relevance.
     pub share: T,
     /// The relevance, as many elements as there are denominators.
     pub r: &'a [T],
-    /// What is added to all denominators.
-    pub bias: T,
+    /// The bias, which is added to all denominators, and that of outputs whose quotients are kept apart.
+    pub bias: [T; 2],
     /// The stabilizer ε; with 0, nothing is handed on where the denominator is exactly zero.
     pub epsilon: T,
     /// Outputs where something else is divided by.
     pub mirrored: Option<Mirrored<'a, T>>,
 }
 
-/// At outputs below zero, `all · own − (z + bias)` is divided by, not `z + bias`.
+/// At outputs below zero, `all · own − (z + b)` is divided by, not `z + b`.
 #[derive(Debug, Clone, Copy)]
 pub struct Mirrored<'a, T> {
     /// How many of their own sums there are in both.
@@ -43,10 +44,6 @@ pub struct Mirrored<'a, T> {
     /// Their own sums of contributions.
     pub own: &'a [T],
 }
-
-/// What a division adds to the books: `[Σ ε·s(z)·s, Σ r where the denominator is zero, Σ s, Σ s']`. The first is what the stabilizer takes; the
-/// last are the quotients that are kept apart.
-pub type Accounts = [f64; 4];
 
 /// Replaces denominators by quotients. If `below` is not empty, it is as long, and takes those at outputs below zero ([`Mirrored`]), while zero
 /// stands in their place.
@@ -69,10 +66,10 @@ pub fn divide<T: Scalar>(
     assert!(z_all.len() == r_all.len() || z_all.len() == len, "{:?} and {:?}", r.shape(), z.shape());
     let mut s = with_room(r.len());
     let fresh = &mut s.spare_capacity_mut()[..r.len()];
-    let accounts = write_blocks(fresh, len, |range: Range<usize>, s| {
+    let accounts = write_blocks_to(fresh, len, |range: Range<usize>, s| {
         let z = &z_all[range.start % z_all.len()..][..s.len()];
         let epsilon = epsilon(range.start / len);
-        let by = Dividend { share, r: &r_all[range], bias: T::zero(), epsilon, mirrored: None };
+        let by = Dividend { share, r: &r_all[range], bias: [T::zero(); 2], epsilon, mirrored: None };
         // SAFETY: there are as many quotients as denominators.
         unsafe { divide_on(Isa::best(), z.as_ptr(), [s.as_mut_ptr().cast(), std::ptr::null_mut()], z.len(), &by) }
     });
@@ -101,7 +98,7 @@ unsafe fn divide_on<T: Scalar>(
         Some(_) => APART,
     };
     // SAFETY: the caller's.
-    let [signed, dead, sum, apart] = with_isa!(isa, T, S => unsafe {
+    let sums = with_isa!(isa, T, S => unsafe {
         match (by.epsilon > T::zero(), sides) {
             (true, ONE) => S::<T>::run(Compiled::<S<T>, false, ONE>(quotients)),
             (true, TWO) => S::<T>::run(Compiled::<S<T>, false, TWO>(quotients)),
@@ -111,7 +108,24 @@ unsafe fn divide_on<T: Scalar>(
             (false, _) => S::<T>::run(Compiled::<S<T>, true, APART>(quotients)),
         }
     });
-    [by.epsilon.wide() * signed, dead, sum, apart]
+    let [bias, apart] = by.bias.map(Scalar::wide);
+    Accounts {
+        stabilizer: by.epsilon.wide() * sums.signed,
+        zero_denominator: sums.dividends,
+        bias: bias * sums.quotients + apart * sums.apart,
+    }
+}
+
+/// Sums over the elements of a piece.
+struct Sums {
+    /// Of quotients, with the sign of their denominator.
+    signed: f64,
+    /// Of what is divided where the denominator is zero.
+    dividends: f64,
+    /// Of quotients.
+    quotients: f64,
+    /// Of quotients that are kept apart.
+    apart: f64,
 }
 
 /// All denominators are sums; some are [`Mirrored`]; the quotients of those are kept apart.
@@ -132,10 +146,10 @@ struct Quotients<'a, T> {
 struct Compiled<'a, S: Simd, const DEAD: bool, const SIDES: u8>(Quotients<'a, S::T>);
 
 impl<S: Simd, const DEAD: bool, const SIDES: u8> Task for Compiled<'_, S, DEAD, SIDES> {
-    type Output = [f64; 4];
+    type Output = Sums;
 
     #[inline(always)]
-    unsafe fn run(self) -> [f64; 4] {
+    unsafe fn run(self) -> Sums {
         let (len, mut sums, mut start) = (self.0.by.r.len(), [[0.0; LANES]; 4], 0);
         // SAFETY: these elements exist.
         unsafe {
@@ -148,7 +162,8 @@ impl<S: Simd, const DEAD: bool, const SIDES: u8> Task for Compiled<'_, S, DEAD, 
                 start += LANES;
             }
         }
-        sums.map(total)
+        let [signed, dividends, quotients, apart] = sums.map(total);
+        Sums { signed, dividends, quotients, apart }
     }
 }
 
@@ -162,7 +177,7 @@ impl<S: Simd, const DEAD: bool, const SIDES: u8> Compiled<'_, S, DEAD, SIDES> {
         let Quotients { z, s, below, by } = self.0;
         // SAFETY: the caller's.
         unsafe {
-            let (zero, bias) = (S::splat(S::T::zero()), S::splat(by.bias));
+            let (zero, bias) = (S::splat(S::T::zero()), S::splat(by.bias[0]));
             let (share, epsilon) = (S::splat(by.share), S::splat(by.epsilon));
             for column in (0..LANES).step_by(S::LANES) {
                 let [mut signed, mut dead, mut sum, mut apart] = [zero; 4];
@@ -217,7 +232,7 @@ mod tests {
 
     /// Of one element, by the book.
     fn one<T: Scalar>(z: T, i: usize, by: &Dividend<'_, T>, apart: bool) -> ([T; 2], Accounts) {
-        let mut z = z + by.bias;
+        let mut z = z + by.bias[0];
         let mut side = 0;
         if let Some(Mirrored { all, output, own }) = by.mirrored
             && output[i] < T::zero()
@@ -228,11 +243,12 @@ mod tests {
         let (sign, r) = (if z < T::zero() { -T::one() } else { T::one() }, by.share * by.r[i]);
         let denominator = z + by.epsilon * sign;
         if denominator.is_zero() {
-            return ([T::zero(); 2], [0.0, r.wide(), 0.0, 0.0]);
+            return ([T::zero(); 2], Accounts { zero_denominator: r.wide(), ..Accounts::default() });
         }
         let (mut both, s) = ([T::zero(); 2], r / denominator);
         both[side] = s;
-        (both, [(by.epsilon * sign * s).wide(), 0.0, both[0].wide(), both[1].wide()])
+        let bias = by.bias[side].wide() * s.wide();
+        (both, Accounts { stabilizer: (by.epsilon * sign * s).wide(), bias, ..Accounts::default() })
     }
 
     fn check<T: Scalar>(tolerance: f64) {
@@ -245,8 +261,8 @@ mod tests {
             output.iter_mut().step_by(3).for_each(|z| *z = -T::zero());
             let mirrored = Mirrored { all: T::of(2.25), output: &output, own: &own };
             for (mirrored, apart) in [(None, false), (Some(mirrored), false), (Some(mirrored), true)] {
-                for (epsilon, bias) in [(0.0, 0.0), (0.0, 0.5), (0.25, 0.0), (1e-6, -0.5)] {
-                    let (epsilon, bias) = (T::of(epsilon), T::of(bias));
+                for (epsilon, bias) in [(0.0, [0.0; 2]), (0.0, [0.5, 1.0]), (0.25, [0.0; 2]), (1e-6, [-0.5, 0.75])] {
+                    let (epsilon, bias) = (T::of(epsilon), bias.map(T::of));
                     let by = Dividend { share: T::of(2.0), r: &r, bias, epsilon, mirrored };
                     let found = Isa::available().into_iter().map(|isa| {
                         let (mut s, mut below) = (z.clone(), z.clone());
@@ -257,17 +273,18 @@ mod tests {
                     });
                     let found: Vec<_> = found.collect();
                     assert!(found.iter().all(|other| *other == found[0]), "{len}");
-                    let mut sums = [[0.0; 2]; 4];
+                    let parts = |a: Accounts| [a.stabilizer, a.zero_denominator, a.bias];
+                    let mut sums = [[0.0; 2]; 3];
                     for (i, &z) in z.iter().enumerate() {
                         let ([s, below], accounts) = one(z, i, &by, apart);
                         assert_eq!(s, found[0].0[i], "{i} of {len}");
                         assert!(!apart || below == found[0].1[i], "{i} of {len}");
-                        sums.iter_mut().zip(accounts).for_each(|([sum, size], v)| {
+                        sums.iter_mut().zip(parts(accounts)).for_each(|([sum, size], v)| {
                             *sum += v;
                             *size += v.abs();
                         });
                     }
-                    for (account, [sum, size]) in found[0].2.into_iter().zip(sums) {
+                    for (account, [sum, size]) in parts(found[0].2).into_iter().zip(sums) {
                         assert!((account - sum).abs() <= tolerance * size, "{account} and {sum} of {size}, {len}");
                     }
                 }

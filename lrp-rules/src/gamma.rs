@@ -7,7 +7,7 @@ use lrp_core::operator::{Affine, Io};
 use lrp_core::quotient::Mirrored;
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
 use lrp_core::tensor::{elements, neg, pos, samples, seen, take_negative};
-use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
+use lrp_core::{Accounts, Claims, Rule, RuleError, Scalar, Tensor};
 use ndarray::{ArrayViewD, Axis};
 
 use crate::bias::{Bias, BiasMode};
@@ -154,12 +154,12 @@ impl<T: Scalar> Prepared<T> {
             }
             vec![all]
         };
-        let account = |sum: fn(&[f64; 4]) -> f64| accounts.iter().map(sum).collect();
+        let account = |sum: fn(&Accounts) -> f64| accounts.iter().map(sum).collect();
         Some(Propagated {
             relevance,
-            bias: account(|[.., up, down]| up + down),
-            stabilizer: account(|[stabilizer, ..]| *stabilizer),
-            rule: account(|[_, dead, ..]| *dead),
+            bias: account(|a| a.bias),
+            stabilizer: account(|a| a.stabilizer),
+            rule: account(|a| a.zero_denominator),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use lrp_core::kernels::conv::Finisher;
 use lrp_core::quotient::{Dividend, Mirrored, divide, divide_piece};
 use lrp_core::tensor::samples;
-use lrp_core::{Scalar, Tensor};
+use lrp_core::{Accounts, Scalar, Tensor};
 
 /// `s = R / stab(z)` with its two side accounts, per sample.
 pub(crate) struct Quotient<T: Scalar> {
@@ -15,6 +15,13 @@ pub(crate) struct Quotient<T: Scalar> {
     pub(crate) stabilizer: Vec<f64>,
     /// Relevance at denominators of exactly zero, which no input can claim.
     pub(crate) dead: Vec<f64>,
+}
+
+impl<T: Scalar> Quotient<T> {
+    pub(crate) fn new(s: Tensor<T>, accounts: &[Accounts]) -> Self {
+        let (stabilizer, dead) = accounts.iter().map(|a| (a.stabilizer, a.zero_denominator)).unzip();
+        Self { s, stabilizer, dead }
+    }
 }
 
 /// Divides `r` by `stab(z) = z + ε·s(z)`, with one ε per sample. `z` broadcasts to `r`.
@@ -36,8 +43,7 @@ pub(crate) fn quotient_of<T: Scalar>(
         _ => Cow::Borrowed(z),
     };
     let (s, accounts) = divide((share, r), &z, epsilon);
-    let (stabilizer, dead) = accounts.into_iter().map(|[stabilizer, dead, ..]| (stabilizer, dead)).unzip();
-    Quotient { s, stabilizer, dead }
+    Quotient::new(s, &accounts)
 }
 
 /// Makes quotients of `share` times the relevance `r` of sums `z + b`, as they come out of an operator.
@@ -51,7 +57,7 @@ pub(crate) struct Divide<'a, T: Scalar> {
 }
 
 impl<T: Scalar> Finisher<T> for Divide<'_, T> {
-    fn finish(&self, piece: &mut [T], second: &mut [T], bias: T, first: usize) -> [f64; 4] {
+    fn finish(&self, piece: &mut [T], second: &mut [T], bias: [T; 2], first: usize) -> Accounts {
         let &Self { share, r, epsilon, mirrored } = self;
         let range = first..first + piece.len();
         let mirrored = mirrored.map(|Mirrored { all, output, own }| Mirrored {

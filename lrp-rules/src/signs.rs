@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use lrp_core::operator::Affine;
 use lrp_core::rule::Propagated;
 use lrp_core::tensor::{elements, finish, is_nonnegative, negative, positive, stacked, sum_of_halves};
-use lrp_core::{Scalar, Tensor};
+use lrp_core::{Accounts, Scalar, Tensor};
 use ndarray::Axis;
 
 use crate::bias::Bias;
@@ -180,8 +180,8 @@ impl<T: Scalar> SignedPair<T> {
                 (z, accounts, false)
             }
         };
-        let account = |which: usize| accounts.iter().map(|sums| sums[which]).collect();
-        (Quotient { s, stabilizer: account(0), dead: account(1) }, settled.then(|| account(2)))
+        let shares = settled.then(|| accounts.iter().map(|a| a.bias).collect());
+        (Quotient::new(s, &accounts), shares)
     }
 
     /// The two quotients that `divide` makes of each sum `P x⁺ + N x⁻ + b`; see [`Affine::apply_finished_twice`].
@@ -190,7 +190,7 @@ impl<T: Scalar> SignedPair<T> {
         x: &SignedInputs<'_, T>,
         biases: Option<[&Tensor<T>; 2]>,
         divide: &Divide<'_, T>,
-    ) -> Option<(Tensor<T>, Vec<[f64; 4]>)> {
+    ) -> Option<(Tensor<T>, Vec<Accounts>)> {
         let (op, x) = self.at_once(x)?;
         op.apply_finished_twice(&x, biases, divide)
     }

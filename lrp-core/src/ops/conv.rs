@@ -7,6 +7,7 @@ use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
 use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Finisher, Limits};
 use crate::kernels::window::{Window, WindowSpec};
+use crate::ledger::Accounts;
 use crate::operator::{Affine, Kind, Operator, batch_of, finished};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, map, samples};
@@ -177,7 +178,7 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         b: Option<&Tensor<T>>,
         wanted: &Tensor<T>,
         finisher: &dyn Finisher<T>,
-    ) -> (Tensor<T>, Vec<[f64; 4]>) {
+    ) -> (Tensor<T>, Vec<Accounts>) {
         let (Some(by_channel), Some(x)) = (self.by_channel(b), xs.first()) else {
             return finished(self.apply_biased(xs, b, Some(wanted)), b, finisher);
         };
@@ -190,7 +191,7 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         xs: &[&Tensor<T>],
         biases: Option<[&Tensor<T>; 2]>,
         finisher: &dyn Finisher<T>,
-    ) -> Option<(Tensor<T>, Vec<[f64; 4]>)> {
+    ) -> Option<(Tensor<T>, Vec<Accounts>)> {
         let [b, second] = biases.map_or([None; 2], |biases| biases.map(Some)).map(|b| self.by_channel(b));
         let (y, sums) = self.kernel.forward_pieces(&elements(xs.first()?), &b?, Some(&*second?), finisher);
         let mut shape = batch_shape(batch_of(xs), &self.output_shape);

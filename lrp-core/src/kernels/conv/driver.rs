@@ -23,6 +23,7 @@ use crate::kernels::{Scratch, Shared, chunks, each, each_chunk, parts, with_room
 use num_traits::Zero;
 
 use crate::kernels::simd::{Simd, Task, left};
+use crate::ledger::Accounts;
 
 /// Bytes that a strip may take: with the weights of a block it should fit into the second-level cache.
 pub(super) const STRIP: usize = 576 << 10;
@@ -79,14 +80,14 @@ struct Work<'a, S: Simd> {
     source: &'a [S::T],
     target: Shared<S::T>,
     after: After<'a, S::T>,
-    /// What the pieces of a block of channels add to the books, and the number of pieces of a channel.
-    books: Shared<[f64; 4]>,
+    /// What the pieces of a block of channels add to the ledger, and the number of pieces of a channel.
+    accounts: Shared<Accounts>,
     pieces: usize,
     /// Whether zeros of the source are left out.
     sparse: bool,
 }
 
-/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [pieces](After::Pieces) add to the books of each sample.
+/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [pieces](After::Pieces) add to the accounts of each sample.
 ///
 /// What a piece is, does not depend on how the work is divided: some rows, or a part of one. Zeros of the source can be left out
 /// ([`sparse`]).
@@ -96,7 +97,7 @@ pub(super) fn convolve<S: Simd>(
     source: &[S::T],
     after: After<'_, S::T>,
     sparse: bool,
-) -> (Vec<S::T>, Vec<[f64; 4]>) {
+) -> (Vec<S::T>, Vec<Accounts>) {
     let target_len: usize = sides.target.iter().product();
     let samples = source.len() / (packed.groups * packed.sources * sides.source_len).max(1);
     let channels = samples * packed.groups * packed.targets;
@@ -122,7 +123,7 @@ pub(super) fn convolve<S: Simd>(
     }
     let pieces = divisions.iter().map(Division::pieces).max().unwrap_or(1);
     let blocks = packed.groups * packed.targets.div_ceil(packed.block);
-    let mut sums = vec![[0.0; 4]; if in_pieces { samples * blocks * pieces } else { 0 }];
+    let mut sums = vec![Accounts::default(); if in_pieces { samples * blocks * pieces } else { 0 }];
     let shared_sums = Shared::new(sums.as_mut_ptr(), sums.len());
     if covered != target_len {
         // Some outputs read nothing but padding.
@@ -171,7 +172,7 @@ pub(super) fn convolve<S: Simd>(
     let scratch = [strip, stage, room, words * size_of::<u64>() / size_of::<S::T>()];
 
     let shared = Shared::new(target.as_mut_ptr(), written);
-    let work = Work::<S> { packed, sides, source, target: shared, after, books: shared_sums, pieces, sparse };
+    let work = Work::<S> { packed, sides, source, target: shared, after, accounts: shared_sums, pieces, sparse };
     let run = |job: usize| {
         if let Some(index) = divisions.iter().rposition(|d| d.before <= job) {
             let (division, mut memory) = (&divisions[index], Scratch::new(scratch));
@@ -184,11 +185,13 @@ pub(super) fn convolve<S: Simd>(
     // SAFETY: that many elements were allocated. Passes write different elements, and together all of them, or they were written
     // before.
     unsafe { target.set_len(written) };
-    let add = |mut total: [f64; 4], sums: &[f64; 4]| {
-        total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-        total
+    let total = |sums: &[Accounts]| {
+        sums.iter().fold(Accounts::default(), |mut total, &sum| {
+            total += sum;
+            total
+        })
     };
-    (target, sums.chunks((blocks * pieces).max(1)).map(|sums| sums.iter().fold([0.0; 4], add)).collect())
+    (target, sums.chunks((blocks * pieces).max(1)).map(total).collect())
 }
 
 /// How many rows are taken at once.
@@ -690,8 +693,7 @@ impl<'a, S: Simd> Division<'a, S> {
         place: &Place<'_, S::T>,
         pieces: Pieces<'_, S::T>,
     ) {
-        let Pieces { finisher, b, second: biases } = pieces;
-        let (mut second, twice) = ([S::T::zero(); STAGE], biases.is_some());
+        let (mut second, twice) = ([S::T::zero(); STAGE], pieces.second.is_some());
         let all = work.packed.groups * work.packed.targets;
         let [_, all_rows, all_columns] = self.pass.pass.axes.each_ref().map(|axis| axis.len);
         let [_, height, width] = work.sides.target;
@@ -705,7 +707,7 @@ impl<'a, S: Simd> Division<'a, S> {
                 let which = (place.depth * all_rows.div_ceil(rows_at_once) + row / rows_at_once)
                     * all_columns.div_ceil(most)
                     + column / most;
-                let mut total = [0.0; 4];
+                let mut total = Accounts::default();
                 for channel in 0..place.channels {
                     // Rows of a piece are whole, and follow each other here as they do in the target.
                     let start = channel * stage.channel + rows.start * stage.pitch + columns.start;
@@ -713,7 +715,7 @@ impl<'a, S: Simd> Division<'a, S> {
                     let whole = place.first + channel;
                     let index = whole * target_len + (place.depth * height + row) * width + column;
                     let second = &mut second[..if twice { piece.len() } else { 0 }];
-                    pieces.add(&mut total, whole, finisher.finish(piece, second, b[whole % b.len()], index));
+                    total += pieces.finisher.finish(piece, second, pieces.biases(whole), index);
                     // Before this sample, and in it before the second result, there are as many elements again.
                     let sample = whole / all;
                     let to = |result: usize| index + if twice { (sample + result) * all * target_len } else { 0 };
@@ -729,7 +731,7 @@ impl<'a, S: Simd> Division<'a, S> {
                     }
                 }
                 // SAFETY: no other job has this piece of these channels.
-                unsafe { work.books.at(place.block * work.pieces + which, 1).write(total) };
+                unsafe { work.accounts.at(place.block * work.pieces + which, 1).write(total) };
             }
         }
     }

@@ -5,6 +5,7 @@
 use num_traits::Zero;
 
 use super::super::simd::{Simd, Task};
+use crate::ledger::Accounts;
 use crate::scalar::Scalar;
 
 /// What becomes of a sum.
@@ -22,12 +23,12 @@ pub enum Finish<'a, T> {
     TimesOnto(&'a [T], &'a [T]),
 }
 
-/// Something else that becomes of sums, such as the quotient of a rule, with what it adds to the books.
+/// Something else that becomes of sums, such as the quotient of a rule, with what it adds to the ledger.
 pub trait Finisher<T>: Sync {
     /// Replaces a piece of a sample's sums `z` by what becomes of `z + b`. Its first element has the index `first` among the sums of the whole
-    /// batch. Where two things become of them, `second` is as long as the piece and takes the other one; it is empty otherwise. Gives what that
-    /// adds to two accounts of the sample, and the sums of what the piece and `second` have become.
-    fn finish(&self, piece: &mut [T], second: &mut [T], b: T, first: usize) -> [f64; 4];
+    /// batch. Where two things become of them, `second` is as long as the piece and takes the other one, and `biases` are `b` and the bias of
+    /// that one; it is empty otherwise. Gives what that adds to the accounts of the sample.
+    fn finish(&self, piece: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts;
 }
 
 /// A finisher of a part of a batch, whose first element has the index `by` in the result for all of it.
@@ -37,8 +38,8 @@ pub(super) struct Shifted<'a, T> {
 }
 
 impl<T> Finisher<T> for Shifted<'_, T> {
-    fn finish(&self, piece: &mut [T], second: &mut [T], b: T, first: usize) -> [f64; 4] {
-        self.finisher.finish(piece, second, b, self.by + first)
+    fn finish(&self, piece: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts {
+        self.finisher.finish(piece, second, biases, self.by + first)
     }
 }
 
@@ -62,11 +63,9 @@ pub(super) struct Pieces<'a, T> {
 }
 
 impl<T: Scalar> Pieces<'_, T> {
-    /// Adds what a piece of the channel of this index adds to the accounts of its sample: sums of what was written, times the numbers there.
-    pub(super) fn add(&self, total: &mut [f64; 4], index: usize, [first, other, written, also]: [f64; 4]) {
-        let [b, second] = [self.b, self.second.unwrap_or(self.b)].map(|b| b[index % b.len()].wide());
-        let more = [first, other, b * written, second * also];
-        total.iter_mut().zip(more).for_each(|(total, more)| *total += more);
+    /// The biases of the channel of this index.
+    pub(super) fn biases(&self, index: usize) -> [T; 2] {
+        [self.b, self.second.unwrap_or(self.b)].map(|b| b[index % b.len()])
     }
 }
 

@@ -27,6 +27,7 @@ use self::weights::Packed;
 use super::each_chunk;
 use super::simd::{Isa, with_isa};
 use super::window::Window;
+use crate::ledger::Accounts;
 use crate::scalar::Scalar;
 use crate::weights::{Stored, Weights};
 
@@ -167,15 +168,14 @@ impl<T: Scalar> ConvKernel<T> {
     }
 
     /// What a finisher makes of `W x + b`, with one number of `b` for each channel. Where it makes two things of it, there are as many channels
-    /// again, and `second` has a number for each of them. For each sample, what is added to its two accounts, and the sums of all that is written
-    /// times the number there: `b`, and `second`.
+    /// again, and `second` has a number for each of them. Also what is added to the accounts of each sample.
     pub fn forward_pieces(
         &self,
         x: &[T],
         b: &[T],
         second: Option<&[T]>,
         finisher: &dyn Finisher<T>,
-    ) -> (Vec<T>, Vec<[f64; 4]>) {
+    ) -> (Vec<T>, Vec<Accounts>) {
         let (mut written, mut totals) = (Vec::new(), Vec::new());
         for run in self.runs(x, Direction::Forward) {
             let shifted = Shifted { finisher, by: run.first };
@@ -261,7 +261,7 @@ impl<T: Scalar> ConvKernel<T> {
         }
     }
 
-    fn convolve(&self, run: &Run<'_, T>, direction: Direction, after: After<'_, T>) -> (Vec<T>, Vec<[f64; 4]>) {
+    fn convolve(&self, run: &Run<'_, T>, direction: Direction, after: After<'_, T>) -> (Vec<T>, Vec<Accounts>) {
         let axes = &self.window.axes;
         let (inputs, outputs) = (axes.map(|a| a.input), axes.map(|a| a.output));
         let (prepared, source_space, mut target) = match direction {
@@ -387,20 +387,19 @@ fn append<T>(all: &mut Vec<T>, some: Vec<T>) {
 }
 
 /// Has sums that are all there finished, with each channel of `len` outputs as a piece, and so many of them in a sample. Gives also what they add to
-/// the books of each sample.
+/// the accounts of each sample.
 fn finish_channels<T: Scalar>(
     mut y: Vec<T>,
     len: usize,
     channels: usize,
     pieces: Pieces<'_, T>,
-) -> (Vec<T>, Vec<[f64; 4]>) {
-    let mut finished = vec![(Vec::new(), [0.0; 4]); y.len() / len.max(1)];
+) -> (Vec<T>, Vec<Accounts>) {
+    let mut finished = vec![(Vec::new(), Accounts::default()); y.len() / len.max(1)];
     let mut work: Vec<_> = y.chunks_mut(len.max(1)).zip(&mut finished).collect();
     each_chunk(&mut work, 1, 1, &|index, channel| {
         for (piece, finished) in channel {
             let mut second = vec![T::zero(); if pieces.second.is_some() { len } else { 0 }];
-            let b = pieces.b[index % pieces.b.len()];
-            let sums = pieces.finisher.finish(piece, &mut second, b, index * len);
+            let sums = pieces.finisher.finish(piece, &mut second, pieces.biases(index), index * len);
             **finished = (second, sums);
         }
     });
@@ -409,9 +408,9 @@ fn finish_channels<T: Scalar>(
         let seconds = finished.chunks(channels).map(|of_sample| of_sample.iter().flat_map(|(second, _)| second));
         y = firsts.zip(seconds).flat_map(|(first, second)| first.iter().chain(second)).copied().collect();
     }
-    let mut totals = vec![[0.0; 4]; finished.len() / channels];
+    let mut totals = vec![Accounts::default(); finished.len() / channels];
     for (index, (_, sums)) in finished.into_iter().enumerate() {
-        pieces.add(&mut totals[index / channels], index, sums);
+        totals[index / channels] += sums;
     }
     (y, totals)
 }

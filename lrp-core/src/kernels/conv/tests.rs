@@ -92,11 +92,17 @@ fn check_pieces<T: Scalar>(kernel: &ConvKernel<T>, x: &[T], what: &str) {
     let (twice, all_sums) = kernel.forward_pieces(x, &b, Some(&factors), &Indices);
     assert!(twice == both, "{what}");
     for (i, (all, sums)) in all_sums.iter().zip(&sums).enumerate() {
-        assert_eq!(all[..3], sums[..3], "{what}");
-        let terms = other[i * sample..][..sample].chunks(positions).zip(&factors);
-        let terms = terms.flat_map(|(other, factor)| other.iter().map(|v| v.wide() * factor.wide()));
-        let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
-        assert!((all[3] - sum).abs() <= 1e-12 * size, "{what}: {} is not {sum}", all[3]);
+        assert_eq!(all.stabilizer, sums.stabilizer, "{what}");
+        assert_eq!(all.zero_denominator, sums.zero_denominator, "{what}");
+        let share = |of: &[T], biases: &[T]| {
+            let terms = of[i * sample..][..sample].chunks(positions).zip(biases);
+            let terms = terms.flat_map(|(of, b)| of.iter().map(|v| v.wide() * b.wide()));
+            terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()))
+        };
+        let ((first, size), (second, other_size)) = (share(&y, &b), share(&other, &factors));
+        assert!((sums.bias - first).abs() <= 1e-12 * size, "{what}: {} is not {first}", sums.bias);
+        let (sum, size) = (first + second, size + other_size);
+        assert!((all.bias - sum).abs() <= 1e-12 * size, "{what}: {} is not {sum}", all.bias);
     }
 }
 
@@ -254,15 +260,15 @@ fn neither_threads_nor_batch_change_a_bit() {
 struct Indices;
 
 impl<T: Scalar> Finisher<T> for Indices {
-    fn finish(&self, piece: &mut [T], second: &mut [T], b: T, first: usize) -> [f64; 4] {
-        let mut sums = [0.0; 4];
+    fn finish(&self, piece: &mut [T], second: &mut [T], [b, c]: [T; 2], first: usize) -> Accounts {
+        let mut sums = Accounts::default();
         for (i, z) in piece.iter_mut().enumerate() {
             *z += b;
-            sums = [sums[0] + (first + i) as f64, sums[1] + z.wide(), sums[2] + z.wide(), 0.0];
+            sums += Accounts { stabilizer: (first + i) as f64, zero_denominator: z.wide(), bias: b.wide() * z.wide() };
         }
         for (second, &z) in second.iter_mut().zip(&*piece) {
             *second = T::one() - z;
-            sums[3] += second.wide();
+            sums.bias += c.wide() * second.wide();
         }
         sums
     }
@@ -299,9 +305,9 @@ fn samples_with_and_without_zeros_are_each_what_they_are_alone() {
                 assert!(pieces == together.1.0[2 * outside.start..2 * outside.end], "{case:?}");
                 assert!(back == together.2[inside.clone()] && onto == together.3[inside], "{case:?}");
                 // Indices are those of the whole batch.
-                let [mut indices, first, second, other] = sums[0];
-                indices += outside.map(|i| i as f64).sum::<f64>() - (0..outs).map(|i| i as f64).sum::<f64>();
-                assert_eq!([indices, first, second, other], together.1.1[sample], "{case:?}");
+                let mut alone = sums[0];
+                alone.stabilizer += outside.map(|i| i as f64).sum::<f64>() - (0..outs).map(|i| i as f64).sum::<f64>();
+                assert_eq!(alone, together.1.1[sample], "{case:?}");
             }
         }
     }
