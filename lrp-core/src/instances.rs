@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::operator::Operator;
 use crate::ops::*;
+use crate::rule::Layer;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-use crate::{Assignment, Error, Explanation, Model, Plan, Record, Start, Target};
+use crate::{Assignment, Behaviour, Error, Explanation, Model, Plan, PreparedRule, Record, RuleError, Start, Target};
 
 /// What is compiled here; there is no reason to call it.
 #[doc(hidden)]
@@ -42,6 +43,7 @@ fn of_type<T: Scalar>() {
     operator::<T, Select>();
     operator::<T, Softmax>();
     operator::<T, Transpose>();
+    black_box::<fn(&Behaviour, &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError>>(Behaviour::prepare);
     black_box::<fn(&Model<T>) -> Model<T>>(Model::fastest);
     black_box::<fn(Arc<Model<T>>, &Assignment<T>) -> Result<Plan<T>, Error>>(Plan::new);
     black_box::<fn(&Plan<T>, &[Tensor<T>], Tensor<T>) -> Result<Explanation<T>, Error>>(|plan, xs, start| {

@@ -7,11 +7,16 @@
 //! Method: Bach et al. 2015, "On pixel-wise explanations for non-linear classifier decisions by layer-wise relevance
 //! propagation", PLoS ONE 10(7); Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview".
 
+pub mod behaviour;
 pub mod blocks;
+mod bounds;
 mod elementwise;
+pub mod engine;
 pub mod entrance;
 pub mod error;
 pub mod file;
+pub mod formula;
+pub mod fused;
 pub mod graph;
 #[cfg(all(debug_assertions, not(test)))]
 mod instances;
@@ -34,7 +39,9 @@ pub mod text;
 mod walk;
 pub mod weights;
 
+pub use behaviour::Behaviour;
 pub use error::{Error, OperatorError, RuleError};
+pub use formula::Formula;
 pub use graph::{Builder, Model, NodeId};
 #[cfg(all(debug_assertions, not(test)))]
 pub use instances::instances;

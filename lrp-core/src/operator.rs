@@ -6,8 +6,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::kernels::conv::{Algorithm, Finisher, Limits};
-use crate::ledger::Accounts;
+use crate::fused::Fused;
+use crate::kernels::conv::{Algorithm, Limits};
 use crate::rule::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
@@ -272,6 +272,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
+    /// This operator as one that takes up a scale and a shift, if it is.
+    fn as_rescale(&self) -> Option<&dyn Rescale<T>> {
+        None
+    }
+
     /// The part of relevance `r` at the output that rests on constants inside this operator rather than on its inputs
     /// (padding, say), one number per sample. Affine operators leave this to their rule.
     fn constant_share(&self, r: &Tensor<T>) -> Vec<f64> {
@@ -342,69 +347,6 @@ pub trait Affine<T: Scalar>: Operator<T> {
     /// `A x`: the linear part, without the bias. Inputs and result are `[N, …]`.
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T>;
 
-    /// `A x` where `wanted` is not zero; elsewhere the result is unspecified (but finite).
-    ///
-    /// Lets a rule skip outputs at which no relevance arrives. What is computed for a sample depends on
-    /// that sample alone.
-    fn apply_where(&self, xs: &[&Tensor<T>], wanted: &Tensor<T>) -> Tensor<T> {
-        let _ = wanted;
-        self.apply(xs)
-    }
-
-    /// `A x + b` where `wanted` is not zero (everywhere without one); elsewhere the result is unspecified (but finite). `b` broadcasts
-    /// to the output's sample shape, and need not be [`bias`](Affine::bias).
-    fn apply_biased(&self, xs: &[&Tensor<T>], b: Option<&Tensor<T>>, wanted: Option<&Tensor<T>>) -> Tensor<T> {
-        let mut z = wanted.map_or_else(|| self.apply(xs), |wanted| self.apply_where(xs, wanted));
-        if let Some(b) = b {
-            crate::tensor::add_broadcast(&mut z, b);
-        }
-        z
-    }
-
-    /// What a finisher makes of `A x + b` where `wanted` is not zero, which is all that it may give a meaning to; otherwise as
-    /// [`apply_biased`](Affine::apply_biased). Also what it adds to the accounts of each sample.
-    fn apply_finished(
-        &self,
-        xs: &[&Tensor<T>],
-        b: Option<&Tensor<T>>,
-        wanted: &Tensor<T>,
-        finisher: &dyn Finisher<T>,
-    ) -> (Tensor<T>, Vec<Accounts>) {
-        finished(self.apply_biased(xs, b, Some(wanted)), b, finisher)
-    }
-
-    /// As [`apply_finished`](Affine::apply_finished), for a finisher that makes two things of a sum: next to each other on axis 1 (`[N, 2C, …]`), as
-    /// a [`doubled`](Affine::doubled) operator takes them. Each has a bias of its own. `None` where there is no such operator.
-    fn apply_finished_twice(
-        &self,
-        xs: &[&Tensor<T>],
-        biases: Option<[&Tensor<T>; 2]>,
-        finisher: &dyn Finisher<T>,
-    ) -> Option<(Tensor<T>, Vec<Accounts>)> {
-        let _ = (xs, biases, finisher);
-        None
-    }
-
-    /// `A x` of one sample (`[1, …]`) at some elements of its output, accumulated in `f64`; or `None` where there is no way to compute some
-    /// that is cheaper than to compute all.
-    fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
-        let _ = (xs, at);
-        None
-    }
-
-    /// `x ⊙ Aᵀ s` for each input `x`: what hands on relevance.
-    fn adjoint_times(&self, s: &Tensor<T>, xs: &[&Tensor<T>]) -> Vec<Tensor<T>> {
-        xs.iter().zip(self.adjoint(s)).map(|(x, c)| crate::tensor::times(x, &c)).collect()
-    }
-
-    /// `r + x ⊙ Aᵀ s` for each input `x` and what it has got already, `r`.
-    fn adjoint_times_onto(&self, s: &Tensor<T>, xs: &[&Tensor<T>], mut onto: Vec<Tensor<T>>) -> Vec<Tensor<T>> {
-        for ((r, x), c) in onto.iter_mut().zip(xs).zip(self.adjoint(s)) {
-            crate::tensor::add_times(r, x, &c);
-        }
-        onto
-    }
-
     /// `Aᵀ s` for each input: `⟨A x, s⟩ = Σ_i ⟨x_i, (Aᵀ s)_i⟩`.
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>>;
 
@@ -416,56 +358,29 @@ pub trait Affine<T: Scalar>: Operator<T> {
     /// Connections stay as they are: `f = 1` gives the operator that sums the inputs each output sees.
     fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>>;
 
-    /// Whether there is a [`stacked`](Affine::stacked) operator.
-    fn is_stackable(&self) -> bool {
-        false
-    }
-
-    /// An operator `A_f x + A_g y` with weights that went through `f` and `g`, which takes its input as `x` and `y` next to each other on axis 1
-    /// (`[N, 2C, …]`): one pass instead of two. Whatever `y` is zero for has the bits of `A_f x` alone, both ways. `None` where there is no
-    /// such operator.
-    fn stacked(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
-        let _ = (f, g);
+    /// What it can do in fewer passes over memory than with the four methods above.
+    fn fused(&self) -> Option<&dyn Fused<T>> {
         None
     }
+}
 
-    /// An operator whose output is `A_f x` and `A_g x` next to each other on axis 1 (`[N, 2C, …]`): backwards, one pass instead of two. `None` where
-    /// there is no such operator.
-    fn doubled(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
-        let _ = (f, g);
-        None
-    }
-
+/// An operator that takes up a scale and a shift of its channels, for canonization.
+pub trait Rescale<T: Scalar> {
     /// A copy whose output channels (axis 1 of `[N, C, …]`, or the last one of a dense layer) are scaled and
-    /// shifted, `y_c ↦ scale_c·y_c + shift_c`, or `None` where that cannot be expressed. For canonization.
-    fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
-        let _ = (scale, shift);
-        None
-    }
+    /// shifted, `y_c ↦ scale_c·y_c + shift_c`, or `None` where that cannot be expressed.
+    fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>>;
 
     /// A copy that does what this operator does to an input whose channels were scaled and shifted
-    /// first, or `None` where that is not exact (a shift under zero padding). For canonization.
+    /// first, or `None` where that is not exact (a shift under zero padding).
     fn rescale_input(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
         let _ = (scale, shift);
         None
     }
 }
 
-/// What a finisher makes of `z`, which contains `b`; see [`Affine::apply_finished`].
-pub(crate) fn finished<T: Scalar>(
-    mut z: Tensor<T>,
-    b: Option<&Tensor<T>>,
-    finisher: &dyn Finisher<T>,
-) -> (Tensor<T>, Vec<Accounts>) {
-    let mut sums = crate::elementwise::finish(&mut z, finisher);
-    let shares = b.map_or_else(|| vec![0.0; sums.len()], |b| crate::tensor::dots(&z, b));
-    sums.iter_mut().zip(shares).for_each(|(sums, share)| sums.bias = share);
-    (z, sums)
-}
-
 /// The output `A x + b` of an affine operator.
 pub(crate) fn affine_forward<T: Scalar>(op: &dyn Affine<T>, xs: &[&Tensor<T>]) -> Tensor<T> {
-    op.apply_biased(xs, op.bias(), None)
+    crate::fused::apply_biased(op, xs, op.bias(), None)
 }
 
 /// `A` applied to inputs of all ones: with weights mapped to one, the number of inputs each output sees.

@@ -46,6 +46,7 @@ impl<T: Scalar> Plan<T> {
     /// # Errors
     /// When an operator that needs a rule has none (all of them are named), or a rule does not go with its operator.
     pub fn new(model: Arc<Model<T>>, rules: &Assignment<T>) -> Result<Self, Error> {
+        let nonnegative = nonnegative_outputs(&model, rules);
         let mut steps = Vec::new();
         let mut unassigned = Vec::new();
         for (id, node) in model.nodes() {
@@ -56,6 +57,7 @@ impl<T: Scalar> Plan<T> {
                         name: &node.name,
                         op,
                         nonnegative_inputs: node.inputs.iter().all(|&i| model.is_nonnegative(i)),
+                        nonnegative_outputs: nonnegative[id.index()],
                         skip_input: model.skip_input(id),
                     };
                     let prepared = rule.prepare(&layer).map_err(|error| Error::Rule {
@@ -76,12 +78,9 @@ impl<T: Scalar> Plan<T> {
         if !unassigned.is_empty() {
             return Err(Error::Unassigned { nodes: unassigned });
         }
-        let lent = lent_outputs(&model, &steps, rules);
-        for (step, _) in steps.iter_mut().zip(&lent).filter(|(_, lent)| **lent) {
-            if let Step::Rule { prepared, .. } = step {
-                prepared.expect_nonnegative_outputs();
-            }
-        }
+        // Where no relevance arrives at negative outputs, what the ReLU leaves serves a rule that reads nothing else.
+        let reads_relevant = |id| needs(&model, &steps, id).output == Outputs::Relevant;
+        let lent: Vec<bool> = model.nodes().map(|(id, _)| nonnegative[id.index()] && reads_relevant(id)).collect();
         let kept = kept_values(&model, &steps, &lent, false);
         Ok(Self { model, steps, kept, lent, times_input: false })
     }
@@ -262,36 +261,31 @@ fn kept_values<T: Scalar>(model: &Model<T>, steps: &[Step<T>], lent: &[bool], ti
     kept
 }
 
-/// For which nodes what the ReLU after them leaves serves their rules as their output: where it is all that reads them, the rule asks
-/// only for outputs at which relevance arrives, and none arrives where the ReLU was zero.
-fn lent_outputs<T: Scalar>(model: &Model<T>, steps: &[Step<T>], rules: &Assignment<T>) -> Vec<bool> {
+/// For which nodes no relevance arrives at outputs below zero: a ReLU is all that reads them, and none arrives where it was zero.
+fn nonnegative_outputs<T: Scalar>(model: &Model<T>, rules: &Assignment<T>) -> Vec<bool> {
     let relu = Limits { low: T::zero(), high: T::infinity() };
     let limits = |id: NodeId| model.node(id).op().and_then(|op| op.limits());
-    let passes = |id: NodeId| matches!(steps[id.index()], Step::Fixed(Fixed::Pass));
+    let fixed = |id: NodeId| model.node(id).op().filter(|_| !rules.contains_key(&id)).map(|op| op.fixed());
+    let passes = |id: NodeId| fixed(id) == Some(Fixed::Pass);
     // For each node, whether relevance vanishes where its value is zero.
-    let mut vanishes = vec![false; steps.len()];
+    let mut vanishes = vec![false; model.nodes().len()];
     for (id, _) in model.nodes().rev() {
-        let at_inputs_of = |&consumer: &NodeId| match &steps[consumer.index()] {
-            Step::Rule { .. } => rules.get(&consumer).is_some_and(|rule| rule.claims().vanishing),
+        let at_inputs_of = |&consumer: &NodeId| match (rules.get(&consumer), fixed(consumer)) {
+            (Some(rule), _) => rule.claims().vanishing,
             // Elements that are moved about, or won, are what they were.
-            Step::Fixed(Fixed::Route | Fixed::Winner) => {
+            (None, Some(Fixed::Route | Fixed::Winner)) => {
                 let group = model.node(consumer).op().map(|op| op.kind().group());
                 matches!(group, Some(Group::Structural | Group::Winner)) && vanishes[consumer.index()]
             }
             // Zero is zero after a ReLU, too.
-            Step::Fixed(Fixed::Pass) => limits(consumer) == Some(relu) && vanishes[consumer.index()],
-            Step::Fixed(_) | Step::End => false,
+            (None, Some(Fixed::Pass)) => limits(consumer) == Some(relu) && vanishes[consumer.index()],
+            (None, _) => false,
         };
         vanishes[id.index()] = id != model.output() && model.consumers(id).iter().all(at_inputs_of);
     }
-    let lent = model.nodes().map(|(id, _)| match model.consumers(id) {
-        &[only] => {
-            needs(model, steps, id).output == Outputs::Relevant
-                && limits(only) == Some(relu)
-                && passes(only)
-                && vanishes[only.index()]
-        }
+    let nonnegative = model.nodes().map(|(id, _)| match model.consumers(id) {
+        &[only] => limits(only) == Some(relu) && passes(only) && vanishes[only.index()],
         _ => false,
     });
-    lent.collect()
+    nonnegative.collect()
 }

@@ -1,4 +1,4 @@
-//! `s = R / stab(z)`, the division that every rule contains, in vectors, with the sums that the books need.
+//! `s = R / stab(z)`, the division that every rule contains, in vectors, with the sums that the ledger needs.
 //!
 //! `stab(z) = z + ε·s(z)` with `s(z)` = +1 for `z ≥ 0` and −1 below; `s(0) = +1`.
 
@@ -10,6 +10,7 @@ use num_traits::Zero;
 
 use crate::blocks::write_blocks_to;
 use crate::elementwise::{LANES, total};
+use crate::kernels::conv::Finisher;
 use crate::kernels::simd::{Isa, Simd, Task, left, with_isa};
 use crate::kernels::with_room;
 use crate::ledger::Accounts;
@@ -19,36 +20,63 @@ use crate::tensor::{Tensor, elements, from_elements, per_sample};
 /// Elements whose quotients are added up in their own precision before they are added to the sums: [`LANES`] sums of so many.
 const ROWS: usize = 4;
 
-/// What is divided, and by what: `share · r` by `stab(z + b)`.
+/// The quotients `share · R / stab(D)` of a batch, as an epilogue: of a sum `A x`, the denominator is `D = A x + b`.
 #[derive(Debug, Clone, Copy)]
-pub struct Dividend<'a, T> {
+pub struct Quotients<'a, T> {
     /// The share of the relevance.
     pub share: T,
-    /// The relevance, as many elements as there are denominators.
+    /// The elements of the relevance.
     pub r: &'a [T],
-    /// The bias, which is added to all denominators, and that of outputs whose quotients are kept apart.
-    pub bias: [T; 2],
-    /// The stabilizer ε; with 0, nothing is handed on where the denominator is exactly zero.
-    pub epsilon: T,
-    /// Outputs where something else is divided by.
-    pub mirrored: Option<Mirrored<'a, T>>,
+    /// The stabilizer ε of each sample; where it is 0, a denominator of exactly zero gives a quotient of zero.
+    pub epsilon: &'a [T],
+    /// Outputs with another denominator.
+    pub negative: Option<NegativeOutputs<'a, T>>,
 }
 
-/// At outputs below zero, `all · own − (z + b)` is divided by, not `z + b`.
+/// Outputs below zero, at which the denominator is `λz + μ(A x + b)`.
 #[derive(Debug, Clone, Copy)]
-pub struct Mirrored<'a, T> {
-    /// How many of their own sums there are in both.
-    pub all: T,
-    /// The outputs, which decide.
+pub struct NegativeOutputs<'a, T> {
+    /// The elements of the output, whose sign decides.
     pub output: &'a [T],
-    /// Their own sums of contributions.
-    pub own: &'a [T],
+    /// Those of `z`, which is the output, or that without the bias.
+    pub z: &'a [T],
+    /// The factor λ.
+    pub lambda: T,
+    /// The factor μ.
+    pub mu: T,
 }
 
-/// Replaces denominators by quotients. If `below` is not empty, it is as long, and takes those at outputs below zero ([`Mirrored`]), while zero
+impl<T: Scalar> Finisher<T> for Quotients<'_, T> {
+    fn finish(&self, piece: &mut [T], second: &mut [T], bias: [T; 2], first: usize) -> Accounts {
+        let &Self { share, r, epsilon, negative } = self;
+        let range = first..first + piece.len();
+        let negative = negative.map(|negative| NegativeOutputs {
+            output: &negative.output[range.clone()],
+            z: &negative.z[range.clone()],
+            ..negative
+        });
+        // A piece is of one sample.
+        let epsilon = epsilon[first * epsilon.len() / r.len().max(1)];
+        divide_piece(piece, second, &Dividend { share, r: &r[range], bias, epsilon, negative })
+    }
+}
+
+/// What is divided, and by what: `share · r` by `stab(z + b)`.
+#[derive(Debug, Clone, Copy)]
+struct Dividend<'a, T> {
+    share: T,
+    /// As many elements as there are denominators.
+    r: &'a [T],
+    /// The bias, which is added to all denominators, and that of outputs whose quotients are kept apart.
+    bias: [T; 2],
+    epsilon: T,
+    negative: Option<NegativeOutputs<'a, T>>,
+}
+
+/// Replaces denominators by quotients. If `below` is not empty, it is as long, and takes those at negative outputs, while zero
 /// stands in their place.
-pub fn divide_piece<T: Scalar>(z: &mut [T], below: &mut [T], by: &Dividend<'_, T>) -> Accounts {
-    assert!(below.is_empty() || (below.len() == z.len() && by.mirrored.is_some()));
+fn divide_piece<T: Scalar>(z: &mut [T], below: &mut [T], by: &Dividend<'_, T>) -> Accounts {
+    assert!(below.is_empty() || (below.len() == z.len() && by.negative.is_some()));
     let below = if below.is_empty() { std::ptr::null_mut() } else { below.as_mut_ptr() };
     let to = z.as_mut_ptr();
     // SAFETY: what is written is what is read, and there are as many places apart.
@@ -69,7 +97,7 @@ pub fn divide<T: Scalar>(
     let accounts = write_blocks_to(fresh, len, |range: Range<usize>, s| {
         let z = &z_all[range.start % z_all.len()..][..s.len()];
         let epsilon = epsilon(range.start / len);
-        let by = Dividend { share, r: &r_all[range], bias: [T::zero(); 2], epsilon, mirrored: None };
+        let by = Dividend { share, r: &r_all[range], bias: [T::zero(); 2], epsilon, negative: None };
         // SAFETY: there are as many quotients as denominators.
         unsafe { divide_on(Isa::best(), z.as_ptr(), [s.as_mut_ptr().cast(), std::ptr::null_mut()], z.len(), &by) }
     });
@@ -90,9 +118,9 @@ unsafe fn divide_on<T: Scalar>(
     len: usize,
     by: &Dividend<'_, T>,
 ) -> Accounts {
-    assert!(by.r.len() == len && by.mirrored.is_none_or(|m| m.output.len() == len && m.own.len() == len));
-    let quotients = Quotients { z, s, below, by };
-    let sides = match by.mirrored {
+    assert!(by.r.len() == len && by.negative.is_none_or(|n| n.output.len() == len && n.z.len() == len));
+    let quotients = Places { z, s, below, by };
+    let sides = match by.negative {
         None => ONE,
         Some(_) if below.is_null() => TWO,
         Some(_) => APART,
@@ -128,14 +156,14 @@ struct Sums {
     apart: f64,
 }
 
-/// All denominators are sums; some are [`Mirrored`]; the quotients of those are kept apart.
+/// All denominators are sums; some are those of negative outputs; the quotients of those are kept apart.
 const ONE: u8 = 0;
 const TWO: u8 = 1;
 const APART: u8 = 2;
 
 /// Denominators, and the place of their quotients.
 #[derive(Clone, Copy)]
-struct Quotients<'a, T> {
+struct Places<'a, T> {
     z: *const T,
     s: *mut T,
     below: *mut T,
@@ -143,7 +171,7 @@ struct Quotients<'a, T> {
 }
 
 /// Compiled for an instruction set, for denominators that can be zero (`DEAD`) or not, and one side of outputs or two.
-struct Compiled<'a, S: Simd, const DEAD: bool, const SIDES: u8>(Quotients<'a, S::T>);
+struct Compiled<'a, S: Simd, const DEAD: bool, const SIDES: u8>(Places<'a, S::T>);
 
 impl<S: Simd, const DEAD: bool, const SIDES: u8> Task for Compiled<'_, S, DEAD, SIDES> {
     type Output = Sums;
@@ -174,7 +202,7 @@ impl<S: Simd, const DEAD: bool, const SIDES: u8> Compiled<'_, S, DEAD, SIDES> {
     /// There are `n` elements from `start` on.
     #[inline(always)]
     unsafe fn rows<const ROWS: usize>(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; 4]) {
-        let Quotients { z, s, below, by } = self.0;
+        let Places { z, s, below, by } = self.0;
         // SAFETY: the caller's.
         unsafe {
             let (zero, bias) = (S::splat(S::T::zero()), S::splat(by.bias[0]));
@@ -187,10 +215,11 @@ impl<S: Simd, const DEAD: bool, const SIDES: u8> Compiled<'_, S, DEAD, SIDES> {
                     let mut z = S::add(load(z), bias);
                     let mut output = zero;
                     if SIDES != ONE
-                        && let Some(mirrored) = by.mirrored
+                        && let Some(negative) = by.negative
                     {
-                        let other = S::sub(S::mul(S::splat(mirrored.all), load(mirrored.own.as_ptr())), z);
-                        output = S::add(load(mirrored.output.as_ptr()), zero);
+                        let recorded = S::mul(S::splat(negative.lambda), load(negative.z.as_ptr()));
+                        let other = S::add(recorded, S::mul(S::splat(negative.mu), z));
+                        output = S::add(load(negative.output.as_ptr()), zero);
                         z = S::select_negative(output, other, z);
                     }
                     // −0 has the sign of +0.
@@ -234,10 +263,10 @@ mod tests {
     fn one<T: Scalar>(z: T, i: usize, by: &Dividend<'_, T>, apart: bool) -> ([T; 2], Accounts) {
         let mut z = z + by.bias[0];
         let mut side = 0;
-        if let Some(Mirrored { all, output, own }) = by.mirrored
+        if let Some(NegativeOutputs { output, z: own, lambda, mu }) = by.negative
             && output[i] < T::zero()
         {
-            z = all * own[i] - z;
+            z = lambda * own[i] + mu * z;
             side = usize::from(apart);
         }
         let (sign, r) = (if z < T::zero() { -T::one() } else { T::one() }, by.share * by.r[i]);
@@ -259,11 +288,11 @@ mod tests {
             z.iter_mut().step_by(5).for_each(|z| *z = T::zero());
             z.iter_mut().step_by(7).for_each(|z| *z = -T::zero());
             output.iter_mut().step_by(3).for_each(|z| *z = -T::zero());
-            let mirrored = Mirrored { all: T::of(2.25), output: &output, own: &own };
-            for (mirrored, apart) in [(None, false), (Some(mirrored), false), (Some(mirrored), true)] {
+            let negative = NegativeOutputs { output: &output, z: &own, lambda: T::of(2.25), mu: T::of(-1.0) };
+            for (negative, apart) in [(None, false), (Some(negative), false), (Some(negative), true)] {
                 for (epsilon, bias) in [(0.0, [0.0; 2]), (0.0, [0.5, 1.0]), (0.25, [0.0; 2]), (1e-6, [-0.5, 0.75])] {
                     let (epsilon, bias) = (T::of(epsilon), bias.map(T::of));
-                    let by = Dividend { share: T::of(2.0), r: &r, bias, epsilon, mirrored };
+                    let by = Dividend { share: T::of(2.0), r: &r, bias, epsilon, negative };
                     let found = Isa::available().into_iter().map(|isa| {
                         let (mut s, mut below) = (z.clone(), z.clone());
                         let to = if apart { below.as_mut_ptr() } else { std::ptr::null_mut() };

@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
 
+use crate::behaviour::Behaviour;
 use crate::error::RuleError;
 use crate::operator::{Affine, Io, Operator};
 use crate::scalar::Scalar;
@@ -12,15 +13,22 @@ use crate::tensor::{Tensor, samples};
 ///
 /// `Display` prints it the way a recipe writes it, for plans and manifests.
 pub trait Rule<T: Scalar>: Debug + Display + Send + Sync {
+    /// What the rule does. The other methods follow from it, unless it is [`Behaviour::Custom`]: then the rule has a `prepare` of its own.
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::Custom
+    }
+
     /// Makes the rule ready for one operator: modified weights are made here, once.
     ///
     /// # Errors
     /// When the rule and the operator do not go together (`norm` on a layer with weights, say).
-    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError>;
+    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
+        self.behaviour().prepare(layer)
+    }
 
-    /// What this rule promises, to be verified by `lrp_testing::verify_rule`. Nothing in particular unless overridden.
+    /// What this rule promises, to be verified by `lrp_testing::verify_rule`. A custom rule promises nothing in particular.
     fn claims(&self) -> Claims {
-        Claims::default()
+        self.behaviour().claims()
     }
 }
 
@@ -89,6 +97,8 @@ pub struct Layer<'a, T: Scalar> {
     pub op: &'a Arc<dyn Operator<T>>,
     /// Whether the graph guarantees that no input is negative (it comes from a ReLU, say).
     pub nonnegative_inputs: bool,
+    /// Whether relevance arrives at no output below zero: a ReLU comes next, and what is after it gives nothing to its zeros.
+    pub nonnegative_outputs: bool,
     /// For a sum: which input is the skip connection, where the graph tells.
     pub skip_input: Option<usize>,
 }
@@ -145,10 +155,6 @@ impl Needs {
 pub trait PreparedRule<T: Scalar>: Send + Sync {
     /// Which recorded activations [`propagate`](PreparedRule::propagate) reads.
     fn needs(&self) -> Needs;
-
-    /// Tells the rule, before it is used, that relevance arrives at no output below zero: a ReLU comes next, and what is after it gives nothing
-    /// to its zeros. Rules that look at the sign of outputs need not.
-    fn expect_nonnegative_outputs(&mut self) {}
 
     /// Redistributes the relevance `r` at the output (`[N, …]`) over the inputs and books what did not arrive.
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T>;

@@ -235,8 +235,8 @@ fn for_each_run(range: Range<usize>, run: usize, mut f: impl FnMut(Range<usize>,
     }
 }
 
-/// Two tensors `[N, C, …]` next to each other on axis 1: `[N, 2C, …]`.
-pub fn stacked<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
+/// Two tensors `[N, C, …]`, one after the other on axis 1: `[N, 2C, …]`.
+pub fn concat_channels<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a_all, b_all, len) = (elements(a), elements(b), per_sample(a).max(1));
     let mut both = crate::kernels::with_room(2 * a.len());
     a_all.chunks(len).zip(b_all.chunks(len)).for_each(|(a, b)| {
@@ -248,7 +248,7 @@ pub fn stacked<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     from_elements(&shape, both)
 }
 
-/// The sum `a + b` of what is [`stacked`].
+/// The sum `a + b` of [concatenated](concat_channels) tensors.
 pub fn sum_of_halves<T: Scalar>(both: &Tensor<T>) -> Tensor<T> {
     let mut shape = both.shape().to_vec();
     shape[1] /= 2;

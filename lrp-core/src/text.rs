@@ -1,4 +1,5 @@
-//! Text that comes from a file, on its way to a terminal: escape sequences must not act there, and nothing fills the screen.
+//! Text that comes from a file, on its way to a terminal: escape sequences must not act there, and nothing fills the screen. And numbers as recipes
+//! write them.
 //!
 //! Names of nodes and files, labels and fields of tables can hold anything. Every message and table shows them through this module.
 
@@ -15,6 +16,11 @@ pub fn is_hidden(c: char) -> bool {
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
     c.is_control() || invisible
+}
+
+/// A number as TOML writes it: always with a point or an exponent.
+pub fn number(value: f64) -> String {
+    if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e6) { format!("{value:e}") } else { format!("{value:?}") }
 }
 
 /// A name as a message or a table shows it: in one line, hidden characters as escapes (`\u{1b}`, `\n`), the middle left out where it is

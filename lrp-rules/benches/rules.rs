@@ -153,7 +153,13 @@ impl Bench {
         let io = Io { inputs: &inputs, output: &self.output };
         let pass = || drop(black_box(self.op.vjp(io, &self.relevance)));
         let Some(rule) = rule else { return Some(side_by_side(pass, || drop(black_box(self.op.forward(&inputs))))) };
-        let layer = Layer { name: "layer", op: &self.op, nonnegative_inputs: self.nonnegative, skip_input: None };
+        let layer = Layer {
+            name: "layer",
+            op: &self.op,
+            nonnegative_inputs: self.nonnegative,
+            nonnegative_outputs: false,
+            skip_input: None,
+        };
         let prepared = rule.prepare(&layer).ok()?;
         Some(side_by_side(pass, || drop(black_box(prepared.propagate(io, &self.relevance)))))
     }

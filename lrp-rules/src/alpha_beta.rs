@@ -1,16 +1,11 @@
 //! LRP-αβ: positive and negative contributions on separate accounts.
 
 use std::fmt;
-use std::sync::Arc;
 
-use lrp_core::operator::{Affine, Io};
-use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::{neg, pos, samples, update_sums};
-use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
+use lrp_core::formula::{BiasMode, Branch, Stabilizer};
+use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
-use crate::bias::{Bias, BiasMode};
-use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::signs::{LEFT, SignedInputs, SignedPair, add_shares, has_many_weights, no_shares};
+use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
 
 /// LRP-αβ (Bach et al. 2015, eq. 60).
 ///
@@ -40,104 +35,33 @@ impl AlphaBeta {
         }
         Ok(Self { alpha, beta, stabilizer, bias })
     }
+
+    /// The rule as a formula.
+    pub fn formula(&self) -> Formula {
+        let positive = Branch { coefficient: self.alpha, ..Branch::all(1.0, 0.0) };
+        let negative = Branch { coefficient: -self.beta, ..Branch::all(0.0, 1.0) };
+        Formula::branches([positive, negative], Stabilizer::Absolute(self.stabilizer), self.bias)
+    }
 }
 
 impl fmt::Display for AlphaBeta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parameters = vec![("alpha", number(self.alpha)), ("beta", number(self.beta))];
-        parameters.push(("stabilizer", number(self.stabilizer)));
-        parameters.extend(self.bias.parameter(BiasMode::Absorb));
-        write_rule(f, "alpha-beta", &parameters)
+        let numbers = [("alpha", self.alpha), ("beta", self.beta), ("stabilizer", self.stabilizer)];
+        let parameters = numbers.map(|(name, value)| (name, number(value)));
+        write_rule(f, "alpha-beta", parameters.into_iter().chain(bias_parameter(self.bias, BiasMode::Absorb)))
     }
 }
 
 impl<T: Scalar> Rule<T> for AlphaBeta {
-    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
-        let op = layer.affine()?;
-        let pair = |p: fn(T, T) -> T, n: fn(T, T) -> T| SignedPair::new(&op, p, n, T::zero());
-        Ok(Box::new(Prepared {
-            positive: pair(|w, _| pos(w), |w, _| neg(w)),
-            // With β = 0 negative contributions play no part.
-            negative: (self.beta != 0.0).then(|| pair(|w, _| neg(w), |w, _| pos(w))),
-            bias: Bias::new(op.as_ref(), self.bias),
-            nonnegative: layer.nonnegative_inputs,
-            subtracts: self.beta != 0.0 && has_many_weights(op.as_ref()),
-            rule: *self,
-            op,
-        }))
-    }
-
-    fn claims(&self) -> Claims {
-        let positive = if self.beta == 0.0 { Positive::Always } else { Positive::Never };
-        let amplification = Some(self.alpha + self.beta);
-        let vanishing = self.bias.vanishes();
-        Claims { conserving: true, beta: self.beta, positive, amplification, vanishing, ..Claims::default() }
-    }
-}
-
-struct Prepared<T: Scalar> {
-    rule: AlphaBeta,
-    op: Arc<dyn Affine<T>>,
-    positive: SignedPair<T>,
-    negative: Option<SignedPair<T>>,
-    bias: Bias<T>,
-    nonnegative: bool,
-    /// Whether negative sums are looked for in the output.
-    subtracts: bool,
-}
-
-impl<T: Scalar> Prepared<T> {
-    /// `z⁻ = z − z⁺` where relevance `r` arrives and enough is left; where it is not, `z⁻` is computed from the inputs `x`. Biases are
-    /// included where they take part. What is done for a sample depends on that sample alone.
-    fn negative_sums(
-        &self,
-        negative: &SignedPair<T>,
-        x: &SignedInputs<'_, T>,
-        b: Option<&Tensor<T>>,
-        (z, mut rest): (&Tensor<T>, Tensor<T>),
-        r: &Tensor<T>,
-    ) -> Tensor<T> {
-        let left = T::of(LEFT);
-        // Marked by what no sum of negative contributions is.
-        let unknown = update_sums(&mut rest, z, r, move |positive, z, r| {
-            let rest = z - positive;
-            let known = rest <= -left * positive || r.is_zero();
-            (if known { rest } else { T::infinity() }, [f64::from(u8::from(!known))])
-        });
-        negative.complete(&mut rest, &unknown, x, b, r);
-        rest
-    }
-}
-
-impl<T: Scalar> PreparedRule<T> for Prepared<T> {
-    fn needs(&self) -> Needs {
-        if self.subtracts { Needs::RELEVANT } else { Needs::INPUTS }
-    }
-
-    fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
-        let x = SignedInputs::new(io.inputs, self.nonnegative);
-        let mut result = no_shares(samples(r));
-        let stabilizer = self.rule.stabilizer;
-        let b = self.bias.map(pos);
-        let sums = self.subtracts.then(|| self.positive.apply(&x, b.as_ref(), r));
-        let bias = (&self.bias, b.as_ref());
-        add_shares(&self.positive, sums.as_ref(), bias, stabilizer, &x, (self.rule.alpha, r), &mut result);
-        if let Some(negative) = &self.negative {
-            let b = self.bias.map(neg);
-            let sums = sums.map(|positive| {
-                let all = self.bias.denominator(self.op.as_ref(), io.output);
-                self.negative_sums(negative, &x, b.as_ref(), (&all, positive), r)
-            });
-            let bias = (&self.bias, b.as_ref());
-            add_shares(negative, sums.as_ref(), bias, stabilizer, &x, (-self.rule.beta, r), &mut result);
-        }
-        result
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::Formula(self.formula())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lrp_core::{Claims, Positive};
 
     #[test]
     fn parameters_are_checked() {
@@ -145,5 +69,20 @@ mod tests {
         assert!(new(2.0, 1.0).is_ok() && new(1.0, 0.0).is_ok() && new(1.3, 0.3).is_ok());
         assert_eq!(new(2.0, 2.0).unwrap_err().message, "alpha − beta must be 1, got 2 − 2");
         assert!(new(0.5, -0.5).is_err() && new(f64::NAN, 1.0).is_err() && new(f64::INFINITY, f64::INFINITY).is_err());
+    }
+
+    #[test]
+    fn claims_follow_from_alpha_and_beta() {
+        let claims = |alpha, beta, bias| Rule::<f64>::claims(&AlphaBeta::new(alpha, beta, 1e-6, bias).unwrap());
+        let expected = |alpha, beta, positive, vanishing| Claims {
+            conserving: true,
+            beta,
+            positive,
+            amplification: Some(alpha + beta),
+            vanishing,
+            ..Claims::default()
+        };
+        assert_eq!(claims(1.3, 0.3, BiasMode::Ignore), expected(1.3, 0.3, Positive::Never, true));
+        assert_eq!(claims(1.0, 0.0, BiasMode::Distribute), expected(1.0, 0.0, Positive::Always, false));
     }
 }

@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use lrp_core::rule::{Layer, PreparedRule};
-use lrp_core::{Claims, Positive, Rule, RuleError, Scalar};
+use lrp_core::formula::{BiasMode, FixedWeights};
+use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
-use crate::bias::{Bias, BiasMode};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::w_square::Shares;
 
 /// Flat (Lapuschkin et al. 2019): `R_j = Σ_k 1_jk / Σ_j 1_jk · R_k` over the inputs that output `k` is connected to.
 ///
@@ -25,28 +23,38 @@ impl Flat {
     pub fn new(stabilizer: f64) -> Result<Self, ParameterError> {
         Ok(Self { stabilizer: nonnegative("stabilizer", stabilizer)? })
     }
+
+    /// The rule as a formula.
+    pub fn formula(&self) -> Formula {
+        Formula::fixed(FixedWeights::Ones, self.stabilizer, BiasMode::Ignore)
+    }
 }
 
 impl fmt::Display for Flat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_rule(f, "flat", &[("stabilizer", number(self.stabilizer))])
+        write_rule(f, "flat", [("stabilizer", number(self.stabilizer))])
     }
 }
 
 impl<T: Scalar> Rule<T> for Flat {
-    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
-        let op = layer.affine()?;
-        let bias = Bias::new(op.as_ref(), BiasMode::Ignore);
-        Ok(Box::new(Shares::new(op.map_weights(&|_| T::one()), self.stabilizer, bias)))
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::Formula(self.formula())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lrp_core::rule::Needs;
+
+    #[test]
+    fn parameters_are_checked() {
+        assert!(Flat::new(0.0).is_ok() && Flat::new(f64::NAN).is_err());
     }
 
-    fn claims(&self) -> Claims {
-        Claims {
-            conserving: true,
-            positive: Positive::Always,
-            input_independent: true,
-            amplification: Some(1.0),
-            ..Claims::default()
-        }
+    #[test]
+    fn the_input_does_not_matter() {
+        let formula = Flat::new(1e-6).unwrap().formula();
+        assert!(formula.claims().input_independent && formula.needs() == Needs::NOTHING);
     }
 }

@@ -1,5 +1,5 @@
-//! The propagation rules. One file per rule; every rule stands alone on the four methods of an affine operator:
-//! `apply`, `adjoint`, `bias` and `map_weights`.
+//! The propagation rules. One file per rule: the paper's formula, parameters, their check, and the rule as a
+//! [`Formula`](lrp_core::Formula), which the engine of `lrp-core` runs.
 //!
 //! | rule | file | source |
 //! |---|---|---|
@@ -18,11 +18,9 @@
 //! | `guided-backprop` | [`GuidedBackprop`] | Springenberg et al. 2015 |
 //! | `deconvnet` | [`Deconvnet`] | Zeiler and Fergus 2014 |
 //!
-//! Notation in the code is that of the papers: `x` inputs, `w` weights, `b` bias, `z` output, `r` relevance at the output,
-//! `s = R / z` (a quotient for each output) and `c = Aᵀ s` (a coefficient for each input).
+//! Notation is that of the papers: `x` inputs, `w` weights, `b` bias, `z` output, `R` relevance at the output.
 
 mod alpha_beta;
-mod bias;
 mod deconvnet;
 mod epsilon;
 mod flat;
@@ -35,15 +33,13 @@ mod norm;
 mod parameter;
 mod pass;
 mod product;
-mod quotient;
-mod signs;
+mod residual;
 mod w_square;
 mod z_box;
 mod z_plus;
 mod zero;
 
 pub use alpha_beta::AlphaBeta;
-pub use bias::BiasMode;
 pub use deconvnet::Deconvnet;
 pub use epsilon::{Epsilon, EpsilonValue};
 pub use flat::Flat;
@@ -52,10 +48,12 @@ pub use gradient::Gradient;
 pub use guided_backprop::GuidedBackprop;
 #[cfg(all(debug_assertions, not(test)))]
 pub use instances::instances;
-pub use norm::{Norm, Residual};
+pub use lrp_core::formula::BiasMode;
+pub use norm::Norm;
 pub use parameter::ParameterError;
 pub use pass::Pass;
 pub use product::{Factors, Product};
+pub use residual::Residual;
 pub use w_square::WSquare;
 pub use z_box::ZBox;
 pub use z_plus::ZPlus;

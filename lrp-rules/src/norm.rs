@@ -2,45 +2,13 @@
 
 use std::fmt;
 
-use lrp_core::operator::{Group, Io, Kind};
-use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::tensor::samples;
-use lrp_core::{Claims, Rule, RuleError, Scalar, Tensor};
-use ndarray::Zip;
+use lrp_core::formula::{BiasMode, Stabilizer};
+use lrp_core::operator::{Group, Kind};
+use lrp_core::rule::{Layer, PreparedRule};
+use lrp_core::{Behaviour, Claims, Formula, Rule, RuleError, Scalar};
 
-use crate::bias::BiasMode;
-use crate::epsilon::{EpsilonValue, Proportional};
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::quotient::{Quotient, constant, quotient};
-
-/// How a residual sum divides relevance among its summands. Other operators do not care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Residual {
-    /// In proportion to the signed summands: `a / stab(Σ a)`.
-    #[default]
-    Signed,
-    /// In proportion to their sizes: `|a| / stab(Σ |a|)`.
-    Absolute,
-    /// The same to each.
-    Equal,
-    /// All to the skip connection.
-    SkipOnly,
-    /// All to the branches, in equal parts.
-    BranchOnly,
-}
-
-impl Residual {
-    /// The name used in recipes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Residual::Signed => "signed",
-            Residual::Absolute => "absolute",
-            Residual::Equal => "equal",
-            Residual::SkipOnly => "skip-only",
-            Residual::BranchOnly => "branch-only",
-        }
-    }
-}
+use crate::residual::Residual;
 
 /// [`Epsilon`](crate::Epsilon) for weightless affine operators: sums, average pooling, means, constant factors.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,15 +29,16 @@ impl Norm {
 
 impl fmt::Display for Norm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parameters = vec![("stabilizer", number(self.stabilizer))];
-        if self.residual != Residual::Signed {
-            parameters.push(("residual", format!("{:?}", self.residual.name())));
-        }
-        write_rule(f, "norm", &parameters)
+        let residual = (self.residual != Residual::Signed).then(|| ("residual", format!("{:?}", self.residual.name())));
+        write_rule(f, "norm", [("stabilizer", number(self.stabilizer))].into_iter().chain(residual))
     }
 }
 
 impl<T: Scalar> Rule<T> for Norm {
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::Formula(Formula::proportional(Stabilizer::Absolute(self.stabilizer), BiasMode::Absorb))
+    }
+
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         let kind = layer.op.kind();
         if kind.group() == Group::Weighted {
@@ -77,64 +46,39 @@ impl<T: Scalar> Rule<T> for Norm {
                 format!("it is for operators without weights (add, avg-pool, …), and this is '{kind}'; use epsilon");
             return Err(RuleError::new(message));
         }
-        let n = layer.op.input_shapes().len();
-        if kind != Kind::Add || n < 2 {
-            return Proportional::prepare(layer, EpsilonValue::Absolute(self.stabilizer), BiasMode::Absorb);
-        }
-        let skip = || {
-            layer.skip_input.ok_or_else(|| {
-                RuleError::new(
-                    "the graph does not tell which summand is the skip connection; use signed, absolute or equal",
-                )
-            })
-        };
-        // Fixed shares of each summand.
-        let shares = match self.residual {
-            Residual::Signed => {
-                return Proportional::prepare(layer, EpsilonValue::Absolute(self.stabilizer), BiasMode::Absorb);
-            }
-            Residual::Absolute => return Ok(Box::new(ByAbsoluteValue { stabilizer: self.stabilizer })),
-            Residual::Equal => vec![1.0; n],
-            Residual::SkipOnly => skip().map(|s| (0..n).map(|i| f64::from(u8::from(i == s))).collect())?,
-            Residual::BranchOnly => skip().map(|s| (0..n).map(|i| f64::from(u8::from(i != s))).collect())?,
-        };
-        let total: f64 = shares.iter().sum();
-        Ok(Box::new(FixedShares { shares: shares.iter().map(|s| s / total).collect() }))
+        let is_sum = kind == Kind::Add && layer.op.input_shapes().len() > 1;
+        if is_sum { self.residual.behaviour(self.stabilizer) } else { Rule::<T>::behaviour(self) }.prepare(layer)
     }
 
     fn claims(&self) -> Claims {
-        let vanishing = matches!(self.residual, Residual::Signed | Residual::Absolute);
-        Claims { conserving: true, vanishing, ..Claims::default() }
+        let elsewhere = Rule::<T>::behaviour(self).claims();
+        Claims {
+            vanishing: elsewhere.vanishing && self.residual.behaviour(self.stabilizer).claims().vanishing,
+            ..elsewhere
+        }
     }
 }
 
-struct ByAbsoluteValue {
-    stabilizer: f64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<T: Scalar> PreparedRule<T> for ByAbsoluteValue {
-    fn needs(&self) -> Needs {
-        Needs::INPUTS
+    #[test]
+    fn parameters_are_checked_and_printed() {
+        assert!(Norm::new(-1.0, Residual::Signed).is_err());
+        let rule = Norm::new(0.25, Residual::SkipOnly).unwrap();
+        assert_eq!(rule.to_string(), "norm { stabilizer = 0.25, residual = \"skip-only\" }");
     }
 
-    fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
-        let sum = io.inputs.iter().fold(Tensor::zeros(r.raw_dim()), |sum, a| sum + a.mapv(|a| a.abs()));
-        let Quotient { s, stabilizer, dead } = quotient(r, &sum, constant(self.stabilizer));
-        let relevance = io.inputs.iter().map(|a| Zip::from(*a).and(&s).map_collect(|&a, &s| a.abs() * s)).collect();
-        Propagated { relevance, stabilizer, rule: dead, bias: vec![0.0; samples(r)] }
-    }
-}
-
-struct FixedShares {
-    shares: Vec<f64>,
-}
-
-impl<T: Scalar> PreparedRule<T> for FixedShares {
-    fn needs(&self) -> Needs {
-        Needs::NOTHING
-    }
-
-    fn propagate(&self, _: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
-        Propagated::lossless(self.shares.iter().map(|&share| r * T::of(share)).collect())
+    #[test]
+    fn fixed_shares_go_to_summands_of_zero_too() {
+        let claims = |residual| Rule::<f64>::claims(&Norm::new(1e-6, residual).unwrap());
+        let conserving = Claims { conserving: true, ..Claims::default() };
+        for residual in [Residual::Signed, Residual::Absolute] {
+            assert_eq!(claims(residual), Claims { vanishing: true, ..conserving });
+        }
+        for residual in [Residual::Equal, Residual::SkipOnly, Residual::BranchOnly] {
+            assert_eq!(claims(residual), conserving);
+        }
     }
 }

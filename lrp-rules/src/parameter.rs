@@ -1,5 +1,7 @@
 //! Checks of rule parameters, made once when a rule is constructed.
 
+use lrp_core::formula::BiasMode;
+pub(crate) use lrp_core::text::number;
 use thiserror::Error;
 
 /// A parameter that no rule can work with.
@@ -27,20 +29,17 @@ pub(crate) fn nonnegative(parameter: &'static str, value: f64) -> Result<f64, Pa
     }
 }
 
+/// What a rule does with the bias, as a parameter to print, unless it is `default`.
+pub(crate) fn bias_parameter(bias: BiasMode, default: BiasMode) -> Option<(&'static str, String)> {
+    (bias != default).then(|| ("bias", format!("{:?}", bias.name())))
+}
+
 /// Writes `name { a = 1, b = 2 }` the way a recipe would, or the bare name without parameters.
 pub(crate) fn write_rule(
     f: &mut std::fmt::Formatter<'_>,
     name: &str,
-    parameters: &[(&str, String)],
+    parameters: impl IntoIterator<Item = (&'static str, String)>,
 ) -> std::fmt::Result {
-    if parameters.is_empty() {
-        return f.pad(name);
-    }
-    let list: Vec<String> = parameters.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    f.pad(&format!("{name} {{ {} }}", list.join(", ")))
-}
-
-/// A number as TOML writes it: always with a point or an exponent.
-pub(crate) fn number(value: f64) -> String {
-    if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e6) { format!("{value:e}") } else { format!("{value:?}") }
+    let list: Vec<String> = parameters.into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    if list.is_empty() { f.pad(name) } else { f.pad(&format!("{name} {{ {} }}", list.join(", "))) }
 }

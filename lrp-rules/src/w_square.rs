@@ -1,15 +1,11 @@
 //! The w² rule: relevance in proportion to squared weights, whatever the input.
 
 use std::fmt;
-use std::sync::Arc;
 
-use lrp_core::operator::{Affine, Io, apply_to_ones};
-use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated};
-use lrp_core::{Claims, Positive, Rule, RuleError, Scalar, Tensor};
+use lrp_core::formula::{BiasMode, FixedWeights};
+use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
-use crate::bias::{Bias, BiasMode};
-use crate::parameter::{ParameterError, nonnegative, number, write_rule};
-use crate::quotient::{Quotient, constant, quotient};
+use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
 
 /// w² (Montavon et al. 2017, eq. 12): `R_j = Σ_k w²_jk / Σ_j w²_jk · R_k`, for first layers with real-valued input.
 ///
@@ -28,67 +24,40 @@ impl WSquare {
     pub fn new(stabilizer: f64, bias: BiasMode) -> Result<Self, ParameterError> {
         Ok(Self { stabilizer: nonnegative("stabilizer", stabilizer)?, bias })
     }
+
+    /// The rule as a formula.
+    pub fn formula(&self) -> Formula {
+        Formula::fixed(FixedWeights::Squares, self.stabilizer, self.bias)
+    }
 }
 
 impl fmt::Display for WSquare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parameters = vec![("stabilizer", number(self.stabilizer))];
-        parameters.extend(self.bias.parameter(BiasMode::Ignore));
-        write_rule(f, "w-square", &parameters)
+        let stabilizer = [("stabilizer", number(self.stabilizer))];
+        write_rule(f, "w-square", stabilizer.into_iter().chain(bias_parameter(self.bias, BiasMode::Ignore)))
     }
 }
 
 impl<T: Scalar> Rule<T> for WSquare {
-    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
-        let op = layer.affine()?;
-        Ok(Box::new(Shares::new(op.map_weights(&|w| w * w), self.stabilizer, Bias::new(op.as_ref(), self.bias))))
-    }
-
-    fn claims(&self) -> Claims {
-        Claims {
-            conserving: true,
-            positive: Positive::Always,
-            input_independent: true,
-            amplification: Some(1.0),
-            ..Claims::default()
-        }
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::Formula(self.formula())
     }
 }
 
-/// Relevance in proportion to fixed positive weights: `R_j = Σ_k v_jk / stab(Σ_j v_jk + b²_k) · R_k`, for w² and flat.
-pub(crate) struct Shares<T: Scalar> {
-    op: Arc<dyn Affine<T>>,
-    /// `Σ_j v_jk` (+ b²), `[1, …]`: the same for every input.
-    sums: Tensor<T>,
-    /// `b²`, where the bias takes part.
-    squared_bias: Option<Tensor<T>>,
-    bias: Bias<T>,
-    stabilizer: f64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lrp_core::rule::Needs;
 
-impl<T: Scalar> Shares<T> {
-    /// `op` has the weights `v`.
-    pub(crate) fn new(op: Arc<dyn Affine<T>>, stabilizer: f64, bias: Bias<T>) -> Self {
-        let squared_bias = bias.map(|b| b * b);
-        let mut sums = apply_to_ones(op.as_ref());
-        if let Some(b) = &squared_bias {
-            sums += b;
-        }
-        Self { op, sums, squared_bias, bias, stabilizer }
-    }
-}
-
-impl<T: Scalar> PreparedRule<T> for Shares<T> {
-    fn needs(&self) -> Needs {
-        Needs::NOTHING
+    #[test]
+    fn parameters_are_checked_and_printed() {
+        assert!(WSquare::new(-1.0, BiasMode::Ignore).is_err());
+        assert_eq!(WSquare::new(1e-6, BiasMode::Ignore).unwrap().to_string(), "w-square { stabilizer = 1e-6 }");
     }
 
-    fn propagate(&self, _: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
-        let Quotient { s, stabilizer, dead } = quotient(r, &self.sums, constant(self.stabilizer));
-        let mut result = Propagated::lossless(self.op.adjoint(&s));
-        if let Some(b) = &self.squared_bias {
-            result.bias = self.bias.settle(&s, b, None, &mut result.relevance);
-        }
-        Propagated { stabilizer, rule: dead, ..result }
+    #[test]
+    fn the_input_does_not_matter() {
+        let formula = WSquare::new(1e-6, BiasMode::Absorb).unwrap().formula();
+        assert!(formula.claims().input_independent && formula.needs() == Needs::NOTHING);
     }
 }

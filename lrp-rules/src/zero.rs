@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use lrp_core::rule::{Layer, PreparedRule};
-use lrp_core::{Claims, Rule, RuleError, Scalar};
+use lrp_core::formula::{BiasMode, Stabilizer};
+use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
-use crate::bias::BiasMode;
-use crate::epsilon::{EpsilonValue, Proportional};
-use crate::parameter::write_rule;
+use crate::parameter::{bias_parameter, write_rule};
 
 /// LRP-0 (Bach et al. 2015, eq. 56): relevance in proportion to the contributions, nothing added to the denominator.
 ///
@@ -23,21 +21,41 @@ impl Zero {
     pub fn new(bias: BiasMode) -> Self {
         Self { bias }
     }
+
+    /// The rule as a formula.
+    pub fn formula(&self) -> Formula {
+        Formula::proportional(Stabilizer::Absolute(0.0), self.bias)
+    }
 }
 
 impl fmt::Display for Zero {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parameters: Vec<_> = self.bias.parameter(BiasMode::Absorb).into_iter().collect();
-        write_rule(f, "zero", &parameters)
+        write_rule(f, "zero", bias_parameter(self.bias, BiasMode::Absorb))
     }
 }
 
 impl<T: Scalar> Rule<T> for Zero {
-    fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
-        Proportional::prepare(layer, EpsilonValue::Absolute(0.0), self.bias)
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::Formula(self.formula())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lrp_core::Claims;
+
+    #[test]
+    fn it_prints_as_a_recipe_writes_it() {
+        assert_eq!(Zero::default().to_string(), "zero");
+        assert_eq!(Zero::new(BiasMode::Distribute).to_string(), "zero { bias = \"distribute\" }");
     }
 
-    fn claims(&self) -> Claims {
-        Claims { conserving: true, vanishing: self.bias.vanishes(), ..Claims::default() }
+    #[test]
+    fn inputs_of_zero_get_nothing_unless_the_bias_gives_them_something() {
+        let claims = |bias| Rule::<f64>::claims(&Zero::new(bias));
+        let conserving = Claims { conserving: true, ..Claims::default() };
+        assert_eq!(claims(BiasMode::Absorb), Claims { vanishing: true, ..conserving });
+        assert_eq!(claims(BiasMode::Distribute), conserving);
     }
 }

@@ -56,7 +56,7 @@ impl Applied {
     /// The layer that a rule is prepared for; `op` is [`Bound::build`].
     pub fn layer<'a, T: Scalar>(&self, op: &'a Arc<dyn Operator<T>>) -> Layer<'a, T> {
         let skip_input = (op.kind() == Kind::Add).then_some(0);
-        Layer { name: "layer", op, nonnegative_inputs: self.nonnegative, skip_input }
+        Layer { name: "layer", op, nonnegative_inputs: self.nonnegative, nonnegative_outputs: false, skip_input }
     }
 }
 

@@ -139,7 +139,7 @@ fn by_contributions(stabilizer: impl Strategy<Value = f64> + 'static) -> impl St
 
 /// A rule prepared for one operator, on one case.
 fn on_layer(rule: &Shared, op: &Arc<dyn Operator<f64>>, case: &Applied) -> Tensor<f64> {
-    let layer = Layer { name: "layer", op, nonnegative_inputs: false, skip_input: None };
+    let layer = Layer { name: "layer", op, nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
     let output = op.forward(&[&case.xs[0]]);
     rule.prepare(&layer).unwrap().propagate(Io { inputs: &[&case.xs[0]], output: &output }, &case.r).relevance.remove(0)
 }
@@ -279,7 +279,7 @@ proptest! {
             _ => unreachable!(),
         };
         let (scale, shift): (Vec<f64>, Vec<f64>) = (random.numbers(outputs, 0.5, 2.0), random.numbers(outputs, -1.0, 1.0));
-        let Some(folded) = op.as_affine().unwrap().rescale_output(&scale, &shift) else { return Ok(()) };
+        let Some(folded) = op.as_rescale().and_then(|op| op.rescale_output(&scale, &shift)) else { return Ok(()) };
         let mut by_hand = case.bound.op.clone();
         let (Op::Conv { weights, bias, .. } | Op::Dense { weights, bias }) = &mut by_hand else { unreachable!() };
         for (mut row, s) in weights.axis_iter_mut(Axis(0)).zip(&scale) {
@@ -301,7 +301,7 @@ proptest! {
         let mut random = Random(seed);
         let norm = norm(&mut random, channels);
         let (scale, shift) = factors(&norm);
-        let folded = op.as_affine().unwrap().rescale_output(&scale, &shift).unwrap();
+        let folded = op.as_rescale().unwrap().rescale_output(&scale, &shift).unwrap();
         two_or_one(&[case.bound.op.clone(), norm], &folded, mode, &case)?;
     }
 
@@ -313,7 +313,7 @@ proptest! {
         let norm = norm(&mut random, case.bound.shapes[0][0]);
         let (scale, shift) = factors(&norm);
         // A shift under zero padding cannot be folded.
-        let Some(folded) = op.as_affine().unwrap().rescale_input(&scale, &shift) else { return Ok(()) };
+        let Some(folded) = op.as_rescale().and_then(|op| op.rescale_input(&scale, &shift)) else { return Ok(()) };
         two_or_one(&[norm, case.bound.op.clone()], &folded, BiasMode::Absorb, &case)?;
     }
 

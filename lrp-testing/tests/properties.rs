@@ -158,7 +158,7 @@ proptest! {
             let z = op.forward(&[&x]);
             let r = z.mapv(|z| if z > 1e-3 { z } else { 0.0 });
             let io = Io { inputs: &[&x], output: &z };
-            let layer = lrp_core::rule::Layer { name: "", op, nonnegative_inputs: true, skip_input: None };
+            let layer = lrp_core::rule::Layer { name: "", op, nonnegative_inputs: true, nonnegative_outputs: false, skip_input: None };
             let a = gamma.prepare(&layer).unwrap().propagate(io, &r).relevance.remove(0);
             let b = ab.prepare(&layer).unwrap().propagate(io, &r).relevance.remove(0);
             prop_assert!(max_difference(&a, &b) <= 1e-6 * r.sum(), "{}\n{a:?}\n{b:?}", node.name);
@@ -350,7 +350,7 @@ proptest! {
         let model: Model<f64> = net.build();
         for id in model.first_layers() {
             let op = model.node(id).op().unwrap();
-            let layer = lrp_core::rule::Layer { name: "", op, nonnegative_inputs: false, skip_input: None };
+            let layer = lrp_core::rule::Layer { name: "", op, nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
             let rule = ZBox::new(vec![low], vec![high], 0.0).unwrap();
             let x: Tensor<f64> = Random(net.seed).tensor(&[&[1][..], &op.input_shapes()[0]].concat(), -1.0, 1.0);
             let z = op.forward(&[&x]);
@@ -366,7 +366,7 @@ proptest! {
         let model: Model<f64> = net.build();
         for &id in model.layers() {
             let op = model.node(id).op().unwrap();
-            let layer = lrp_core::rule::Layer { name: "", op, nonnegative_inputs: false, skip_input: None };
+            let layer = lrp_core::rule::Layer { name: "", op, nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
             let rule: Shared<f64> = if flat { Arc::new(Flat::new(1e-6).unwrap()) }
                 else { Arc::new(WSquare::new(1e-6, BiasMode::Ignore).unwrap()) };
             let prepared = rule.prepare(&layer).unwrap();

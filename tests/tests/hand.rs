@@ -32,7 +32,7 @@ fn mixed() -> Arc<dyn Operator<f64>> {
 }
 
 fn propagate(rule: &dyn Rule<f64>, op: &Arc<dyn Operator<f64>>, xs: &[Tensor<f64>], r: &[f64]) -> Propagated<f64> {
-    let layer = Layer { name: "layer", op, nonnegative_inputs: false, skip_input: Some(0) };
+    let layer = Layer { name: "layer", op, nonnegative_inputs: false, nonnegative_outputs: false, skip_input: Some(0) };
     let xs: Vec<&Tensor<f64>> = xs.iter().collect();
     let z = op.forward(&xs);
     rule.prepare(&layer).unwrap().propagate(Io { inputs: &xs, output: &z }, &row(r))
@@ -148,7 +148,8 @@ fn pass_and_gradient() {
     on_mixed(&Gradient, &[12.0, -4.0], 0.0, 0.0, -4.0);
     let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
     check(&propagate(&Pass, &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]), &[5.0, 7.0], 0.0, 0.0, 0.0);
-    let layer = Layer { name: "layer", op: &mixed(), nonnegative_inputs: false, skip_input: None };
+    let layer =
+        Layer { name: "layer", op: &mixed(), nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
     assert!(Rule::<f64>::prepare(&Pass, &layer).is_err());
 }
 
@@ -164,7 +165,8 @@ fn norm_and_the_policies_of_residual_sums() {
     on_sum(Residual::Equal, &[2.0, 2.0]);
     on_sum(Residual::SkipOnly, &[4.0, 0.0]);
     on_sum(Residual::BranchOnly, &[0.0, 4.0]);
-    let layer = Layer { name: "layer", op: &mixed(), nonnegative_inputs: false, skip_input: None };
+    let layer =
+        Layer { name: "layer", op: &mixed(), nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
     assert!(Rule::<f64>::prepare(&Norm::new(0.0, Residual::Signed).unwrap(), &layer).is_err());
 }
 
@@ -268,7 +270,8 @@ fn negative_sums_are_computed_where_little_is_left_of_the_output() {
         let (op, outputs) = (conv(&sizes, space), sizes.len());
         let x = Tensor::from_elem(vec![1, 1 + others, space], 1.0);
         let r = Tensor::from_elem(vec![1, outputs, space], 1.0);
-        let layer = Layer { name: "layer", op: &op, nonnegative_inputs: false, skip_input: None };
+        let layer =
+            Layer { name: "layer", op: &op, nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
         let out = rule.prepare(&layer).unwrap().propagate(Io { inputs: &[&x], output: &op.forward(&[&x]) }, &r);
         let n = outputs as f64;
         for (index, &got) in out.relevance[0].indexed_iter() {

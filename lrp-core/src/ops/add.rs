@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::check_shape;
 use crate::error::OperatorError;
+use crate::fused::{AdjointEpilogue, Fused};
 use crate::kernels::conv::Limits;
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
@@ -97,17 +98,24 @@ impl<T: Scalar> Affine<T> for Add<T> {
         self.weights.iter().map(|&w| s * w).collect()
     }
 
-    fn adjoint_times(&self, s: &Tensor<T>, xs: &[&Tensor<T>]) -> Vec<Tensor<T>> {
-        let one = |(x, &w): (&&Tensor<T>, &T)| zip(x, s, move |x, s| x * (w * s) + T::zero());
-        xs.iter().zip(&self.weights).map(one).collect()
-    }
-
     fn bias(&self) -> Option<&Tensor<T>> {
         None
     }
 
     fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>> {
         Arc::new(Self { weights: self.weights.iter().map(|&w| f(w)).collect(), shapes: self.shapes.clone() })
+    }
+
+    fn fused(&self) -> Option<&dyn Fused<T>> {
+        Some(self)
+    }
+}
+
+impl<T: Scalar> Fused<T> for Add<T> {
+    fn adjoint_then(&self, s: &Tensor<T>, epilogue: AdjointEpilogue<'_, T>) -> Option<Vec<Tensor<T>>> {
+        let AdjointEpilogue::Times(xs) = epilogue else { return None };
+        let one = |(x, &w): (&&Tensor<T>, &T)| zip(x, s, move |x, s| x * (w * s) + T::zero());
+        Some(xs.iter().zip(&self.weights).map(one).collect())
     }
 }
 

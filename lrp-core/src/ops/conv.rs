@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Finisher, Limits};
+use crate::fused::{AdjointEpilogue, Epilogue, Fused, Packing};
+use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Limits};
 use crate::kernels::window::{Window, WindowSpec};
 use crate::ledger::Accounts;
-use crate::operator::{Affine, Kind, Operator, batch_of, finished};
+use crate::operator::{Affine, Kind, Operator, Rescale, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, map, samples};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, map, samples};
 use crate::weights::Weights;
 
 /// A convolution `[N, C, spatial…] → [N, O, spatial…]` with stride, padding, dilation and groups.
@@ -143,6 +144,10 @@ impl<T: Scalar> Operator<T> for Conv<T> {
 
     affine_methods!();
 
+    fn as_rescale(&self) -> Option<&dyn Rescale<T>> {
+        Some(self)
+    }
+
     fn forward_clamped(&self, xs: &[&Tensor<T>], limits: Limits<T>) -> Tensor<T> {
         match &self.bias {
             Some(b) => self.run(xs, Finish::AddClamp(&elements(b), limits)),
@@ -162,60 +167,8 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         self.run(xs, Finish::Plain)
     }
 
-    fn apply_biased(&self, xs: &[&Tensor<T>], b: Option<&Tensor<T>>, _: Option<&Tensor<T>>) -> Tensor<T> {
-        let Some(b) = b else { return self.apply(xs) };
-        if self.is_by_channel(b) {
-            return self.run(xs, Finish::Add(&elements(b)));
-        }
-        let mut z = self.apply(xs);
-        add_broadcast(&mut z, b);
-        z
-    }
-
-    fn apply_finished(
-        &self,
-        xs: &[&Tensor<T>],
-        b: Option<&Tensor<T>>,
-        wanted: &Tensor<T>,
-        finisher: &dyn Finisher<T>,
-    ) -> (Tensor<T>, Vec<Accounts>) {
-        let (Some(by_channel), Some(x)) = (self.by_channel(b), xs.first()) else {
-            return finished(self.apply_biased(xs, b, Some(wanted)), b, finisher);
-        };
-        let (y, sums) = self.kernel.forward_pieces(&elements(x), &by_channel, None, finisher);
-        (from_elements(&batch_shape(batch_of(xs), &self.output_shape), y), sums)
-    }
-
-    fn apply_finished_twice(
-        &self,
-        xs: &[&Tensor<T>],
-        biases: Option<[&Tensor<T>; 2]>,
-        finisher: &dyn Finisher<T>,
-    ) -> Option<(Tensor<T>, Vec<Accounts>)> {
-        let [b, second] = biases.map_or([None; 2], |biases| biases.map(Some)).map(|b| self.by_channel(b));
-        let (y, sums) = self.kernel.forward_pieces(&elements(xs.first()?), &b?, Some(&*second?), finisher);
-        let mut shape = batch_shape(batch_of(xs), &self.output_shape);
-        shape[1] *= 2;
-        Some((from_elements(&shape, y), sums))
-    }
-
-    fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
-        xs.first().map(|x| self.kernel.forward_at(&elements(x), at))
-    }
-
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
         self.run_back(s, Finish::Plain)
-    }
-
-    fn adjoint_times(&self, s: &Tensor<T>, xs: &[&Tensor<T>]) -> Vec<Tensor<T>> {
-        xs.first().map_or_else(Vec::new, |x| self.run_back(s, Finish::Times(&elements(x))))
-    }
-
-    fn adjoint_times_onto(&self, s: &Tensor<T>, xs: &[&Tensor<T>], onto: Vec<Tensor<T>>) -> Vec<Tensor<T>> {
-        match (xs.first(), onto.first()) {
-            (Some(x), Some(r)) => self.run_back(s, Finish::TimesOnto(&elements(x), &elements(r))),
-            _ => onto,
-        }
     }
 
     fn bias(&self) -> Option<&Tensor<T>> {
@@ -226,24 +179,59 @@ impl<T: Scalar> Affine<T> for Conv<T> {
         Arc::new(self.with(self.kernel.map(f), None))
     }
 
-    fn is_stackable(&self) -> bool {
+    fn fused(&self) -> Option<&dyn Fused<T>> {
+        Some(self)
+    }
+}
+
+impl<T: Scalar> Fused<T> for Conv<T> {
+    fn concats_inputs(&self) -> bool {
         self.kernel.groups == 1
     }
 
-    fn stacked(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
-        let kernel = self.kernel.stacked(f, g)?;
-        let mut input_shape = self.input_shape.clone();
-        input_shape[0][0] = kernel.inputs;
-        Some(Arc::new(Self { input_shape, ..self.with(kernel, None) }))
+    fn pack(&self, packing: Packing<'_, T>) -> Option<Arc<dyn Affine<T>>> {
+        let (mut input_shape, mut output_shape) = (self.input_shape.clone(), self.output_shape.clone());
+        let kernel = match packing {
+            Packing::ConcatInputs(f, g) => self.kernel.concat_inputs(f, g)?,
+            Packing::ConcatOutputs(f, g) => self.kernel.concat_outputs(f, g)?,
+        };
+        (input_shape[0][0], output_shape[0]) = (kernel.inputs, kernel.outputs);
+        Some(Arc::new(Self { kernel, bias: None, input_shape, output_shape }))
     }
 
-    fn doubled(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Arc<dyn Affine<T>>> {
-        let kernel = self.kernel.doubled(f, g)?;
-        let mut output_shape = self.output_shape.clone();
-        output_shape[0] = kernel.outputs;
-        Some(Arc::new(Self { output_shape, ..self.with(kernel, None) }))
+    fn apply_then(&self, xs: &[&Tensor<T>], epilogue: Epilogue<'_, T>) -> Option<(Tensor<T>, Vec<Accounts>)> {
+        let (b, second, quotients) = match epilogue {
+            Epilogue::Add { b: None, .. } => return Some((self.apply(xs), Vec::new())),
+            Epilogue::Add { b: Some(b), .. } => {
+                return self.is_by_channel(b).then(|| (self.run(xs, Finish::Add(&elements(b))), Vec::new()));
+            }
+            Epilogue::Divide { b, quotients } => (self.by_channel(b)?, None, quotients),
+            Epilogue::DivideApart { biases, quotients } => {
+                let [b, second] = biases.map_or([None; 2], |biases| biases.map(Some)).map(|b| self.by_channel(b));
+                (b?, Some(second?), quotients)
+            }
+        };
+        let (y, accounts) = self.kernel.forward_pieces(&elements(xs.first()?), &b, second.as_deref(), quotients);
+        let mut shape = batch_shape(batch_of(xs), &self.output_shape);
+        shape[1] *= if second.is_some() { 2 } else { 1 };
+        Some((from_elements(&shape, y), accounts))
     }
 
+    fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
+        xs.first().map(|x| self.kernel.forward_at(&elements(x), at))
+    }
+
+    fn adjoint_then(&self, s: &Tensor<T>, epilogue: AdjointEpilogue<'_, T>) -> Option<Vec<Tensor<T>>> {
+        match epilogue {
+            AdjointEpilogue::Times(xs) => Some(self.run_back(s, Finish::Times(&elements(xs.first()?)))),
+            AdjointEpilogue::TimesOnto(xs, onto) => {
+                Some(self.run_back(s, Finish::TimesOnto(&elements(xs.first()?), &elements(onto.first()?))))
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Rescale<T> for Conv<T> {
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
         if scale.len() != self.kernel.outputs || shift.len() != self.kernel.outputs {
             return None;
@@ -278,6 +266,7 @@ impl<T: Scalar> Affine<T> for Conv<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fused::{adjoint_times, apply_biased, pack};
     use crate::tensor::into_elements;
     use ndarray::array;
 
@@ -367,7 +356,7 @@ mod tests {
             let b = Tensor::from_shape_fn(shape.to_vec(), |i| {
                 (0..shape.len()).map(|a| (i[a] * (a + 1)) as f64).sum::<f64>() - 0.5
             });
-            assert_eq!(conv.apply_biased(&[&x], Some(&b), None), conv.apply(&[&x]) + &b, "{shape:?}");
+            assert_eq!(apply_biased(&conv, &[&x], Some(&b), None), conv.apply(&[&x]) + &b, "{shape:?}");
         }
     }
 
@@ -413,14 +402,14 @@ mod tests {
             let x = Tensor::from_shape_fn(vec![2, inputs, 8, 9], |i| number(i[0] + i[1] * 7 + i[2] * 3 + i[3]));
             let r = x.mapv(|v| v * v - 1.0);
             let s = conv.apply(&[&x]);
-            let found = conv.adjoint_times_onto(&s, &[&x], vec![r.clone()]).remove(0);
+            let found = adjoint_times(&conv, &s, &[&x], vec![r.clone()]).remove(0);
             assert_eq!(found, r + &x * &conv.adjoint(&s)[0], "{outputs} {inputs} {stride} {pad}");
         }
     }
 
     /// What counts is that shares of a part that is zero change no bit: numbers are such that rounding shows.
     #[test]
-    fn two_parts_stacked_are_both_and_one_alone_is_itself() {
+    fn two_concatenated_inputs_are_both_and_one_alone_is_itself() {
         let number = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as f32 % 1e4 / 1e4 - 0.5;
         for (inputs, outputs, size) in [(3, 5, 9), (7, 40, 11), (12, 20, 9), (170, 33, 4), (40, 48, 26)] {
             let w = Tensor::from_shape_fn(vec![outputs, inputs, 3, 3], |i| {
@@ -432,12 +421,12 @@ mod tests {
             let shape = vec![2, inputs, size, size];
             let x = Tensor::from_shape_fn(shape.clone(), |i| number((i[1] * 31 + i[2]) * 29 + i[3] + i[0]));
             let (first, second) = (|w: f32| w.max(0.0), |w: f32| w.min(0.0));
-            let both = op.stacked(&first, &second).unwrap();
+            let both = pack(op, Packing::ConcatInputs(&first, &second)).unwrap();
             let (p, n) = (op.map_weights(&first), op.map_weights(&second));
-            let z = both.apply(&[&crate::tensor::stacked(&x, &Tensor::zeros(shape.clone()))]);
+            let z = both.apply(&[&crate::tensor::concat_channels(&x, &Tensor::zeros(shape.clone()))]);
             assert_eq!(z, p.apply(&[&x]), "{inputs} {outputs} {size}");
             let y = x.mapv(|v| v * v - 0.1);
-            let z = both.apply(&[&crate::tensor::stacked(&x, &y)]);
+            let z = both.apply(&[&crate::tensor::concat_channels(&x, &y)]);
             let sum = p.apply(&[&x]) + n.apply(&[&y]);
             assert!((&z - &sum).iter().all(|d| d.abs() < 1e-3), "{inputs} {outputs} {size}");
             let back = both.adjoint(&sum).remove(0);
@@ -463,7 +452,7 @@ mod tests {
             let at: Vec<usize> = (0..all.len()).filter(|i| i % 3 != 1).collect();
             // Multiples of 1/64: exact in any order.
             let expected: Vec<f64> = at.iter().map(|&i| all[i]).collect();
-            assert_eq!(conv.apply_at(&[&x], &at).unwrap(), expected, "{spec:?}");
+            assert_eq!(Fused::apply_at(&conv, &[&x], &at).unwrap(), expected, "{spec:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
 use crate::kernels::conv::{Algorithm, ConvKernel, Direction};
 use crate::kernels::window::{Window, WindowSpec};
-use crate::operator::{Affine, Kind, Operator, batch_of};
+use crate::operator::{Affine, Kind, Operator, Rescale, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 use crate::weights::Weights;
@@ -91,6 +91,10 @@ impl<T: Scalar> Operator<T> for ConvTranspose<T> {
 
     affine_methods!();
 
+    fn as_rescale(&self) -> Option<&dyn Rescale<T>> {
+        Some(self)
+    }
+
     convolution_methods!(Direction::Adjoint);
 
     fn detail(&self) -> String {
@@ -115,7 +119,9 @@ impl<T: Scalar> Affine<T> for ConvTranspose<T> {
     fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>> {
         Arc::new(self.with(self.kernel.map(f), None))
     }
+}
 
+impl<T: Scalar> Rescale<T> for ConvTranspose<T> {
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
         let k = &self.kernel;
         if scale.len() != k.inputs || shift.len() != k.inputs {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
+use crate::fused::{Epilogue, Fused};
 use crate::kernels::dense::DenseKernel;
-use crate::operator::{Affine, Kind, Operator, batch_of};
+use crate::ledger::Accounts;
+use crate::operator::{Affine, Kind, Operator, Rescale, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
+use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, samples};
 use crate::weights::Weights;
 
 /// A fully connected layer over the last axis: `[N, …, K] → [N, …, O]`.
@@ -129,6 +131,10 @@ impl<T: Scalar> Operator<T> for Dense<T> {
 
     affine_methods!();
 
+    fn as_rescale(&self) -> Option<&dyn Rescale<T>> {
+        Some(self)
+    }
+
     fn parameters(&self) -> usize {
         self.weights.len() + self.bias.as_ref().map_or(0, Tensor::len)
     }
@@ -142,30 +148,6 @@ impl<T: Scalar> Affine<T> for Dense<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let n = batch_of(xs);
         let y = xs.first().map_or_else(Vec::new, |x| self.kernel().forward(&elements(x)));
-        from_elements(&batch_shape(n, &self.output_shape), y)
-    }
-
-    fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
-        let (x, weights) = (elements(xs.first()?), self.weights.stored());
-        let product = |&index: &usize| {
-            let (x, w) = (&x[index / self.outputs * self.inputs..], &weights[index % self.outputs * self.inputs..]);
-            T::of(w.iter().zip(x).take(self.inputs).map(|(w, x)| w.get().wide() * x.wide()).sum())
-        };
-        Some(at.iter().map(product).collect())
-    }
-
-    fn apply_where(&self, xs: &[&Tensor<T>], wanted: &Tensor<T>) -> Tensor<T> {
-        let Some(x) = xs.first() else { return self.apply(xs) };
-        let (x, n) = (elements(x), samples(wanted));
-        let mut y = vec![T::zero(); wanted.len()];
-        Self::by_sparsity(
-            &elements(wanted),
-            self.outputs,
-            &mut y,
-            self.outputs,
-            |row, wanted, y| self.kernel().forward_some(&x[row * self.inputs..], &carrying(wanted), y),
-            |rows, y| put(rows, &self.kernel().forward(&pick(rows, &x, self.inputs)), y, self.outputs),
-        );
         from_elements(&batch_shape(n, &self.output_shape), y)
     }
 
@@ -192,6 +174,44 @@ impl<T: Scalar> Affine<T> for Dense<T> {
         Arc::new(self.with(self.weights.map(f), None))
     }
 
+    fn fused(&self) -> Option<&dyn Fused<T>> {
+        Some(self)
+    }
+}
+
+impl<T: Scalar> Fused<T> for Dense<T> {
+    fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
+        let (x, weights) = (elements(xs.first()?), self.weights.stored());
+        let product = |&index: &usize| {
+            let (x, w) = (&x[index / self.outputs * self.inputs..], &weights[index % self.outputs * self.inputs..]);
+            T::of(w.iter().zip(x).take(self.inputs).map(|(w, x)| w.get().wide() * x.wide()).sum())
+        };
+        Some(at.iter().map(product).collect())
+    }
+
+    /// Skips outputs that are not wanted.
+    fn apply_then(&self, xs: &[&Tensor<T>], epilogue: Epilogue<'_, T>) -> Option<(Tensor<T>, Vec<Accounts>)> {
+        let Epilogue::Add { b, wanted: Some(wanted) } = epilogue else { return None };
+        let x = xs.first()?;
+        let (x, n) = (elements(x), samples(wanted));
+        let mut y = vec![T::zero(); wanted.len()];
+        Self::by_sparsity(
+            &elements(wanted),
+            self.outputs,
+            &mut y,
+            self.outputs,
+            |row, wanted, y| self.kernel().forward_some(&x[row * self.inputs..], &carrying(wanted), y),
+            |rows, y| put(rows, &self.kernel().forward(&pick(rows, &x, self.inputs)), y, self.outputs),
+        );
+        let mut z = from_elements(&batch_shape(n, &self.output_shape), y);
+        if let Some(b) = b {
+            add_broadcast(&mut z, b);
+        }
+        Some((z, Vec::new()))
+    }
+}
+
+impl<T: Scalar> Rescale<T> for Dense<T> {
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
         // Channels are axis 1: the last axis only where there is no other.
         if self.output_shape.len() != 1 || scale.len() != self.outputs || shift.len() != self.outputs {
@@ -241,7 +261,8 @@ mod tests {
         let mut wanted = Tensor::zeros(vec![2, 9]);
         wanted[[0, 4]] = 1.0;
         wanted.index_axis_mut(ndarray::Axis(0), 1).fill(1.0);
-        let (some, all) = (dense.apply_where(&[&x], &wanted), dense.apply(&[&x]));
+        let some = crate::fused::apply_biased(&dense, &[&x], None, Some(&wanted));
+        let all = dense.apply(&[&x]);
         for (i, w) in wanted.indexed_iter().filter(|(_, w)| **w != 0.0) {
             assert!((some[&i] - all[&i]).abs() < 1e-12, "{i:?} {w}");
         }

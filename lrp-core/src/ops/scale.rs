@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
-use crate::operator::{Affine, Kind, Operator};
+use crate::operator::{Affine, Kind, Operator, Rescale};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, elements, neg};
 
@@ -124,6 +124,10 @@ impl<T: Scalar> Operator<T> for Scale<T> {
 
     affine_methods!();
 
+    fn as_rescale(&self) -> Option<&dyn Rescale<T>> {
+        Some(self)
+    }
+
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         let none = |t: &Tensor<T>, f: fn(T) -> T| t.iter().all(|&v| f(v).is_zero());
         inputs.iter().all(|&i| i) && none(&self.weight, neg) && self.bias.as_ref().is_none_or(|b| none(b, neg))
@@ -164,7 +168,9 @@ impl<T: Scalar> Affine<T> for Scale<T> {
     fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>> {
         Arc::new(Self { weight: self.weight.mapv(f), bias: None, kind: self.kind, shape: self.shape.clone() })
     }
+}
 
+impl<T: Scalar> Rescale<T> for Scale<T> {
     fn rescale_output(&self, scale: &[T], shift: &[T]) -> Option<Arc<dyn Operator<T>>> {
         let mut shape = vec![1; self.shape[0].len()];
         *shape.first_mut()? = scale.len();

@@ -62,7 +62,7 @@ fn into_previous<T: Scalar>(new: &Rewrite<T>, node: &Node<T>, uses: &[usize]) ->
         return Some((input, rescaled(before, &scale, &shift)?));
     }
     let op = before.op().filter(|op| op.kind().group() == Group::Weighted)?;
-    let folded = op.as_affine()?.rescale_output(&scale, &shift)?;
+    let folded = op.as_rescale()?.rescale_output(&scale, &shift)?;
     Some((input, before.with(folded, Origin::Other, before.inputs.clone())))
 }
 
@@ -80,7 +80,7 @@ fn into_next<T: Scalar>(new: &Rewrite<T>, node: &Node<T>, uses: &[usize]) -> Opt
             node.with(folded.op()?.clone(), folded.origin()?.clone(), before.inputs.clone()),
         ));
     }
-    let folded = node.op()?.as_affine()?.rescale_input(&scale, &shift)?;
+    let folded = node.op()?.as_rescale()?.rescale_input(&scale, &shift)?;
     Some((before.name.clone(), node.with(folded, Origin::Other, before.inputs.clone())))
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use lrp_core::fused::adjoint_times;
 use lrp_core::operator::{Io, Operator};
 use lrp_core::rule::{Layer, Needs, PreparedRule, Propagated, Rule};
 use lrp_core::{Model, Plan, RuleError, Start, Target, Tensor};
@@ -48,7 +49,7 @@ impl PreparedRule<f64> for Prepared {
         }
         let share = |(r, z): (&f64, &f64)| if *z == 0.0 { 0.0 } else { r / z };
         let shares = Tensor::from_shape_vec(r.raw_dim(), r.iter().zip(io.output).map(share).collect()).unwrap();
-        Propagated::lossless(op.as_affine().unwrap().adjoint_times(&shares, io.inputs))
+        Propagated::lossless(adjoint_times(op.as_affine().unwrap(), &shares, io.inputs, Vec::new()))
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn assignment<T: Scalar>(model: &Model<T>, rule: &Arc<dyn Rule<T>>) -
             name: &node.name,
             op,
             nonnegative_inputs: node.inputs.iter().all(|&i| model.is_nonnegative(i)),
+            nonnegative_outputs: false,
             skip_input: model.skip_input(id),
         };
         if rule.prepare(&layer).is_ok() {

@@ -84,7 +84,7 @@ pub struct ConvKernel<T> {
     /// Output channels.
     pub outputs: usize,
     /// Number of parts that the input channels are of, each of which is treated as if it were alone.
-    stacked: usize,
+    parts: usize,
     /// Number of groups; divides both.
     pub groups: usize,
     /// Which input positions each output position sees.
@@ -109,7 +109,7 @@ impl<T: Scalar> ConvKernel<T> {
             weights: weights.into(),
             inputs,
             outputs,
-            stacked: 1,
+            parts: 1,
             groups,
             window,
             isa: Isa::best(),
@@ -324,9 +324,9 @@ impl<T: Scalar> ConvKernel<T> {
         Self { decisive: None, ..mapped }
     }
 
-    /// A kernel for two inputs on top of each other, with the weights of each mapped through a function of its own; not for groups.
-    pub fn stacked(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Self> {
-        let Self { inputs, outputs, stacked, .. } = *self;
+    /// A kernel for two inputs, one after the other, with the weights of each mapped through a function of its own; not for groups.
+    pub fn concat_inputs(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Self> {
+        let Self { inputs, outputs, parts, .. } = *self;
         let (taps, stored) = (self.window.taps(), self.weights.stored());
         let both = |row: &[Stored<T>]| {
             row.iter().map(|w| f(w.get())).chain(row.iter().map(|w| g(w.get()))).collect::<Vec<_>>()
@@ -337,7 +337,7 @@ impl<T: Scalar> ConvKernel<T> {
         };
         (self.groups == 1).then(|| Self {
             inputs: 2 * inputs,
-            stacked: 2 * stacked,
+            parts: 2 * parts,
             decisive: None,
             ..self.with_weights(weights())
         })
@@ -345,7 +345,7 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// A kernel with all outputs twice, with weights mapped through one function and then through another; not for groups. Backwards, it adds up
     /// what each of the two makes of its half.
-    pub fn doubled(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Self> {
+    pub fn concat_outputs(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Self> {
         let Self { inputs, outputs, .. } = *self;
         let stored = self.weights.stored();
         let weights = || {

@@ -38,7 +38,7 @@ pub(super) fn limit<S: Simd>(kernel: &ConvKernel<S::T>, direction: Direction, wa
     let (window, (sources, targets)) = (&kernel.window, sizes(kernel, direction));
     let work = window.output_len() * window.taps() * sources * targets * kernel.groups;
     match way {
-        _ if targets / kernel.stacked < 2 * tile::BLOCK * S::LANES || work < WORK => 0.0,
+        _ if targets / kernel.parts < 2 * tile::BLOCK * S::LANES || work < WORK => 0.0,
         Algorithm::Direct => 0.6,
         // On small maps, reading its weights takes longer than making the products.
         Algorithm::Winograd2 if window.output_len() < 10 * 10 => 0.6,

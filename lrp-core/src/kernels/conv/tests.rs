@@ -118,7 +118,7 @@ fn check<T: Scalar>(case: &Case) {
     let wide = |values: &[T]| values.iter().map(|v| v.wide()).collect::<Vec<_>>();
     let expected_y = forward(case, &window, &wide(&w), &wide(&x[1..]));
     let expected_g = adjoint(case, &window, &wide(&w), &wide(&s[1..]));
-    // What a doubled kernel makes backwards of `s` and of its negative: the second half has other weights.
+    // What a kernel with concatenated outputs makes backwards of `s` and of its negative: the second half has other weights.
     let halves = s[1..].chunks(case.outputs * window.output_len());
     let halves: Vec<T> = halves.flat_map(|s| s.iter().copied().chain(s.iter().map(|&s| -s))).collect();
     let doubled_g = (expected_g.0.iter().map(|g| 3.0 * g).collect(), expected_g.1.iter().map(|g| 3.0 * g).collect());
@@ -132,8 +132,8 @@ fn check<T: Scalar>(case: &Case) {
             let (kernel, what) = (kernel.with_sparse(share), format!("{isa:?} {} sparse {share} of {case:?}", T::NAME));
             assert_close(&kernel.forward(&x[1..]), &expected_y, &what);
             assert_close(&kernel.adjoint(&s[1..]), &expected_g, &what);
-            if let Some(doubled) = kernel.doubled(&|w| w, &|w| T::of(-2.0) * w) {
-                assert_close(&doubled.adjoint(&halves), &doubled_g, &what);
+            if let Some(both) = kernel.concat_outputs(&|w| w, &|w| T::of(-2.0) * w) {
+                assert_close(&both.adjoint(&halves), &doubled_g, &what);
             }
             check_pieces(&kernel, &x[1..], &what);
         }

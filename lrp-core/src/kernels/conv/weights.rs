@@ -64,7 +64,7 @@ pub(super) fn sizes<T>(kernel: &ConvKernel<T>, direction: Direction) -> (usize, 
 /// The micro-kernel for a convolution: vectors along channels pay as soon as half a vector is used.
 pub(super) fn shape<S: Simd>(kernel: &ConvKernel<S::T>, direction: Direction) -> Shape {
     let targets = sizes(kernel, direction).1;
-    let alone = if direction == Direction::Adjoint { targets / kernel.stacked } else { targets };
+    let alone = if direction == Direction::Adjoint { targets / kernel.parts } else { targets };
     if alone * 2 > S::LANES { Shape::Tiles } else { Shape::Runs }
 }
 
