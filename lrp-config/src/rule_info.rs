@@ -25,7 +25,7 @@ pub struct RuleInfo {
 pub struct Parameter {
     /// The key in recipes.
     pub name: &'static str,
-    /// The default, as a recipe would write it, or in words.
+    /// The default, as a recipe would write it, or in words (`from …`, `required`).
     pub default: String,
     /// What it does.
     pub doc: String,
@@ -43,9 +43,13 @@ static RULES: LazyLock<Vec<RuleInfo>> = LazyLock::new(|| {
 
 fn parameters(keys: &'static Map<String, Value>) -> Vec<Parameter> {
     let keys = keys.iter().filter(|(name, _)| *name != "type").filter_map(|(name, key)| Some((name, key.as_object()?)));
+    let default = |key: &Map<String, Value>| match text(key, "x-default") {
+        "" => "required".to_owned(),
+        words => words.to_owned(),
+    };
     let parameter = |(name, key): (&'static String, &'static Map<String, Value>)| Parameter {
         name,
-        default: key.get("default").map_or_else(|| text(key, "x-default").to_owned(), toml_text),
+        default: key.get("default").map_or_else(|| default(key), toml_text),
         doc: doc(key),
     };
     keys.map(parameter).collect()
@@ -97,14 +101,15 @@ mod tests {
     fn the_defaults_are_those_that_recipes_have() {
         for rule in rules() {
             let read = |keys: String| toml::from_str::<RuleSpec>(&format!("{} = {{ {keys} }}", rule.name)).unwrap();
+            let required = if rule.name == "gains" { "branches = [], " } else { "" };
             let written: Vec<String> = rule
                 .parameters
                 .iter()
-                .filter(|parameter| !parameter.default.starts_with("from "))
+                .filter(|parameter| !parameter.default.starts_with("from ") && parameter.default != "required")
                 .map(|parameter| format!("{} = {}", parameter.name, parameter.default))
                 .collect();
-            assert_eq!(read(written.join(", ")), read(String::new()), "{}", rule.name);
-            assert_eq!(read(String::new()).name(), rule.name);
+            assert_eq!(read(format!("{required}{}", written.join(", "))), read(required.to_owned()), "{}", rule.name);
+            assert_eq!(read(required.to_owned()).name(), rule.name);
         }
     }
 }

@@ -10,7 +10,7 @@ use lrp_core::entrance::NoBounds;
 use lrp_core::operator::{Group, Kind};
 use lrp_core::tensor::elements;
 use lrp_core::{Model, NodeId, Rule, Scalar, Tensor};
-use lrp_rules::{BiasMode, EpsilonValue, ParameterError};
+use lrp_rules::{BiasMode, Branch, EpsilonValue, ParameterError, Side};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
@@ -43,6 +43,9 @@ pub(crate) enum RuleSpec {
     /// z⁺: positive contributions only, which is alpha-beta with α = 1, β = 0.
     #[schemars(extend("x-source" = "Montavon et al. 2017, eq. 15"))]
     ZPlus(ZPlusKeys),
+    /// Any signed rule, as branches with gains of positive and negative contributions.
+    #[schemars(extend("x-source" = "–"))]
+    Gains(GainsKeys),
     /// w²: by squared weights, whatever the input.
     #[schemars(extend("x-source" = "Montavon et al. 2017, eq. 12"))]
     WSquare(WSquareKeys),
@@ -148,6 +151,69 @@ pub(crate) struct ZPlusKeys {
     #[serde(default)]
     #[schemars(example = Bias::Distribute)]
     bias: Bias,
+}
+
+/// Keys of `gains`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GainsKeys {
+    /// The sums that relevance is divided over: contributions with their gains, over the sum of the same.
+    #[schemars(example = json!([{ "positive": 1.0, "negative": -1.0 }]))]
+    branches: Vec<BranchKeys>,
+    /// Added to denominators, with their sign, or with `relative` its ratio to the root mean square of the layer's output.
+    #[serde(default)]
+    #[schemars(example = 1e-9)]
+    stabilizer: EpsilonSize,
+    /// What becomes of the bias's share.
+    #[serde(default)]
+    #[schemars(example = Bias::Distribute)]
+    bias: Bias,
+}
+
+/// Keys of a branch.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BranchKeys {
+    /// The gain of positive contributions.
+    #[serde(deserialize_with = "number")]
+    #[schemars(example = 1.25)]
+    positive: f64,
+    /// The gain of negative contributions.
+    #[serde(deserialize_with = "number")]
+    #[schemars(example = -1.0)]
+    negative: f64,
+    /// How much of the relevance it takes; all branches of an output together should take 1.
+    #[serde(default = "all_of_it", deserialize_with = "number")]
+    #[schemars(example = 0.5)]
+    coefficient: f64,
+    /// The outputs whose relevance it takes.
+    #[serde(default)]
+    #[schemars(example = Outputs::Nonnegative)]
+    outputs: Outputs,
+}
+
+impl From<&BranchKeys> for Branch {
+    fn from(keys: &BranchKeys) -> Self {
+        let outputs = match keys.outputs {
+            Outputs::All => Side::All,
+            Outputs::Nonnegative => Side::Nonnegative,
+            Outputs::Negative => Side::Negative,
+        };
+        Branch { outputs, coefficient: keys.coefficient, positive: keys.positive, negative: keys.negative }
+    }
+}
+
+/// `outputs = …`: the outputs of a layer that a branch is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Outputs {
+    /// Every output.
+    #[default]
+    All,
+    /// Outputs `z ≥ 0`.
+    Nonnegative,
+    /// Outputs `z < 0`.
+    Negative,
 }
 
 /// Keys of `w-square`.
@@ -424,6 +490,10 @@ fn stabilizer() -> f64 {
     1e-6
 }
 
+fn all_of_it() -> f64 {
+    1.0
+}
+
 fn gamma() -> f64 {
     0.25
 }
@@ -470,6 +540,10 @@ impl RuleSpec {
                 Arc::new(lrp_rules::AlphaBeta::new(keys.alpha, keys.beta, keys.stabilizer, keys.bias.into())?)
             }
             RuleSpec::ZPlus(keys) => Arc::new(lrp_rules::ZPlus::new(keys.stabilizer, keys.bias.into())?),
+            RuleSpec::Gains(keys) => {
+                let branches = keys.branches.iter().map(Branch::from).collect();
+                Arc::new(lrp_rules::Gains::new(branches, keys.stabilizer.0, keys.bias.into())?)
+            }
             RuleSpec::WSquare(keys) => Arc::new(lrp_rules::WSquare::new(keys.stabilizer, keys.bias.into())?),
             RuleSpec::Flat(keys) => Arc::new(lrp_rules::Flat::new(keys.stabilizer)?),
             RuleSpec::ZBox(keys) => {
@@ -518,6 +592,7 @@ impl RuleSpec {
             RuleSpec::Gamma(_) => "gamma",
             RuleSpec::AlphaBeta(_) => "alpha-beta",
             RuleSpec::ZPlus(_) => "z-plus",
+            RuleSpec::Gains(_) => "gains",
             RuleSpec::WSquare(_) => "w-square",
             RuleSpec::Flat(_) => "flat",
             RuleSpec::ZBox(_) => "z-box",

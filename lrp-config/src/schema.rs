@@ -76,7 +76,9 @@ fn without_null(schema: &mut Schema) {
 /// For the rules: `"gamma"` is as good as `{ type = "gamma" }`.
 pub(crate) fn with_bare_names(schema: &mut Schema) {
     let Some(Value::Array(forms)) = schema.remove("oneOf") else { return };
-    let names: Vec<&Value> = forms.iter().filter_map(|form| form.pointer("/properties/type/const")).collect();
+    // A rule with required keys has no bare name.
+    let bare = forms.iter().filter(|form| form.pointer("/required/1").is_none());
+    let names: Vec<&Value> = bare.filter_map(|form| form.pointer("/properties/type/const")).collect();
     let bare = json!({ "title": "name of a rule", "type": "string", "enum": names });
     schema.insert("anyOf".to_owned(), std::iter::once(bare).chain(forms).collect());
 }
@@ -201,6 +203,12 @@ mod tests {
                 ("/assign/rule/epsilon", _) => {
                     "[[assign]]\nrule = { epsilon = { epsilon = { nonsense = 1 } } }".to_owned()
                 }
+                ("/assign/rule/branches", _) => {
+                    "[[assign]]\nrule = { gains = { branches = [{ nonsense = 1 }] } }".to_owned()
+                }
+                ("/assign/rule/stabilizer", _) => {
+                    "[[assign]]\nrule = { gains = { branches = [], stabilizer = { nonsense = 1 } } }".to_owned()
+                }
                 ("/explain/target", _) => "[explain]\ntarget = { nonsense = 1 }".to_owned(),
                 (section, _) => format!("[{}]\nnonsense = 1", section.trim_start_matches('/')),
             };
@@ -212,8 +220,8 @@ mod tests {
         }
         assert_eq!(
             checked,
-            7 + rules().count() + 2,
-            "the file and its tables, the rules, and the tables of epsilon and target"
+            7 + rules().count() + 4,
+            "the file and its tables, the rules, and the tables of epsilon, gains (two) and target"
         );
     }
 
@@ -228,7 +236,8 @@ mod tests {
                 if keywords.contains_key("properties") || key == "assign" {
                     continue;
                 }
-                let required = ["schema", "rule", "relative"].contains(&key.as_str());
+                let required =
+                    ["schema", "rule", "relative", "branches", "positive", "negative"].contains(&key.as_str());
                 assert!(required || default_in_words(keywords).is_some(), "{path}/{key} has no default");
                 assert!(keywords.get("examples").is_some_and(Value::is_array), "{path}/{key} has no example");
             }
@@ -254,7 +263,20 @@ mod tests {
                         ("/assign/rule", Some(kind), "beta") => {
                             format!("rule = {{ type = \"{kind}\", {line}, alpha = {} }}", value.as_f64().unwrap() + 1.0)
                         }
+                        ("/assign/rule", Some("gains"), "stabilizer" | "bias") => {
+                            format!(
+                                "rule = {{ type = \"gains\", branches = [{{ positive = 1, negative = 0 }}], {line} }}"
+                            )
+                        }
                         ("/assign/rule", Some(kind), _) => format!("rule = {{ type = \"{kind}\", {line} }}"),
+                        ("/assign/rule/stabilizer", ..) => format!(
+                            "rule = {{ type = \"gains\", branches = [{{ positive = 1, negative = 0 }}], stabilizer = {{ {line} }} }}"
+                        ),
+                        ("/assign/rule/branches", ..) => {
+                            let gains = ["positive", "negative"].into_iter().filter(|gain| *gain != key);
+                            let others: String = gains.map(|gain| format!(", {gain} = 1")).collect();
+                            format!("rule = {{ type = \"gains\", branches = [{{ {line}{others} }}] }}")
+                        }
                         ("/assign/rule/epsilon", ..) => {
                             format!("rule = {{ type = \"epsilon\", epsilon = {{ {line} }} }}")
                         }

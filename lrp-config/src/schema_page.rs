@@ -72,7 +72,13 @@ fn rules_section(page: &mut String) {
             .flatten()
             .filter(|(key, _)| *key != "type")
             .collect();
-        table(page, keys.into_iter());
+        table(page, keys.iter().copied());
+        for (name, key) in keys {
+            if let Some(items) = key.get("items").filter(|items| items.get("properties").is_some()) {
+                *page += &format!("\nThe keys of each of its `{name}`:\n");
+                table(page, properties(items).iter());
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use lrp_core::formula::{BiasMode, Stabilizer};
 use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
-use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
+use crate::parameter::{ParameterError, bias_parameter, nonnegative, stabilizer_parameter, write_rule};
 
 /// The size of ε.
 pub use lrp_core::formula::Stabilizer as EpsilonValue;
@@ -38,12 +38,8 @@ impl Epsilon {
 
 impl fmt::Display for Epsilon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let epsilon = match self.epsilon {
-            Stabilizer::Absolute(value) => number(value),
-            Stabilizer::Relative(value) => format!("{{ relative = {} }}", number(value)),
-        };
         let bias = bias_parameter(self.bias, BiasMode::Absorb);
-        write_rule(f, "epsilon", [("epsilon", epsilon)].into_iter().chain(bias))
+        write_rule(f, "epsilon", [("epsilon", stabilizer_parameter(self.epsilon))].into_iter().chain(bias))
     }
 }
 

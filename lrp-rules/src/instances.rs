@@ -19,6 +19,7 @@ fn of_type<T: Scalar>() {
     rule::<T, Deconvnet>();
     rule::<T, Epsilon>();
     rule::<T, Flat>();
+    rule::<T, Gains>();
     rule::<T, Gamma>();
     rule::<T, Gradient>();
     rule::<T, GuidedBackprop>();

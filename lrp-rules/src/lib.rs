@@ -8,6 +8,7 @@
 //! | `gamma` | [`Gamma`] | Montavon et al. 2019; generalized by Andéol et al. 2021 |
 //! | `alpha-beta` | [`AlphaBeta`] | Bach et al. 2015, eq. 60 |
 //! | `z-plus` | [`ZPlus`] | Montavon et al. 2017, eq. 15 |
+//! | `gains` | [`Gains`] | any list of branches |
 //! | `w-square` | [`WSquare`] | Montavon et al. 2017, eq. 12 |
 //! | `flat` | [`Flat`] | Lapuschkin et al. 2019 |
 //! | `z-box` | [`ZBox`] | Montavon et al. 2017, eq. 20 |
@@ -24,6 +25,7 @@ mod alpha_beta;
 mod deconvnet;
 mod epsilon;
 mod flat;
+mod gains;
 mod gamma;
 mod gradient;
 mod guided_backprop;
@@ -43,12 +45,13 @@ pub use alpha_beta::AlphaBeta;
 pub use deconvnet::Deconvnet;
 pub use epsilon::{Epsilon, EpsilonValue};
 pub use flat::Flat;
+pub use gains::Gains;
 pub use gamma::Gamma;
 pub use gradient::Gradient;
 pub use guided_backprop::GuidedBackprop;
 #[cfg(all(debug_assertions, not(test)))]
 pub use instances::instances;
-pub use lrp_core::formula::BiasMode;
+pub use lrp_core::formula::{BiasMode, Branch, Side};
 pub use norm::Norm;
 pub use parameter::ParameterError;
 pub use pass::Pass;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lrp_core::Rule;
 use lrp_rules::{
-    AlphaBeta, BiasMode, Epsilon, EpsilonValue, Factors, Flat, Gamma, Gradient, Norm, Product, Residual, WSquare, ZBox,
-    ZPlus, Zero,
+    AlphaBeta, BiasMode, Branch, Epsilon, EpsilonValue, Factors, Flat, Gains, Gamma, Gradient, Norm, Product, Residual,
+    Side, WSquare, ZBox, ZPlus, Zero,
 };
 use proptest::prelude::*;
 
@@ -53,6 +53,26 @@ pub fn alpha_beta() -> impl Strategy<Value = AlphaBeta> {
 /// [`ZPlus`].
 pub fn z_plus() -> impl Strategy<Value = ZPlus> {
     (stabilizers(), bias_modes()).prop_map(|(s, bias)| ZPlus::new(s, bias).expect("not negative"))
+}
+
+/// Branches with any gains, most of which are no rule of a paper.
+pub fn branches() -> impl Strategy<Value = Vec<Branch>> {
+    let gain = || (-8..=16i32).prop_map(|n| f64::from(n) / 8.0);
+    let side = prop::sample::select(vec![Side::All, Side::Nonnegative, Side::Negative]);
+    let coefficient = prop_oneof![3 => Just(1.0), 1 => (-4..=8i32).prop_map(|n| f64::from(n) / 4.0)];
+    let branch = (side, coefficient, gain(), gain()).prop_map(|(outputs, coefficient, positive, negative)| {
+        let positive = if positive == 0.0 && negative == 0.0 { 1.0 } else { positive };
+        Branch { outputs, coefficient, positive, negative }
+    });
+    let some = |branches: &Vec<Branch>| branches.iter().any(|branch| branch.coefficient != 0.0);
+    prop::collection::vec(branch, 1..=3).prop_filter("relevance for a branch", some)
+}
+
+/// [`Gains`] with any [`branches`].
+pub fn gains() -> impl Strategy<Value = Gains> {
+    (branches(), stabilizers(), bias_modes()).prop_map(|(branches, s, bias)| {
+        Gains::new(branches, EpsilonValue::Absolute(s), bias).expect("finite, with a gain that is not 0")
+    })
 }
 
 /// [`WSquare`].

@@ -50,6 +50,12 @@ fn z_plus() {
     holds(rules::z_plus(), &[AMPLIFICATION, "conserving", "linear", "positive", VANISHING]);
 }
 
+/// What follows from gains that no paper has.
+#[test]
+fn gains() {
+    holds(rules::gains(), &[AMPLIFICATION, "conserving", "linear", "positive", VANISHING]);
+}
+
 #[test]
 fn w_square() {
     holds(rules::w_square(), &[AMPLIFICATION, "conserving", INDEPENDENT, "linear", "positive"]);

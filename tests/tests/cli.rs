@@ -405,6 +405,36 @@ fn stats_show_where_time_and_memory_went() {
     assert!(folder.lrp(&format!("{explain} --json")).json().get("stats").is_none());
 }
 
+/// A rule that is written in the recipe: read, checked, printed and verified like any other.
+#[test]
+fn gains_in_a_recipe() {
+    let folder = Folder::with(&["cnn.onnx", "digits.npy"]);
+    let by_size = repository().join("configs/by-size.toml");
+    let plan = folder.lrp(&format!("plan -m cnn.onnx -r '{}'", by_size.display()));
+    let printed = "gains { branches = [{ positive = 1.0, negative = -1.0 }], stabilizer = 1e-6 }";
+    assert_eq!(plan.ok().matches(printed).count(), 4, "{plan}");
+    let check = folder.lrp(&format!("check -m cnn.onnx -r '{}' -i digits.npy", by_size.display()));
+    check.ok();
+    // As it is printed, it can be written again.
+    folder.write(
+        "again.toml",
+        format!("schema = 1\n[[assign]]\nrule = {{ type = \"gains\", {}", &printed["gains { ".len()..]),
+    );
+    assert!(folder.lrp("plan -m cnn.onnx -r again.toml").ok().contains(printed));
+    for (rule, text) in [
+        ("\"gains\"", "the key 'branches' is missing"),
+        ("{ type = \"gains\", branches = [] }", "there must be a branch"),
+        ("{ type = \"gains\", branches = [{ positive = 1 }] }", "the key 'negative' is missing"),
+        ("{ type = \"gains\", branches = [{ positive = 0, negative = 0 }] }", "a branch needs a gain that is not 0"),
+        ("{ type = \"gains\", branches = [{ positive = 1, negative = 1, output = \"all\" }] }", "unknown key 'output'"),
+    ] {
+        folder.write("wrong.toml", format!("schema = 1\n[[assign]]\nrule = {rule}\n"));
+        let run = folder.lrp("plan -m cnn.onnx -r wrong.toml");
+        assert_eq!(run.code, Some(2), "{run}");
+        assert!(run.stderr.contains(text) && run.stderr.contains("wrong.toml"), "{run}");
+    }
+}
+
 // ---- run and compare ----
 
 #[test]

@@ -10,8 +10,8 @@ use lrp_core::rule::{Layer, Propagated};
 use lrp_core::tensor::sums;
 use lrp_core::{Assignment, Builder, Plan, Rule, Start, Target, Tensor};
 use lrp_rules::{
-    AlphaBeta, BiasMode, Deconvnet, Epsilon, EpsilonValue, Flat, Gamma, Gradient, GuidedBackprop, Norm, Pass, Residual,
-    WSquare, ZBox, ZPlus, Zero,
+    AlphaBeta, BiasMode, Branch, Deconvnet, Epsilon, EpsilonValue, Flat, Gains, Gamma, Gradient, GuidedBackprop, Norm,
+    Pass, Residual, Side, WSquare, ZBox, ZPlus, Zero,
 };
 
 use BiasMode::{Absorb, Distribute, Ignore};
@@ -113,6 +113,23 @@ fn alpha_beta_puts_each_part_of_the_bias_into_one_denominator() {
     let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
     let out = propagate(&rule, &op, &[row(&[1.0, 1.0])], &[1.0]);
     check(&out, &[2.0, -0.001], -0.999, 0.0, 0.0);
+}
+
+#[test]
+fn gains() {
+    let rule = |branches: &[Branch], stabilizer| {
+        Gains::new(branches.to_vec(), EpsilonValue::Absolute(stabilizer), Absorb).unwrap()
+    };
+    // By size: 6, 1 and a bias of 1 over 8, or over 8 + 2.
+    on_mixed(&rule(&[Branch::all(1.0, -1.0)], 0.0), &[3.0, 0.5], 0.5, 0.0, 0.0);
+    on_mixed(&rule(&[Branch::all(1.0, -1.0)], 2.0), &[2.4, 0.4], 0.4, 0.8, 0.0);
+    // 6, −0.5 and −0.5 over 5; half of R, and the rest is lost.
+    let half = Branch { coefficient: 0.5, ..Branch::all(1.0, 0.5) };
+    on_mixed(&rule(&[half], 0.0), &[2.4, -0.2], -0.2, 0.0, 2.0);
+    // Nothing arrives at the one output that is not negative.
+    let below = Branch { outputs: Side::Negative, ..Branch::all(1.0, 1.0) };
+    on_mixed(&rule(&[below], 0.0), &[0.0, 0.0], 0.0, 0.0, 4.0);
+    assert!(Gains::new(Vec::new(), EpsilonValue::Absolute(0.0), Absorb).is_err());
 }
 
 #[test]

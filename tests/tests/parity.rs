@@ -138,3 +138,33 @@ fn the_books_balance_on_the_bundled_networks() {
         }
     }
 }
+
+/// ε, γ, αβ and z⁺ as branches with gains.
+#[test]
+fn rules_written_as_gains_are_those_rules() {
+    let pairs = [
+        ("{ type = \"epsilon\", epsilon = 0.1 }", "branches = [{ positive = 1, negative = 1 }], stabilizer = 0.1"),
+        (
+            "{ type = \"epsilon\", epsilon = { relative = 0.25 }, bias = \"ignore\" }",
+            "branches = [{ positive = 1, negative = 1 }], stabilizer = { relative = 0.25 }, bias = \"ignore\"",
+        ),
+        (
+            "{ type = \"gamma\", gamma = 0.25 }",
+            "branches = [{ outputs = \"nonnegative\", positive = 1.25, negative = 1 }, \
+             { outputs = \"negative\", positive = 1, negative = 1.25 }]",
+        ),
+        (
+            "{ type = \"alpha-beta\", alpha = 2, beta = 1, bias = \"distribute\" }",
+            "branches = [{ coefficient = 2, positive = 1, negative = 0 }, \
+             { coefficient = -1, positive = 0, negative = 1 }], bias = \"distribute\"",
+        ),
+        ("\"z-plus\"", "branches = [{ positive = 1, negative = 0 }]"),
+    ];
+    let bundled = Bundled::<f64>::new("cnn.onnx", "cnn.npz");
+    for (rule, gains) in pairs {
+        let gains = format!("{{ type = \"gains\", {gains} }}");
+        let [a, b] = [rule, &gains].map(|rule| bundled.explain(&uniform(rule), Start::Logit));
+        let error = relative_l2(a.input_relevance(), b.input_relevance());
+        assert!(error <= 1e-12, "{rule} and {gains} differ by {error:e}");
+    }
+}

@@ -44,6 +44,8 @@ pub struct Part {
     contributions: Vec<f64>,
     /// `n_k`.
     bias: f64,
+    /// Whether nobody gets it.
+    lost: bool,
 }
 
 type Parts = dyn Fn(&Matrix, &[f64], usize) -> Vec<Part>;
@@ -81,7 +83,7 @@ fn single(
 ) -> Formula {
     let parts = move |m: &Matrix, x: &[f64], k: usize| {
         let contributions = (0..m.inputs()).map(|j| f(x[j], m.weights[j][k])).collect();
-        vec![Part { share: 1.0, contributions, bias: m.bias.as_ref().map_or(0.0, |b| g(b[k])) }]
+        vec![Part { share: 1.0, contributions, bias: m.bias.as_ref().map_or(0.0, |b| g(b[k])), lost: false }]
     };
     Formula::Shares { stabilizer, bias, parts: Box::new(parts) }
 }
@@ -112,7 +114,7 @@ impl Formula {
     pub fn flat(epsilon: f64) -> Self {
         let parts = |m: &Matrix, _: &[f64], k: usize| {
             let contributions = (0..m.inputs()).map(|j| if m.connected[j][k] { 1.0 } else { 0.0 }).collect();
-            vec![Part { share: 1.0, contributions, bias: 0.0 }]
+            vec![Part { share: 1.0, contributions, bias: 0.0, lost: false }]
         };
         Formula::Shares { stabilizer: Stabilizer::Absolute(epsilon), bias: Bias::Ignore, parts: Box::new(parts) }
     }
@@ -131,7 +133,7 @@ impl Formula {
             };
             let contributions = (0..m.inputs()).map(|j| contribution(x[j], m.weights[j][k])).collect();
             let bias = if z >= 0.0 { b + gamma * plus(b) } else { b + gamma * minus(b) };
-            vec![Part { share: 1.0, contributions, bias }]
+            vec![Part { share: 1.0, contributions, bias, lost: false }]
         };
         Formula::Shares { stabilizer: Stabilizer::Absolute(epsilon), bias, parts: Box::new(parts) }
     }
@@ -144,8 +146,31 @@ impl Formula {
                 share,
                 contributions: (0..m.inputs()).map(|j| sign(x[j] * m.weights[j][k])).collect(),
                 bias: sign(b),
+                lost: false,
             };
             vec![of(1.0 + beta, plus), of(-beta, minus)]
+        };
+        Formula::Shares { stabilizer: Stabilizer::Absolute(epsilon), bias, parts: Box::new(parts) }
+    }
+
+    /// For each branch `(outputs, coefficient, g₊, g₋)` of the outputs with `z ≥ 0` (`Some(true)`), with `z < 0` (`Some(false)`) or all:
+    /// `coefficient · (g₊ (x w)⁺ + g₋ (x w)⁻)` over the sum of the same, with the bias like an input of value 1.
+    pub fn gains(branches: Vec<(Option<bool>, f64, f64, f64)>, epsilon: f64, bias: Bias) -> Self {
+        let parts = move |m: &Matrix, x: &[f64], k: usize| {
+            let b = m.bias.as_ref().map_or(0.0, |b| b[k]);
+            let z: f64 = (0..m.inputs()).map(|j| x[j] * m.weights[j][k]).sum::<f64>() + b;
+            let here = branches.iter().filter(|(outputs, ..)| outputs.is_none_or(|side| side == (z >= 0.0)));
+            let mut parts: Vec<Part> = here
+                .map(|&(_, share, positive, negative)| {
+                    let gained = |c: f64| positive * plus(c) + negative * minus(c);
+                    let contributions = (0..m.inputs()).map(|j| gained(x[j] * m.weights[j][k])).collect();
+                    Part { share, contributions, bias: gained(b), lost: false }
+                })
+                .collect();
+            // What no branch takes.
+            let rest = 1.0 - parts.iter().map(|part| part.share).sum::<f64>();
+            parts.push(Part { share: rest, contributions: vec![0.0; m.inputs()], bias: 0.0, lost: true });
+            parts
         };
         Formula::Shares { stabilizer: Stabilizer::Absolute(epsilon), bias, parts: Box::new(parts) }
     }
@@ -215,7 +240,7 @@ impl Formula {
                         let received = part.share * r[k];
                         let z = denominator(part);
                         let shift = if z >= 0.0 { epsilon } else { -epsilon };
-                        if z + shift == 0.0 {
+                        if z + shift == 0.0 || part.lost {
                             books.rule += received;
                             continue;
                         }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use lrp_core::operator::Io;
 use lrp_core::{Rule, Tensor};
 use lrp_rules::{
-    AlphaBeta, BiasMode, Epsilon, EpsilonValue, Flat, Gamma, Gradient, Norm, Pass, Residual, WSquare, ZBox, ZPlus, Zero,
+    AlphaBeta, BiasMode, Branch, Epsilon, EpsilonValue, Flat, Gains, Gamma, Gradient, Norm, Pass, Residual, Side,
+    WSquare, ZBox, ZPlus, Zero,
 };
 use lrp_testing::operators::{Applied, affine, applied, sum};
 use lrp_testing::{cases, rules};
@@ -115,6 +116,43 @@ fn z_plus() -> impl Strategy<Value = Pair> {
         .prop_map(|(e, mode)| (shared(ZPlus::new(e, mode).unwrap()), Formula::alpha_beta(0.0, e, bias(mode))))
 }
 
+fn gains() -> impl Strategy<Value = Pair> {
+    (rules::branches(), rules::stabilizers(), rules::bias_modes()).prop_map(|(branches, e, mode)| {
+        let side = |side| match side {
+            Side::All => None,
+            Side::Nonnegative => Some(true),
+            Side::Negative => Some(false),
+        };
+        let parts = branches.iter().map(|b| (side(b.outputs), b.coefficient, b.positive, b.negative)).collect();
+        let rule = Gains::new(branches, EpsilonValue::Absolute(e), mode).unwrap();
+        (shared(rule), Formula::gains(parts, e, bias(mode)))
+    })
+}
+
+/// A rule, and the same as branches.
+fn rule_and_gains() -> impl Strategy<Value = [Arc<dyn Rule<f64>>; 2]> {
+    let side = |outputs, positive, negative| Branch { outputs, ..Branch::all(positive, negative) };
+    let branches = move |which, f: f64| match which {
+        0 => vec![Branch::all(1.0, 1.0)],
+        1 => vec![side(Side::Nonnegative, 1.0 + f, 1.0), side(Side::Negative, 1.0, 1.0 + f)],
+        2 => vec![
+            Branch { coefficient: 1.0 + f, ..Branch::all(1.0, 0.0) },
+            Branch { coefficient: -f, ..Branch::all(0.0, 1.0) },
+        ],
+        _ => vec![Branch::all(1.0, 0.0)],
+    };
+    let written = move |which, f: f64, e, mode| match which {
+        0 => shared(Epsilon::new(EpsilonValue::Absolute(e), mode).unwrap()),
+        1 => shared(Gamma::new(f, e, mode).unwrap()),
+        2 => shared(AlphaBeta::new(1.0 + f, f, e, mode).unwrap()),
+        _ => shared(ZPlus::new(e, mode).unwrap()),
+    };
+    (0..4usize, factor(), rules::stabilizers(), rules::bias_modes()).prop_map(move |(which, f, e, mode)| {
+        let gains = Gains::new(branches(which, f), EpsilonValue::Absolute(e), mode).unwrap();
+        [written(which, f, e, mode), shared(gains)]
+    })
+}
+
 fn w_square() -> impl Strategy<Value = Pair> {
     (rules::stabilizers(), rules::bias_modes())
         .prop_map(|(e, mode)| (shared(WSquare::new(e, mode).unwrap()), Formula::w_square(e, bias(mode))))
@@ -162,6 +200,27 @@ proptest! {
     #[test]
     fn z_plus_is_its_formula((rule, formula) in z_plus(), case in applied(affine())) {
         agree(&rule, &formula, &case)?;
+    }
+
+    /// Branches with any gains.
+    #[test]
+    fn gains_are_their_formula((rule, formula) in gains(), case in applied(affine())) {
+        agree(&rule, &formula, &case)?;
+    }
+
+    /// ε, γ, αβ and z⁺ written as branches.
+    #[test]
+    fn gains_of_a_rule_are_that_rule(pair in rule_and_gains(), case in applied(affine())) {
+        let op = case.bound.build::<f64>();
+        let xs: Vec<&Tensor<f64>> = case.xs.iter().collect();
+        let output = op.forward(&xs);
+        let [rule, gains] = pair.each_ref().map(|rule| {
+            rule.prepare(&case.layer(&op)).unwrap().propagate(Io { inputs: &xs, output: &output }, &case.r)
+        });
+        let pairs = rule.relevance.iter().flatten().zip(gains.relevance.iter().flatten());
+        for (a, b) in pairs {
+            prop_assert!((a - b).abs() <= 1e-12 * (1.0 + a.abs()), "{}: {a}, {}: {b}", pair[0], pair[1]);
+        }
     }
 
     /// Montavon et al. 2017, eq. 12.
