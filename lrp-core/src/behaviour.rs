@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ndarray::Zip;
 
+use crate::claims::{Claims, Positive};
 use crate::engine;
 use crate::error::RuleError;
 use crate::formula::Formula;
 use crate::operator::{Affine, Group, Io, Operator, apply_to_ones};
-use crate::rule::{Claims, Layer, Needs, Positive, PreparedRule, Propagated};
+use crate::prepared::{Layer, PreparedRule};
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, positive, sums};
 

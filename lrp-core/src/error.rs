@@ -16,6 +16,12 @@ impl OperatorError {
     }
 }
 
+impl From<lrp_kernels::window::WindowError> for OperatorError {
+    fn from(error: lrp_kernels::window::WindowError) -> Self {
+        Self(error.0)
+    }
+}
+
 /// Why a rule cannot be prepared for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]

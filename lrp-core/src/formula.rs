@@ -17,7 +17,8 @@
 use std::fmt;
 
 pub use crate::bounds::Bounds;
-use crate::rule::{Claims, Needs, Positive};
+use crate::claims::{Claims, Positive};
+use crate::propagated::Needs;
 
 /// A rule's formula, without a number type.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,30 +4,11 @@
 //! `start = input + bias + stabilizer + rule`. All terms are computed where they arise, none is inferred from the others,
 //! so that a balance says something.
 
-use std::ops::AddAssign;
+pub use lrp_kernels::Accounts;
 
 use crate::error::Error;
 use crate::graph::{Model, NodeId};
 use crate::scalar::Scalar;
-
-/// What a quotient adds to the ledger, for one sample.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Accounts {
-    /// `Σ ε·s(z)·s`: what the stabilizer takes.
-    pub stabilizer: f64,
-    /// `Σ r` at denominators of exactly zero: relevance that no input can claim.
-    pub zero_denominator: f64,
-    /// `Σ b·s`: what the bias takes.
-    pub bias: f64,
-}
-
-impl AddAssign for Accounts {
-    fn add_assign(&mut self, other: Self) {
-        self.stabilizer += other.stabilizer;
-        self.zero_denominator += other.zero_denominator;
-        self.bias += other.bias;
-    }
-}
 
 /// The accounts of one node, one number per sample.
 #[derive(Debug, Clone, PartialEq)]

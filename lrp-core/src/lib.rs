@@ -8,36 +8,30 @@
 //! propagation", PLoS ONE 10(7); Montavon et al. 2019, "Layer-Wise Relevance Propagation: An Overview".
 
 pub mod behaviour;
-pub mod blocks;
 mod bounds;
-mod elementwise;
+mod claims;
 pub mod engine;
 pub mod entrance;
 pub mod error;
 pub mod file;
 pub mod formula;
-pub mod fused;
 pub mod graph;
 #[cfg(all(debug_assertions, not(test)))]
 mod instances;
-pub mod kernels;
 pub mod ledger;
-pub mod memory;
 pub mod operator;
 pub mod ops;
 mod plan;
+mod prepared;
 pub mod profile;
-pub mod quotient;
-mod record;
+mod propagated;
 pub mod rule;
-pub mod scalar;
 pub mod target;
-pub mod tensor;
 #[cfg(test)]
 mod testing;
 pub mod text;
-mod walk;
-pub mod weights;
+
+pub use lrp_kernels::{self as kernels, blocks, memory, quotient, scalar, tensor, weights};
 
 pub use behaviour::Behaviour;
 pub use error::{Error, OperatorError, RuleError};
@@ -46,11 +40,10 @@ pub use graph::{Builder, Model, NodeId};
 #[cfg(all(debug_assertions, not(test)))]
 pub use instances::instances;
 pub use ledger::{Accounts, Ledger};
-pub use plan::{Assignment, Plan};
-pub use record::Record;
+pub use operator::fused;
+pub use plan::{Assignment, Explanation, Plan, Record};
 pub use rule::{Claims, Positive, PreparedRule, Rule};
 pub use scalar::Scalar;
 pub use target::{Start, Target};
 pub use tensor::Tensor;
-pub use walk::Explanation;
 pub use weights::Weights;

@@ -3,12 +3,14 @@
 //! Operators are bound to their shapes when they are made (`Conv::new` and friends check everything
 //! once), so that running them cannot fail. Shapes are *sample shapes*: the batch axis is not part of them.
 
+pub mod fused;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::fused::Fused;
+use self::fused::Fused;
 use crate::kernels::conv::{Algorithm, Limits};
-use crate::rule::{Needs, Propagated};
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
 
@@ -380,7 +382,7 @@ pub trait Rescale<T: Scalar> {
 
 /// The output `A x + b` of an affine operator.
 pub(crate) fn affine_forward<T: Scalar>(op: &dyn Affine<T>, xs: &[&Tensor<T>]) -> Tensor<T> {
-    crate::fused::apply_biased(op, xs, op.bias(), None)
+    fused::apply_biased(op, xs, op.bias(), None)
 }
 
 /// `A` applied to inputs of all ones: with weights mapped to one, the number of inputs each output sees.

@@ -1,5 +1,8 @@
 //! A model compiled against an assignment of rules, ready to explain any number of batches.
 
+mod record;
+mod walk;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,12 +10,16 @@ use crate::error::Error;
 use crate::graph::{Body, Model, NodeId};
 use crate::kernels::conv::Limits;
 use crate::operator::{Fixed, Group, Io, batch_of};
-use crate::record::Record;
 use crate::rule::{Layer, Needs, Outputs, PreparedRule, Propagated, Rule};
 use crate::scalar::Scalar;
 use crate::target::{Start, Target};
 use crate::tensor::{Tensor, sums};
-use crate::walk::Explanation;
+
+pub use self::record::Record;
+pub use self::walk::Explanation;
+
+/// The values of all nodes that are kept.
+type Values<T> = Vec<Option<Arc<Tensor<T>>>>;
 
 /// Which rule each node gets. Nodes without an entry keep their fixed behaviour.
 pub type Assignment<T> = BTreeMap<NodeId, Arc<dyn Rule<T>>>;

@@ -4,11 +4,9 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::graph::NodeId;
-use crate::plan::Plan;
-use crate::record::Record;
+use crate::plan::{Explanation, Plan, Record};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
-use crate::walk::Explanation;
 
 /// What the nodes of a plan have taken so far, in the order of the model's nodes.
 ///

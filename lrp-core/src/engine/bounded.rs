@@ -11,7 +11,8 @@ use super::signed::{Signed, SignedInputs, nothing_yet};
 use crate::error::RuleError;
 use crate::formula::{BiasMode, Bounds, Stabilizer};
 use crate::operator::{Affine, Io};
-use crate::rule::{Needs, PreparedRule, Propagated};
+use crate::prepared::PreparedRule;
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, samples, update_sums, zip_sums};
 

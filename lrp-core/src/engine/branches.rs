@@ -11,7 +11,8 @@ use super::quotient::epsilons;
 use super::signed::{Signed, SignedInputs, add, nothing_yet};
 use crate::formula::{BiasMode, Branch, COMPLETE, Side, Stabilizer};
 use crate::operator::{Affine, Io};
-use crate::rule::{Needs, PreparedRule, Propagated};
+use crate::prepared::PreparedRule;
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples, seen, sums_of, zip};
 

@@ -6,7 +6,8 @@ use super::bias::Bias;
 use super::quotient::{Quotient, epsilons, quotient};
 use crate::formula::{BiasMode, FixedWeights, Stabilizer};
 use crate::operator::{Affine, Io, apply_to_ones};
-use crate::rule::{Needs, PreparedRule, Propagated};
+use crate::prepared::PreparedRule;
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::formula::Branch;
-use crate::fused::{Packing, pack};
 use crate::operator::Affine;
+use crate::operator::fused::{Packing, pack};
 use crate::scalar::Scalar;
 
 /// The factors of positive and of negative numbers.

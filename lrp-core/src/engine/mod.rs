@@ -3,8 +3,8 @@
 //! - Denominators: `z` is recorded, and one computed pass gives all others as differences. What has cancelled is recomputed.
 //! - Weights: each map is made once for a layer and shared by its branches.
 //! - Zeros: negative parts of inputs are not computed where there are none, nor branches and outputs at which no relevance arrives.
-//! - Passes: both signs of an input, or both signs of outputs, take one pass where the operator can [pack](crate::fused::Packing) two maps; quotient,
-//!   bias and product with the input are [epilogues](crate::fused::Epilogue).
+//! - Passes: both signs of an input, or both signs of outputs, take one pass where the operator can [pack](crate::operator::fused::Packing) two maps; quotient,
+//!   bias and product with the input are [epilogues](crate::operator::fused::Epilogue).
 //!
 //! **Which way is taken for a sample depends on that sample alone** (and on what is known of the layer, which is the same for all): so the bits depend on
 //! neither the batch nor the threads. Where a whole batch decides, the ways differ by exact zeros only.
@@ -27,7 +27,7 @@ use self::fixed::Fixed;
 use self::proportional::Proportional;
 use crate::error::RuleError;
 use crate::formula::{Branch, Contributions, Formula};
-use crate::rule::{Layer, PreparedRule};
+use crate::prepared::{Layer, PreparedRule};
 use crate::scalar::Scalar;
 
 /// Makes a formula ready for a layer: modified weights are made here, once.

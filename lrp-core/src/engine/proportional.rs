@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::bias::Bias;
 use super::quotient::{Quotient, epsilons, quotient};
 use crate::formula::{BiasMode, Stabilizer};
-use crate::fused::adjoint_times;
+use crate::operator::fused::adjoint_times;
 use crate::operator::{Affine, Io};
-use crate::rule::{Needs, PreparedRule, Propagated};
+use crate::prepared::PreparedRule;
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
 

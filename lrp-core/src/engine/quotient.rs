@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::formula::Stabilizer;
-use crate::ledger::Accounts;
+use crate::kernels::Accounts;
 use crate::quotient::divide;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, rms, samples};

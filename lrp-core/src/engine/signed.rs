@@ -12,11 +12,11 @@ use ndarray::Axis;
 use super::bias::Bias;
 use super::maps::{Gains, Map, Maps};
 use super::quotient::{Quotient, quotient};
-use crate::fused::{adjoint_times, apply_biased, apply_divided, apply_divided_apart};
-use crate::ledger::Accounts;
+use crate::kernels::Accounts;
 use crate::operator::Affine;
+use crate::operator::fused::{adjoint_times, apply_biased, apply_divided, apply_divided_apart};
+use crate::propagated::Propagated;
 use crate::quotient::Quotients;
-use crate::rule::Propagated;
 use crate::scalar::Scalar;
 use crate::tensor::{
     Tensor, concat_channels, elements, finish, is_nonnegative, negative, positive, samples, sum_of_halves,
@@ -151,7 +151,7 @@ impl<T: Scalar> Signed<T> {
         (Quotient::new(s, &accounts), shares)
     }
 
-    /// The quotients of `P x⁺ + N x⁻ + b`, apart for both signs of outputs; see [`Epilogue::DivideApart`](crate::fused::Epilogue).
+    /// The quotients of `P x⁺ + N x⁻ + b`, apart for both signs of outputs; see [`Epilogue::DivideApart`](crate::operator::fused::Epilogue).
     pub(super) fn quotients_apart(
         &self,
         x: &SignedInputs<'_, T>,

@@ -9,7 +9,7 @@ use crate::formula::{BiasMode, Side, Stabilizer};
 use crate::kernels::window::WindowSpec;
 use crate::operator::{Affine, Io, Operator};
 use crate::ops::{Add, AvgPool, Conv, ConvTranspose, Dense};
-use crate::rule::Propagated;
+use crate::propagated::Propagated;
 use crate::tensor::{Tensor, batch_shape, neg, pos};
 
 fn number(i: usize, seed: usize) -> f64 {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::check_shape;
 use crate::error::OperatorError;
-use crate::fused::{AdjointEpilogue, Fused};
 use crate::kernels::conv::Limits;
+use crate::operator::fused::{AdjointEpilogue, Fused};
 use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, map, update, zip};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
-use crate::fused::{AdjointEpilogue, Epilogue, Fused, Packing};
+use crate::kernels::Accounts;
 use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Limits};
 use crate::kernels::window::{Window, WindowSpec};
-use crate::ledger::Accounts;
+use crate::operator::fused::{AdjointEpilogue, Epilogue, Fused, Packing};
 use crate::operator::{Affine, Kind, Operator, Rescale, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, map, samples};
@@ -266,7 +266,7 @@ impl<T: Scalar> Rescale<T> for Conv<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fused::{adjoint_times, apply_biased, pack};
+    use crate::operator::fused::{adjoint_times, apply_biased, pack};
     use crate::tensor::into_elements;
     use ndarray::array;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
-use crate::fused::{Epilogue, Fused};
+use crate::kernels::Accounts;
 use crate::kernels::dense::DenseKernel;
-use crate::ledger::Accounts;
+use crate::operator::fused::{Epilogue, Fused};
 use crate::operator::{Affine, Kind, Operator, Rescale, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, samples};
@@ -261,7 +261,7 @@ mod tests {
         let mut wanted = Tensor::zeros(vec![2, 9]);
         wanted[[0, 4]] = 1.0;
         wanted.index_axis_mut(ndarray::Axis(0), 1).fill(1.0);
-        let some = crate::fused::apply_biased(&dense, &[&x], None, Some(&wanted));
+        let some = crate::operator::fused::apply_biased(&dense, &[&x], None, Some(&wanted));
         let all = dense.apply(&[&x]);
         for (i, w) in wanted.indexed_iter().filter(|(_, w)| **w != 0.0) {
             assert!((some[&i] - all[&i]).abs() < 1e-12, "{i:?} {w}");

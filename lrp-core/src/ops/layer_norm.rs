@@ -3,7 +3,7 @@
 use super::{check_shape, one};
 use crate::error::OperatorError;
 use crate::operator::{Fixed, Io, Kind, Operator};
-use crate::rule::{Needs, Propagated};
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::{Scalar, count};
 use crate::tensor::{Tensor, batch_shape, dots, elements, from_elements, samples, volume};
 

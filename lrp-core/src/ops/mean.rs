@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{check_shape, one};
-use crate::elementwise::sum_of;
 use crate::error::OperatorError;
 use crate::operator::{Affine, Kind, Operator};
 use crate::scalar::{Scalar, count};
+use crate::tensor::elementwise::sum_of;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 
 /// Mean over some axes, which keep length one or vanish.

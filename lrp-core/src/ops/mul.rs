@@ -3,7 +3,7 @@
 use super::check_shape;
 use crate::error::OperatorError;
 use crate::operator::{Fixed, Io, Kind, Operator};
-use crate::rule::{Needs, Propagated};
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 

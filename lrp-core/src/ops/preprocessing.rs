@@ -7,7 +7,7 @@ use ndarray::{ArrayD, Zip};
 use super::Scale;
 use crate::error::OperatorError;
 use crate::operator::{Affine, Fixed, Io, Kind, Operator};
-use crate::rule::{Needs, Propagated};
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, sums};
 

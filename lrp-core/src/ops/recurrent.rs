@@ -11,7 +11,7 @@ use crate::error::OperatorError;
 use crate::kernels::dense::DenseKernel;
 use crate::kernels::map_samples;
 use crate::operator::{Fixed, Io, Kind, Operator};
-use crate::rule::{Needs, Propagated};
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, into_elements, samples, volume};
 use crate::weights::stored;

@@ -1,0 +1,170 @@
+//! The forward pass, with the activations that the walk will read.
+
+use std::sync::Arc;
+
+use super::walk::{Explanation, walk};
+use super::{Plan, Values};
+use crate::error::Error;
+use crate::graph::{Body, Node, NodeId};
+use crate::operator::Group;
+use crate::scalar::Scalar;
+use crate::target::{Start, Target};
+use crate::tensor::{Tensor, samples};
+use crate::text::shown;
+
+/// A recorded forward pass. Several targets can be explained from one record.
+pub struct Record<'p, T: Scalar> {
+    plan: &'p Plan<T>,
+    values: Values<T>,
+    output: Arc<Tensor<T>>,
+}
+
+impl<'p, T: Scalar> Record<'p, T> {
+    pub(crate) fn new(
+        plan: &'p Plan<T>,
+        xs: &[Tensor<T>],
+        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    ) -> Result<Self, Error> {
+        let model = plan.model();
+        if xs.len() != model.inputs().len() {
+            let reason = format!("has {} inputs, got {}", model.inputs().len(), xs.len());
+            return Err(Error::Model { reason });
+        }
+        let n = xs.first().map_or(0, samples);
+        for (x, &id) in xs.iter().zip(model.inputs()) {
+            let node = model.node(id);
+            if x.ndim() != node.shape.len() + 1 || x.shape()[1..] != node.shape || samples(x) != n {
+                return Err(Error::InputShape { expected: node.shape.clone(), got: x.shape().to_vec() });
+            }
+            check_finite(x, || format!("input '{}'", node.name))?;
+        }
+
+        let mut inputs = xs.iter();
+        let mut values: Values<T> = Vec::new();
+        // A value that no rule reads is dropped when its last consumer has run.
+        let mut pending: Vec<usize> = model.nodes().map(|(id, _)| model.consumers(id).len()).collect();
+        let mut output = Arc::new(crate::tensor::empty());
+        for (id, node) in model.nodes() {
+            let clamp = plan.clamped_by(id).map(|(_, limits)| limits);
+            let value = match &node.body {
+                // Has been computed with its input.
+                _ if node.inputs.first().is_some_and(|&i| plan.clamped_by(i).is_some_and(|(by, _)| by == id)) => {
+                    let source = node.inputs[0].index();
+                    let value = values[source].take();
+                    pending[source] -= 1;
+                    observe(id, value.as_deref().unwrap_or(&crate::tensor::empty()));
+                    values.push(value);
+                    continue;
+                }
+                Body::Input => inputs.next().map_or_else(crate::tensor::empty, |x| x.as_standard_layout().into_owned()),
+                _ => {
+                    let taken: Vec<Arc<Tensor<T>>> =
+                        node.inputs.iter().filter_map(|i| values[i.index()].clone()).collect();
+                    plan.forward(id, &taken.iter().map(Arc::as_ref).collect::<Vec<_>>(), n, clamp)
+                }
+            };
+            if can_overflow(node) {
+                check_finite(&value, || format!("the value of node '{}'", shown(&node.name)))?;
+            }
+            observe(id, &value);
+            let value = Arc::new(value);
+            if id == model.output() {
+                output = Arc::clone(&value);
+            }
+            values.push(Some(value));
+            for i in &node.inputs {
+                pending[i.index()] -= 1;
+                if pending[i.index()] == 0 && !plan.keeps(*i) {
+                    values[i.index()] = None;
+                }
+            }
+        }
+        check_finite(&output, || format!("the model's output ('{}')", model.node(model.output()).name))?;
+        Ok(Self { plan, values, output })
+    }
+
+    /// The model's output for every sample, `[N, …]`: the logits.
+    pub fn output(&self) -> &Tensor<T> {
+        &self.output
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        samples(&self.output)
+    }
+
+    /// Explains one target of every sample.
+    ///
+    /// # Errors
+    /// When the target does not exist, or relevance overflows at a node.
+    pub fn explain(&self, target: &Target, start: Start) -> Result<Explanation<T>, Error> {
+        let explanation = self.propagate(self.seed(target, start)?);
+        explanation.ledger.check_finite(self.plan.model())?;
+        Ok(explanation)
+    }
+
+    /// The starting relevance of a target, of the output's shape.
+    ///
+    /// # Errors
+    /// When the target does not exist.
+    pub fn seed(&self, target: &Target, start: Start) -> Result<Tensor<T>, Error> {
+        target.seed(&self.output, start)
+    }
+
+    /// Propagates any relevance `start` of the output's shape back to the inputs.
+    pub fn propagate(&self, start: Tensor<T>) -> Explanation<T> {
+        self.propagate_observed(start, &mut |_, _| {})
+    }
+
+    /// As [`propagate`](Record::propagate), and shows `observe` the relevance that arrives at each node, `[N, …]`, from the
+    /// output to the inputs. Nodes at which none arrives are left out.
+    pub fn propagate_observed(
+        &self,
+        start: Tensor<T>,
+        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    ) -> Explanation<T> {
+        // As in `Plan::record_observed`.
+        rayon::scope(|_| walk(self.plan, self.values.clone(), &self.output, start, observe))
+    }
+
+    /// As [`propagate_observed`](Record::propagate_observed), for the last time: every activation is let go as soon as it has been read,
+    /// which leaves room for what the walk needs.
+    pub fn propagate_last(
+        self,
+        start: Tensor<T>,
+        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    ) -> Explanation<T> {
+        let Self { plan, values, output } = self;
+        rayon::scope(|_| walk(plan, values, &output, start, observe))
+    }
+
+    /// The elements of the value that is kept of a node.
+    pub(crate) fn kept(&self, id: NodeId) -> usize {
+        self.values[id.index()].as_ref().map_or(0, |value| value.len())
+    }
+}
+
+impl<T: Scalar> std::fmt::Debug for Record<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("output", &self.output).finish_non_exhaustive()
+    }
+}
+
+/// Whether values that are not finite can arise at a node whose inputs are finite. What only moves or picks elements, or clips them, cannot
+/// make any.
+fn can_overflow<T: Scalar>(node: &Node<T>) -> bool {
+    node.op().is_some_and(|op| !matches!(op.kind().group(), Group::Structural | Group::Winner) && op.limits().is_none())
+}
+
+/// Names the first sample with a value that is NaN or infinite.
+fn check_finite<T: Scalar>(x: &Tensor<T>, place: impl Fn() -> String) -> Result<(), Error> {
+    if crate::tensor::is_finite(x) {
+        return Ok(());
+    }
+    for (sample, values) in x.axis_iter(ndarray::Axis(0)).enumerate() {
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(Error::NotFinite { place: place(), sample });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! What becomes of a sum before it is written: done while it is in the cache, instead of in a pass of its own over memory.
+
+#![allow(unsafe_code)]
+
+use num_traits::Zero;
+
+use super::super::simd::{Simd, Task};
+use crate::accounts::Accounts;
+use crate::simd::scalar::Scalar;
+
+/// What becomes of a sum.
+#[derive(Debug, Clone, Copy)]
+pub enum Finish<'a, T> {
+    /// Nothing.
+    Plain,
+    /// `z + b`, with one number for each channel.
+    Add(&'a [T]),
+    /// `min(max(z + b, low), high)`.
+    AddClamp(&'a [T], Limits<T>),
+    /// `z · x` with an element for each, in the layout of the result; zeros are made `+0`.
+    Times(&'a [T]),
+    /// `r + z · x` with an element of both for each, in the layout of the result.
+    TimesOnto(&'a [T], &'a [T]),
+}
+
+/// Something else that becomes of sums, such as the quotient of a rule, with what it adds to the ledger.
+pub trait Finisher<T>: Sync {
+    /// Replaces a piece of a sample's sums `z` by what becomes of `z + b`. Its first element has the index `first` among the sums of the whole
+    /// batch. Where two things become of them, `second` is as long as the piece and takes the other one, and `biases` are `b` and the bias of
+    /// that one; it is empty otherwise. Gives what that adds to the accounts of the sample.
+    fn finish(&self, piece: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts;
+}
+
+/// A finisher of a part of a batch, whose first element has the index `by` in the result for all of it.
+pub(super) struct Shifted<'a, T> {
+    pub finisher: &'a dyn Finisher<T>,
+    pub by: usize,
+}
+
+impl<T> Finisher<T> for Shifted<'_, T> {
+    fn finish(&self, piece: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts {
+        self.finisher.finish(piece, second, biases, self.by + first)
+    }
+}
+
+/// What becomes of the sums of a convolution.
+#[derive(Clone, Copy)]
+pub(super) enum After<'a, T> {
+    /// Element by element.
+    Finish(Finish<'a, T>),
+    /// Piece by piece.
+    Pieces(Pieces<'a, T>),
+}
+
+/// What becomes of the sums of a convolution, piece by piece.
+#[derive(Clone, Copy)]
+pub(super) struct Pieces<'a, T> {
+    pub finisher: &'a dyn Finisher<T>,
+    /// One number for each channel.
+    pub b: &'a [T],
+    /// Where two things become of them, one number for each channel of the second, too: a sample's channels of the first are followed by those.
+    pub second: Option<&'a [T]>,
+}
+
+impl<T: Scalar> Pieces<'_, T> {
+    /// The biases of the channel of this index.
+    pub(super) fn biases(&self, index: usize) -> [T; 2] {
+        [self.b, self.second.unwrap_or(self.b)].map(|b| b[index % b.len()])
+    }
+}
+
+/// The limits of a ReLU, a ReLU6 or another function that clips.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits<T> {
+    /// What everything below becomes.
+    pub low: T,
+    /// What everything above becomes; infinity for a ReLU.
+    pub high: T,
+}
+
+impl<T: Scalar> Limits<T> {
+    /// `min(max(v, low), high)`; NaN stays NaN, so that it is found, and −0 becomes 0.
+    #[inline(always)]
+    pub fn clamp(self, v: T) -> T {
+        let v = if self.low > v { self.low } else { v };
+        let v = if self.high < v { self.high } else { v };
+        v + T::zero()
+    }
+}
+
+impl<T: Scalar> Finish<'_, T> {
+    /// For a part of a batch, whose first element has the index `first` in the result for all of it.
+    pub(super) fn from(&self, first: usize) -> Self {
+        match *self {
+            Finish::Times(x) => Finish::Times(&x[first..]),
+            Finish::TimesOnto(x, r) => Finish::TimesOnto(&x[first..], &r[first..]),
+            finish => finish,
+        }
+    }
+
+    /// One element: the sum `z`, its channel, and its index in the result.
+    #[inline(always)]
+    pub(super) fn one(&self, z: T, channel: usize, index: usize) -> T {
+        match self {
+            Finish::Plain => z,
+            Finish::Add(b) => z + b[channel],
+            Finish::AddClamp(b, limits) => limits.clamp(z + b[channel]),
+            Finish::Times(x) => z * x[index] + T::zero(),
+            Finish::TimesOnto(x, r) => r[index] + z * x[index],
+        }
+    }
+
+    /// As [`write`](Self::write), for sums that stand `step` elements apart in the result.
+    ///
+    /// # Safety
+    /// As many elements can be written at distances of `step` from `to` on.
+    pub(super) unsafe fn write_spaced(&self, z: &[T], to: *mut T, step: usize, channel: usize, index: usize) {
+        // Decided once, not for every element.
+        let places = z.iter().enumerate();
+        // SAFETY: the caller's.
+        unsafe {
+            match *self {
+                Finish::Times(x) => {
+                    let x = x[index..].iter().step_by(step);
+                    places.zip(x).for_each(|((i, &z), &x)| *to.add(i * step) = z * x + T::zero());
+                }
+                _ => places.for_each(|(i, &z)| *to.add(i * step) = self.one(z, channel, index + i * step)),
+            }
+        }
+    }
+
+    /// Writes sums `z` that stand next to each other in the result, from `index` on.
+    ///
+    /// # Safety
+    /// The machine has the instruction set of `S`; as many elements can be written at `to`.
+    pub(super) unsafe fn write<S: Simd<T = T>>(&self, z: &[T], to: *mut T, channel: usize, index: usize) {
+        // SAFETY: the caller's.
+        unsafe { S::run(Written::<S> { finish: self, z, to, channel, index }) }
+    }
+
+    /// As [`write`](Self::write), from within a task.
+    ///
+    /// # Safety
+    /// The same.
+    #[inline(always)]
+    pub(super) unsafe fn write_within<S: Simd<T = T>>(&self, z: &[T], to: *mut T, channel: usize, index: usize) {
+        let range = index..index + z.len();
+        let row = |other| Row::<S> { z, to, other };
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Finish::Plain => row(Other::Nothing).run(),
+                Finish::Add(b) => row(Other::Bias(b[channel])).run(),
+                Finish::AddClamp(b, limits) => row(Other::Clamped(b[channel], *limits)).run(),
+                Finish::Times(x) => row(Other::Factors(&x[range])).run(),
+                Finish::TimesOnto(x, r) => row(Other::FactorsAndSums(&x[range.clone()], &r[range])).run(),
+            }
+        }
+    }
+}
+
+/// A row of sums that is [written](Finish::write).
+struct Written<'a, 'b, S: Simd> {
+    finish: &'a Finish<'b, S::T>,
+    z: &'a [S::T],
+    to: *mut S::T,
+    channel: usize,
+    index: usize,
+}
+
+impl<S: Simd> Task for Written<'_, '_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: the caller's.
+        unsafe { self.finish.write_within::<S>(self.z, self.to, self.channel, self.index) }
+    }
+}
+
+/// The other operand of a row.
+#[derive(Clone, Copy)]
+enum Other<'a, T> {
+    Nothing,
+    Bias(T),
+    Clamped(T, Limits<T>),
+    Factors(&'a [T]),
+    FactorsAndSums(&'a [T], &'a [T]),
+}
+
+struct Row<'a, S: Simd> {
+    z: &'a [S::T],
+    to: *mut S::T,
+    other: Other<'a, S::T>,
+}
+
+impl<S: Simd> Task for Row<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run(self) {
+        let len = self.z.len();
+        let mut i = 0;
+        // SAFETY: the caller vouches for as many elements as there are sums.
+        unsafe {
+            while i + S::LANES <= len {
+                self.vector(i, S::LANES);
+                i += S::LANES;
+            }
+            if i < len {
+                self.vector(i, len - i);
+            }
+        }
+    }
+}
+
+impl<S: Simd> Row<'_, S> {
+    /// `n ≤ LANES` elements from the `i`-th on.
+    ///
+    /// # Safety
+    /// The machine has the instruction set, and there are so many.
+    #[inline(always)]
+    unsafe fn vector(&self, i: usize, n: usize) {
+        // SAFETY: the caller's; operands are as long as the row.
+        unsafe {
+            let z = S::load_first(self.z.as_ptr().add(i), n);
+            let v = match self.other {
+                Other::Nothing => z,
+                Other::Bias(b) => S::add(z, S::splat(b)),
+                Other::Clamped(b, Limits { low, high }) => {
+                    // As `Limits::clamp`: of the two numbers, the second one is what is taken where one is NaN.
+                    let clamped = S::min(S::splat(high), S::max(S::splat(low), S::add(z, S::splat(b))));
+                    S::add(clamped, S::splat(S::T::zero()))
+                }
+                Other::Factors(x) => S::add(S::mul(z, S::load_first(x.as_ptr().add(i), n)), S::splat(S::T::zero())),
+                Other::FactorsAndSums(x, r) => {
+                    let product = S::mul(z, S::load_first(x.as_ptr().add(i), n));
+                    S::add(S::load_first(r.as_ptr().add(i), n), product)
+                }
+            };
+            S::store_first(self.to.add(i), n, v);
+        }
+    }
+}
