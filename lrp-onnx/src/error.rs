@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use lrp_core::OperatorError;
+use lrp_core::kernels::window::WindowError;
 use thiserror::Error;
 
 /// A model file that cannot be imported.
@@ -150,6 +151,12 @@ impl Problem {
 
     pub fn unsupported(reason: impl Into<String>) -> Self {
         Problem::Unsupported(reason.into())
+    }
+}
+
+impl From<WindowError> for Problem {
+    fn from(error: WindowError) -> Self {
+        OperatorError::from(error).into()
     }
 }
 
