@@ -41,6 +41,7 @@ macro_rules! inherit {
     };
 }
 
+mod bare_names;
 mod colormap;
 mod diagnostic;
 mod entry;

@@ -17,9 +17,9 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
+use crate::bare_names::with_bare_names;
 use crate::factor::{Factor, factor};
 use crate::input::{Bounds, Input};
-use crate::schema::with_bare_names;
 use crate::values::{Number, OneOrMany, number, per_channel};
 
 /// A rule as a recipe writes it: `{ type = "gamma", gamma = 0.25 }`, or the bare name, `"gamma"`.

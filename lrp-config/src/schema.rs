@@ -73,16 +73,6 @@ fn without_null(schema: &mut Schema) {
     }
 }
 
-/// For the rules: `"gamma"` is as good as `{ type = "gamma" }`.
-pub(crate) fn with_bare_names(schema: &mut Schema) {
-    let Some(Value::Array(forms)) = schema.remove("oneOf") else { return };
-    // A rule with required keys has no bare name.
-    let bare = forms.iter().filter(|form| form.pointer("/required/1").is_none());
-    let names: Vec<&Value> = bare.filter_map(|form| form.pointer("/properties/type/const")).collect();
-    let bare = json!({ "title": "name of a rule", "type": "string", "enum": names });
-    schema.insert("anyOf".to_owned(), std::iter::once(bare).chain(forms).collect());
-}
-
 /// Adds default and examples to the description: editors show nothing else.
 fn tell(schema: &mut Schema) {
     let Some(description) = schema.get("description").and_then(Value::as_str) else { return };

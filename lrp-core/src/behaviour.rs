@@ -47,9 +47,10 @@ pub enum Shares {
 }
 
 /// How a product of two activations divides relevance between its factors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Division {
     /// Nothing to the gate that the graph tells of, all to the other factor.
+    #[default]
     KnownGate,
     /// Nothing to this input (0 or 1), whatever the graph says.
     Gate(usize),

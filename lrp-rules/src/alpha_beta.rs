@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use lrp_core::Formula;
 use lrp_core::formula::{BiasMode, Branch, Stabilizer};
-use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
 use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
 
@@ -52,15 +52,12 @@ impl fmt::Display for AlphaBeta {
     }
 }
 
-impl<T: Scalar> Rule<T> for AlphaBeta {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Formula(self.formula())
-    }
-}
+crate::is_formula!(AlphaBeta);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lrp_core::Rule;
     use lrp_core::{Claims, Positive};
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use lrp_core::Formula;
 use lrp_core::formula::{BiasMode, Stabilizer};
-use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
 use crate::parameter::{ParameterError, bias_parameter, nonnegative, stabilizer_parameter, write_rule};
 
@@ -43,17 +43,13 @@ impl fmt::Display for Epsilon {
     }
 }
 
-impl<T: Scalar> Rule<T> for Epsilon {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Formula(self.formula())
-    }
-}
+crate::is_formula!(Epsilon);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lrp_core::Claims;
     use lrp_core::rule::Needs;
+    use lrp_core::{Claims, Rule};
 
     #[test]
     fn parameters_are_checked() {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use lrp_core::Formula;
 use lrp_core::formula::{BiasMode, FixedWeights};
-use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
 
@@ -36,11 +36,7 @@ impl fmt::Display for Flat {
     }
 }
 
-impl<T: Scalar> Rule<T> for Flat {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Formula(self.formula())
-    }
-}
+crate::is_formula!(Flat);
 
 #[cfg(test)]
 mod tests {

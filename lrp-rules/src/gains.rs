@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use lrp_core::Formula;
 use lrp_core::formula::{BiasMode, Branch, Side, Stabilizer};
-use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
 use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, stabilizer_parameter, write_rule};
 
@@ -66,11 +66,7 @@ impl fmt::Display for Gains {
     }
 }
 
-impl<T: Scalar> Rule<T> for Gains {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Formula(self.formula())
-    }
-}
+crate::is_formula!(Gains);
 
 #[cfg(test)]
 mod tests {

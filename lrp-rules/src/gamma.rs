@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use lrp_core::Formula;
 use lrp_core::formula::{BiasMode, Branch, Side, Stabilizer};
-use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
 use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
 
@@ -46,16 +46,12 @@ impl fmt::Display for Gamma {
     }
 }
 
-impl<T: Scalar> Rule<T> for Gamma {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Formula(self.formula())
-    }
-}
+crate::is_formula!(Gamma);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lrp_core::Claims;
+    use lrp_core::{Claims, Rule};
 
     #[test]
     fn parameters_are_checked() {

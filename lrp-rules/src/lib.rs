@@ -21,6 +21,18 @@
 //!
 //! Notation is that of the papers: `x` inputs, `w` weights, `b` bias, `z` output, `R` relevance at the output.
 
+/// Implements `Rule` for a rule that is its formula.
+macro_rules! is_formula {
+    ($rule:ty) => {
+        impl<T: lrp_core::Scalar> lrp_core::Rule<T> for $rule {
+            fn behaviour(&self) -> lrp_core::Behaviour {
+                lrp_core::Behaviour::Formula(self.formula())
+            }
+        }
+    };
+}
+use is_formula;
+
 mod alpha_beta;
 mod deconvnet;
 mod epsilon;

@@ -18,15 +18,9 @@ pub enum Factors {
 }
 
 /// The rule for products of two activations: squeeze-and-excitation gates, for example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Product {
     division: Division,
-}
-
-impl Default for Product {
-    fn default() -> Self {
-        Self::new(Factors::default())
-    }
 }
 
 impl Product {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use lrp_core::Formula;
 use lrp_core::formula::{BiasMode, FixedWeights};
-use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
 use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
 
@@ -38,11 +38,7 @@ impl fmt::Display for WSquare {
     }
 }
 
-impl<T: Scalar> Rule<T> for WSquare {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Formula(self.formula())
-    }
-}
+crate::is_formula!(WSquare);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use lrp_core::formula::{BiasMode, Bounds, Contributions, Stabilizer};
-use lrp_core::{Behaviour, Formula, Rule, Scalar, Tensor};
+use lrp_core::{Formula, Tensor};
 
 use crate::parameter::{ParameterError, nonnegative, number, write_rule};
 
@@ -72,11 +72,7 @@ impl fmt::Display for ZBox {
     }
 }
 
-impl<T: Scalar> Rule<T> for ZBox {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Formula(self.formula())
-    }
-}
+crate::is_formula!(ZBox);
 
 #[cfg(test)]
 mod tests {

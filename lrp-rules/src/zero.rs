@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use lrp_core::Formula;
 use lrp_core::formula::{BiasMode, Stabilizer};
-use lrp_core::{Behaviour, Formula, Rule, Scalar};
 
 use crate::parameter::{bias_parameter, write_rule};
 
@@ -34,16 +34,12 @@ impl fmt::Display for Zero {
     }
 }
 
-impl<T: Scalar> Rule<T> for Zero {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Formula(self.formula())
-    }
-}
+crate::is_formula!(Zero);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lrp_core::Claims;
+    use lrp_core::{Claims, Rule};
 
     #[test]
     fn it_prints_as_a_recipe_writes_it() {

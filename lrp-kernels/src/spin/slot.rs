@@ -21,6 +21,7 @@ pub(super) struct Slot<W> {
 }
 
 impl<W> Slot<W> {
+    /// An empty slot.
     pub fn new() -> Self {
         Self {
             current: AtomicPtr::new(ptr::null_mut()),
