@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
-use crate::check::Limit;
 use clap::{Args, Parser, Subcommand};
+use lrp::check::Limit;
 use lrp_config::{
     Channels, Colormap, InputPreset, Kind, OnUnknown, Precision, Resize, Save, Scale, Size, Start, Target,
 };

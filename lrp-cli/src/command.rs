@@ -6,10 +6,10 @@ use std::path::Path;
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
 use clap_complete::Shell;
+use lrp::Error;
 
 use crate::args::{Cli, Command};
 use crate::examples;
-use crate::failure::Failure;
 use crate::output::{print, say};
 use crate::targets;
 
@@ -33,14 +33,14 @@ pub fn parse() -> Command {
 }
 
 /// `lrp completions`: the script that makes a shell complete.
-pub fn completions(shell: Shell) -> Result<(), Failure> {
+pub fn completions(shell: Shell) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut whole(), "lrp", &mut script);
     print(format_args!("{}", String::from_utf8_lossy(&script)))
 }
 
 /// `lrp man`: the manual page, or one for every command in a folder.
-pub fn man(dir: Option<&Path>) -> Result<(), Failure> {
+pub fn man(dir: Option<&Path>) -> Result<(), Error> {
     // `lrp help` has no page: it is this.
     let mut whole = whole().disable_help_subcommand(true);
     whole.build();
@@ -48,7 +48,7 @@ pub fn man(dir: Option<&Path>) -> Result<(), Failure> {
         return print(format_args!("{}", page(whole)?));
     };
     let failed =
-        |path: &Path, error: std::io::Error| Failure::plain(format!("cannot write '{}': {error}", path.display()));
+        |path: &Path, error: std::io::Error| Error::plain(format!("cannot write '{}': {error}", path.display()));
     std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     // `build` has given subcommands the names of their pages, `lrp-run`.
     let commands = whole.get_subcommands().filter(|command| !command.is_hide_set());
@@ -62,7 +62,7 @@ pub fn man(dir: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// A page of the manual, its examples as lines of their own.
-fn page(command: clap::Command) -> Result<String, Failure> {
+fn page(command: clap::Command) -> Result<String, Error> {
     let name = command.get_name().to_owned();
     let examples = examples::of(&name);
     let man = clap_mangen::Man::new(if examples.is_some() { command.after_help(Resettable::Reset) } else { command });
@@ -72,7 +72,7 @@ fn page(command: clap::Command) -> Result<String, Failure> {
             Some(examples) => write!(page, "{}{}", targets::roff(&name), examples::roff(examples)),
             None => Ok(()),
         })
-        .map_err(|e| Failure::Internal(format!("manual page: {e}")))?;
+        .map_err(|e| Error::Internal(format!("manual page: {e}")))?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 

@@ -1,6 +1,6 @@
 //! Signals: Ctrl-C ends a run in order, and a limit on the size of files is an error as any other.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -11,7 +11,7 @@ pub const CODE: u8 = 130;
 
 static REQUESTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// From now on, the first interruption is only noted: whoever asks [`requested`] has to end. The second one ends the program.
+/// From now on, the first interruption only sets the [`flag()`]. The second one ends the program.
 pub fn listen() {
     for signal in [SIGINT, SIGTERM] {
         // Where the system does not allow it, the program ends at once: what is done can be resumed all the same.
@@ -21,8 +21,8 @@ pub fn listen() {
 }
 
 /// Whether the program is to end.
-pub fn requested() -> bool {
-    REQUESTED.load(Ordering::Relaxed)
+pub fn flag() -> &'static AtomicBool {
+    &REQUESTED
 }
 
 /// Beyond the size that files may have (`ulimit -f`), the system ends a program, unless it takes the signal: then writing fails.

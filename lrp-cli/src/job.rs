@@ -1,131 +1,63 @@
-//! What to do, decided: the command line and the recipe merged into one value that the program runs on.
+//! From the command line and the recipe to the jobs of `lrp-run`.
 //!
 //! Flags override what the recipe says.
 
 use std::path::PathBuf;
 
-use lrp_config::{Input, OnUnknown, Precision, Recipe, Save, Start, Target};
+use lrp::{Error, ModelOptions, Options};
+use lrp_config::{Input, Recipe, Save};
+use lrp_render::Look;
+use lrp_run::input;
+use lrp_run::job::{HowJob, ModelJob, OutputJob, WhatJob};
 
-use crate::args::{HowArgs, ModelArgs, Numbers, OutputArgs, PixelArgs, PrepareArgs, Ranges, WhatArgs};
-use crate::failure::Failure;
-use crate::input;
-use crate::look::Look;
+use crate::args::{HowArgs, LookArgs, ModelArgs, Numbers, OutputArgs, PixelArgs, PrepareArgs, Ranges, WhatArgs};
 use crate::threads;
 
-/// Samples explained at once unless the user says otherwise.
-const BATCH: usize = 32;
-
-/// Which model, and what is known of it.
-#[derive(Debug, Clone)]
-pub struct ModelJob {
-    /// The ONNX file.
-    pub path: PathBuf,
-    /// The shape of a sample, where the user states it.
-    pub sample_shape: Option<Vec<usize>>,
-    /// The first input that is an array: its shape serves where the model leaves axes open and the user states none.
-    pub example: Option<PathBuf>,
-    /// A file with a label for each class.
-    pub labels: Option<PathBuf>,
-    /// Whether every product is made, however slow that is.
-    pub exact: bool,
-    /// Whether memory counts more than time.
-    pub low_memory: bool,
-    /// Whether the model's files are read as a whole, however large they are.
-    pub no_mmap: bool,
-}
-
-/// What is explained, and how.
-#[derive(Debug, Clone)]
-pub struct HowJob {
-    /// The outputs.
-    pub target: Target,
-    /// Relevance put on them.
-    pub start: Start,
-    /// Numbers to calculate with.
-    pub precision: Precision,
-    /// Samples at once.
-    pub batch: usize,
-    /// How images become input.
-    pub input: Input,
-    /// The rule of nodes that need one and have none.
-    pub on_unknown: Option<OnUnknown>,
-}
-
-/// What an explanation, or a check of one, is made of.
-pub struct WhatJob {
-    /// The model.
-    pub model: ModelJob,
-    /// The recipe.
-    pub recipe: Recipe,
-    /// The input files.
-    pub inputs: Vec<PathBuf>,
-    /// What is explained, and how.
-    pub how: HowJob,
-}
-
-/// Where results go.
-#[derive(Debug, Clone)]
-pub struct OutputJob {
-    /// The folder.
-    pub dir: PathBuf,
-    /// What is written.
-    pub save: Vec<Save>,
-    /// How heatmaps look.
-    pub look: Look,
-    /// Whether a run that was interrupted is continued.
-    pub resume: bool,
-    /// Whether what another run has left there is removed.
-    pub force: bool,
-    /// Whether time and memory of every layer are shown.
-    pub stats: bool,
-    /// Whether the manifest is printed instead of a table.
-    pub json: bool,
-}
-
-impl ModelJob {
-    /// The model that the flags or the recipe name.
-    pub fn new(args: Option<&ModelArgs>, recipe: Option<&Recipe>) -> Result<Self, Failure> {
-        let files = recipe.map(Recipe::model);
-        let path = args.and_then(|a| a.model.clone()).or_else(|| files.and_then(|f| f.path.clone()));
-        let path = path.ok_or_else(|| {
-            let help = "let the recipe name it: path = \"….onnx\" under [model]";
-            Failure::user("no model is given", flag_or(args.is_some(), "-m MODEL.onnx", help))
-        })?;
-        let labels = args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone()));
-        // What only the recipe names is shown in the recipe.
-        for (key, wanted, flag) in [
-            ("model.path", Some(&path), args.and_then(|a| a.model.as_ref())),
-            ("model.labels", labels.as_ref(), args.and_then(|a| a.labels.as_ref())),
-        ] {
-            if let (Some(wanted), None, Some(recipe)) = (wanted, flag, recipe)
-                && !wanted.exists()
-            {
-                return Err(recipe.missing_file(key, wanted).into());
-            }
+/// The model that the flags or the recipe name.
+pub fn model(args: Option<&ModelArgs>, recipe: Option<&Recipe>) -> Result<ModelJob, Error> {
+    let files = recipe.map(Recipe::model);
+    let path = args.and_then(|a| a.model.clone()).or_else(|| files.and_then(|f| f.path.clone()));
+    let path = path.ok_or_else(|| {
+        let help = "let the recipe name it: path = \"….onnx\" under [model]";
+        Error::user("no model is given", flag_or(args.is_some(), "-m MODEL.onnx", help))
+    })?;
+    let labels = args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone()));
+    // What only the recipe names is shown in the recipe.
+    for (key, wanted, flag) in [
+        ("model.path", Some(&path), args.and_then(|a| a.model.as_ref())),
+        ("model.labels", labels.as_ref(), args.and_then(|a| a.labels.as_ref())),
+    ] {
+        if let (Some(wanted), None, Some(recipe)) = (wanted, flag, recipe)
+            && !wanted.exists()
+        {
+            return Err(recipe.missing_file(key, wanted).into());
         }
-        Ok(Self {
-            path,
-            sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
-            example: None,
-            labels,
-            exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
-            low_memory: false,
-            no_mmap: false,
-        })
     }
+    let options = ModelOptions {
+        sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
+        exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
+        ..ModelOptions::new(path)
+    };
+    Ok(ModelJob { options, example: None, labels })
+}
 
-    /// Computed as the flags say, or as the recipe did.
-    pub fn computed(self, args: PrepareArgs) -> Self {
-        // Transformed weights are the largest of all that could be kept.
-        let exact = self.exact || args.exact || args.low_memory;
-        Self { exact, low_memory: args.low_memory, no_mmap: args.no_mmap, ..self }
-    }
+/// The same, computed as the flags say, or as the recipe did.
+pub fn computed(job: ModelJob, args: PrepareArgs) -> ModelJob {
+    // Transformed weights are the largest of all that could be kept.
+    let exact = job.options.exact || args.exact || args.low_memory;
+    let options = ModelOptions { exact, low_memory: args.low_memory, no_mmap: args.no_mmap, ..job.options };
+    ModelJob { options, ..job }
+}
 
-    /// As [`new`](Self::new), with the inputs to take a shape from.
-    pub fn for_inputs(args: Option<&ModelArgs>, recipe: &Recipe, inputs: &[PathBuf]) -> Result<Self, Failure> {
-        let job = Self::new(args, Some(recipe))?;
-        Ok(Self { example: inputs.iter().find(|path| input::is_array(path)).cloned(), ..job })
-    }
+/// The model of inputs, which a shape may be taken from, computed as the flags say, or as the recipe did.
+pub fn model_for_inputs(
+    args: Option<&ModelArgs>,
+    recipe: &Recipe,
+    inputs: &[PathBuf],
+    prepare: PrepareArgs,
+) -> Result<ModelJob, Error> {
+    let example = inputs.iter().find(|path| input::is_array(path)).cloned();
+    Ok(computed(ModelJob { example, ..model(args, Some(recipe))? }, prepare))
 }
 
 /// Help for something that the recipe can name, and a flag as well where the command has one.
@@ -134,12 +66,12 @@ fn flag_or(has_flag: bool, flag: &str, help: &str) -> String {
 }
 
 /// The input files that the flags (where the command has them) or the recipe name.
-pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<PathBuf>, Failure> {
+pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<PathBuf>, Error> {
     let listed = recipe.explain().inputs.as_deref().unwrap_or_default();
     let patterns = flags.filter(|flags| !flags.is_empty()).unwrap_or(listed);
     if patterns.is_empty() {
         let help = "let the recipe name it: inputs = [\"…\"] under [explain]";
-        return Err(Failure::user("no input is given", flag_or(flags.is_some(), "-i INPUT…", help)));
+        return Err(Error::user("no input is given", flag_or(flags.is_some(), "-i INPUT…", help)));
     }
     let is_glob = |path: &&PathBuf| path.to_string_lossy().contains(['*', '?', '[']);
     let missing = listed.iter().find(|path| !path.exists() && !is_glob(path));
@@ -150,7 +82,7 @@ pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<PathBuf>
 }
 
 /// What the recipe's `[input]` and these flags say of the model's input.
-fn pixels(flags: &PixelArgs, recipe: &Recipe) -> Result<Input, Failure> {
+fn pixels(flags: &PixelArgs, recipe: &Recipe) -> Result<Input, Error> {
     let mut input = recipe.input().clone();
     if let Some(preset) = flags.input_preset {
         input.take_preset(preset);
@@ -162,7 +94,7 @@ fn pixels(flags: &PixelArgs, recipe: &Recipe) -> Result<Input, Failure> {
     match input.mismatch() {
         Some(message) => {
             let help = "--range, --mean and --std override what [input] says: give one value for all channels, or one for each";
-            Err(Failure::user(message, help))
+            Err(Error::user(message, help))
         }
         None => Ok(input),
     }
@@ -171,83 +103,80 @@ fn pixels(flags: &PixelArgs, recipe: &Recipe) -> Result<Input, Failure> {
 /// The recipe with what flags say of pixels: z-box takes its bounds from that.
 ///
 /// # Errors
-/// As [`HowJob::new`].
-pub fn scaled(recipe: Recipe, how: &HowArgs) -> Result<Recipe, Failure> {
+/// As [`how`].
+pub fn scaled(recipe: Recipe, how: &HowArgs) -> Result<Recipe, Error> {
     let input = pixels(&how.pixels, &recipe)?;
     Ok(recipe.replace_input(input))
 }
 
-impl HowJob {
-    /// Flags over recipe over defaults.
-    ///
-    /// # Errors
-    /// When what flags and recipe say of pixels is for different numbers of channels.
-    pub fn new(args: &HowArgs, recipe: &Recipe) -> Result<Self, Failure> {
-        let explain = recipe.explain();
-        let mut input = pixels(&args.pixels, recipe)?;
-        input.resize = args.resize.or(input.resize);
-        input.kind = args.kind.or(input.kind);
-        input.tokens = args.tokens.clone().or(input.tokens);
-        Ok(Self {
-            target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
-            start: args.start.or(explain.start).unwrap_or_default(),
-            precision: args.precision.or(explain.precision).unwrap_or_default(),
-            batch: args.batch.map(|n| n as usize).or(explain.batch).unwrap_or(BATCH),
-            input,
-            on_unknown: args.prepare.on_unknown,
-        })
-    }
+/// What is explained, and how: flags over recipe over defaults.
+///
+/// # Errors
+/// When what flags and recipe say of pixels is for different numbers of channels.
+pub fn how(args: &HowArgs, recipe: &Recipe) -> Result<HowJob, Error> {
+    let explain = recipe.explain();
+    let mut input = pixels(&args.pixels, recipe)?;
+    input.resize = args.resize.or(input.resize);
+    input.kind = args.kind.or(input.kind);
+    input.tokens = args.tokens.clone().or(input.tokens);
+    Ok(HowJob {
+        target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
+        start: args.start.or(explain.start).unwrap_or_default(),
+        precision: args.precision.or(explain.precision).unwrap_or_default(),
+        batch: args.batch.map(|n| n as usize).or(explain.batch).unwrap_or(Options::BATCH),
+        input,
+        on_unknown: args.prepare.on_unknown,
+    })
 }
 
-impl WhatJob {
-    /// What the flags name, and where they are silent the recipe.
-    pub fn new(args: &WhatArgs) -> Result<Self, Failure> {
-        let recipe = Recipe::find(&args.recipe)?;
-        threads::start(args.how.threads)?;
-        let inputs = inputs(Some(&args.input), &recipe)?;
-        let model = ModelJob::for_inputs(Some(&args.model), &recipe, &inputs)?.computed(args.how.prepare);
-        let how = HowJob::new(&args.how, &recipe)?;
-        Ok(Self { model, inputs, recipe: scaled(recipe, &args.how)?, how })
-    }
-
-    /// What a recipe names, under these flags.
-    pub fn of_recipe(recipe: Recipe, how: &HowArgs) -> Result<Self, Failure> {
-        let inputs = inputs(None, &recipe)?;
-        let model = ModelJob::for_inputs(None, &recipe, &inputs)?.computed(how.prepare);
-        let job = HowJob::new(how, &recipe)?;
-        Ok(Self { model, inputs, recipe: scaled(recipe, how)?, how: job })
-    }
+/// What the flags name, and where they are silent the recipe.
+pub fn what(args: &WhatArgs) -> Result<WhatJob, Error> {
+    let recipe = Recipe::find(&args.recipe)?;
+    threads::start(args.how.threads)?;
+    let inputs = inputs(Some(&args.input), &recipe)?;
+    let model = model_for_inputs(Some(&args.model), &recipe, &inputs, args.how.prepare)?;
+    let how = how(&args.how, &recipe)?;
+    Ok(WhatJob { model, inputs, recipe: scaled(recipe, &args.how)?, how })
 }
 
-impl OutputJob {
-    /// Whether relevance and ledger are written: for themselves, or to make others from.
-    pub fn keeps_relevance(&self) -> bool {
-        self.save.iter().any(|what| !matches!(what, Save::Png | Save::Json | Save::Html))
-    }
+/// What a recipe names, under these flags.
+pub fn what_of_recipe(recipe: Recipe, how: &HowArgs) -> Result<WhatJob, Error> {
+    let inputs = inputs(None, &recipe)?;
+    let model = model_for_inputs(None, &recipe, &inputs, how.prepare)?;
+    let job = self::how(how, &recipe)?;
+    Ok(WhatJob { model, inputs, recipe: scaled(recipe, how)?, how: job })
+}
 
-    /// Flags over recipe over defaults.
-    pub fn new(args: &OutputArgs, recipe: &Recipe) -> Result<Self, Failure> {
-        let output = recipe.output();
-        let dir = args.dir.clone().or_else(|| output.dir.clone()).ok_or_else(|| {
-            Failure::user(
-                "no output folder is given",
-                "pass -o DIR, or let the recipe name it: dir = \"…\" under [output]",
-            )
-        })?;
-        let save = args.save.clone().or_else(|| output.save.clone());
-        let mut save = save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]);
-        if save.contains(&Save::Html) {
-            // What the report is made from; `lrp report` can make it again.
-            save.extend([Save::Npy, Save::Json]);
-        }
-        Ok(Self {
-            dir,
-            save,
-            look: Look::new(&args.look, recipe),
-            resume: args.resume,
-            force: args.force,
-            stats: args.stats,
-            json: args.json,
-        })
+/// Where results go: flags over recipe over defaults.
+pub fn output(args: &OutputArgs, recipe: &Recipe) -> Result<OutputJob, Error> {
+    let output = recipe.output();
+    let dir = args.dir.clone().or_else(|| output.dir.clone()).ok_or_else(|| {
+        Error::user("no output folder is given", "pass -o DIR, or let the recipe name it: dir = \"…\" under [output]")
+    })?;
+    let save = args.save.clone().or_else(|| output.save.clone());
+    let mut save = save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]);
+    if save.contains(&Save::Html) {
+        // What the report is made from; `lrp report` can make it again.
+        save.extend([Save::Npy, Save::Json]);
+    }
+    Ok(OutputJob {
+        dir,
+        save,
+        look: look(&args.look, recipe),
+        resume: args.resume,
+        force: args.force,
+        stats: args.stats,
+    })
+}
+
+/// How heatmaps look: flags over recipe over defaults.
+pub fn look(args: &LookArgs, recipe: &Recipe) -> Look {
+    let look = Look::of_recipe(recipe);
+    Look {
+        colormap: args.colormap.clone().unwrap_or(look.colormap),
+        scale: args.scale.unwrap_or(look.scale),
+        clip: args.clip.map_or(look.clip, |clip| Some(clip).filter(|clip| *clip < 100.0)),
+        overlay: args.overlay.or(look.overlay),
+        size: args.size.or(look.size),
     }
 }

@@ -1,17 +1,15 @@
 //! `lrp layers`: the model as imported.
 
+use lrp::Error;
+use lrp::numbers::shape;
 use lrp_core::graph::{Model, Node};
 use lrp_core::text::shortened;
 use lrp_core::{NodeId, Scalar};
 use serde::Serialize;
 
 use crate::args::LayersArgs;
-use crate::failure::Failure;
-use crate::input;
-use crate::job::ModelJob;
-use crate::output::{json, say};
-use crate::session::Loaded;
-use crate::table;
+use crate::output::{named, note, print_json, say};
+use crate::{job, table, threads};
 
 /// Characters of what a pass has changed.
 const CHANGE: usize = 400;
@@ -62,8 +60,10 @@ impl NodeReport {
 }
 
 /// Prints the nodes of a model.
-pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
-    let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), None)?)?;
+pub fn layers(args: &LayersArgs) -> Result<(), Error> {
+    let job = job::model(Some(&args.model), None)?;
+    threads::start(None)?;
+    let loaded = job.load::<f32>()?;
     let (import, model) = (&loaded.import, &loaded.model);
     let report = ModelReport {
         path: loaded.path.display().to_string(),
@@ -86,7 +86,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
             node.name.clone(),
             node.op.to_owned(),
             node.detail.clone(),
-            table::shape(&node.shape),
+            shape(&node.shape),
             if node.parameters > 0 { node.parameters.to_string() } else { String::new() },
         ]);
     }
@@ -95,7 +95,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
     let count = model.layers().len();
     say!(
         "{}: {count} weighted layer{}, {} parameters, opset {}, written by {}",
-        input::named(&loaded.path),
+        named(&loaded.path),
         if count == 1 { "" } else { "s" },
         report.parameters,
         report.opset,
@@ -109,12 +109,6 @@ pub fn layers(args: &LayersArgs) -> Result<(), Failure> {
             pass.changes.iter().try_for_each(|change| say!("  {}", shortened(change, CHANGE)))?;
         }
     }
-    loaded.print_notes();
+    loaded.notes().for_each(|text| note(&text));
     Ok(())
-}
-
-/// Prints a value as JSON.
-pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Internal(e.to_string()))?;
-    say!("{}", json(&text))
 }

@@ -1,11 +1,10 @@
 //! `lrp rules`, `lrp presets` and `lrp schema`: what there is to choose from, and how it is written.
 
+use lrp::Error;
 use serde::Serialize;
 
 use crate::args::{Listing, PresetsArgs, SchemaArgs};
-use crate::failure::Failure;
-use crate::layers::print_json;
-use crate::output::{print, say};
+use crate::output::{print, print_json, say};
 use crate::table;
 
 #[derive(Serialize)]
@@ -24,7 +23,7 @@ struct ParameterReport {
 }
 
 /// Prints the rules.
-pub fn rules(listing: Listing) -> Result<(), Failure> {
+pub fn rules(listing: Listing) -> Result<(), Error> {
     let reports: Vec<RuleReport> = lrp_config::rules()
         .iter()
         .map(|rule| RuleReport {
@@ -59,7 +58,7 @@ struct PresetReport {
 }
 
 /// Prints the presets, or one preset's recipe.
-pub fn presets(args: &PresetsArgs) -> Result<(), Failure> {
+pub fn presets(args: &PresetsArgs) -> Result<(), Error> {
     if let Some(name) = &args.name {
         let recipe = lrp_config::Recipe::preset(name)?;
         if !args.listing.json {
@@ -84,7 +83,7 @@ pub fn presets(args: &PresetsArgs) -> Result<(), Failure> {
 }
 
 /// Prints the JSON Schema of recipes, or the page that is made from it.
-pub fn schema(args: &SchemaArgs) -> Result<(), Failure> {
+pub fn schema(args: &SchemaArgs) -> Result<(), Error> {
     if args.markdown {
         return print(format_args!("{}", lrp_config::schema_page()));
     }

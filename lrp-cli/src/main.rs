@@ -1,49 +1,38 @@
 //! `lrp`: layer-wise relevance propagation from the command line.
 //!
-//! A command's arguments and its recipe are merged into a job (`job`), which then runs in the wanted number type. Nothing
+//! A command's arguments and its recipe are merged into a job (`job`), which `lrp-run` then runs in the wanted number type. Nothing
 //! but this crate prints; diagnostics go to standard error, results to standard output or files.
 
 mod args;
-mod arrangement;
 mod check;
 mod command;
 mod compare;
-mod diagnosis;
-mod drawing;
 mod drawn;
 mod examples;
 mod explain;
 mod failure;
-mod figure;
-mod fit;
-mod guard;
-mod hash;
-mod heatmap;
 mod init;
-mod input;
 mod interrupt;
 mod job;
 mod layers;
-mod layout;
 mod listing;
-mod look;
-mod manifest;
 mod output;
 mod palette;
-mod picture;
 mod plan;
+mod precision;
+mod progress;
+mod relative;
 mod report;
 mod run;
-mod series;
-mod session;
-mod shares;
+mod stats;
+mod summary;
 mod table;
 mod targets;
-mod text;
 mod threads;
-mod tokens;
 
 use std::process::ExitCode;
+
+use lrp::Error;
 
 use crate::args::Command;
 use crate::failure::Failure;
@@ -63,7 +52,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.report(json),
-        Err(_) => Failure::Internal("a panic, see above".to_owned()).report(json),
+        Err(_) => Failure::from(Error::Internal("a panic, see above".to_owned())).report(json),
     }
 }
 
@@ -71,17 +60,17 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(args),
         Command::Explain(args) => run::explain(args),
-        Command::Compare(args) => run::compare(args),
-        Command::Report(args) => report::report(&args),
+        Command::Compare(args) => Ok(run::compare(args)?),
+        Command::Report(args) => Ok(report::report(&args)?),
         Command::Check(args) => check::check(args),
-        Command::Layers(args) => layers::layers(&args),
+        Command::Layers(args) => Ok(layers::layers(&args)?),
         Command::Plan(args) => plan::plan(&args),
-        Command::Rules(listing) => listing::rules(listing),
-        Command::Presets(args) => listing::presets(&args),
-        Command::Schema(args) => listing::schema(&args),
-        Command::Init(args) => init::init(&args),
-        Command::Completions(args) => command::completions(args.shell),
-        Command::Man(args) => command::man(args.dir.as_deref()),
-        Command::Palette(args) => palette::palette(&args),
+        Command::Rules(listing) => Ok(listing::rules(listing)?),
+        Command::Presets(args) => Ok(listing::presets(&args)?),
+        Command::Schema(args) => Ok(listing::schema(&args)?),
+        Command::Init(args) => Ok(init::init(&args)?),
+        Command::Completions(args) => Ok(command::completions(args.shell)?),
+        Command::Man(args) => Ok(command::man(args.dir.as_deref())?),
+        Command::Palette(args) => Ok(palette::palette(&args)?),
     }
 }

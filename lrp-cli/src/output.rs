@@ -1,12 +1,16 @@
-//! Standard output. A reader that has seen enough (`lrp rules | head`) is no reason to fail, nor to panic as `println!` does.
+//! Standard output and standard error. A reader that has seen enough (`lrp rules | head`) is no reason to fail, nor to panic as `println!` does.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
-use lrp_core::text::{clean, is_hidden};
+use lrp::{Diagnosis, Error};
+use lrp_core::text::{clean, is_hidden, shortened};
+use serde::Serialize;
 
-use crate::failure::Failure;
+/// Characters of a path that are shown.
+const PATH: usize = 1000;
 
 /// Prints a line to standard output, what a terminal would act on as escapes; gives an error where that fails.
 macro_rules! say {
@@ -20,7 +24,7 @@ pub(crate) use say;
 ///
 /// # Errors
 /// As [`print()`].
-pub fn line(text: fmt::Arguments<'_>) -> Result<(), Failure> {
+pub fn line(text: fmt::Arguments<'_>) -> Result<(), Error> {
     let text = text.to_string();
     print(format_args!("{}\n", clean(&text, usize::MAX)))
 }
@@ -29,11 +33,11 @@ pub fn line(text: fmt::Arguments<'_>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When it cannot be written, a reader that went away excepted.
-pub fn print(text: fmt::Arguments<'_>) -> Result<(), Failure> {
+pub fn print(text: fmt::Arguments<'_>) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     match out.write_fmt(text).and_then(|()| out.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::plain(format!("cannot write to standard output: {e}")))
+            Err(Error::plain(format!("cannot write to standard output: {e}")))
         }
         _ => Ok(()),
     }
@@ -48,6 +52,37 @@ pub fn report(text: fmt::Arguments<'_>) {
 /// As [`report`], for a text with colours, into which nothing of a file has come uncleaned.
 pub fn report_styled(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints a value as JSON.
+pub fn print_json(value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Internal(e.to_string()))?;
+    say!("{}", json(&text))
+}
+
+/// Prints a note to standard error.
+pub fn note(text: &str) {
+    report(format_args!("note: {text}\n"));
+}
+
+/// Prints a warning to standard error.
+pub fn warn(warning: &Diagnosis) {
+    report(format_args!("warning: {}\n", warning.line()));
+}
+
+/// A path as a person would write it: without the detours that joining paths brings (`configs/../out`).
+pub fn shown(path: &Path) -> String {
+    let short = std::env::current_dir()
+        .and_then(|here| Ok((path.canonicalize()?, here.canonicalize()?)))
+        .ok()
+        .and_then(|(path, here)| path.strip_prefix(here).map(Path::to_path_buf).ok())
+        .filter(|path| !path.as_os_str().is_empty());
+    named(&short.unwrap_or_else(|| path.to_path_buf()))
+}
+
+/// A path as it was given, in one line: what a terminal would act on as escapes.
+pub fn named(path: &Path) -> String {
+    shortened(&path.display().to_string(), PATH).into_owned()
 }
 
 /// JSON for a terminal: values are what they were, what a terminal would act on is written as JSON's own escapes.

@@ -1,25 +1,24 @@
 //! `lrp plan`: the rule of every layer, and the recipe entry that chose it.
 
+use lrp::numbers::rule;
+use lrp::{Diagnosis, Error, Loaded, Prepared, title};
 use lrp_config::Recipe;
 use lrp_core::operator::{Fixed, Kind};
 use lrp_core::text::shown;
+use lrp_run::manifest::LayerRecord;
 use serde::Serialize;
 
 use crate::args::PlanArgs;
-use crate::diagnosis::Diagnosis;
 use crate::failure::{self, Failure};
-use crate::input;
-use crate::job::ModelJob;
-use crate::layers::print_json;
-use crate::manifest::{LayerRecord, title};
-use crate::output::say;
-use crate::session::{Loaded, Prepared};
-use crate::table;
+use crate::output::{named, note, print_json, say};
+use crate::{job, table, threads};
 
 /// Prints a plan. Nodes that need a rule and have none stand in it, too, and are then named in an error.
 pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
-    let loaded = Loaded::<f32>::new(&ModelJob::new(Some(&args.model), Some(&recipe))?.computed(args.prepare))?;
+    let job = job::computed(job::model(Some(&args.model), Some(&recipe))?, args.prepare);
+    threads::start(None)?;
+    let loaded = job.load::<f32>()?;
     if let Some(target) = &recipe.explain().target {
         loaded.targets(target, Some(&recipe))?;
     }
@@ -44,7 +43,7 @@ struct Report<'a> {
     warnings: Vec<Diagnosis>,
 }
 
-fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bool) -> Result<(), Failure> {
+fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bool) -> Result<(), Error> {
     let mut listing = table::table(&["index", "name", "operator", "rule", "chosen by"], &["index"]);
     let mut hidden = 0;
     for record in records {
@@ -62,7 +61,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
             record.index.map(|i| i.to_string()).unwrap_or_default(),
             record.name.clone(),
             record.operator(),
-            table::rule(&record.rule),
+            rule(&record.rule),
             by.to_owned(),
         ]);
     }
@@ -71,16 +70,16 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
     print_products(records)?;
     let hidden =
         if hidden > 0 { format!("; {hidden} more with fixed behaviour (--all shows them)") } else { String::new() };
-    say!("{} on {}{hidden}", shown(&title(recipe)), input::named(&loaded.path))?;
+    say!("{} on {}{hidden}", shown(&title(recipe)), named(&loaded.path))?;
     if recipe.times_input() {
         say!("the relevance at the input is multiplied with the input")?;
     }
-    loaded.print_notes();
+    loaded.notes().for_each(|text| note(&text));
     Ok(())
 }
 
 /// What was decided about each product, and why.
-fn print_products(records: &[LayerRecord]) -> Result<(), Failure> {
+fn print_products(records: &[LayerRecord]) -> Result<(), Error> {
     let mut products = records.iter().filter_map(|record| Some((record, record.factors.as_ref()?))).peekable();
     if products.peek().is_none() {
         return Ok(());

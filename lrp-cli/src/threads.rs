@@ -5,10 +5,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use lrp::Error;
+use lrp_run::explain::no_thread;
 use rayon::{ThreadBuilder, ThreadPoolBuilder};
 
-use crate::failure::Failure;
-use crate::output::report;
+use crate::output::note;
 
 /// More threads for each processor only get in each other's way.
 const MOST_PER_PROCESSOR: usize = 4;
@@ -31,7 +32,7 @@ struct Waiting {
 ///
 /// # Errors
 /// When not a single thread can be started.
-pub fn start(wanted: Option<u16>) -> Result<(), Failure> {
+pub fn start(wanted: Option<u16>) -> Result<(), Error> {
     // Whoever comes second waits until there are threads.
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     if std::mem::replace(&mut *started, true) {
@@ -42,12 +43,12 @@ pub fn start(wanted: Option<u16>) -> Result<(), Failure> {
     let wanted = wanted.map(usize::from).or_else(variable).unwrap_or(processors);
     let count = wanted.min((MOST_PER_PROCESSOR * processors).max(ALWAYS));
     if count < wanted {
-        report(format_args!("note: {count} threads instead of {wanted}: there are {processors} processors\n"));
+        note(&format!("{count} threads instead of {wanted}: there are {processors} processors"));
     }
     let mut waiting = waiting(count, &|work| thread::Builder::new().spawn(work))?;
     if waiting.len() < count {
         let n = waiting.len();
-        report(format_args!("note: the system gives no more threads: {n} instead of {count} compute\n"));
+        note(&format!("the system gives no more threads: {n} instead of {count} compute"));
     }
     // The library starts all threads or none, and when it has failed once, it does not try again. These are there already.
     let pool = ThreadPoolBuilder::new().num_threads(waiting.len());
@@ -55,14 +56,14 @@ pub fn start(wanted: Option<u16>) -> Result<(), Failure> {
         let gone = || io::Error::other("a thread is gone");
         waiting.pop().ok_or_else(gone)?.to.send(thread).map_err(|_| gone())
     });
-    pool.build_global().map_err(|e| Failure::Internal(format!("thread pool: {e}")))
+    pool.build_global().map_err(|e| Error::Internal(format!("thread pool: {e}")))
 }
 
 /// Starts so many threads, or as many as there can be.
 fn waiting(
     count: usize,
     spawn: &dyn Fn(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>,
-) -> Result<Vec<Waiting>, Failure> {
+) -> Result<Vec<Waiting>, Error> {
     let mut all = Vec::new();
     for _ in 0..count {
         let (to, from) = sync_channel::<ThreadBuilder>(1);
@@ -73,7 +74,7 @@ fn waiting(
         };
         match spawn(Box::new(work)) {
             Ok(handle) => all.push(Waiting { to, handle }),
-            Err(error) if all.is_empty() => return Err(none(&error)),
+            Err(error) if all.is_empty() => return Err(no_thread(&error)),
             Err(_) => {
                 let spare = all.split_off(all.len().saturating_sub(SPARE).max(1));
                 for Waiting { to, handle } in spare {
@@ -86,12 +87,6 @@ fn waiting(
         }
     }
     Ok(all)
-}
-
-/// There is no thread to be had.
-pub fn none(error: &io::Error) -> Failure {
-    let help = "the limit of threads or memory is reached: end other programs, or raise it (ulimit -u, ulimit -v)";
-    Failure::user(format!("no thread can be started: {error}"), help)
 }
 
 #[cfg(test)]

@@ -1,0 +1,108 @@
+//! `lrp init`: writes a commented recipe to start from, made for a model.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use lrp::init::{Draft, Request};
+use lrp::{Error, ModelOptions};
+use lrp_run::input::measure::measure;
+use lrp_run::job::ModelJob;
+use lrp_run::{Guard, input};
+
+use crate::args::InitArgs;
+use crate::output::{named, note, print, say};
+use crate::relative::Base;
+use crate::threads;
+
+/// Writes a recipe for a model.
+pub fn init(args: &InitArgs) -> Result<(), Error> {
+    // A complaint about the place comes before the work.
+    let base = Base::of(args.out.as_deref())?;
+    if let Some(path) = args.out.as_deref().filter(|path| path.exists() && !args.force) {
+        return Err(exists(path));
+    }
+    for path in std::iter::once(&args.model).chain(&args.labels).chain(&args.input) {
+        base.check(path)?;
+    }
+    let files = if args.input.is_empty() { Vec::new() } else { input::expand(&args.input)? };
+    let shape = Some(args.input_shape.clone()).filter(|shape| !shape.is_empty());
+    let job = ModelJob {
+        options: ModelOptions { sample_shape: shape, ..ModelOptions::new(&args.model) },
+        example: files.iter().find(|path| input::is_array(path)).cloned(),
+        labels: args.labels.clone(),
+    };
+    threads::start(None)?;
+    let loaded = job.load::<f32>()?;
+    if let Some(path) = &args.out {
+        Guard::new()
+            .with_model(&loaded)
+            .with("the labels", args.labels.as_ref())
+            .with("an input", &files)
+            .check(path)?;
+    }
+    let seen = measure(&files, loaded.input_shape()?)?;
+    let Draft { text, family } = lrp::init::recipe(&loaded, &request(args, &base), seen)?;
+    let Some(path) = &args.out else { return print(format_args!("{text}")) };
+    if args.schema {
+        let copy = path.with_file_name(SCHEMA_FILE);
+        let schema = serde_json::to_string_pretty(&lrp_config::schema());
+        let schema = schema.map_err(|e| Error::Internal(format!("schema: {e}")))?;
+        // One that is there may be older, and is nobody's own work.
+        write(&copy, &(schema + "\n"), true)?;
+    }
+    let text = schema_line(path).unwrap_or_default() + &text;
+    write(path, &text, args.force)?;
+    let count = loaded.model.layers().len();
+    let layers = if count == 1 { "1 weighted layer".to_owned() } else { format!("{count} weighted layers") };
+    let (path, model) = (named(path), named(&args.model));
+    say!("{path}: a recipe for {model} ({layers}), {family}")?;
+    say!("see what it does with lrp plan -r {path}")?;
+    loaded.notes().for_each(|text| note(&text));
+    Ok(())
+}
+
+/// What the recipe is to name.
+fn request(args: &InitArgs, base: &Base) -> Request {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    Request {
+        file: name(&args.model).unwrap_or_default(),
+        model: base.path(&args.model),
+        recipe: args.out.as_deref().and_then(name),
+        inputs: args.input.iter().map(|path| base.path(path)).collect(),
+        input_shape: args.input_shape.clone(),
+        labels: args.labels.as_deref().map(|path| base.path(path)),
+        preset: args.input_preset,
+    }
+}
+
+/// What the schema of recipes is called where it is a file.
+const SCHEMA_FILE: &str = "recipe.schema.json";
+
+/// The line that tells editors of the schema, where there is one: beside the recipe, or in `configs` of a folder above, as in this repository.
+fn schema_line(recipe: &Path) -> Option<String> {
+    let folder = recipe.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.join(SCHEMA_FILE).is_file() {
+        return Some(format!("#:schema ./{SCHEMA_FILE}\n"));
+    }
+    let folder = folder.canonicalize().ok()?;
+    let (up, _) =
+        folder.ancestors().enumerate().find(|(_, above)| above.join("configs").join(SCHEMA_FILE).is_file())?;
+    Some(format!("#:schema {}configs/{SCHEMA_FILE}\n", if up == 0 { "./".to_owned() } else { "../".repeat(up) }))
+}
+
+fn exists(path: &Path) -> Error {
+    Error::user(
+        format!("'{}' is there already", path.display()),
+        "choose another file, or pass --force to write over it",
+    )
+}
+
+/// Writes a file; one that is there already only where that is meant.
+fn write(path: &PathBuf, text: &str, force: bool) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(force).create_new(!force);
+    options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => exists(path),
+        _ => Error::plain(format!("cannot write '{}': {error}", path.display())),
+    })
+}

@@ -1,0 +1,50 @@
+//! What is printed when inputs have been explained.
+
+use std::path::Path;
+
+use lrp::Error;
+use lrp::numbers::short;
+use lrp_run::input::stem;
+use lrp_run::manifest::{InputRecord, TargetRecord};
+
+use crate::output::{say, shown};
+use crate::table;
+
+/// Above this many samples the summary is not printed sample by sample.
+const SUMMARY: usize = 40;
+
+/// One line for each sample, unless there are too many.
+pub fn print(records: &[InputRecord], dir: &Path) -> Result<(), Error> {
+    let samples: usize = records.iter().map(|record| record.explained().count()).sum();
+    if samples <= SUMMARY {
+        let targets = records.iter().flat_map(|record| &record.samples).flat_map(|sample| &sample.targets);
+        let probable = targets.into_iter().any(|target| target.probability.is_some());
+        let mut headings = vec!["input", "target", "score"];
+        headings.extend(probable.then_some("probability"));
+        headings.extend(["relevance", "bias", "stabilizer", "rule"]);
+        let mut table = table::table(&headings, &headings[2..]);
+        for record in records {
+            for (i, sample) in record.samples.iter().enumerate() {
+                let name = stem(Path::new(&record.file.path));
+                let name = if record.samples.len() > 1 { format!("{name} [{i}]") } else { name };
+                for target in &sample.targets {
+                    let [relevance, bias, stabilizer, rule] = target.ledger.shares().map(short);
+                    let mut row = vec![name.clone(), explained(target), short(target.score)];
+                    row.extend(probable.then(|| target.probability.map(short).unwrap_or_default()));
+                    row.extend([relevance, bias, stabilizer, rule]);
+                    table.add_row(row);
+                }
+            }
+        }
+        table::print(&table)?;
+    }
+    let plural = if samples == 1 { "" } else { "s" };
+    say!("{samples} sample{plural} explained into {}", shown(dir))
+}
+
+/// What was explained, in words: a class, or the difference of two.
+fn explained(target: &TargetRecord) -> String {
+    let name = |class: usize, label: &Option<String>| label.clone().unwrap_or_else(|| class.to_string());
+    let against = target.against.map(|other| format!(" − {}", name(other, &target.against_label)));
+    name(target.class, &target.label) + &against.unwrap_or_default()
+}

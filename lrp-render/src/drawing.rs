@@ -1,0 +1,124 @@
+//! What a sample is, and so how its relevance is drawn.
+
+use image::RgbImage;
+use lrp::{Error, Layout};
+use lrp_config::{Input, Kind};
+use lrp_core::{Model, Scalar};
+use ndarray::ArrayViewD;
+
+use crate::arrangement::Arrangement;
+use crate::heatmap::Heatmap;
+use crate::look::Look;
+use crate::picture::picture;
+use crate::series;
+use crate::tokens::{self, Tokens};
+
+/// Draws relevance of one kind of samples.
+pub struct Drawing {
+    kind: Kind,
+    look: Look,
+    expected: Input,
+    tokens: Option<Tokens>,
+}
+
+/// A sample and its relevance, ready to be drawn.
+pub struct Drawn {
+    /// The picture.
+    pub picture: RgbImage,
+    /// The same as a piece of HTML, where that says more than the picture: text.
+    pub html: Option<String>,
+}
+
+impl Drawing {
+    /// Decides how samples of this shape are drawn, given what `[input]` says of them, the texts of their tokens, and whether they come from
+    /// tables.
+    ///
+    /// # Errors
+    /// When the recipe or a flag says what samples of this shape cannot be.
+    pub fn new<T: Scalar>(
+        expected: &Input,
+        tokens: Option<Tokens>,
+        has_tables: bool,
+        look: &Look,
+        model: &Model<T>,
+        shape: &[usize],
+    ) -> Result<Self, Error> {
+        let kind = match expected.kind {
+            Some(kind) => {
+                check(kind, shape)?;
+                kind
+            }
+            None if tokens.is_some() => {
+                check(Kind::Tokens, shape)?;
+                Kind::Tokens
+            }
+            None if is_series(model, has_tables, shape) => Kind::Series,
+            None => Kind::Image,
+        };
+        if tokens.is_some() && kind != Kind::Tokens {
+            return Err(Error::user(
+                "tokens are given, and samples are not texts",
+                "let kind be \"tokens\", or leave it out",
+            ));
+        }
+        Ok(Self { kind, look: look.clone(), expected: expected.clone(), tokens })
+    }
+
+    /// What a reader must know of the pictures, where they are not simply the samples.
+    pub fn note(&self, shape: &[usize]) -> Option<String> {
+        (self.kind == Kind::Image).then(|| Arrangement::of(shape).note(shape)).flatten()
+    }
+
+    /// Draws the relevance of the sample number `number` of its input. Both are without the batch axis.
+    ///
+    /// # Errors
+    /// When the tokens are not those of the sample, or the bundled font cannot be read.
+    pub fn draw<T: Scalar>(
+        &self,
+        number: usize,
+        sample: ArrayViewD<'_, T>,
+        relevance: ArrayViewD<'_, T>,
+    ) -> Result<Drawn, Error> {
+        let no_picture = || Error::Internal(format!("samples of shape {:?} cannot be drawn", sample.shape()));
+        let picture = match self.kind {
+            Kind::Image => {
+                let input = self.look.overlay.map(|_| picture(sample.view(), &self.expected));
+                Heatmap::new(relevance).picture(&self.look, input.as_ref())
+            }
+            Kind::Series | Kind::SeriesLast => {
+                let rows = |array: ArrayViewD<'_, T>| series::rows(array, self.kind == Kind::SeriesLast);
+                let (values, relevance) = rows(sample.view()).zip(rows(relevance)).ok_or_else(no_picture)?;
+                series::draw(&values, &relevance, &self.look)?
+            }
+            Kind::Tokens => {
+                let scores = tokens::scores(relevance);
+                let texts = match &self.tokens {
+                    Some(tokens) => tokens.of(number, scores.len())?,
+                    None => (0..scores.len()).map(|i| i.to_string()).collect(),
+                };
+                let text = tokens::Scored::new(texts, scores);
+                return Ok(Drawn { picture: text.draw(&self.look)?, html: Some(text.html(&self.look)) });
+            }
+        };
+        Ok(Drawn { picture, html: None })
+    }
+}
+
+/// Whether samples of two axes are channels and time: the model's convolutions go along one axis, or there are tables.
+fn is_series<T: Scalar>(model: &Model<T>, has_tables: bool, shape: &[usize]) -> bool {
+    let one_axis = |(_, node): (_, &lrp_core::graph::Node<T>)| node.kind_name() == "conv" && node.shape.len() == 2;
+    has_tables || (shape.len() == 2 && model.nodes().any(one_axis))
+}
+
+fn check(kind: Kind, shape: &[usize]) -> Result<(), Error> {
+    let (fits, what, help) = match kind {
+        Kind::Image => (Layout::of(shape).is_some(), "an image", "an image is [C, H, W], [H, W, C] or [H, W]"),
+        Kind::Series => (series::is_one(shape), "a series", "a series is [C, L] or [L]"),
+        Kind::SeriesLast => (shape.len() == 2, "a series", "a series whose last axis are channels is [L, C]"),
+        Kind::Tokens => (matches!(shape.len(), 1 | 2), "a text", "a text is [L, D], a vector for each token, or [L]"),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::user(format!("the model's samples have the shape {shape:?}, which is not {what}"), help))
+}

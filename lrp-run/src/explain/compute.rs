@@ -1,0 +1,213 @@
+//! Between reading and writing: batches become explanations.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Instant;
+
+use lrp::fit::Fit;
+use lrp::{Diagnosis, Error, Explained, Loaded, explain_samples};
+use lrp_core::profile::Profile;
+use lrp_core::tensor::samples;
+use lrp_core::{Plan, Scalar, Target, Tensor};
+use ndarray::{Axis, Slice};
+
+use super::journal::Done;
+use super::model::Watch;
+use super::reader::{Piece, Place, Read, Stopped};
+use crate::job::HowJob;
+
+/// What comes out of the computation.
+pub enum Computed<T: Scalar> {
+    /// The explanations of a piece, its samples `[n, …]`, and which of them cannot be explained.
+    Piece(Place, Explained<T>, Tensor<T>, Vec<(usize, Error)>),
+    /// An input that is done, or begun, as an earlier run's journal says.
+    Done(usize, Done),
+    /// An input that cannot be explained.
+    Failed(usize, Error),
+}
+
+/// Explains batches.
+pub struct Computation<'a, T: Scalar> {
+    loaded: &'a Loaded<T>,
+    plan: &'a Plan<T>,
+    targets: &'a [Target],
+    how: &'a HowJob,
+    watch: &'a Watch,
+    stop: &'a AtomicBool,
+    to: SyncSender<Computed<T>>,
+    /// The last input that could not be explained: the rest of it, which may be on its way, is not.
+    failed: Option<usize>,
+    /// Whether samples are what is known of the input.
+    fit: Fit<'a, T>,
+    spent: Spent,
+}
+
+/// What the computation took.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// Seconds, waiting excepted.
+    pub seconds: f64,
+    /// Node by node.
+    pub profile: Profile,
+    /// What the samples deserve a look for.
+    pub warnings: Vec<Diagnosis>,
+    /// Why it ended early: the model has changed.
+    pub failure: Option<Error>,
+}
+
+impl<'a, T: Scalar> Computation<'a, T> {
+    /// A computation whose results go to `to`.
+    pub fn new(
+        loaded: &'a Loaded<T>,
+        plan: &'a Plan<T>,
+        targets: &'a [Target],
+        how: &'a HowJob,
+        (fit, watch, stop): (Fit<'a, T>, &'a Watch, &'a AtomicBool),
+        to: SyncSender<Computed<T>>,
+    ) -> Self {
+        Self { loaded, plan, targets, how, watch, stop, to, failed: None, fit, spent: Spent::default() }
+    }
+
+    /// Explains what comes.
+    pub fn run(mut self, from: Receiver<Read<T>>) -> Spent {
+        for read in from {
+            let sent = match read {
+                Read::Batch(pieces) => self.explain(pieces),
+                Read::Done(input, done) => self.send(Computed::Done(input, done)),
+                Read::Failed(input, failure) => self.fail(input, failure),
+            };
+            // Whoever has stopped says why.
+            if sent.is_err() || self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        self.spent.warnings = self.fit.warnings();
+        self.spent
+    }
+
+    /// Explains pieces together, and each alone where that fails.
+    fn explain(&mut self, mut pieces: Vec<Piece<T>>) -> Result<(), Stopped> {
+        pieces.retain(|piece| Some(piece.place.input) != self.failed);
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        let explained = self.explained(&pieces);
+        // Relevance of a model that has changed meanwhile is of no model at all.
+        if let Err(failure) = self.watch.check() {
+            self.spent.failure = Some(failure);
+            return Err(Stopped);
+        }
+        match (explained, pieces.len()) {
+            (Ok(explained), _) => {
+                let mut first = 0;
+                for piece in pieces {
+                    let good = good(&piece);
+                    let last = first + good.len();
+                    // Only where samples are left out does this take a copy.
+                    let fed = (!piece.bad.is_empty()).then(|| piece.samples.select(Axis(0), &good));
+                    self.fit.see(fed.as_ref().unwrap_or(&piece.samples));
+                    let all = spread(explained.part(first, last), &good, &piece.samples);
+                    self.send(Computed::Piece(piece.place, all, piece.samples, piece.bad))?;
+                    first = last;
+                }
+                Ok(())
+            }
+            (Err(error), 1) => pieces.pop().map_or(Ok(()), |piece| self.explain_some(piece, error)),
+            (Err(_), _) => pieces.into_iter().try_for_each(|piece| self.explain(vec![piece])),
+        }
+    }
+
+    /// Explains what can be explained of a piece that as a whole cannot, sample by sample.
+    fn explain_some(&mut self, piece: Piece<T>, error: Error) -> Result<(), Stopped> {
+        let Piece { place, samples, mut bad } = piece;
+        if place.of == 1 {
+            return self.fail(place.input, error.moved(place.first));
+        }
+        let n = lrp_core::tensor::samples(&samples);
+        let mut all = nothing(&samples, self.targets.len());
+        for i in (0..n).filter(|i| bad.iter().all(|(other, _)| other != i)).collect::<Vec<_>>() {
+            let one = samples.slice_axis(Axis(0), Slice::from(i..i + 1)).to_owned();
+            let alone = Piece { place: place.clone(), samples: one, bad: Vec::new() };
+            match self.explained(&[alone]) {
+                Ok(explained) => put(&mut all, explained, &[i]),
+                Err(error) => bad.push((i, error.moved(place.first + i))),
+            }
+        }
+        if let Err(failure) = self.watch.check() {
+            self.spent.failure = Some(failure);
+            return Err(Stopped);
+        }
+        bad.sort_by_key(|(i, _)| *i);
+        self.send(Computed::Piece(place, all, samples, bad))
+    }
+
+    /// Explains the good samples of pieces.
+    fn explained(&mut self, pieces: &[Piece<T>]) -> Result<Explained<T>, Error> {
+        let started = Instant::now();
+        let parts: Vec<_> = pieces
+            .iter()
+            .map(|piece| (!piece.bad.is_empty()).then(|| piece.samples.select(Axis(0), &good(piece))))
+            .collect();
+        let views: Vec<_> =
+            parts.iter().zip(pieces).map(|(part, piece)| part.as_ref().unwrap_or(&piece.samples).view()).collect();
+        let all =
+            ndarray::concatenate(Axis(0), &views).map_err(|e| lrp_core::Error::Model { reason: e.to_string() }.into());
+        let profile = &mut self.spent.profile;
+        let explained = all.and_then(|all| match samples(&all) {
+            0 => Ok(nothing(&all, self.targets.len())),
+            // All of it in one thread of the pool, which would have to wake up for each pass otherwise.
+            _ => rayon::scope(|_| {
+                explain_samples(self.loaded, self.plan, &all, self.targets, self.how.options(), profile)
+            }),
+        });
+        self.spent.seconds += started.elapsed().as_secs_f64();
+        explained
+    }
+
+    fn fail(&mut self, input: usize, failure: Error) -> Result<(), Stopped> {
+        if self.failed == Some(input) {
+            return Ok(());
+        }
+        self.failed = Some(input);
+        self.send(Computed::Failed(input, failure))
+    }
+
+    fn send(&self, computed: Computed<T>) -> Result<(), Stopped> {
+        self.to.send(computed).map_err(|_| Stopped)
+    }
+}
+
+/// The samples of a piece that can be explained, as far as reading could see.
+fn good<T: Scalar>(piece: &Piece<T>) -> Vec<usize> {
+    (0..samples(&piece.samples)).filter(|i| piece.bad.iter().all(|(bad, _)| bad != i)).collect()
+}
+
+/// Relevance NaN and no outcome for each of these samples.
+fn nothing<T: Scalar>(samples: &Tensor<T>, targets: usize) -> Explained<T> {
+    let n = lrp_core::tensor::samples(samples);
+    let relevance = Tensor::from_elem(samples.raw_dim(), T::of(f64::NAN));
+    Explained { relevance: vec![relevance; targets], outcomes: vec![Vec::new(); n], top: vec![Vec::new(); n] }
+}
+
+/// The explanations of the `good` ones among samples, as those of all.
+fn spread<T: Scalar>(explained: Explained<T>, good: &[usize], samples: &Tensor<T>) -> Explained<T> {
+    if good.len() == lrp_core::tensor::samples(samples) {
+        return explained;
+    }
+    let mut all = nothing(samples, explained.relevance.len());
+    put(&mut all, explained, good);
+    all
+}
+
+/// Puts explanations in their places among those of all.
+fn put<T: Scalar>(all: &mut Explained<T>, explained: Explained<T>, places: &[usize]) {
+    for (all, relevance) in all.relevance.iter_mut().zip(&explained.relevance) {
+        for (sample, place) in relevance.outer_iter().zip(places) {
+            all.index_axis_mut(Axis(0), *place).assign(&sample);
+        }
+    }
+    for ((outcomes, top), place) in explained.outcomes.into_iter().zip(explained.top).zip(places) {
+        all.outcomes[*place] = outcomes;
+        all.top[*place] = top;
+    }
+}

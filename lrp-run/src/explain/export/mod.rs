@@ -1,0 +1,185 @@
+//! Results for other programs, made when all is explained: archives of arrays, arrays for Quantus, a project for ViRelAy.
+//!
+//! They are made from the relevance files, so that a run that is resumed makes the same. The relevance of one input is in memory as a
+//! whole here, and for Quantus and ViRelAy that of all inputs.
+
+mod npz;
+mod quantus;
+mod safetensors;
+mod virelay;
+
+use lrp::{Error, Layout, Loaded};
+use lrp_config::Save;
+use lrp_core::{Plan, Scalar, Target};
+use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray_npy::{ReadableElement, WritableElement};
+
+use crate::files;
+use crate::input::Source;
+use crate::job::ExplainJob;
+use crate::manifest::{FileRecord, InputRecord, ModelRecord, RecipeRecord, TargetRecord};
+
+/// What exports are made from.
+pub struct Run<'a, T: Scalar> {
+    /// What was explained, and how.
+    pub job: &'a ExplainJob,
+    /// The model.
+    pub loaded: &'a Loaded<T>,
+    /// Its file.
+    pub model: &'a ModelRecord,
+    /// The model with its rules.
+    pub plan: &'a Plan<T>,
+    /// The shape of a sample.
+    pub shape: &'a [usize],
+}
+
+/// The results of one input.
+struct Results<T> {
+    /// `[N, …]`, or `[targets, N, …]`.
+    relevance: ArrayD<T>,
+    /// The explained classes: `[N]`, or `[targets, N]`.
+    classes: ArrayD<i64>,
+    /// The model's outputs for them, in the same shape.
+    scores: ArrayD<f64>,
+}
+
+/// Samples of all inputs, and their results for the one target.
+struct All<T> {
+    /// `[N, …]`, as the model takes them.
+    inputs: ArrayD<T>,
+    /// `[N]`
+    classes: ArrayD<i64>,
+    /// `[N, …]`
+    relevance: ArrayD<T>,
+}
+
+/// Refuses what cannot be exported, before anything is explained.
+///
+/// # Errors
+/// When a program that takes one class for each sample is to get several, or one that shows images something else.
+pub fn check(job: &ExplainJob, targets: &[Target], shape: &[usize]) -> Result<(), Error> {
+    let save = &job.output.save;
+    if let Some((name, _)) = [("quantus", Save::Quantus), ("virelay", Save::Virelay)]
+        .into_iter()
+        .find(|(_, what)| save.contains(what) && targets.len() != 1)
+    {
+        let message = format!("save: {name} takes one target for each sample, and there are {}", targets.len());
+        return Err(Error::user(message, "choose argmax, a class or a contrast, or save npz"));
+    }
+    if save.contains(&Save::Virelay) && Layout::of(shape).is_none() {
+        let message = format!("save: virelay shows images, and samples have the shape {shape:?}");
+        return Err(Error::user(message, "save npz or quantus"));
+    }
+    Ok(())
+}
+
+impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
+    /// Makes what is to be saved, and names it in the records.
+    ///
+    /// # Errors
+    /// When something cannot be read or written.
+    pub fn export(&self, records: &mut [InputRecord]) -> Result<Vec<FileRecord>, Error> {
+        let save = |what: Save| self.job.output.save.contains(&what);
+        for record in records.iter_mut() {
+            let stem = files::stem(record.file.path.as_ref());
+            if !save(Save::Npz) && !save(Save::Safetensors) {
+                continue;
+            }
+            let results = self.results(record)?;
+            if save(Save::Npz) {
+                let name = format!("{stem}.relevance.npz");
+                npz::write(&self.path(&name), &results)?;
+                record.files.push(files::record(&self.job.output.dir, &name)?);
+                record.exports.push(name);
+            }
+            if save(Save::Safetensors) {
+                let name = format!("{stem}.relevance.safetensors");
+                safetensors::write(&self.path(&name), &results, self.facts(record))?;
+                record.files.push(files::record(&self.job.output.dir, &name)?);
+                record.exports.push(name);
+            }
+        }
+        let mut exports = Vec::new();
+        if save(Save::Quantus) && !records.is_empty() {
+            exports.extend(quantus::write(self, records)?);
+        }
+        if save(Save::Virelay) && !records.is_empty() {
+            exports.extend(virelay::write(self, records)?);
+        }
+        // Arrays that nobody asked for have served.
+        if !save(Save::Npy) {
+            let stems = records.iter().map(|record| files::stem(record.file.path.as_ref()));
+            let names = stems.flat_map(|stem| [files::relevance(&stem), files::ledger(&stem)]);
+            names.map(|name| self.path(&name)).try_for_each(|path| files::remove(&path))?;
+        }
+        exports.iter().map(|name| files::record(&self.job.output.dir, name)).collect()
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.job.output.dir.join(name)
+    }
+
+    /// What was made from what, in words.
+    fn facts(&self, record: &InputRecord) -> Vec<(&'static str, String)> {
+        let what = &self.job.what;
+        let recipe = RecipeRecord::new(&what.recipe);
+        let sources: Vec<String> = recipe.sources.iter().map(|source| source.file.sha256.clone()).collect();
+        vec![
+            ("program", format!("lrp {}", env!("CARGO_PKG_VERSION"))),
+            ("recipe", recipe.name),
+            ("recipe_sha256", sources.join(" ")),
+            ("model_sha256", self.model.file.sha256.clone()),
+            ("input_sha256", record.file.sha256.clone()),
+            ("target", what.how.target.to_string()),
+            ("start", format!("{:?}", what.how.start).to_lowercase()),
+        ]
+    }
+
+    /// The results of an input, from its relevance file and its record.
+    fn results(&self, record: &InputRecord) -> Result<Results<T>, Error> {
+        let path = self.path(&files::relevance(&files::stem(record.file.path.as_ref())));
+        let relevance: ArrayD<T> = ndarray_npy::read_npy(&path)
+            .map_err(|e| Error::plain(format!("cannot read '{}', which was just written: {e}", path.display())))?;
+        let several = relevance.ndim() > self.shape.len() + 1;
+        let (samples, targets) = (record.samples.len(), record.targets());
+        let shape = if several { vec![targets, samples] } else { vec![samples] };
+        // Of a sample that could not be explained, the class is -1.
+        let per_target = |of: &dyn Fn(&TargetRecord) -> f64| {
+            let value = |k: usize, i: usize| record.samples.get(i).and_then(|s| s.targets.get(k)).map_or(f64::NAN, of);
+            ArrayD::from_shape_fn(IxDyn(&shape), |at| if several { value(at[0], at[1]) } else { value(0, at[0]) })
+        };
+        let classes =
+            per_target(&|target| target.class as f64).mapv(|class| if class.is_nan() { -1 } else { class as i64 });
+        Ok(Results { relevance, classes, scores: per_target(&|target| target.score) })
+    }
+
+    /// Inputs, classes and relevance of all inputs, one sample after the other, without samples that could not be explained.
+    fn all(&self, records: &[InputRecord]) -> Result<All<T>, Error> {
+        let (mut inputs, mut classes, mut relevance) = (Vec::new(), Vec::new(), Vec::new());
+        for record in records {
+            let path: &std::path::Path = record.file.path.as_ref();
+            let mut source = Source::<T>::open(path, self.shape, &self.job.what.how.input)?;
+            let (samples, _) = source.take_any(source.left())?;
+            if source.sha256() != record.file.sha256 {
+                let message = format!("'{}' was written to while it was in use", path.display());
+                return Err(Error::user(message, "run it again when the file is complete"));
+            }
+            let explained: Vec<usize> = record.explained().map(|(i, _)| i).collect();
+            let results = self.results(record)?;
+            let one = |array: ArrayD<T>| match array.ndim() > self.shape.len() + 1 {
+                true => array.index_axis_move(Axis(0), 0),
+                false => array,
+            };
+            inputs.push(samples.select(Axis(0), &explained));
+            relevance.push(one(results.relevance).select(Axis(0), &explained));
+            classes.extend(explained.iter().filter_map(|i| results.classes.iter().nth(*i)));
+        }
+        let joined = |parts: &[ArrayD<T>]| {
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            ndarray::concatenate(Axis(0), &views).map_err(|e| Error::Internal(e.to_string()))
+        };
+        let classes = ArrayD::from_shape_vec(IxDyn(&[classes.len()]), classes);
+        let classes = classes.map_err(|e| Error::Internal(e.to_string()))?;
+        Ok(All { inputs: joined(&inputs)?, classes, relevance: joined(&relevance)? })
+    }
+}

@@ -1,0 +1,20 @@
+//! `STEM.relevance.npz`: `relevance`, `classes` and `scores`.
+
+use std::path::Path;
+
+use lrp::Error;
+use ndarray_npy::{NpzWriter, WritableElement};
+
+use super::Results;
+use crate::files;
+
+/// Writes the results of an input.
+pub fn write<T: WritableElement>(path: &Path, results: &Results<T>) -> Result<(), Error> {
+    files::write(path, |file| {
+        let mut npz = NpzWriter::new_compressed(file);
+        npz.add_array("relevance", &results.relevance)?;
+        npz.add_array("classes", &results.classes)?;
+        npz.add_array("scores", &results.scores)?;
+        npz.finish().map(drop)
+    })
+}

@@ -1,0 +1,338 @@
+//! The writing end: explanations become files, lines of the journal, and records of the manifest.
+
+use std::collections::HashSet;
+use std::io::Cursor;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use image::ImageFormat;
+use lrp::{Error, Explained, Largest, Outcome};
+use lrp_config::Save;
+use lrp_core::{Scalar, Target, Tensor};
+use lrp_render::Drawing;
+use ndarray::Axis;
+use ndarray_npy::WritableElement;
+use rayon::prelude::*;
+
+use super::arrays::Arrays;
+use super::compute::Computed;
+use super::journal::{Done, Entry, Journal};
+use super::reader::Place;
+use super::subject::Subject;
+use crate::events::Events;
+use crate::files;
+use crate::job::ExplainJob;
+use crate::manifest::{FailedRecord, FileRecord, InputRecord, SampleRecord, ScoreRecord, TargetRecord};
+
+/// The names of heatmaps, per sample, per target, and the files.
+type Heatmaps = (Vec<Vec<Option<String>>>, Vec<FileRecord>);
+
+/// So often, what is written is brought to the disk.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// The number of samples of one input whose errors are printed.
+const COMPLAINTS: usize = 3;
+
+/// Writes the results of all inputs, in their order.
+pub struct Writer<'a> {
+    subject: Subject<'a>,
+    job: &'a ExplainJob,
+    /// How heatmaps are drawn, if they are.
+    drawing: Option<Drawing>,
+    events: &'a dyn Events,
+    /// The input whose samples are arriving.
+    current: Option<Current>,
+    /// Names of the heatmaps that were written.
+    heatmaps: HashSet<String>,
+    synced: Instant,
+    written: Written,
+}
+
+/// What there is when all is written.
+pub struct Written {
+    /// The journal, not ended yet.
+    pub journal: Journal,
+    /// The inputs that were explained.
+    pub inputs: Vec<InputRecord>,
+    /// The inputs and samples that could not be.
+    pub failed: Vec<FailedRecord>,
+    /// The samples that are done, also of inputs that are not complete.
+    pub done: usize,
+    /// Seconds, waiting excepted.
+    pub seconds: f64,
+}
+
+/// An input that is not complete.
+struct Current {
+    input: usize,
+    of: usize,
+    arrays: Option<Arrays>,
+    /// What was changed in an image.
+    conversions: Vec<String>,
+    samples: Vec<SampleRecord>,
+    /// The heatmaps.
+    files: Vec<FileRecord>,
+    /// Samples that cannot be explained.
+    failures: Vec<(usize, Error)>,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer that goes on with this journal.
+    pub fn new(subject: Subject<'a>, drawing: Option<Drawing>, events: &'a dyn Events, journal: Journal) -> Self {
+        let written = Written { journal, inputs: Vec::new(), failed: Vec::new(), done: 0, seconds: 0.0 };
+        let (current, heatmaps, synced) = (None, HashSet::new(), Instant::now());
+        Self { subject, job: subject.job, drawing, events, current, heatmaps, synced, written }
+    }
+
+    /// Writes what comes.
+    ///
+    /// # Errors
+    /// When something cannot be written, and when the only input cannot be explained.
+    pub fn run<T: Scalar + WritableElement>(mut self, from: Receiver<Computed<T>>) -> Result<Written, Error> {
+        for computed in from {
+            let started = Instant::now();
+            match computed {
+                Computed::Piece(place, explained, samples, failures) => {
+                    self.write(place, &explained, &samples, failures)?;
+                }
+                Computed::Done(input, done) => self.go_on::<T>(input, done)?,
+                Computed::Failed(input, failure) => self.fail(input, failure)?,
+            }
+            self.written.seconds += started.elapsed().as_secs_f64();
+        }
+        Ok(self.written)
+    }
+
+    /// Keeps going after an input that cannot be explained: finished work is not lost.
+    fn fail(&mut self, input: usize, failure: Error) -> Result<(), Error> {
+        self.discard(input)?;
+        if self.job.what.inputs.len() == 1 {
+            self.written.journal.end()?;
+            return Err(failure);
+        }
+        let reason = failure.to_string();
+        self.events.failed(&failure);
+        self.written.failed.push(FailedRecord { path: self.subject.path(input), sample: None, reason });
+        Ok(())
+    }
+
+    /// Removes what has been written of an input.
+    fn discard(&mut self, input: usize) -> Result<(), Error> {
+        let Some(current) = self.current.take_if(|current| current.input == input) else { return Ok(()) };
+        self.written.journal.take_back(&self.subject.path(input))?;
+        self.written.done = self.written.done.saturating_sub(current.samples.len());
+        current.arrays.map_or(Ok(()), Arrays::discard)?;
+        let dir = &self.job.output.dir;
+        current.files.iter().filter_map(|file| files::inside(dir, &file.path)).try_for_each(|path| files::remove(&path))
+    }
+
+    /// Takes over what an earlier run has done of an input.
+    fn go_on<T: Scalar>(&mut self, input: usize, done: Done) -> Result<(), Error> {
+        let names: Vec<String> =
+            done.samples.iter().flat_map(|s| &s.targets).filter_map(|target| target.heatmap.clone()).collect();
+        names.iter().try_for_each(|name| self.claim(name))?;
+        self.events.taken_over(done.samples.len() as u64);
+        self.written.done += done.samples.len();
+        // The program may have been killed when all was written, and the files had not got their names.
+        let (all, sha256) = (done.is_all(), done.sha256().to_owned());
+        let conversions = done.conversions;
+        let arrays = self.subject.arrays(input, done.of);
+        let arrays = arrays.map(|arrays| arrays.reopen::<T>(all)).transpose()?.flatten();
+        let failed = done.samples.iter().enumerate().filter_map(|(i, sample)| Some((i, sample.failed.as_ref()?)));
+        let failures = failed.map(|(i, reason)| (i, Error::plain(reason))).collect();
+        let files = done.batches.into_iter().flat_map(|batch| batch.files).collect();
+        self.current =
+            Some(Current { input, of: done.of, arrays, conversions, samples: done.samples, files, failures });
+        self.finish(sha256)
+    }
+
+    /// Writes the results of a piece.
+    fn write<T: Scalar + WritableElement>(
+        &mut self,
+        place: Place,
+        explained: &Explained<T>,
+        samples: &Tensor<T>,
+        failures: Vec<(usize, Error)>,
+    ) -> Result<(), Error> {
+        let Place { input, first, of, .. } = place;
+        let path = self.subject.path(input);
+        if self.current.is_none() {
+            // The file that is made now has nothing of what the journal may tell of.
+            self.written.journal.take_back(&path)?;
+            let arrays = self.subject.arrays(input, of).map(|arrays| arrays.create::<T>()).transpose()?;
+            let (samples, files, failures) = (Vec::new(), Vec::new(), Vec::new());
+            let conversions = place.conversions.clone();
+            self.current = Some(Current { input, of, arrays, conversions, samples, files, failures });
+        }
+        let (names, files) = self.heatmaps(&place, explained, samples)?;
+        let samples = self.records(names, explained, &failures);
+        let arrays = self.current.as_mut().and_then(|current| current.arrays.as_mut());
+        let rows = arrays.map(|arrays| arrays.write(first, explained)).transpose()?;
+        // Hashes tell what never came to the disk: this only limits how much that can be when the machine goes down.
+        let sync = self.synced.elapsed() >= SYNC;
+        if let Some(arrays) = self.current.as_ref().and_then(|current| current.arrays.as_ref()).filter(|_| sync) {
+            arrays.sync()?;
+        }
+        let Place { sha256, conversions, .. } = place;
+        let entry = Entry { path, first, of, sha256, conversions, samples, rows, files };
+        self.written.journal.add(&entry)?;
+        if sync {
+            self.written.journal.sync()?;
+            self.synced = Instant::now();
+        }
+        self.events.done(entry.samples.len() as u64);
+        self.written.done += entry.samples.len();
+        if let Some(current) = &mut self.current {
+            current.samples.extend(entry.samples);
+            current.files.extend(entry.files);
+            current.failures.extend(failures.into_iter().map(|(i, failure)| (first + i, failure)));
+        }
+        self.finish(entry.sha256)
+    }
+
+    /// Whether all samples of the current input are written; then its files are complete, and its record.
+    fn finish(&mut self, sha256: String) -> Result<(), Error> {
+        let Some(mut current) = self.current.take_if(|current| current.samples.len() == current.of) else {
+            return Ok(());
+        };
+        let (path, input) = (self.subject.path(current.input), current.input);
+        if current.failures.len() == current.of
+            && let Some((_, failure)) = current.failures.pop()
+        {
+            // Nothing of it can be explained.
+            self.current = Some(current);
+            return self.fail(input, failure.of_file(&path));
+        }
+        current.arrays.map_or(Ok(()), Arrays::finish)?;
+        let array = |name: fn(&str) -> String| self.saves(Save::Npy).then(|| name(&self.subject.stem(input)));
+        let (relevance, ledger) = (array(files::relevance), array(files::ledger));
+        let mut of_files = Vec::new();
+        for name in [&relevance, &ledger].into_iter().flatten() {
+            of_files.push(files::record(&self.job.output.dir, name)?);
+        }
+        of_files.extend(current.files);
+        self.complain(&path, current.failures);
+        let file = FileRecord { path, sha256 };
+        let (exports, conversions, samples, files) = (Vec::new(), current.conversions, current.samples, of_files);
+        self.written.inputs.push(InputRecord { file, relevance, ledger, exports, conversions, samples, files });
+        Ok(())
+    }
+
+    /// Says which samples of an input could not be explained.
+    fn complain(&mut self, path: &str, failures: Vec<(usize, Error)>) {
+        let more = failures.len().saturating_sub(COMPLAINTS);
+        for (i, (sample, failure)) in failures.into_iter().enumerate() {
+            let failure = failure.of_file(path);
+            let (path, reason) = (path.to_owned(), failure.to_string());
+            self.written.failed.push(FailedRecord { path, sample: Some(sample), reason });
+            if i < COMPLAINTS {
+                self.events.failed(&failure);
+            }
+        }
+        if more > 0 {
+            self.events.more_failed(path, more);
+        }
+    }
+
+    /// Writes the heatmaps of a piece; gives their names, per sample, per target, and the files.
+    fn heatmaps<T: Scalar>(
+        &mut self,
+        place: &Place,
+        explained: &Explained<T>,
+        samples: &Tensor<T>,
+    ) -> Result<Heatmaps, Error> {
+        let name = |i: usize, k: usize| {
+            self.drawing.is_some().then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class))
+        };
+        let names = |(i, outcomes): (usize, &Vec<Outcome>)| (0..outcomes.len()).map(|k| name(i, k)).collect();
+        let names: Vec<Vec<Option<String>>> = explained.outcomes.iter().enumerate().map(names).collect();
+        names.iter().flatten().flatten().try_for_each(|name| self.claim(name))?;
+        let (dir, Some(drawing)) = (&self.job.output.dir, &self.drawing) else { return Ok((names, Vec::new())) };
+        let draw = |(i, names): (usize, &Vec<Option<String>>)| {
+            let sample = samples.index_axis(Axis(0), i);
+            let mut files = Vec::new();
+            for (name, relevance) in names.iter().zip(&explained.relevance) {
+                let Some(name) = name else { continue };
+                let relevance = relevance.index_axis(Axis(0), i);
+                let drawn = drawing.draw(place.first + i, sample.view(), relevance)?;
+                let mut png = Cursor::new(Vec::new());
+                drawn
+                    .picture
+                    .write_to(&mut png, ImageFormat::Png)
+                    .map_err(|e| files::unwritable(&dir.join(name), &e))?;
+                files.push(files::save(dir, name.clone(), png.get_ref())?);
+                if let Some(html) = drawn.html {
+                    files.push(files::save(dir, files::as_html(name), html.as_bytes())?);
+                }
+            }
+            Ok(files)
+        };
+        let files = names.par_iter().enumerate().map(draw).collect::<Result<Vec<_>, Error>>()?;
+        Ok((names, files.into_iter().flatten().collect()))
+    }
+
+    /// The name of a heatmap: of the sample `i` of a piece, and target `k`.
+    fn heatmap(&self, place: &Place, i: usize, k: usize, class: usize) -> String {
+        let sample = if place.of > 1 { format!(".{}", place.first + i) } else { String::new() };
+        let target = match (self.subject.several(), self.subject.targets[k]) {
+            (false, _) => String::new(),
+            (true, Target::Rank(rank)) => format!(".top-{}", rank + 1),
+            (true, _) => format!(".class-{class}"),
+        };
+        format!("{}{sample}{target}.heatmap.png", self.subject.stem(place.input))
+    }
+
+    /// Refuses to write a file twice: the heatmap of `a.0.png`, and that of the first sample of `a.npy`.
+    fn claim(&mut self, name: &str) -> Result<(), Error> {
+        if self.heatmaps.insert(name.to_owned()) {
+            return Ok(());
+        }
+        // There is no going on from here.
+        if let Some(input) = self.current.as_ref().map(|current| current.input) {
+            self.discard(input)?;
+        }
+        self.written.journal.end()?;
+        let message = format!("two of the inputs would write '{name}'");
+        Err(Error::user(message, "explain them into different folders, or rename one"))
+    }
+
+    /// The records of a piece's samples.
+    fn records<T: Scalar>(
+        &self,
+        names: Vec<Vec<Option<String>>>,
+        explained: &Explained<T>,
+        failures: &[(usize, Error)],
+    ) -> Vec<SampleRecord> {
+        let labels = self.subject.labels;
+        let record = |(outcome, heatmap): (&Outcome, Option<String>)| TargetRecord {
+            class: outcome.class,
+            label: labels.get(outcome.class).cloned(),
+            against: outcome.against,
+            against_label: outcome.against.and_then(|other| labels.get(other).cloned()),
+            score: outcome.score,
+            probability: outcome.probability,
+            ledger: outcome.totals.into(),
+            unbalanced: outcome.unbalanced.clone(),
+            heatmap,
+        };
+        let score = |&Largest { class, score, probability }: &Largest| ScoreRecord {
+            class,
+            label: labels.get(class).cloned(),
+            score,
+            probability,
+        };
+        let samples = explained.outcomes.iter().zip(names).zip(&explained.top);
+        samples
+            .enumerate()
+            .map(|(i, ((outcomes, names), top))| SampleRecord {
+                top: top.iter().map(score).collect(),
+                targets: outcomes.iter().zip(names).map(record).collect(),
+                failed: failures.iter().find(|(sample, _)| *sample == i).map(|(_, failure)| failure.to_string()),
+            })
+            .collect()
+    }
+
+    fn saves(&self, what: Save) -> bool {
+        self.job.output.save.contains(&what)
+    }
+}

@@ -1,0 +1,302 @@
+//! The files of an output folder: what they are called, and how they come into being.
+//!
+//! Each is written under another name and renamed when it is complete, so that whatever ends the program, no file looks finished that
+//! is not.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Component, Path, PathBuf};
+
+use image::RgbImage;
+use lrp::Error;
+
+use crate::hash;
+use crate::input;
+use crate::manifest::FileRecord;
+
+/// The manifest.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The journal of a run that has not come to its end.
+pub const JOURNAL: &str = "manifest.partial.jsonl";
+
+/// The project for ViRelAy, the one folder within an output folder.
+pub const VIRELAY: &str = "virelay";
+
+/// The arrays for Quantus.
+pub const QUANTUS: &str = "quantus.npz";
+
+/// Most bytes of a stem: file systems allow 255 for a name, and what follows the stem has its place in the rest.
+const LONGEST_STEM: usize = 195;
+
+/// What the results of an input are named after: the input's name without its extension, shortened where names would become too long.
+pub fn stem(input: &Path) -> String {
+    let stem = input::stem(input);
+    if stem.len() <= LONGEST_STEM {
+        return stem;
+    }
+    let digest = hash::of_bytes(stem.as_bytes());
+    let mark: String = digest.chars().take(12).collect();
+    let mut end = LONGEST_STEM - mark.len() - 1;
+    while !stem.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}~{mark}", stem.get(..end).unwrap_or_default())
+}
+
+/// Whether this is the name of a file, and nothing else: names from journals and manifests, which may come from anywhere, are used only
+/// if it is.
+pub fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    let only = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);
+    only && !name.contains(['/', '\\', '\0'])
+}
+
+/// The path of a file that a manifest names, if it is within the folder.
+pub fn inside(dir: &Path, name: &str) -> Option<PathBuf> {
+    match name.split_once('/') {
+        Some((VIRELAY, name)) if is_plain(name) => {
+            let folder = dir.join(VIRELAY);
+            let is_folder = fs::symlink_metadata(&folder).is_ok_and(|meta| meta.is_dir());
+            is_folder.then(|| folder.join(name))
+        }
+        _ => is_plain(name).then(|| dir.join(name)),
+    }
+}
+
+/// Whether explaining an input of this stem can write a file of this name.
+pub fn is_result_of(stem: &str, name: &str) -> bool {
+    name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.') && is_result(rest))
+}
+
+/// Whether a name is that of an input's result.
+pub fn is_result(name: &str) -> bool {
+    const ENDINGS: [&str; 6] =
+        [".relevance.npy", ".ledger.npy", ".heatmap.png", ".heatmap.html", ".relevance.npz", ".relevance.safetensors"];
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// What became of a result since it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is what was written.
+    Same,
+    /// It is gone.
+    Missing,
+    /// It has other contents.
+    Changed,
+}
+
+/// Compares a result with its record.
+pub fn state(dir: &Path, record: &FileRecord) -> State {
+    let Some(path) = inside(dir, &record.path) else { return State::Missing };
+    match fs::symlink_metadata(&path) {
+        Err(_) => State::Missing,
+        Ok(meta) if meta.is_file() && hash::of_file(&path).is_ok_and(|sha256| sha256 == record.sha256) => State::Same,
+        Ok(_) => State::Changed,
+    }
+}
+
+/// The relevance of an input.
+pub fn relevance(stem: &str) -> String {
+    format!("{stem}.relevance.npy")
+}
+
+/// The ledger of an input, layer by layer.
+pub fn ledger(stem: &str) -> String {
+    format!("{stem}.ledger.npy")
+}
+
+/// The report.
+pub const REPORT: &str = "report.html";
+
+/// The piece of HTML beside a heatmap of text.
+pub fn as_html(heatmap: &str) -> String {
+    format!("{}.html", heatmap.strip_suffix(".png").unwrap_or(heatmap))
+}
+
+/// What a file is called until it is complete.
+pub fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+/// Writes a file in one go.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write<E: std::fmt::Display>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<fs::File>) -> Result<(), E>,
+) -> Result<(), Error> {
+    let fail = |e: String| unwritable(path, &e);
+    let mut file = BufWriter::new(create(path)?);
+    write(&mut file).map_err(|e| fail(e.to_string()))?;
+    file.flush().map_err(|e| fail(e.to_string()))?;
+    drop(file);
+    finish(path)
+}
+
+/// Writes a result that is in memory, into a folder; gives its record.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save(dir: &Path, name: String, bytes: &[u8]) -> Result<FileRecord, Error> {
+    write(&dir.join(&name), |file| file.write_all(bytes))?;
+    Ok(FileRecord { path: name, sha256: hash::of_bytes(bytes) })
+}
+
+/// The record of a result that was written.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn record(dir: &Path, name: &str) -> Result<FileRecord, Error> {
+    let path = dir.join(name);
+    let sha256 = hash::of_file(&path)
+        .map_err(|e| Error::plain(format!("cannot read '{}', which was just written: {e}", path.display())))?;
+    Ok(FileRecord { path: name.to_owned(), sha256 })
+}
+
+/// Makes a file that is not complete yet. What stands there goes away, and is not written to: it may be a link to another file.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create(path: &Path) -> Result<File, Error> {
+    let part = unfinished(path);
+    create_new(&part).map_err(|e| unwritable(path, &e))
+}
+
+/// Makes a file in place of the one that may be there.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    // If this fails, so does the next step, and its reason is the one to tell.
+    let _ = fs::remove_file(path);
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
+/// Opens a file that an earlier run has left, never through a link, nor one that has another name somewhere else.
+pub fn open_own(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let mut options = options.clone();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let linked = || io::Error::other("it is a link, or no regular file; remove it");
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(linked());
+    }
+    let file = options.open(path)?;
+    let meta = file.metadata()?;
+    #[cfg(unix)]
+    let is_alone = std::os::unix::fs::MetadataExt::nlink(&meta) == 1;
+    #[cfg(not(unix))]
+    let is_alone = true;
+    if meta.is_file() && is_alone { Ok(file) } else { Err(linked()) }
+}
+
+/// Gives a complete file its name.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn finish(path: &Path) -> Result<(), Error> {
+    fs::rename(unfinished(path), path).map_err(|e| unwritable(path, &e))
+}
+
+/// Takes its name from a complete file, so that it can be written to again.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn reopen(path: &Path) -> Result<(), Error> {
+    fs::rename(path, unfinished(path)).map_err(|e| unwritable(path, &e))
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Error::user(format!("cannot remove '{}': {e}", path.display()), "check the folder's permissions"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is said of a file that cannot be written.
+pub fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> Error {
+    Error::user(
+        format!("cannot write '{}': {why}", path.display()),
+        "check the folder's permissions and the free space; with --resume, what is done need not be done again",
+    )
+}
+
+/// Checks that a figure's name is that of a PNG file.
+///
+/// # Errors
+/// When it is not.
+pub fn check_png(path: &Path) -> Result<(), Error> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        return Ok(());
+    }
+    Err(Error::user(format!("a figure is a PNG file, and '{}' is none", path.display()), "let its name end in .png"))
+}
+
+/// Writes a figure, and makes its folder.
+///
+/// # Errors
+/// When that fails.
+pub fn save_png(image: &RgbImage, path: &Path) -> Result<(), Error> {
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Error::plain(format!("cannot make the folder '{}': {e}", folder.display())))?;
+    }
+    image
+        .save_with_format(path, image::ImageFormat::Png)
+        .map_err(|e| Error::user(format!("cannot write '{}': {e}", path.display()), "choose another file with -o"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_no_names() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.heatmap.png", "ä b", "..a", "a..", "a:b"] {
+            assert!(is_plain(name), "{name}");
+            assert_eq!(inside(dir.path(), name), Some(dir.path().join(name)));
+        }
+        for name in
+            ["", ".", "..", "/a", "../a", "a/../b", "a/b", "./a", "a/", "a\\b", "a\0", "virelay/../a", "virelay/"]
+        {
+            assert!(!is_plain(name) && inside(dir.path(), name).is_none(), "{name}");
+        }
+        assert_eq!(inside(dir.path(), "virelay/a"), None);
+        fs::create_dir(dir.path().join(VIRELAY)).unwrap();
+        assert_eq!(inside(dir.path(), "virelay/a"), Some(dir.path().join("virelay/a")));
+    }
+
+    #[test]
+    fn long_names_are_shortened_and_stay_different() {
+        let long = |end: &str| stem(Path::new(&format!("{}{end}.png", "ä".repeat(120))));
+        assert!(long("1").len() <= LONGEST_STEM && long("1") != long("2"), "{}", long("1"));
+        assert_eq!(long("1"), long("1"));
+        assert_eq!(stem(Path::new("folder/short.png")), "short");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("precious"), "precious").unwrap();
+        std::os::unix::fs::symlink(path("precious"), path("a.part")).unwrap();
+        fs::hard_link(path("precious"), path("b.part")).unwrap();
+        for name in ["a", "b"] {
+            assert!(open_own(&unfinished(&path(name)), OpenOptions::new().write(true)).is_err());
+            write(&path(name), |file| file.write_all(b"new")).unwrap();
+            assert_eq!(fs::read(path(name)).unwrap(), b"new");
+        }
+        assert_eq!(fs::read(path("precious")).unwrap(), b"precious");
+        assert!(open_own(&path("a"), OpenOptions::new().read(true)).is_ok());
+    }
+}

@@ -1,0 +1,87 @@
+//! Records of a model's nodes: the rule of each, and the rows of a ledger.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use lrp_config::Resolved;
+use lrp_core::kernels::conv::Algorithm;
+use lrp_core::{Model, Scalar};
+use serde::{Deserialize, Serialize};
+
+/// What relevance meets at one node.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LayerRecord {
+    /// Its index among the weighted layers, if it is one.
+    pub index: Option<usize>,
+    /// The node's name.
+    pub name: String,
+    /// Its operator.
+    pub op: Cow<'static, str>,
+    /// How it is computed, where there is a choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<Cow<'static, str>>,
+    /// The rule, or the operator's fixed behaviour.
+    pub rule: String,
+    /// The recipe entry that chose the rule, if one did.
+    pub origin: Option<String>,
+    /// For a product: what the importer decided about its two inputs, and why. A rule of the recipe overrides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factors: Option<String>,
+}
+
+impl LayerRecord {
+    /// All operators of a model in topological order.
+    pub fn list<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Self> {
+        let operators = model.nodes().filter_map(|(id, node)| Some((id, node, node.op()?)));
+        operators
+            .map(|(id, node, op)| {
+                let choice = resolved.choices.get(&id);
+                LayerRecord {
+                    index: model.layer_index(id),
+                    name: node.name.clone(),
+                    op: node.kind_name().into(),
+                    algorithm: op.algorithm().map(|algorithm| algorithm.name().into()),
+                    rule: choice.map_or_else(|| op.fixed().name().to_owned(), |c| c.rule.to_string()),
+                    origin: choice.map(|c| c.origin.to_string()),
+                    factors: op.factors(),
+                }
+            })
+            .collect()
+    }
+
+    /// The operator, and how it is computed unless that is the usual way.
+    pub fn operator(&self) -> String {
+        match &self.algorithm {
+            Some(algorithm) if algorithm != Algorithm::default().name() => format!("{} ({algorithm})", self.op),
+            _ => self.op.clone().into_owned(),
+        }
+    }
+}
+
+/// A node that relevance passes: a row of a ledger file, whose columns are what it received, what it handed on, and what bias,
+/// stabilizer and rule took.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LedgerNode {
+    /// The node's name.
+    pub name: String,
+    /// Its operator.
+    pub op: Cow<'static, str>,
+    /// The nodes that its inputs come from.
+    pub inputs: Vec<String>,
+}
+
+impl LedgerNode {
+    /// The nodes that the output depends on, in the order in which the walk passes them.
+    pub fn list<T: Scalar>(model: &Model<T>) -> Vec<Self> {
+        let mut reached = HashSet::from([model.output()]);
+        let mut list = Vec::new();
+        for (id, node) in model.nodes().rev() {
+            if reached.contains(&id) {
+                reached.extend(&node.inputs);
+                let inputs = node.inputs.iter().map(|&input| model.node(input).name.clone()).collect();
+                list.push(Self { name: node.name.clone(), op: node.kind_name().into(), inputs });
+            }
+        }
+        list
+    }
+}

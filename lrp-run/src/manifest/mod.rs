@@ -1,0 +1,120 @@
+//! The manifest: everything an auditor needs to run the same explanation again and to compare.
+
+mod files;
+mod fingerprint;
+mod layers;
+mod results;
+mod stats;
+
+use std::borrow::Cow;
+
+use lrp_config::{Channels, Input, Resize};
+use serde::{Deserialize, Serialize};
+
+pub use self::files::{FileRecord, ModelRecord, Program, RecipeRecord, SourceRecord};
+pub use self::fingerprint::Fingerprint;
+pub use self::layers::{LayerRecord, LedgerNode};
+pub use self::results::{FailedRecord, InputRecord, LedgerRecord, SampleRecord, ScoreRecord, TargetRecord, Timings};
+pub use self::stats::{LayerStats, Stats};
+
+/// The format that is written and read. Keys may be added to it: a reader passes over those that it does not know.
+pub const SCHEMA: u32 = 1;
+
+/// The whole manifest. Keys that earlier versions did not write have a default.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format of this file.
+    pub schema: u32,
+    /// What wrote it.
+    pub program: Program,
+    /// The command that it was called with.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Everything that results depend on, the inputs excepted: a run with another fingerprint is another run.
+    #[serde(default)]
+    pub fingerprint: Fingerprint,
+    /// The model.
+    pub model: ModelRecord,
+    /// The file of labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<FileRecord>,
+    /// The file of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<FileRecord>,
+    /// The recipe.
+    pub recipe: RecipeRecord,
+    /// What the model expects of its input, and how images became that.
+    #[serde(default)]
+    pub expects: Expected,
+    /// `f32` or `f64`.
+    pub precision: Cow<'static, str>,
+    /// What was asked for, as a recipe writes it.
+    pub target: String,
+    /// `logit` or `one`.
+    pub start: Cow<'static, str>,
+    /// Whether relevance was multiplied with the input at the end.
+    pub times_input: bool,
+    /// The colours of heatmaps.
+    #[serde(default)]
+    pub colormap: String,
+    /// What the importer had to say about the model, and warnings about its inputs.
+    pub notes: Vec<String>,
+    /// The rule of every node that relevance can pass.
+    pub layers: Vec<LayerRecord>,
+    /// What the rows of a ledger file are about, from the output to the input.
+    #[serde(default)]
+    pub ledger: Vec<LedgerNode>,
+    /// What was explained.
+    pub inputs: Vec<InputRecord>,
+    /// What was made of all of it, for other programs, within the output folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<String>,
+    /// These files, with their SHA-256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRecord>,
+    /// Inputs that could not be explained, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedRecord>,
+    /// How long it took.
+    pub timings: Timings,
+    /// Time and memory, node by node, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub stats: Option<Stats>,
+}
+
+impl Manifest {
+    /// All results, with their SHA-256.
+    pub fn results(&self) -> impl Iterator<Item = &FileRecord> {
+        self.inputs.iter().flat_map(|input| &input.files).chain(&self.files)
+    }
+}
+
+/// What the model expects of its input.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Expected {
+    /// The shape of a sample.
+    pub shape: Vec<usize>,
+    /// What the darkest and the brightest pixel are, if that was said: 0 and 1 otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Vec<[f64; 2]>>,
+    /// What is subtracted from pixels, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Vec<f64>>,
+    /// What the difference is divided by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<Vec<f64>>,
+    /// `rgb`, `bgr` or `grey`, if that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Channels>,
+    /// `crop` or `stretch`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Resize>,
+}
+
+impl Expected {
+    /// Of samples of this shape, as the recipe's `[input]` says.
+    pub fn new(shape: &[usize], input: &Input) -> Self {
+        let Input { range, mean, std, channels, resize, .. } = input.clone();
+        Self { shape: shape.to_vec(), range, mean, std, channels, resize }
+    }
+}

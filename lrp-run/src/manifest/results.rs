@@ -1,0 +1,162 @@
+//! Records of what was explained: inputs, samples, targets and their ledgers.
+
+use lrp::Unbalanced;
+use lrp_core::ledger::Totals;
+use serde::{Deserialize, Serialize};
+
+use super::files::FileRecord;
+
+/// One input file and its results.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InputRecord {
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileRecord,
+    /// The relevance file, within the output folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relevance: Option<String>,
+    /// The ledger file, within the output folder: float64, `[N, rows, 5]`, with a leading axis for targets where the relevance has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<String>,
+    /// What else was made of it, within the output folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<String>,
+    /// What was changed in an image before its pixels were scaled: rotated as its EXIF data say, made grey, and the like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conversions: Vec<String>,
+    /// One for each sample.
+    pub samples: Vec<SampleRecord>,
+    /// The files that were made of it, within the output folder, with their SHA-256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileRecord>,
+}
+
+impl InputRecord {
+    /// The number of targets of each sample that could be explained.
+    pub fn targets(&self) -> usize {
+        self.samples.iter().map(|sample| sample.targets.len()).max().unwrap_or(0)
+    }
+
+    /// The samples that could be explained, with their numbers.
+    pub fn explained(&self) -> impl Iterator<Item = (usize, &SampleRecord)> {
+        self.samples.iter().enumerate().filter(|(_, sample)| sample.failed.is_none())
+    }
+}
+
+/// One sample.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SampleRecord {
+    /// The largest outputs, the largest first.
+    #[serde(default)]
+    pub top: Vec<ScoreRecord>,
+    /// The explained outputs.
+    pub targets: Vec<TargetRecord>,
+    /// Why it could not be explained, if it could not: its rows in arrays are NaN then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// An output.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ScoreRecord {
+    /// The class.
+    pub class: usize,
+    /// Its label, if labels are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The model's output for it: the logit, where the model ends in a softmax, a sigmoid or a relative.
+    pub score: f64,
+    /// What the model itself says there: the probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+}
+
+/// One explained output of one sample.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TargetRecord {
+    /// The class.
+    pub class: usize,
+    /// Its label, if labels are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// For a contrast: the class it is contrasted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<usize>,
+    /// The label of that class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against_label: Option<String>,
+    /// The model's output for the class, which is explained: the logit, where the model ends in a softmax, a sigmoid or a relative.
+    /// For a contrast, by how much it is above that for the other.
+    pub score: f64,
+    /// What the model itself says there: the probability; for a contrast, by how much it is above the other's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// Where relevance went.
+    pub ledger: LedgerRecord,
+    /// The node whose books balance worst, where that is more than rounding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unbalanced: Option<Unbalanced>,
+    /// The heatmap's file, within the output folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heatmap: Option<String>,
+}
+
+/// The totals of the books: `start = input + bias + stabilizer + rule`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LedgerRecord {
+    /// What was put on the target.
+    pub start: f64,
+    /// What arrived at the input.
+    pub input: f64,
+    /// What biases took.
+    pub bias: f64,
+    /// What stabilizers took.
+    pub stabilizer: f64,
+    /// What rules took.
+    pub rule: f64,
+}
+
+impl LedgerRecord {
+    /// What arrived at the input, and what bias, stabilizer and rule took.
+    pub fn shares(&self) -> [f64; 4] {
+        [self.input, self.bias, self.stabilizer, self.rule]
+    }
+}
+
+impl From<Totals> for LedgerRecord {
+    fn from(t: Totals) -> Self {
+        Self { start: t.start, input: t.input, bias: t.bias, stabilizer: t.stabilizer, rule: t.rule }
+    }
+}
+
+/// An input that could not be explained, or one of its samples.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FailedRecord {
+    /// The file.
+    pub path: String,
+    /// The number of the sample, where the others were explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<usize>,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Seconds spent, in this run. Reading, explaining and writing overlap.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// Reading the model and preparing rules.
+    pub prepare: f64,
+    /// Reading inputs.
+    pub read: f64,
+    /// Forward pass and relevance walk.
+    pub explain: f64,
+    /// Writing results.
+    pub write: f64,
+}
+
+impl From<&LedgerRecord> for Totals {
+    fn from(record: &LedgerRecord) -> Self {
+        let &LedgerRecord { start, input, bias, stabilizer, rule } = record;
+        Self { start, input, bias, stabilizer, rule }
+    }
+}

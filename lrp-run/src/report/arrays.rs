@@ -1,0 +1,88 @@
+//! The arrays that an explanation has left in its folder, read sample by sample.
+
+use std::path::Path;
+
+use lrp::Error;
+
+use crate::files;
+use crate::input::{Npy, Rows};
+use crate::manifest::InputRecord;
+
+/// The arrays of one input.
+pub struct Arrays {
+    /// None where no relevance was written.
+    relevance: Option<Targets>,
+    /// None where no ledger was written.
+    ledger: Option<Targets>,
+}
+
+/// An array `[N, …]`, or `[targets, N, …]`.
+struct Targets {
+    shown: String,
+    rows: Rows<f64>,
+    samples: usize,
+}
+
+impl Arrays {
+    /// Opens the arrays of an input: samples of this shape, ledgers of so many nodes.
+    ///
+    /// # Errors
+    /// When an array that the manifest names cannot be read.
+    pub fn open(dir: &Path, record: &InputRecord, sample: &[usize], nodes: usize) -> Result<Self, Error> {
+        let open = |name: &Option<String>, row: &[usize]| {
+            name.as_ref().map(|name| Targets::open(dir, name, record, row)).transpose()
+        };
+        Ok(Self { relevance: open(&record.relevance, sample)?, ledger: open(&record.ledger, &[nodes, 5])? })
+    }
+
+    /// The relevance of a sample for a target.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn relevance(&mut self, target: usize, sample: usize) -> Result<Vec<f64>, Error> {
+        self.relevance.as_mut().map_or(Ok(Vec::new()), |array| array.read(target, sample))
+    }
+
+    /// The ledger of a sample for a target.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn ledger(&mut self, target: usize, sample: usize) -> Result<Vec<[f64; 5]>, Error> {
+        let numbers = self.ledger.as_mut().map_or(Ok(Vec::new()), |array| array.read(target, sample))?;
+        let (lines, _) = numbers.as_chunks::<5>();
+        Ok(lines.to_vec())
+    }
+}
+
+impl Targets {
+    fn open(dir: &Path, name: &str, record: &InputRecord, row: &[usize]) -> Result<Self, Error> {
+        let path = dir.join(name);
+        let shown = path.display().to_string();
+        // A manifest may come from anywhere, and is not to make this program read everywhere.
+        if !files::is_plain(name) {
+            let message = format!("the manifest of '{}' names the array '{name}', which is not in it", dir.display());
+            return Err(Error::user(message, "give a folder as lrp explain has written it"));
+        }
+        let npy = Npy::open(&path).map_err(|why| unreadable(&shown, why))?;
+        let samples = record.samples.len();
+        let targets = record.targets();
+        let expected: Vec<usize> = std::iter::once(samples).chain(row.iter().copied()).collect();
+        let fits = match npy.shape() {
+            [first, rest @ ..] if rest == expected => *first == targets,
+            shape => shape == expected && targets == 1,
+        };
+        if npy.is_fortran() || !fits {
+            let why = format!("it has the shape {:?}, and the manifest tells of {expected:?}", npy.shape());
+            return Err(unreadable(&shown, why));
+        }
+        Ok(Self { shown, rows: npy.rows(row.iter().product()), samples })
+    }
+
+    fn read(&mut self, target: usize, sample: usize) -> Result<Vec<f64>, Error> {
+        self.rows.read(target * self.samples + sample).map_err(|why| unreadable(&self.shown, why))
+    }
+}
+
+fn unreadable(shown: &str, why: impl std::fmt::Display) -> Error {
+    Error::user(format!("cannot read '{shown}': {why}"), "explain the inputs again, with --save html")
+}

@@ -1,0 +1,117 @@
+//! The inputs of an explanation, as far as they are still what was explained.
+
+use std::path::{Path, PathBuf};
+
+use lrp::Layout;
+use lrp_config::Input;
+use lrp_core::text::{clean, shown};
+use lrp_render::picture;
+use lrp_report::{Kind, Shown};
+use ndarray::Axis;
+
+use super::view::View;
+use crate::hash;
+use crate::input::Source;
+use crate::manifest::{Expected, InputRecord};
+
+/// Characters of a reason.
+const WHY: usize = 1000;
+
+/// Finds inputs.
+pub struct Inputs<'a> {
+    folders: &'a [PathBuf],
+    shape: &'a [usize],
+    expected: Input,
+    /// Inputs that are not shown, and why.
+    missing: Vec<(String, String)>,
+}
+
+/// An input file, or why there is none.
+pub enum Opened {
+    /// The file, its first sample not taken, and what the model expects of it.
+    File(Box<Source<f64>>, Input),
+    /// The end of "The input is not shown: …".
+    Nothing(String),
+}
+
+impl<'a> Inputs<'a> {
+    /// Inputs that are where they were, or in one of these folders.
+    pub fn new(folders: &'a [PathBuf], expected: &'a Expected) -> Self {
+        let Expected { range, mean, std, .. } = expected;
+        let (range, mean, std) = (range.clone(), mean.clone(), std.clone());
+        let input =
+            Input { range, mean, std, channels: expected.channels, resize: expected.resize, ..Input::default() };
+        Self { folders, shape: &expected.shape, expected: input, missing: Vec::new() }
+    }
+
+    /// Opens an input, if a file is found that is what was explained.
+    pub fn open(&mut self, record: &InputRecord) -> Opened {
+        let path = Path::new(&record.file.path);
+        let named =
+            path.file_name().into_iter().flat_map(|name| self.folders.iter().map(move |folder| folder.join(name)));
+        let there: Vec<PathBuf> =
+            std::iter::once(path.to_path_buf()).chain(named).filter(|path| path.is_file()).collect();
+        let same = |path: &&PathBuf| hash::of_file(path).is_ok_and(|sha256| sha256 == record.file.sha256);
+        let why = match there.iter().find(same) {
+            Some(path) => match Source::open(path, self.shape, &self.expected) {
+                Ok(source) => return Opened::File(Box::new(source), self.expected.clone()),
+                Err(failure) => failure.to_string(),
+            },
+            None if there.is_empty() => "the file is no longer there".to_owned(),
+            None => "the file has changed since it was explained (its SHA-256 is another)".to_owned(),
+        };
+        self.missing.push((record.file.path.clone(), why.clone()));
+        Opened::Nothing(why)
+    }
+
+    /// A note on the inputs that are not shown.
+    pub fn note(&self) -> Option<String> {
+        let (path, why) = self.missing.first()?;
+        let more = match self.missing.len() - 1 {
+            0 => String::new(),
+            n => format!(", and {n} more"),
+        };
+        Some(format!(
+            "the report does not show the input '{}'{more}: {}. lrp report finds inputs elsewhere with --inputs FOLDER",
+            shown(path),
+            clean(why, WHY)
+        ))
+    }
+}
+
+impl Opened {
+    /// The next sample.
+    pub fn next(&mut self, view: &View) -> Shown {
+        let Opened::File(source, expected) = self else {
+            return Shown::Nothing(self.why().to_owned());
+        };
+        let batch = match source.take(1) {
+            Ok(batch) => batch,
+            Err(failure) => {
+                let why = failure.to_string();
+                *self = Opened::Nothing(why.clone());
+                return Shown::Nothing(why);
+            }
+        };
+        let sample = batch.index_axis(Axis(0), 0);
+        match view.shape.kind {
+            Kind::Series => Shown::Values(view.arranged(sample.iter().copied().collect())),
+            Kind::Picture if Layout::of(sample.shape()).is_some() => Shown::Picture(picture(sample, expected)),
+            // The report looks at one slice after the other, and a montage would not fit any of them.
+            Kind::Picture => Shown::Nothing("samples of this shape are no single pictures".to_owned()),
+        }
+    }
+
+    /// Passes over the next sample.
+    pub fn skip(&mut self) {
+        if let Opened::File(source, _) = self
+            && let Err(failure) = source.skip(1)
+        {
+            *self = Opened::Nothing(failure.to_string());
+        }
+    }
+
+    fn why(&self) -> &str {
+        if let Opened::Nothing(why) = self { why } else { "" }
+    }
+}

@@ -1,0 +1,227 @@
+//! The report of a folder, from the manifest, the arrays and the inputs.
+//!
+//! A run makes it when all else is written, and [`report`] later: both from the same files, so they are the same, byte for byte.
+
+mod arrays;
+mod inputs;
+mod page;
+mod view;
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use lrp::Error;
+use lrp_core::file::{self, Limit};
+use lrp_report::{Sample, Target, Writer, Written};
+use serde::Serialize;
+
+use self::arrays::Arrays;
+use self::inputs::{Inputs, Opened};
+use self::view::View;
+use crate::events::Events;
+use crate::files;
+use crate::guard::Guard;
+use crate::input;
+use crate::lock::Lock;
+use crate::manifest::{FileRecord, InputRecord, Manifest, SCHEMA};
+
+pub use lrp_report::Limits;
+
+/// A report that was made.
+#[derive(Debug, Serialize)]
+pub struct Made {
+    /// The file.
+    pub report: String,
+    /// How many samples it shows.
+    pub samples: usize,
+    /// How many there are.
+    pub of: usize,
+    /// Its size.
+    pub bytes: u64,
+    /// What it leaves out of the samples that it shows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
+/// Makes the report of a folder that `lrp explain` has written to, inside of it or in the file `out`. Inputs that are no longer where they
+/// were are looked for in `folders`.
+///
+/// # Errors
+/// When another process holds the folder, when what the report is made from cannot be read, and when it cannot be written.
+pub fn report(
+    dir: &Path,
+    out: Option<&Path>,
+    folders: &[PathBuf],
+    limits: Limits,
+    events: &dyn Events,
+) -> Result<Made, Error> {
+    // A folder that cannot be written to is written to by nobody.
+    let _lock = match dir.is_dir().then(|| Lock::hold(dir, events)) {
+        Some(Err(error)) if out.is_none() || matches!(error, Error::InUse(_)) => return Err(error),
+        lock => lock,
+    };
+    let inside = || dir.join(files::REPORT);
+    make(dir, &out.map_or_else(inside, Path::to_path_buf), folders, limits, events)
+}
+
+/// The report of a folder that is held already.
+///
+/// # Errors
+/// As [`report`].
+pub(crate) fn of_folder(dir: &Path, events: &dyn Events) -> Result<Made, Error> {
+    make(dir, &dir.join(files::REPORT), &[], Limits::default(), events)
+}
+
+fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dyn Events) -> Result<Made, Error> {
+    let manifest = read(dir)?;
+    guard(&manifest, dir, folders).check(out)?;
+    if let Some(note) = verify(&manifest, dir)? {
+        events.note(&note);
+    }
+    let view = View::of(&manifest.expects.shape);
+    let report = page::report(&manifest, view.shape);
+    let mut inputs = Inputs::new(folders, &manifest.expects);
+
+    let unwritable = |e: &dyn std::fmt::Display| files::unwritable(out, e);
+    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|e| unwritable(&e))?;
+    }
+    let file = BufWriter::new(files::create(out)?);
+    let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
+    let written = fill(writer, dir, &manifest, &view, &mut inputs, out);
+    // What is half a report is none.
+    let Written { samples, bytes, left_out } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
+    files::finish(out)?;
+    if let Some(note) = inputs.note() {
+        events.note(&note);
+    }
+    Ok(Made { report: out.display().to_string(), samples, of: report.samples, bytes, left_out })
+}
+
+/// Writes the samples, and the end.
+fn fill(
+    mut writer: Writer<BufWriter<File>>,
+    dir: &Path,
+    manifest: &Manifest,
+    view: &View,
+    inputs: &mut Inputs<'_>,
+    out: &Path,
+) -> Result<Written, Error> {
+    for record in &manifest.inputs {
+        if !writer.has_room() {
+            break;
+        }
+        let mut input = inputs.open(record);
+        let mut arrays = Arrays::open(dir, record, &manifest.expects.shape, manifest.ledger.len())?;
+        for i in 0..record.samples.len() {
+            if !writer.has_room() {
+                break;
+            }
+            if record.samples.get(i).is_some_and(|sample| sample.failed.is_some()) {
+                input.skip();
+                continue;
+            }
+            let sample = sample(record, i, &mut input, &mut arrays, view)?;
+            writer.add(&sample).map_err(|e| files::unwritable(out, &e))?;
+        }
+    }
+    writer.finish().map_err(|e| files::unwritable(out, &e))
+}
+
+/// What is to be said of one sample.
+fn sample(
+    record: &InputRecord,
+    i: usize,
+    input: &mut Opened,
+    arrays: &mut Arrays,
+    view: &View,
+) -> Result<Sample, Error> {
+    let stem = input::stem(Path::new(&record.file.path));
+    let of = &record.samples[i];
+    let mut targets = Vec::new();
+    for (k, target) in of.targets.iter().enumerate() {
+        targets.push(Target {
+            title: page::title(target),
+            class: target.class,
+            against: target.against,
+            score: target.score,
+            probability: target.probability,
+            totals: page::totals(&target.ledger),
+            relevance: view.arranged(arrays.relevance(k, i)?),
+            ledger: arrays.ledger(k, i)?,
+        });
+    }
+    Ok(Sample {
+        name: if record.samples.len() > 1 { format!("{stem} [{i}]") } else { stem },
+        input: input.next(view),
+        top: page::scores(&of.top),
+        targets,
+    })
+}
+
+/// What the report is made from.
+fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
+    let inputs = || manifest.inputs.iter().map(|input| Path::new(&input.file.path));
+    let moved =
+        inputs().filter_map(Path::file_name).flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let named = |file: &FileRecord| PathBuf::from(&file.path);
+    Guard::new()
+        .with("the manifest", [dir.join(files::MANIFEST)])
+        .with("the model", [named(&manifest.model.file)])
+        .with("the model's weights", manifest.model.external.iter().map(named))
+        .with("the recipe", manifest.recipe.sources.iter().map(|source| named(&source.file)))
+        .with("the labels", manifest.labels.as_ref().map(named))
+        .with("the tokens", manifest.tokens.as_ref().map(named))
+        .with("an input", inputs().map(Path::to_path_buf).chain(moved))
+        .with("a result", manifest.results().filter_map(|file| files::inside(dir, &file.path)))
+}
+
+/// Checks that results are what was written. What the report is not made from may have changed, which is worth a note, or be gone.
+fn verify(manifest: &Manifest, dir: &Path) -> Result<Option<String>, Error> {
+    let arrays: HashSet<&String> =
+        manifest.inputs.iter().flat_map(|input| [&input.relevance, &input.ledger]).flatten().collect();
+    let mut others = Vec::new();
+    for file in manifest.results() {
+        // Whoever opens a file that is missing says so.
+        if files::state(dir, file) == files::State::Changed {
+            if arrays.contains(&file.path) {
+                let path = dir.join(&file.path);
+                let message =
+                    format!("'{}' is not what was written: its SHA-256 is not that of the manifest", path.display());
+                return Err(Error::user(message, "explain the inputs again, or bring back the file"));
+            }
+            others.push(&file.path);
+        }
+    }
+    Ok(others.first().map(|first| {
+        let more = if others.len() > 1 { format!(", and {} more", others.len() - 1) } else { String::new() };
+        format!(
+            "'{first}'{more} in '{}' is not what was written: its SHA-256 is not that of the manifest",
+            dir.display()
+        )
+    }))
+}
+
+/// Reads the manifest of a folder.
+fn read(dir: &Path) -> Result<Manifest, Error> {
+    let path = dir.join(files::MANIFEST);
+    let shown = path.display();
+    let text = file::read(&path, Limit::RECORD).map_err(|e| {
+        let help = "give a folder that lrp explain has written to, with npy and json under --save";
+        Error::user(format!("cannot read '{shown}': {e}"), help)
+    })?;
+    let again = "explain the inputs again, with --save html";
+    let manifest: Manifest = serde_json::from_slice(&text)
+        .map_err(|e| Error::user(format!("'{shown}' is no manifest of lrp explain: {e}"), again))?;
+    if manifest.schema != SCHEMA {
+        let message = format!("'{shown}' has the format {}, and this version reads {SCHEMA}", manifest.schema);
+        return Err(Error::user(message, "use the version of lrp that has written it"));
+    }
+    if manifest.expects.shape.is_empty() && !manifest.inputs.is_empty() {
+        let message = format!("'{shown}' does not say what shape samples have: an earlier version has written it");
+        return Err(Error::user(message, again));
+    }
+    Ok(manifest)
+}

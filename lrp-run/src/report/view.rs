@@ -1,0 +1,82 @@
+//! How samples of a shape are shown: as pictures, or as series.
+
+use lrp::Layout;
+use lrp_report::{Kind, Shape};
+
+/// Up to so many rows, a plane that is four times as long as it is high is a series with several channels.
+const CHANNELS: usize = 16;
+
+/// How samples are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// What they become.
+    pub shape: Shape,
+    /// Whether their channels come last.
+    last: bool,
+}
+
+impl View {
+    /// Of samples of this shape. Images are pictures, and so are the slices of volumes; `[L]`, `[C, L]` with few channels, `[C, 1, L]`
+    /// and everything else are series.
+    pub fn of(shape: &[usize]) -> Self {
+        let picture = |channels, height, width| Shape { kind: Kind::Picture, channels, height, width };
+        let series = |channels, width| Shape { kind: Kind::Series, channels, height: 1, width };
+        let first = |shape| Self { shape, last: false };
+        match (Layout::of(shape), shape) {
+            (Some(Layout::ChannelsLast { height, width, channels }), _) => {
+                Self { shape: picture(channels, height, width), last: true }
+            }
+            (Some(Layout::ChannelsFirst { channels, height, width }), _) if height == 1 || width == 1 => {
+                first(series(channels, height * width))
+            }
+            (Some(Layout::ChannelsFirst { channels, height, width }), _) => first(picture(channels, height, width)),
+            (Some(Layout::Plane { height, width }), _) if height <= CHANNELS && width >= 4 * height => {
+                first(series(height, width))
+            }
+            (Some(Layout::Plane { height, width }), _) => first(picture(1, height, width)),
+            (None, &[channels, depth, height, width]) if height > 1 && width > 1 => {
+                first(picture(channels * depth, height, width))
+            }
+            (None, _) => first(series(1, shape.iter().product())),
+        }
+    }
+
+    /// Numbers of a sample in the order in which they are shown: `[channels, height, width]`.
+    pub fn arranged(&self, numbers: Vec<f64>) -> Vec<f64> {
+        if !self.last {
+            return numbers;
+        }
+        let channels = self.shape.channels;
+        (0..channels).flat_map(|channel| numbers.iter().skip(channel).step_by(channels).copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_and_what_they_are_shown_as() {
+        for (shape, kind, as_) in [
+            (&[1, 28, 28][..], Kind::Picture, [1, 28, 28]),
+            (&[28, 28], Kind::Picture, [1, 28, 28]),
+            (&[224, 224, 3], Kind::Picture, [3, 224, 224]),
+            (&[3, 8, 16, 16], Kind::Picture, [24, 16, 16]),
+            (&[12, 1000], Kind::Series, [12, 1, 1000]),
+            (&[2, 1, 100], Kind::Series, [2, 1, 100]),
+            (&[64], Kind::Series, [1, 1, 64]),
+            (&[2, 3, 4, 5, 6], Kind::Series, [1, 1, 720]),
+            (&[], Kind::Series, [1, 1, 1]),
+        ] {
+            let View { shape: view, .. } = View::of(shape);
+            assert_eq!((view.kind, [view.channels, view.height, view.width]), (kind, as_), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn channels_that_come_last_come_first() {
+        let numbers = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(View::of(&[5, 4, 3]).arranged(numbers.clone()), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(View::of(&[3, 5, 4]).arranged(numbers.clone()), numbers);
+    }
+}

@@ -1,0 +1,217 @@
+//! What should hold for every recipe, and what for this model: tested on this input.
+
+use std::sync::Arc;
+
+use lrp_core::operator::{Group, Io, Kind};
+use lrp_core::tensor::{abs_sums, batch_shape, samples};
+use lrp_core::{Assignment, Explanation, Model, Plan, Record, Rule, Scalar, Start, Target, Tensor};
+use lrp_rules::{BiasMode, Gradient, Zero};
+use ndarray::{Axis, Slice};
+use serde::Serialize;
+
+use super::books::{Books, worse};
+use crate::error::Error;
+use crate::explain::tolerance;
+use crate::numbers::short;
+use crate::prepared::Prepared;
+
+/// Something that should hold.
+#[derive(Debug, Serialize)]
+pub struct Invariant {
+    /// What.
+    pub name: &'static str,
+    /// Whether it does; nothing where it says nothing about this model or recipe.
+    pub holds: Option<bool>,
+    /// By how much, or why it says nothing.
+    pub detail: String,
+}
+
+impl Invariant {
+    fn new(name: &'static str, holds: bool, detail: String) -> Self {
+        Self { name, holds: Some(holds), detail }
+    }
+
+    fn says_nothing(name: &'static str, why: String) -> Self {
+        Self { name, holds: None, detail: why }
+    }
+
+    /// Whether it should hold and does not.
+    pub fn fails(&self) -> bool {
+        self.holds == Some(false)
+    }
+}
+
+/// Whether received = handed on + bias + stabilizer + rule, at every layer and in total.
+pub fn balance<T: Scalar>(books: &[Books], totals: &Books) -> Invariant {
+    let worst = books.iter().chain([totals]).max_by(|a, b| a.imbalance.total_cmp(&b.imbalance));
+    let (name, imbalance) = worst.map_or(("", 0.0), |b| (b.name.as_str(), b.imbalance));
+    let detail = format!("worst {imbalance:.1e} of the relevance moved, at {name}");
+    Invariant::new("the books balance", imbalance <= tolerance::<T>(), detail)
+}
+
+/// What should hold for every recipe, on a batch `x` and its explanation.
+pub fn of_recipe<T: Scalar>(
+    prepared: &Prepared<T>,
+    x: &Tensor<T>,
+    explanation: &Explanation<T>,
+    target: &Target,
+    start: Start,
+) -> Result<Vec<Invariant>, Error> {
+    let plan = &prepared.plan;
+    let relevance = explanation.input_relevance();
+    let same = |a: &Tensor<T>, b: &Tensor<T>| a.iter().zip(b).all(|(a, b)| a.wide().to_bits() == b.wide().to_bits());
+    let mut invariants = vec![Invariant::new(
+        "relevance is finite",
+        relevance.iter().all(|r| r.is_finite()),
+        format!("largest |R| {}", short(relevance.iter().fold(0.0, |m, r| r.wide().abs().max(m)))),
+    )];
+    let record = plan.record(x)?;
+    let again = record.explain(target, start)?;
+    invariants.push(Invariant::new(
+        "a second run gives the same",
+        same(relevance, again.input_relevance()),
+        "bit for bit".into(),
+    ));
+    invariants.push(linear(prepared, &record, explanation, target, start)?);
+
+    let n = samples(x);
+    if n > 1 {
+        let single = |i: usize| -> Result<bool, Error> {
+            let one = x.slice_axis(Axis(0), Slice::from(i..=i)).to_owned();
+            let e = plan.explain(&one, target, start)?;
+            Ok(same(&relevance.slice_axis(Axis(0), Slice::from(i..=i)).to_owned(), e.input_relevance()))
+        };
+        let results = (0..n).map(single).collect::<Result<Vec<_>, _>>()?;
+        let differing = results.iter().filter(|same| !**same).count();
+        let detail = format!("{differing} of {n} samples differ");
+        invariants.push(Invariant::new("a batch gives what its samples give", differing == 0, detail));
+    }
+    Ok(invariants)
+}
+
+/// Whether the relevance of a sum of starts is the sum of their relevances.
+fn linear<T: Scalar>(
+    prepared: &Prepared<T>,
+    record: &Record<'_, T>,
+    explanation: &Explanation<T>,
+    target: &Target,
+    start: Start,
+) -> Result<Invariant, Error> {
+    const NAME: &str = "relevance is linear in the start";
+    let nonlinear = prepared.resolved.choices.iter().find(|(_, choice)| !choice.rule.claims().linear);
+    if let Some((id, choice)) = nonlinear {
+        let node = &prepared.plan.model().node(*id).name;
+        return Ok(Invariant::says_nothing(NAME, format!("'{}' on '{node}' is not", choice.rule)));
+    }
+    // Another start: alternating signs on all outputs.
+    let first = record.seed(target, start)?;
+    let mut sign = -T::one();
+    let second = first.mapv(|_| {
+        sign = -sign;
+        sign
+    });
+    let other = record.propagate(second.clone());
+    let sum = record.propagate(&first + &second);
+    let expected = explanation.input_relevance() + other.input_relevance();
+    let difference = abs_sums(&(sum.input_relevance() - &expected));
+    // Rounding is in proportion to the relevance moved, not to what is left of it at the input.
+    let moved = |i: usize| {
+        let books = [&explanation.ledger, &other.ledger].into_iter().flat_map(|ledger| &ledger.entries);
+        books.map(|e| e.received_abs[i].max(e.handed_on_abs[i])).fold(0.0, f64::max)
+    };
+    let relative = |(i, d): (usize, &f64)| if *d == 0.0 { 0.0 } else { d / moved(i) };
+    let worst = difference.iter().enumerate().map(relative).fold(0.0, worse);
+    let detail = format!("two starts and their sum differ by {worst:.1e} of the relevance moved");
+    Ok(Invariant::new(NAME, worst <= tolerance::<T>(), detail))
+}
+
+/// Whether every adjoint is one: `⟨A x, s⟩ = ⟨x, Aᵀ s⟩` for random `x` and `s`, for affine and structural operators.
+pub fn adjoints<T: Scalar>(model: &Model<T>) -> Invariant {
+    let mut random = numbers();
+    let (mut count, mut worst, mut place) = (0, 0.0, "");
+    for (_, node) in model.nodes() {
+        let Some(op) = node.op() else { continue };
+        let structural = op.kind().group() == Group::Structural;
+        // Windows that reflect or repeat the edge are linear, too; only a constant pad is not, which is taken off below.
+        if op.as_affine().is_none() && !structural {
+            continue;
+        }
+        let mut draw = |shape: &[usize]| Tensor::from_shape_simple_fn(batch_shape(1, shape), || T::of(random()));
+        let xs: Vec<Tensor<T>> = op.input_shapes().iter().map(|shape| draw(shape)).collect();
+        let s = draw(op.output_shape());
+        let refs: Vec<&Tensor<T>> = xs.iter().collect();
+        let (ax, ats) = match op.as_affine() {
+            Some(affine) => (affine.apply(&refs), affine.adjoint(&s)),
+            None => {
+                let zeros: Vec<Tensor<T>> = xs.iter().map(|x| Tensor::zeros(x.raw_dim())).collect();
+                let offset = op.forward(&zeros.iter().collect::<Vec<_>>());
+                let y = op.forward(&refs);
+                let routed = op.vjp(Io { inputs: &refs, output: &y }, &s);
+                (y - offset, routed)
+            }
+        };
+        let terms = |a: &Tensor<T>, b: &Tensor<T>| -> (f64, f64) {
+            let products = a.iter().zip(b).map(|(a, b)| a.wide() * b.wide());
+            products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()))
+        };
+        let (left, left_size) = terms(&ax, &s);
+        let (right, right_size) =
+            xs.iter().zip(&ats).map(|(x, g)| terms(x, g)).fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let error = (left - right).abs() / left_size.max(right_size).max(f64::MIN_POSITIVE);
+        count += 1;
+        if worse(0.0, error) > worst {
+            (worst, place) = (worse(0.0, error), &node.name);
+        }
+    }
+    let at = if place.is_empty() { String::new() } else { format!(", at {place}") };
+    let detail = format!("{count} operators, worst {worst:.1e}{at}");
+    Invariant::new("every adjoint is an adjoint", worst <= tolerance::<T>(), detail)
+}
+
+/// Numbers in (−½, ½) that are the same in every run.
+fn numbers() -> impl FnMut() -> f64 {
+    // Weyl's sequence by the golden ratio: no test of randomness, but no structure that an operator has.
+    let mut state = 0.0_f64;
+    move || {
+        state = (state + 0.618_033_988_749_895).fract();
+        (state * 7919.0).fract() - 0.5
+    }
+}
+
+/// On a network that is piecewise linear, LRP-0 everywhere is gradient × input: whether this one is, whatever the recipe.
+/// For double precision, as denominators may nearly cancel.
+pub fn gradient_times_input(model: &Arc<Model<f64>>, x: &Tensor<f64>, target: &Target) -> Result<Invariant, Error> {
+    const NAME: &str = "LRP-0 would be gradient × input";
+    let breaking = model.nodes().find(|(_, node)| {
+        node.kind().is_some_and(|kind| match kind.group() {
+            Group::Activation => !matches!(kind, Kind::Relu | Kind::LeakyRelu),
+            Group::Product | Group::Normalization | Group::Recurrent | Group::Undefined => true,
+            Group::Weighted | Group::Weightless | Group::Preprocessing | Group::Winner | Group::Structural => false,
+        })
+    });
+    if let Some((_, node)) = breaking {
+        let why = format!("'{}' ({}) is not piecewise linear through zero", node.name, node.kind_name());
+        return Ok(Invariant::says_nothing(NAME, why));
+    }
+    let everywhere = |rule: Arc<dyn Rule<f64>>, on: &dyn Fn(Group) -> bool| -> Result<Plan<f64>, Error> {
+        let nodes = model.nodes().filter(|(_, n)| n.kind().is_some_and(|kind| on(kind.group())));
+        let rules: Assignment<f64> = nodes.map(|(id, _)| (id, Arc::clone(&rule))).collect();
+        Plan::new(Arc::clone(model), &rules).map_err(|e| Error::Internal(e.to_string()))
+    };
+    let affine = |group| matches!(group, Group::Weighted | Group::Weightless | Group::Preprocessing);
+    let zero = everywhere(Arc::new(Zero::new(BiasMode::Absorb)), &affine)?;
+    let gradient = everywhere(Arc::new(Gradient), &|_| true)?.times_input(true);
+    let explain = |plan: &Plan<f64>, start| plan.explain(x, target, start);
+    // R = f · ∂f/∂x · x / f where relevance starts at the logit f.
+    let (zero, expected) = (explain(&zero, Start::Logit)?, explain(&gradient, Start::One)?);
+    let error = relative_l2(zero.input_relevance(), expected.input_relevance());
+    let detail = format!("relative L2 difference {error:.1e}, in f64");
+    Ok(Invariant::new(NAME, error <= 1e-9, detail))
+}
+
+/// `‖a − b‖ / ‖b‖`, with 0 / 0 = 0.
+pub fn relative_l2<A: Scalar, B: Scalar>(a: &Tensor<A>, b: &Tensor<B>) -> f64 {
+    let size: f64 = b.iter().map(|v| v.wide().powi(2)).sum();
+    let error: f64 = a.iter().zip(b).map(|(a, b)| (a.wide() - b.wide()).powi(2)).sum();
+    if error == 0.0 { 0.0 } else { (error / size).sqrt() }
+}

@@ -1,0 +1,59 @@
+//! How far single precision is from double precision, layer by layer.
+
+use std::collections::HashMap;
+
+use lrp_core::{NodeId, Scalar, Start, Target, Tensor};
+use ndarray::{Axis, Slice};
+
+use super::books::worse;
+use super::invariants::relative_l2;
+use crate::error::Error;
+use crate::prepared::Prepared;
+
+/// Samples that are compared: the relevance at every layer is held for one at a time.
+const SAMPLES: usize = 8;
+
+/// For each node the relative L2 error of the relevance that arrives there in single precision, the worst of the first samples.
+pub fn f32_errors(
+    single: &Prepared<f32>,
+    double: &Prepared<f64>,
+    x: &Tensor<f64>,
+    target: &Target,
+    start: Start,
+) -> Result<HashMap<NodeId, f64>, Error> {
+    let mut errors = HashMap::new();
+    for sample in 0..lrp_core::tensor::samples(x).min(SAMPLES) {
+        let x = x.slice_axis(Axis(0), Slice::from(sample..=sample)).to_owned();
+        let mut expected: HashMap<NodeId, Tensor<f64>> = HashMap::new();
+        // Both precisions explain the output that double precision chose.
+        let class = observed(double, &x, target, start, &mut |id, r| {
+            expected.insert(id, r.clone());
+        })?;
+        let target = match target {
+            Target::Contrast(..) => *target,
+            _ => Target::Class(class),
+        };
+        observed(single, &x.mapv(|v| v as f32), &target, start, &mut |id, r| {
+            let error = expected.get(&id).map_or(f64::NAN, |expected| relative_l2(r, expected));
+            let slot = errors.entry(id).or_insert(0.0);
+            *slot = worse(*slot, error);
+        })?;
+    }
+    Ok(errors)
+}
+
+/// Explains one sample, showing the relevance at every node, and gives the class that was explained.
+fn observed<T: Scalar>(
+    prepared: &Prepared<T>,
+    x: &Tensor<T>,
+    target: &Target,
+    start: Start,
+    observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+) -> Result<usize, Error> {
+    let mut explained = || -> Result<usize, lrp_core::Error> {
+        let record = prepared.plan.record(x)?;
+        record.propagate_observed(record.seed(target, start)?, observe);
+        Ok(target.classes(record.output())?.first().copied().unwrap_or_default())
+    };
+    Ok(explained()?)
+}

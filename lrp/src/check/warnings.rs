@@ -1,0 +1,72 @@
+//! What deserves a look, though nothing is wrong with it: in the recipe (`Recipe::lint`), and in what became of relevance.
+
+use lrp_core::Scalar;
+
+use super::books::Books;
+use crate::diagnosis::Diagnosis;
+use crate::numbers::short;
+use crate::prepared::Prepared;
+
+/// Layers at which Σ|R| grows by more than this are warned about: denominators nearly cancel there.
+const AMPLIFICATION: f64 = 10.0;
+
+/// Single precision that is further than this from double precision is warned about.
+const F32_ERROR: f64 = 1e-3;
+
+/// So many layers are named.
+const NAMED: usize = 5;
+
+/// Layers whose stabilizer takes more than this share of what they receive are warned about.
+const SWALLOWED: f64 = 0.5;
+
+/// Everything that deserves a look.
+pub fn warnings<T: Scalar>(prepared: &Prepared<T>, books: &[Books]) -> Vec<Diagnosis> {
+    let lint = prepared.recipe.lint(prepared.plan.model(), &prepared.resolved);
+    let mut warnings: Vec<Diagnosis> = lint.iter().map(Diagnosis::from).collect();
+    warnings.extend(swallowed(prepared, books));
+    warnings.extend(growing(books));
+    warnings.extend(rounded(books));
+    warnings
+}
+
+/// Stabilizers that take most of what arrives.
+fn swallowed<T: Scalar>(prepared: &Prepared<T>, books: &[Books]) -> Vec<Diagnosis> {
+    let model = prepared.plan.model();
+    let share = |row: &Books| row.stabilizer / row.received;
+    let warn = |row: &Books| {
+        let message = format!(
+            "the stabilizer of '{}' takes {:.0} % of the relevance that arrives there",
+            row.name,
+            100.0 * share(row)
+        );
+        let help = "what is left may show little of the prediction: choose a smaller epsilon or stabilizer";
+        let node = model.nodes().find(|(_, node)| node.name == row.name).map(|(id, _)| id);
+        let placed = node.and_then(|id| prepared.resolved.warning(id, "stabilizer-swallows", &message, help));
+        placed.map_or_else(
+            || Diagnosis::warning("stabilizer-swallows", message, help),
+            |warning| Diagnosis::from(&warning),
+        )
+    };
+    books.iter().filter(|row| share(row) > SWALLOWED).map(warn).collect()
+}
+
+/// Denominators that nearly cancel.
+fn growing(books: &[Books]) -> Option<Diagnosis> {
+    let mut growing: Vec<&Books> =
+        books.iter().filter(|row| row.divides && row.amplification > AMPLIFICATION).collect();
+    growing.sort_by(|a, b| b.amplification.total_cmp(&a.amplification));
+    let shown = growing.iter().take(NAMED).map(|row| format!("'{}' ({}-fold)", row.name, short(row.amplification)));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let more = growing.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!("denominators nearly cancel, so that Σ|R| grows, at {shown}{more}");
+    let help = "a larger ε, γ or z-plus there keeps it small; at sums, norm with residual = \"absolute\" does";
+    (!growing.is_empty()).then(|| Diagnosis::warning("denominators-cancel", message, help))
+}
+
+/// Single precision that is not enough.
+fn rounded(books: &[Books]) -> Option<Diagnosis> {
+    let error = books.last().and_then(|row| row.f32_error).filter(|error| *error > F32_ERROR)?;
+    let message = format!("single precision is {error:.1e} from double precision at the input (relative L2)");
+    Some(Diagnosis::warning("f32-error", message, "use --precision f64"))
+}

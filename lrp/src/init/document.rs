@@ -1,0 +1,397 @@
+//! The recipe as a text: what is known, what was chosen, why, and what to check.
+
+use lrp_config::{Input, InputPreset};
+use lrp_core::operator::Kind;
+use lrp_core::text::shown;
+
+use crate::layout::Layout;
+use crate::loaded::Loaded;
+use crate::numbers;
+
+use super::composite::{Composite, Entry};
+use super::expected::{Expected, Stated};
+use super::request::Request;
+use super::survey::{Architecture, Survey};
+use super::text::{Line, Text, clean, number, quoted};
+
+/// Everything that goes into the text.
+pub struct Document<'a> {
+    /// What was asked for.
+    pub request: &'a Request,
+    /// The model.
+    pub loaded: &'a Loaded<f32>,
+    /// The network at a glance.
+    pub survey: Survey,
+    /// What is known of the input.
+    pub expected: Expected,
+    /// The rules.
+    pub composite: Composite,
+}
+
+impl Document<'_> {
+    /// The recipe.
+    pub fn text(&self) -> String {
+        let mut text = Text::default();
+        self.header(&mut text);
+        self.entries(&mut text);
+        self.input(&mut text);
+        self.model(&mut text);
+        self.explain(&mut text);
+        self.output(&mut text);
+        text.finish()
+    }
+
+    /// The name of the model's file, without folders.
+    fn file(&self) -> String {
+        clean(&self.request.file)
+    }
+
+    /// The first part of it, to name things after: `resnet18` for `resnet18.ts.onnx`.
+    fn stem(&self) -> String {
+        let file = self.file();
+        file.split('.').find(|part| !part.is_empty()).unwrap_or("model").to_owned()
+    }
+
+    /// The recipe's file as commands name it.
+    fn recipe(&self) -> String {
+        self.request.recipe.as_deref().map_or_else(|| "RECIPE.toml".to_owned(), clean)
+    }
+
+    fn header(&self, text: &mut Text) {
+        let (file, recipe, import) = (self.file(), self.recipe(), &self.loaded.import);
+        let version = env!("CARGO_PKG_VERSION");
+        text.prose(&format!(
+            "A recipe to start from, written by lrp {version} for {file}. It runs as it stands; what it could not know is marked CHECK."
+        ));
+        text.note("");
+        for (command, what) in self.commands(&recipe) {
+            text.note(&format!("  {command:40}{what}"));
+        }
+        text.note("");
+        let producer = if import.producer.is_empty() { "an unnamed program" } else { &import.producer };
+        text.prose(&format!(
+            "{file} is {}: {}. {} parameters, opset {}, written by {producer}.",
+            self.survey.name(),
+            self.survey.why(),
+            self.loaded.model.parameters(),
+            import.opset
+        ));
+        for note in import.notes.iter().chain(&self.remarks()) {
+            text.prose(&format!("Note: {note}."));
+        }
+        text.note("");
+        self.layers(text);
+        text.gap();
+        text.table(&[
+            Line::new("schema", "1"),
+            Line::new("name", quoted(&self.stem())),
+            Line::new("description", quoted(self.description())),
+        ]);
+    }
+
+    /// What to do with the recipe.
+    fn commands(&self, recipe: &str) -> Vec<(String, &'static str)> {
+        let mut commands = vec![(format!("lrp plan -r {recipe}"), "the rule of each layer")];
+        match self.request.inputs.is_empty() {
+            true => {
+                commands.push((format!("lrp explain -r {recipe} -i INPUT…"), "heatmaps of images, .npy or .npz files"));
+                commands.push((format!("lrp check -r {recipe} -i INPUT…"), "where relevance is lost, and to what"));
+            }
+            false => {
+                commands.push((format!("lrp run {recipe}"), "heatmaps, arrays and a manifest"));
+                commands.push((format!("lrp check -r {recipe}"), "where relevance is lost, and to what"));
+            }
+        }
+        commands
+    }
+
+    /// What the importer does not say.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if !self.request.input_shape.is_empty() {
+            let shape: Vec<String> = self.request.input_shape.iter().map(usize::to_string).collect();
+            remarks.push(format!(
+                "the model leaves axes of its input open: add --input-shape {} to the commands above, or let the first input be an \
+                 .npy file, whose shape is taken",
+                shape.join(",")
+            ));
+        }
+        let norms = &self.survey.batch_norms;
+        if let [first, ..] = norms.as_slice() {
+            let (count, s) = (norms.len(), if norms.len() == 1 { "" } else { "s" });
+            remarks
+                .push(format!("{count} batch norm{s} could not be folded into a convolution ('{first}' is the first)"));
+        }
+        if !self.survey.undefined.is_empty() {
+            let kinds: Vec<&str> = self.survey.undefined.iter().map(|kind| kind.name()).collect();
+            remarks.push(format!("it has operators without a relevance behaviour ({}), see below", kinds.join(", ")));
+        }
+        remarks
+    }
+
+    /// The weighted layers.
+    fn layers(&self, text: &mut Text) {
+        let model = &self.loaded.model;
+        if model.layers().is_empty() {
+            return text.note("It has no layers with weights.");
+        }
+        let mut rows = vec![["index", "name", "operator", "", "output"].map(str::to_owned)];
+        for (index, &id) in model.layers().iter().enumerate() {
+            let node = model.node(id);
+            let detail = node.op().map(|op| op.detail()).unwrap_or_default();
+            let row = [
+                index.to_string(),
+                clean(&node.name),
+                node.kind_name().to_owned(),
+                detail,
+                numbers::shape(&node.shape),
+            ];
+            rows.push(row.map(|cell| shown(&cell).into_owned()));
+        }
+        text.columns(&rows);
+    }
+
+    fn description(&self) -> &'static str {
+        match self.survey.architecture {
+            Architecture::Linear => "LRP-ε",
+            Architecture::Mlp => "LRP-0 on top, LRP-ε below",
+            Architecture::Cnn | Architecture::Residual => {
+                "LRP-0 on top, LRP-ε in the middle, LRP-γ below (after Montavon et al. 2019, §10.3)"
+            }
+            Architecture::Normalized if self.survey.count(&[Kind::Conv, Kind::ConvTranspose]) > 0 => {
+                "LRP-ε for dense layers, LRP-γ for convolutions (after Achtibat et al. 2024)"
+            }
+            Architecture::Normalized => "LRP-ε (after Achtibat et al. 2024)",
+            Architecture::Recurrent => "LRP-ε, the signal of LSTM and GRU taking all (Arras et al. 2017)",
+        }
+    }
+
+    fn entries(&self, text: &mut Text) {
+        for Entry { reason, layers, ops, rule } in &self.composite.entries {
+            text.gap();
+            text.prose(reason);
+            text.line("[[assign]]");
+            let mut lines = Vec::new();
+            lines.extend(layers.as_ref().map(|layers| Line::new("layers", layers)));
+            match ops.as_slice() {
+                [] => {}
+                [one] => lines.push(Line::new("ops", quoted(one))),
+                many => {
+                    let many: Vec<String> = many.iter().map(|op| quoted(op)).collect();
+                    lines.push(Line::new("ops", format!("[{}]", many.join(", "))));
+                }
+            }
+            lines.push(Line::new("rule", *rule));
+            text.table(&lines);
+        }
+        if let Some(reason) = &self.composite.no_first {
+            text.gap();
+            text.prose(reason);
+        }
+    }
+
+    fn input(&self, text: &mut Text) {
+        let expected = &self.expected;
+        let shape = self.loaded.input_shape().map(numbers::shape).unwrap_or_default();
+        let tensor = self.loaded.import.input_names.first().map(|name| format!(", '{name}'")).unwrap_or_default();
+        text.gap();
+        let Some(layout) = expected.picture else {
+            text.heading("[input]", &format!("{shape}{tensor}: arrays, which go to the model as they are"));
+            if let Some(seen) = expected.measured {
+                let [low, high] = seen.widened();
+                let comment = format!("the arrays' first {} samples lie between; z-box would need it", seen.samples);
+                text.table(&[Line::off("range", format!("[{}, {}]", number(low), number(high))).comment(comment)]);
+            }
+            return;
+        };
+        if expected.bgr && layout.channels() == 1 {
+            text.prose("CHECK: the file says that it expects blue, green, red, and the model takes one channel: images are made grey.");
+        }
+        let mut known = self.pixels(text, layout);
+        if expected.bgr && expected.preset.is_none() && layout.channels() == 3 {
+            known.push(Line::new("channels", quoted("bgr")).comment("as the file states (Image.BitmapPixelFormat)"));
+        }
+        let channels = match layout.channels() {
+            1 => "grey".to_owned(),
+            n => format!("{n} channels"),
+        };
+        let (height, width) = layout.size();
+        text.heading("[input]", &format!("{shape}{tensor}: {channels}, {width} × {height} pixels"));
+        let mut lines = known;
+        let crop =
+            Line::new("resize", quoted("crop")).comment("the shorter side fits, the middle is cut out; or \"stretch\"");
+        lines.push(match expected.resized {
+            true => crop,
+            false => {
+                Line::off("resize", quoted("crop")).comment("for images of another size, else an error; or \"stretch\"")
+            }
+        });
+        text.table(&lines);
+    }
+
+    /// `range`, `mean` and `std`, and above them what is known of them.
+    fn pixels(&self, text: &mut Text, layout: Layout) -> Vec<Line> {
+        let expected = &self.expected;
+        let bounds = if self.composite.needs_range() { ", which gives z-box its bounds" } else { "" };
+        let unit = Line::new("range", "[0.0, 1.0]").comment(format!("of pixels before mean and std{bounds}"));
+        if let Some(preset) = expected.preset {
+            return preset_lines(preset, bounds);
+        }
+        match (expected.stated, expected.measured) {
+            (Some(stated), _) if expected.inside.is_some() => {
+                let (name, [low, high]) = stated.range();
+                text.prose(&format!(
+                    "The model scales pixels itself ({}), so that mean and std are not for here.",
+                    self.inside()
+                ));
+                let range = format!("[{}, {}]", number(low), number(high));
+                vec![Line::new("range", range).comment(format!("of pixels as the file states ({name}){bounds}"))]
+            }
+            (Some(Stated::ZeroToOne), _) => vec![unit.comment("as the file states (Normalized_0_1)")],
+            (Some(Stated::MinusOneToOne), _) => {
+                let range = Line::new("range", "[-1.0, 1.0]");
+                vec![range.comment("of pixels, as the file states (Normalized_1_1)")]
+            }
+            (Some(Stated::ZeroTo255), _) => {
+                let range = Line::new("range", "[0.0, 255.0]");
+                vec![range.comment("of pixels, as the file states (NominalRange_0_255)")]
+            }
+            (None, _) if expected.inside.as_ref().is_some_and(|inside| expected.fits(inside.range)) => {
+                let [low, high] = expected.inside.as_ref().map_or([0.0, 1.0], |inside| inside.range);
+                text.prose(&format!(
+                    "CHECK: the model scales pixels itself ({}), so that mean and std are not for here. That it takes pixels from 0 to {high} \
+                     is judged from its constants.",
+                    self.inside()
+                ));
+                let range = format!("[{}, {}]", number(low), number(high));
+                vec![Line::new("range", range).comment(format!("of pixels as the model takes them{bounds}"))]
+            }
+            (None, Some(seen)) if expected.inside.is_some() => {
+                let [low, high] = seen.widened();
+                text.prose(&format!(
+                    "CHECK: the model scales its input itself ({}), so that mean and std are not for here. The numbers in the first {} samples \
+                     of the arrays lie within this range, which is theirs, widened a little.",
+                    self.inside(),
+                    seen.samples
+                ));
+                let range = format!("[{}, {}]", number(low), number(high));
+                vec![Line::new("range", range).comment(format!("of the arrays{bounds}"))]
+            }
+            (None, Some(seen)) if !expected.unit_range() => {
+                let [low, high] = seen.widened();
+                text.prose(&format!(
+                    "CHECK: the numbers in the first {} samples of the arrays lie within this range, which is theirs, widened a little. \
+                     Better: range = [0.0, 1.0] and the mean and std that the network was trained with. From these the limits of its \
+                     input follow, and images can be explained as well as arrays.",
+                    seen.samples
+                ));
+                let range = format!("[{}, {}]", number(low), number(high));
+                vec![Line::new("range", range).comment(format!("of the arrays{bounds}"))]
+            }
+            (None, _) if layout.channels() == 3 => {
+                text.prose(
+                    "CHECK: how pixels were scaled in training is not in the file. As it stands, the network gets red, green and blue from \
+                     0 to 1. Most that were trained on ImageNet expect the mean and std below: take away the two '# ' if this one does.",
+                );
+                vec![
+                    unit,
+                    Line::off("mean", "[0.485, 0.456, 0.406]").comment("subtracted from pixels"),
+                    Line::off("std", "[0.229, 0.224, 0.225]").comment("what the difference is divided by"),
+                ]
+            }
+            (None, _) => {
+                text.prose(
+                    "CHECK: how pixels were scaled in training is not in the file. As it stands, the network gets pixels from 0 to 1. If it \
+                     was trained on (pixel − mean) / std, give them here.",
+                );
+                vec![unit, Line::off("mean", "0.5").comment("subtracted from pixels"), Line::off("std", "0.5")]
+            }
+        }
+    }
+
+    /// The nodes that scale the input inside the model, in words.
+    fn inside(&self) -> String {
+        let nodes = self.expected.inside.as_ref().map_or(&[][..], |inside| &inside.nodes);
+        let shown: Vec<String> = nodes.iter().take(3).map(|name| format!("'{}'", clean(name))).collect();
+        let more = if nodes.len() > shown.len() { " and others" } else { "" };
+        format!("{}{more}", shown.join(", "))
+    }
+
+    fn model(&self, text: &mut Text) {
+        text.gap();
+        let paths = if self.request.recipe.is_some() {
+            "paths are relative to this file"
+        } else {
+            "paths are relative to the recipe's folder"
+        };
+        text.heading("[model]", paths);
+        let classes = self.loaded.classes();
+        let labels = match &self.request.labels {
+            Some(path) => Line::new("labels", quoted(path)),
+            None => Line::off("labels", quoted("labels.txt"))
+                .comment(format!("one on a line for each of the {classes} outputs")),
+        };
+        text.table(&[Line::new("path", quoted(&self.request.model)), labels]);
+    }
+
+    fn explain(&self, text: &mut Text) {
+        text.gap();
+        text.line("[explain]");
+        let inputs = match self.request.inputs.as_slice() {
+            [] => Line::off("inputs", r#"["…"]"#).comment("images, .npy, .npz, folders or globs; or with -i"),
+            given => {
+                let list: Vec<String> = given.iter().map(|path| quoted(path)).collect();
+                Line::new("inputs", format!("[{}]", list.join(", ")))
+            }
+        };
+        let target = match self.loaded.classes() {
+            0 | 1 => "the only output",
+            _ => "or a class (index or label), \"all\", { top = 3 }, { contrast = [0, 1] }",
+        };
+        text.table(&[
+            inputs,
+            Line::new("target", quoted("argmax")).comment(target),
+            Line::new("start", quoted("logit")).comment("or \"one\""),
+        ]);
+    }
+
+    fn output(&self, text: &mut Text) {
+        text.gap();
+        text.line("[output]");
+        let shape = self.loaded.input_shape().unwrap_or_default();
+        let draws = Layout::of(shape).is_some();
+        let save = if draws { r#"["npy", "png", "json", "html"]"# } else { r#"["npy", "json", "html"]"# };
+        let mut lines = vec![
+            Line::new("dir", quoted(&format!("out/{}", self.stem()))),
+            Line::new("save", save).comment(if draws {
+                "relevance, heatmaps, manifest, report"
+            } else {
+                "relevance, manifest, report"
+            }),
+        ];
+        if draws {
+            lines.push(Line::new("colormap", quoted("bwr")).comment("red speaks for the target, blue against it"));
+        }
+        text.table(&lines);
+    }
+}
+
+/// The lines of `[input]` that a convention for pixels stands for.
+fn preset_lines(preset: InputPreset, bounds: &str) -> Vec<Line> {
+    let Input { range, mean, std, channels, .. } = preset.input();
+    let list = |values: Vec<String>| match values.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
+    };
+    let numbers = |values: Vec<f64>| list(values.into_iter().map(number).collect());
+    let ranges = |ranges: Vec<[f64; 2]>| {
+        list(ranges.into_iter().map(|[low, high]| format!("[{}, {}]", number(low), number(high))).collect())
+    };
+    let mut lines = Vec::new();
+    let comment = format!("of pixels, as --input-preset {} says{bounds}", preset.name());
+    lines.extend(range.map(|range| Line::new("range", ranges(range)).comment(comment)));
+    lines.extend(mean.map(|mean| Line::new("mean", numbers(mean)).comment("subtracted from pixels")));
+    lines.extend(std.map(|std| Line::new("std", numbers(std)).comment("what the difference is divided by")));
+    lines.extend(channels.map(|channels| Line::new("channels", quoted(channels.name()))));
+    lines
+}

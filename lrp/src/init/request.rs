@@ -1,0 +1,22 @@
+//! What a first recipe is asked for.
+
+use lrp_config::InputPreset;
+
+/// What the recipe is to name: texts, paths already as the recipe writes them.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The name of the model's file, without folders.
+    pub file: String,
+    /// The path of the model.
+    pub model: String,
+    /// The name of the recipe's file, without folders, if it is a file.
+    pub recipe: Option<String>,
+    /// The paths and patterns of the inputs.
+    pub inputs: Vec<String>,
+    /// The sample shape that the user states; empty where the model has one.
+    pub input_shape: Vec<usize>,
+    /// The path of the labels.
+    pub labels: Option<String>,
+    /// What the user says of pixels.
+    pub preset: Option<InputPreset>,
+}

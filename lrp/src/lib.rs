@@ -1,0 +1,45 @@
+//! Layer-wise relevance propagation for ONNX models: how much each input value contributes to an output.
+//!
+//! [`Explainer`] is a model under a recipe: it prepares images, and explains batches from any number of threads. `lrp-render` draws its
+//! results. This crate neither prints nor reads inputs from files; the `lrp` program, and a Python module or a web page, are built on it.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let recipe = lrp::Recipe::preset("epsilon-gamma-box")?;
+//! let explainer = lrp::Explainer::<f32>::load("model.onnx", recipe)?;
+//! let input = explainer.read_image(&std::fs::read("nine.png")?)?;
+//! let explanation = explainer.explain(&input, &lrp::Target::Argmax)?;
+//! println!("class {} has the score {}", explanation.class(0), explanation.score(0));
+//! println!("{} of it arrives at the input", explanation.ledger(0).input);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Its parts can be used by themselves: [`Loaded`] (a model), [`Prepared`] (a model under a recipe), [`explain_samples`] (batches and several
+//! targets), [`input`] (images), [`fit`] (does an input suit the model), [`check`] (the ledger and invariants), [`init`] (a first recipe).
+
+pub mod check;
+mod diagnosis;
+mod error;
+mod explain;
+mod explainer;
+pub mod fit;
+pub mod init;
+pub mod input;
+mod layout;
+mod loaded;
+pub mod numbers;
+mod prepared;
+pub mod shares;
+
+pub use lrp_config::Recipe;
+pub use lrp_core::ledger::Totals;
+pub use lrp_core::{Scalar, Target, Tensor};
+
+pub use self::diagnosis::{Change, Diagnosis};
+pub use self::error::{Complaint, Error};
+pub use self::explain::{Explained, Largest, Line, Options, Outcome, Unbalanced, explain_samples};
+pub use self::explainer::{Explainer, Explanation};
+pub use self::layout::Layout;
+pub use self::loaded::{Loaded, ModelOptions};
+pub use self::prepared::{Prepared, title};

@@ -1,0 +1,237 @@
+//! A model, imported: what everything that explains starts with.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lrp_config::{Recipe, Target as Wanted};
+use lrp_core::file;
+use lrp_core::text::{clean, shown};
+use lrp_core::{Model, Scalar, Target, Tensor};
+use lrp_onnx::{ErrorKind, Import, ModelFile, Options};
+
+use crate::error::Error;
+
+/// Characters of a note.
+const NOTE: usize = 2000;
+
+/// Which model is loaded, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelOptions {
+    /// The ONNX file.
+    pub path: PathBuf,
+    /// The shape of a sample, where the model leaves axes open.
+    pub sample_shape: Option<Vec<usize>>,
+    /// Whether every product is computed, however slow that is.
+    pub exact: bool,
+    /// Whether memory counts more than time.
+    pub low_memory: bool,
+    /// Whether the model's files are read as a whole, however large they are, instead of mapped into memory.
+    pub no_mmap: bool,
+}
+
+impl ModelOptions {
+    /// A model in a file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+}
+
+/// A model, as imported.
+pub struct Loaded<T: Scalar> {
+    /// How it was loaded.
+    pub options: ModelOptions,
+    /// Where it came from.
+    pub path: PathBuf,
+    /// The files that it was read from.
+    pub files: Vec<ModelFile>,
+    /// The network and what the importer has to say about it.
+    pub import: Import<T>,
+    /// The network, shared.
+    pub model: Arc<Model<T>>,
+    /// A label for each class, or nothing.
+    pub labels: Vec<String>,
+}
+
+impl<T: Scalar> Loaded<T> {
+    /// Reads the model.
+    ///
+    /// # Errors
+    /// When it cannot be imported; the error has a remedy.
+    pub fn new(options: &ModelOptions) -> Result<Self, Error> {
+        let imported = lrp_onnx::load_with_files::<T>(&options.path, &of_importer(options));
+        let (import, files) = imported.map_err(|error| import_error(&options.path, error))?;
+        Ok(Self::of_import(import, files, options))
+    }
+
+    /// A model from the bytes of an ONNX file, without weights in other files. `options.path` stands for it in messages.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn from_bytes(bytes: Vec<u8>, options: &ModelOptions) -> Result<Self, Error> {
+        let name = options.path.display().to_string();
+        let import = lrp_onnx::from_bytes::<T>(&name, bytes, &of_importer(options));
+        Ok(Self::of_import(import.map_err(|error| import_error(&options.path, error))?, Vec::new(), options))
+    }
+
+    fn of_import(import: Import<T>, files: Vec<ModelFile>, options: &ModelOptions) -> Self {
+        // Double precision is the reference: nothing in it is rounded more than it must be.
+        let exact = options.exact || T::NAME == "f64";
+        let model = Arc::new(match (options.low_memory, exact) {
+            (true, _) => import.model.low_memory(),
+            (false, true) => import.model.clone(),
+            (false, false) => import.model.fastest(),
+        });
+        Self { options: options.clone(), path: options.path.clone(), files, import, model, labels: Vec::new() }
+    }
+
+    /// With labels from a text with one on each line, in the order of the model's outputs. `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// When there are more or fewer than the model has outputs.
+    pub fn labelled(mut self, name: &str, text: &str) -> Result<Self, Error> {
+        // An empty line within is a class without a name: leaving it out would shift all that follow.
+        self.labels = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
+        let (labels, classes) = (self.labels.len(), self.classes());
+        if labels == classes {
+            return Ok(self);
+        }
+        Err(Error::user(
+            format!("'{name}' has {labels} labels, '{}' has {classes} outputs", self.path.display()),
+            "give one label on a line, in the order of the model's outputs",
+        ))
+    }
+
+    /// The importer's notes, long ones shortened, each safe to print.
+    pub fn notes(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.import.notes.iter().map(|note| clean(note, NOTE))
+    }
+
+    /// The sample shape of the one input: `[C, H, W]`, for example.
+    ///
+    /// # Errors
+    /// When the model has several inputs.
+    pub fn input_shape(&self) -> Result<&[usize], Error> {
+        match self.model.inputs() {
+            [only] => Ok(&self.model.node(*only).shape),
+            inputs => Err(Error::user(
+                format!(
+                    "'{}' has {} inputs, and this program explains models with one",
+                    self.path.display(),
+                    inputs.len()
+                ),
+                "use the lrp-core library (Plan::record_all), or fix the other inputs in the model",
+            )),
+        }
+    }
+
+    /// Refuses a model that cannot be explained in the memory there is, whatever the batch: where an allocation fails, the program ends.
+    ///
+    /// # Errors
+    /// Names the largest node.
+    pub fn check_memory(&self) -> Result<(), Error> {
+        let bytes =
+            |shape: &[usize]| shape.iter().fold(size_of::<T>() as u128, |bytes, n| bytes.saturating_mul(*n as u128));
+        let largest = self.model.nodes().map(|(_, node)| node).max_by_key(|node| bytes(&node.shape));
+        let (Some(node), Some(limit)) = (largest, lrp_core::memory::limit()) else { return Ok(()) };
+        // The value, and the relevance that arrives there.
+        if 2 * bytes(&node.shape) <= u128::from(limit) {
+            return Ok(());
+        }
+        let words = |bytes: u128| file::Bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let message = format!(
+            "the values of node '{}' take {} for one sample, and this process can have {} of memory",
+            shown(&node.name),
+            words(bytes(&node.shape)),
+            words(limit.into())
+        );
+        let help = "see lrp layers for its shape: a padding, a size or an --input-shape may be wrong";
+        Err(Error::user(message, help))
+    }
+
+    /// Number of outputs of a sample.
+    pub fn classes(&self) -> usize {
+        self.model.node(self.model.output()).shape.iter().product()
+    }
+
+    /// The model's own output, given the outputs `[N, …]` that are explained: probabilities where those are logits. None where
+    /// they are the same.
+    pub fn own_output(&self, explained: &Tensor<T>) -> Option<Tensor<T>> {
+        self.import.output_function.as_ref().map(|function| function.of(explained))
+    }
+
+    /// The label of a class, or its number.
+    pub fn label(&self, class: usize) -> String {
+        self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// What was explained, in words: a class, or the difference of two.
+    pub fn explained(&self, class: usize, against: Option<usize>) -> String {
+        let against = against.map(|other| format!(" − {}", self.label(other))).unwrap_or_default();
+        format!("{}{against}", self.label(class))
+    }
+
+    /// The outputs to explain, one after the other. Where it is the recipe that asks for what the model does not have, the error shows the
+    /// place.
+    ///
+    /// # Errors
+    /// When the model has no such class or label.
+    pub fn targets(&self, wanted: &Wanted, recipe: Option<&Recipe>) -> Result<Vec<Target>, Error> {
+        if let Some(recipe) = recipe.filter(|recipe| recipe.explain().target.as_ref() == Some(wanted)) {
+            recipe.check_target(&self.labels, self.classes())?;
+        }
+        let class = |class: &lrp_config::Class| {
+            let index = class.index(&self.labels).map_err(|e| {
+                let labels = "classes are numbers, or labels from the file that --labels or [model] labels names";
+                Error::user(e, class.respelt().unwrap_or_else(|| labels.to_owned()))
+            })?;
+            if index < self.classes() { Ok(index) } else { Err(self.no_such_class(index)) }
+        };
+        Ok(match wanted {
+            Wanted::Argmax => vec![Target::Argmax],
+            Wanted::Class(c) => vec![Target::Class(class(c)?)],
+            Wanted::Contrast(a, b) => vec![Target::Contrast(class(a)?, class(b)?)],
+            Wanted::All => (0..self.classes()).map(Target::Class).collect(),
+            Wanted::Top(n) if *n <= self.classes() => (0..*n).map(Target::Rank).collect(),
+            Wanted::Top(n) => {
+                let message = format!("target: the top {n} of {} outputs", self.classes());
+                return Err(Error::user(message, format!("ask for at most {}", self.classes())));
+            }
+        })
+    }
+
+    fn no_such_class(&self, index: usize) -> Error {
+        let count = self.classes();
+        Error::user(
+            format!("target {index} does not exist: '{}' has {count} outputs", self.path.display()),
+            format!("give a number from 0 to {}", count.saturating_sub(1)),
+        )
+    }
+}
+
+fn of_importer(options: &ModelOptions) -> Options {
+    Options { sample_shape: options.sample_shape.clone(), no_map: options.no_mmap }
+}
+
+/// An error of the importer, with a remedy where its message has none.
+fn import_error(path: &Path, error: lrp_onnx::Error) -> Error {
+    let help = match &error.kind {
+        ErrorKind::Io(_) => {
+            let give = "give an ONNX file with -m, or path = \"…\" under [model]";
+            Some(match lrp_config::closest_file(path).filter(|_| !path.exists()) {
+                Some(file) => format!("did you mean '{}'? Or {give}", file.display()),
+                None => give.to_owned(),
+            })
+        }
+        ErrorKind::Shape { .. } => Some(
+            "--input-shape C,H,W says what open axes are; `lrp layers` shows the shapes of a model that has none"
+                .to_owned(),
+        ),
+        ErrorKind::NotOnnx(_) => Some("give a file as torch.onnx.export or tf2onnx write it".to_owned()),
+        ErrorKind::Unsupported { .. } => Some(
+            "export the model with operators that are supported, or add these: docs/how-to/own-operator.md".to_owned(),
+        ),
+        _ => None,
+    };
+    Error::Import { error: Box::new(error), help }
+}
