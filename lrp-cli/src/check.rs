@@ -78,13 +78,13 @@ fn print(report: &Report) -> Result<(), Error> {
         "f32 error",
     ];
     let mut listing = table::table(&headings, &headings[2..]);
-    for row in report.books.iter().chain([&report.totals]) {
+    for row in report.ledger.iter().chain([&report.totals]) {
         let total = row.name == report.totals.name && row.rule.is_empty();
         listing.add_row([
             row.name.clone(),
             rule(&row.rule),
             table::amount(row.received),
-            table::amount(row.handed_on),
+            table::amount(row.propagated),
             table::amount(row.bias),
             table::amount(row.stabilizer),
             table::amount(row.rule_share),

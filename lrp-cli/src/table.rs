@@ -41,7 +41,7 @@ pub fn print(table: &Table) -> Result<(), Error> {
     table.lines().try_for_each(|line| say!("{}", line.trim_end()))
 }
 
-/// A number for a column of books.
+/// An amount of relevance, for a column of a ledger.
 pub fn amount(value: f64) -> String {
     if value != 0.0 && !(1e-4..1e7).contains(&value.abs()) { format!("{value:.3e}") } else { format!("{value:.6}") }
 }

@@ -83,7 +83,7 @@ impl<T: Scalar> Explainer<T> {
         Ok(samples)
     }
 
-    /// Relevance of every value of a batch, `[N, …]`, for one output of each sample. `[Target::Argmax]` is the largest one.
+    /// Relevance of every value of a batch, `[N, …]`, for one output of each sample. [`Target::Argmax`] takes the largest.
     ///
     /// # Errors
     /// When the batch has another shape, when it holds NaN or infinities, when the target does not exist, and when relevance overflows; the

@@ -58,7 +58,7 @@ impl LayerRecord {
     }
 }
 
-/// A node that relevance passes: a row of a ledger file, whose columns are what it received, what it handed on, and what bias,
+/// A node that relevance passes: a row of a ledger file, whose columns are relevance in, relevance propagated, and what bias,
 /// stabilizer and rule took.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LedgerNode {

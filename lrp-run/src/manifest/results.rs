@@ -93,7 +93,7 @@ pub struct TargetRecord {
     pub probability: Option<f64>,
     /// Where relevance went.
     pub ledger: LedgerRecord,
-    /// The node whose books balance worst, where that is more than rounding.
+    /// The node whose ledger balances worst, where that is more than rounding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unbalanced: Option<Unbalanced>,
     /// The heatmap's file, within the output folder.
@@ -101,7 +101,7 @@ pub struct TargetRecord {
     pub heatmap: Option<String>,
 }
 
-/// The totals of the books: `start = input + bias + stabilizer + rule`.
+/// The totals of the ledger: `start = input + bias + stabilizer + rule`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LedgerRecord {
     /// What was put on the target.

@@ -6,7 +6,7 @@ use lrp_core::Explanation;
 use lrp_core::Scalar;
 use serde::Serialize;
 
-use super::books::{Books, worse};
+use super::ledger::{LedgerRow, worse};
 
 /// What can be limited, with what it means.
 const QUANTITIES: [(&str, &str); 7] = [
@@ -60,7 +60,7 @@ pub struct Gate {
 /// Holds the limits against what was found. Shares are those of the worst sample.
 pub fn gates<'a, T: Scalar>(
     limits: &[Limit],
-    books: &[Books],
+    ledger: &[LedgerRow],
     explanations: impl Iterator<Item = &'a Explanation<T>> + Clone,
 ) -> Vec<Gate> {
     let worst_share = |amount: fn(&lrp_core::ledger::Totals) -> f64| {
@@ -70,7 +70,7 @@ pub fn gates<'a, T: Scalar>(
             .map(|totals| if amount(&totals) == 0.0 { 0.0 } else { amount(&totals) / totals.start })
             .fold(0.0, worse)
     };
-    let worst_of = |f: fn(&Books) -> f64| books.iter().map(f).fold(0.0, worse);
+    let worst_of = |f: fn(&LedgerRow) -> f64| ledger.iter().map(f).fold(0.0, worse);
     let value = |quantity: &str| match quantity {
         "absorbed" => worst_share(|t| t.bias + t.stabilizer),
         "bias" => worst_share(|t| t.bias),
@@ -78,7 +78,7 @@ pub fn gates<'a, T: Scalar>(
         "rule" => worst_share(|t| t.rule),
         "amplification" => worst_of(|b| b.amplification),
         "imbalance" => worst_of(|b| b.imbalance),
-        _ => books.last().and_then(|b| b.f32_error).unwrap_or(f64::NAN),
+        _ => ledger.last().and_then(|b| b.f32_error).unwrap_or(f64::NAN),
     };
     let gate = |limit: &Limit| {
         let (quantity, meaning) = QUANTITIES.into_iter().find(|(q, _)| *q == limit.quantity).unwrap_or_default();

@@ -9,7 +9,7 @@ use lrp_rules::{BiasMode, Gradient, Zero};
 use ndarray::{Axis, Slice};
 use serde::Serialize;
 
-use super::books::{Books, worse};
+use super::ledger::{LedgerRow, worse};
 use crate::error::Error;
 use crate::explain::tolerance;
 use crate::numbers::short;
@@ -41,9 +41,9 @@ impl Invariant {
     }
 }
 
-/// Whether received = handed on + bias + stabilizer + rule, at every layer and in total.
-pub fn balance<T: Scalar>(books: &[Books], totals: &Books) -> Invariant {
-    let worst = books.iter().chain([totals]).max_by(|a, b| a.imbalance.total_cmp(&b.imbalance));
+/// Whether received = propagated + bias + stabilizer + rule, at every layer and in total.
+pub fn balance<T: Scalar>(ledger: &[LedgerRow], totals: &LedgerRow) -> Invariant {
+    let worst = ledger.iter().chain([totals]).max_by(|a, b| a.imbalance.total_cmp(&b.imbalance));
     let (name, imbalance) = worst.map_or(("", 0.0), |b| (b.name.as_str(), b.imbalance));
     let detail = format!("worst {imbalance:.1e} of the relevance moved, at {name}");
     Invariant::new("the books balance", imbalance <= tolerance::<T>(), detail)
@@ -116,8 +116,8 @@ fn linear<T: Scalar>(
     let difference = abs_sums(&(sum.input_relevance() - &expected));
     // Rounding is in proportion to the relevance moved, not to what is left of it at the input.
     let moved = |i: usize| {
-        let books = [&explanation.ledger, &other.ledger].into_iter().flat_map(|ledger| &ledger.entries);
-        books.map(|e| e.received_abs[i].max(e.handed_on_abs[i])).fold(0.0, f64::max)
+        let entries = [&explanation.ledger, &other.ledger].into_iter().flat_map(|ledger| &ledger.entries);
+        entries.map(|e| e.received_abs[i].max(e.handed_on_abs[i])).fold(0.0, f64::max)
     };
     let relative = |(i, d): (usize, &f64)| if *d == 0.0 { 0.0 } else { d / moved(i) };
     let worst = difference.iter().enumerate().map(relative).fold(0.0, worse);

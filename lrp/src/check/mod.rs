@@ -1,8 +1,8 @@
 //! The check of a recipe on a model and inputs: the ledger layer by layer, where relevance is lost, and the invariants that should hold.
 
-mod books;
 mod gate;
 mod invariants;
+mod ledger;
 mod precision;
 mod warnings;
 
@@ -14,8 +14,8 @@ use lrp_core::{Scalar, Start, Target, Tensor};
 use ndarray::{Axis, Slice};
 use serde::Serialize;
 
-use self::books::{books, losses};
 use self::gate::gates;
+use self::ledger::{losses, rows};
 use crate::diagnosis::Diagnosis;
 use crate::error::Error;
 use crate::explain::{Options, tolerance};
@@ -23,9 +23,9 @@ use crate::loaded::Loaded;
 use crate::prepared::Prepared;
 use crate::shares;
 
-pub use self::books::{Books, Loss};
 pub use self::gate::{Gate, Limit};
 pub use self::invariants::Invariant;
+pub use self::ledger::{LedgerRow, Loss};
 
 /// Everything that was checked.
 #[derive(Debug, Serialize)]
@@ -37,9 +37,10 @@ pub struct Report {
     /// How far accounts may be off, in proportion to the relevance moved.
     pub tolerance: f64,
     /// From the output to the input, summed over samples.
-    pub books: Vec<Books>,
+    #[serde(rename = "books")]
+    pub ledger: Vec<LedgerRow>,
     /// The whole walk, summed over samples.
-    pub totals: Books,
+    pub totals: LedgerRow,
     /// What should hold.
     pub invariants: Vec<Invariant>,
     /// Where relevance was lost, the worst first.
@@ -90,17 +91,17 @@ impl<T: Scalar> Check<'_, T> {
         });
         let batches = batches.collect::<Result<Vec<_>, Error>>()?;
         let explanations = || batches.iter().map(|(_, e)| e);
-        let (mut books, totals) = books(prepared, explanations());
+        let (mut ledger, totals) = rows(prepared, explanations());
 
-        let mut invariants = vec![invariants::balance::<T>(&books, &totals)];
+        let mut invariants = vec![invariants::balance::<T>(&ledger, &totals)];
         if let Some((batch, explanation)) = batches.first() {
             invariants.extend(invariants::of_recipe(prepared, batch, explanation, target, start)?);
             invariants.push(invariants::adjoints(&self.loaded.model));
-            invariants.push(self.against_double(&batch.mapv(|v| v.wide()), start, &mut books)?);
+            invariants.push(self.against_double(&batch.mapv(|v| v.wide()), start, &mut ledger)?);
         }
-        let losses = losses(&books, &totals);
+        let losses = losses(&ledger, &totals);
         let outputs = explanations().flat_map(|e| (0..e.ledger.samples()).map(|sample| e.ledger.totals(sample)));
-        warnings.extend(warnings::warnings(prepared, &books));
+        warnings.extend(warnings::warnings(prepared, &ledger));
         let places: Vec<shares::Place> = losses.iter().map(Loss::place).collect();
         warnings.extend(shares::warnings(prepared, outputs, &places));
         Ok(Report {
@@ -109,15 +110,15 @@ impl<T: Scalar> Check<'_, T> {
             tolerance: tolerance::<T>(),
             losses,
             warnings,
-            gates: gates(self.limits, &books, explanations()),
-            books,
+            gates: gates(self.limits, &ledger, explanations()),
+            ledger,
             totals,
             invariants,
         })
     }
 
     /// What needs the model in both precisions: the error of single precision goes into the ledger.
-    fn against_double(&self, x: &Tensor<f64>, start: Start, books: &mut [Books]) -> Result<Invariant, Error> {
+    fn against_double(&self, x: &Tensor<f64>, start: Start, ledger: &mut [LedgerRow]) -> Result<Invariant, Error> {
         let options = &self.loaded.options;
         let (single, double) = (Loaded::<f32>::new(options)?, Loaded::<f64>::new(options)?);
         let recipe = || self.prepared.recipe.clone();
@@ -125,7 +126,7 @@ impl<T: Scalar> Check<'_, T> {
             (Prepared::new(recipe(), &single, self.on_unknown)?, Prepared::new(recipe(), &double, self.on_unknown)?);
         let errors = precision::f32_errors(&single, &prepared, x, &self.target, start)?;
         for (id, node) in double.model.nodes() {
-            if let (Some(row), Some(error)) = (books.iter_mut().find(|row| row.name == node.name), errors.get(&id)) {
+            if let (Some(row), Some(error)) = (ledger.iter_mut().find(|row| row.name == node.name), errors.get(&id)) {
                 row.f32_error = Some(*error);
             }
         }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use lrp_core::{NodeId, Scalar, Start, Target, Tensor};
 use ndarray::{Axis, Slice};
 
-use super::books::worse;
 use super::invariants::relative_l2;
+use super::ledger::worse;
 use crate::error::Error;
 use crate::prepared::Prepared;
 

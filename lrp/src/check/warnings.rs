@@ -2,7 +2,7 @@
 
 use lrp_core::Scalar;
 
-use super::books::Books;
+use super::ledger::LedgerRow;
 use crate::diagnosis::Diagnosis;
 use crate::numbers::short;
 use crate::prepared::Prepared;
@@ -20,20 +20,20 @@ const NAMED: usize = 5;
 const SWALLOWED: f64 = 0.5;
 
 /// Everything that deserves a look.
-pub fn warnings<T: Scalar>(prepared: &Prepared<T>, books: &[Books]) -> Vec<Diagnosis> {
+pub fn warnings<T: Scalar>(prepared: &Prepared<T>, ledger: &[LedgerRow]) -> Vec<Diagnosis> {
     let lint = prepared.recipe.lint(prepared.plan.model(), &prepared.resolved);
     let mut warnings: Vec<Diagnosis> = lint.iter().map(Diagnosis::from).collect();
-    warnings.extend(swallowed(prepared, books));
-    warnings.extend(growing(books));
-    warnings.extend(rounded(books));
+    warnings.extend(swallowed(prepared, ledger));
+    warnings.extend(growing(ledger));
+    warnings.extend(rounded(ledger));
     warnings
 }
 
 /// Stabilizers that take most of what arrives.
-fn swallowed<T: Scalar>(prepared: &Prepared<T>, books: &[Books]) -> Vec<Diagnosis> {
+fn swallowed<T: Scalar>(prepared: &Prepared<T>, ledger: &[LedgerRow]) -> Vec<Diagnosis> {
     let model = prepared.plan.model();
-    let share = |row: &Books| row.stabilizer / row.received;
-    let warn = |row: &Books| {
+    let share = |row: &LedgerRow| row.stabilizer / row.received;
+    let warn = |row: &LedgerRow| {
         let message = format!(
             "the stabilizer of '{}' takes {:.0} % of the relevance that arrives there",
             row.name,
@@ -47,13 +47,13 @@ fn swallowed<T: Scalar>(prepared: &Prepared<T>, books: &[Books]) -> Vec<Diagnosi
             |warning| Diagnosis::from(&warning),
         )
     };
-    books.iter().filter(|row| share(row) > SWALLOWED).map(warn).collect()
+    ledger.iter().filter(|row| share(row) > SWALLOWED).map(warn).collect()
 }
 
 /// Denominators that nearly cancel.
-fn growing(books: &[Books]) -> Option<Diagnosis> {
-    let mut growing: Vec<&Books> =
-        books.iter().filter(|row| row.divides && row.amplification > AMPLIFICATION).collect();
+fn growing(ledger: &[LedgerRow]) -> Option<Diagnosis> {
+    let mut growing: Vec<&LedgerRow> =
+        ledger.iter().filter(|row| row.divides && row.amplification > AMPLIFICATION).collect();
     growing.sort_by(|a, b| b.amplification.total_cmp(&a.amplification));
     let shown = growing.iter().take(NAMED).map(|row| format!("'{}' ({}-fold)", row.name, short(row.amplification)));
     let shown = shown.collect::<Vec<_>>().join(", ");
@@ -65,8 +65,8 @@ fn growing(books: &[Books]) -> Option<Diagnosis> {
 }
 
 /// Single precision that is not enough.
-fn rounded(books: &[Books]) -> Option<Diagnosis> {
-    let error = books.last().and_then(|row| row.f32_error).filter(|error| *error > F32_ERROR)?;
+fn rounded(ledger: &[LedgerRow]) -> Option<Diagnosis> {
+    let error = ledger.last().and_then(|row| row.f32_error).filter(|error| *error > F32_ERROR)?;
     let message = format!("single precision is {error:.1e} from double precision at the input (relative L2)");
     Some(Diagnosis::warning("f32-error", message, "use --precision f64"))
 }

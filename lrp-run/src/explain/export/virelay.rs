@@ -97,7 +97,7 @@ fn outputs<T: Scalar>(run: &Run<'_, T>, inputs: &Tensor<T>) -> Result<Vec<f32>, 
     let mut outputs = Vec::new();
     for first in (0..n).step_by(batch) {
         let part = inputs.slice_axis(Axis(0), Slice::from(first..n.min(first + batch))).to_owned();
-        let record = run.plan.record(&part).map_err(|e| Error::from(e))?;
+        let record = run.plan.record(&part)?;
         outputs.extend(singles(record.output()));
     }
     Ok(outputs)

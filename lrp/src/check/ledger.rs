@@ -1,4 +1,4 @@
-//! The books, summed over samples: what every layer received, handed on and lost, and to what.
+//! The ledger, summed over samples: relevance in, relevance propagated, and what was lost at every layer, and to what.
 
 use lrp_core::{Explanation, Plan, Scalar};
 use serde::Serialize;
@@ -8,15 +8,16 @@ use crate::shares::{Account, Place};
 
 /// The accounts of one layer, summed over samples.
 #[derive(Debug, Default, Serialize)]
-pub struct Books {
+pub struct LedgerRow {
     /// The node.
     pub name: String,
     /// Its rule, or its fixed behaviour.
     pub rule: String,
-    /// What arrived.
+    /// Relevance in.
     pub received: f64,
-    /// What was handed on.
-    pub handed_on: f64,
+    /// Relevance propagated to the inputs.
+    #[serde(rename = "handed_on")]
+    pub propagated: f64,
     /// What the bias took.
     pub bias: f64,
     /// What the stabilizer took.
@@ -25,7 +26,7 @@ pub struct Books {
     pub rule_share: f64,
     /// The largest imbalance of a sample, in proportion to the relevance moved.
     pub imbalance: f64,
-    /// The largest `Σ|R| handed on / Σ|R| received` of a sample.
+    /// The largest `Σ|R| propagated / Σ|R| received` of a sample.
     pub amplification: f64,
     /// How far the relevance that arrives in single precision is from that in double precision, relative L2.
     pub f32_error: Option<f64>,
@@ -65,14 +66,14 @@ impl Loss {
     }
 }
 
-/// The books of every node that did something, and those of the whole walk.
-pub fn books<'a, T: Scalar>(
+/// The rows of every node that did something, and that of the whole walk.
+pub fn rows<'a, T: Scalar>(
     prepared: &Prepared<T>,
     explanations: impl Iterator<Item = &'a Explanation<T>> + Clone,
-) -> (Vec<Books>, Books) {
+) -> (Vec<LedgerRow>, LedgerRow) {
     let plan: &Plan<T> = &prepared.plan;
-    let mut rows: Vec<Books> = Vec::new();
-    let mut totals = Books { name: "total".into(), ..Books::default() };
+    let mut rows: Vec<LedgerRow> = Vec::new();
+    let mut totals = LedgerRow { name: "total".into(), ..LedgerRow::default() };
     for explanation in explanations {
         for (i, entry) in explanation.ledger.entries.iter().enumerate() {
             if rows.len() <= i {
@@ -80,11 +81,17 @@ pub fn books<'a, T: Scalar>(
                 let rule = prepared.resolved.choices.get(&entry.node).map(|choice| &choice.rule);
                 let divides = rule.is_some_and(|rule| rule.claims().conserving);
                 let two_sided = rule.is_some_and(|rule| rule.claims().beta > 0.0);
-                rows.push(Books { name, rule: plan.behaviour(entry.node), divides, two_sided, ..Books::default() });
+                rows.push(LedgerRow {
+                    name,
+                    rule: plan.behaviour(entry.node),
+                    divides,
+                    two_sided,
+                    ..LedgerRow::default()
+                });
             }
             let row = &mut rows[i];
             row.received += entry.received.iter().sum::<f64>();
-            row.handed_on += entry.handed_on.iter().sum::<f64>();
+            row.propagated += entry.handed_on.iter().sum::<f64>();
             row.bias += entry.bias.iter().sum::<f64>();
             row.stabilizer += entry.stabilizer.iter().sum::<f64>();
             row.rule_share += entry.rule.iter().sum::<f64>();
@@ -96,7 +103,7 @@ pub fn books<'a, T: Scalar>(
         for sample in 0..explanation.ledger.samples() {
             let t = explanation.ledger.totals(sample);
             totals.received += t.start;
-            totals.handed_on += t.input;
+            totals.propagated += t.input;
             totals.bias += t.bias;
             totals.stabilizer += t.stabilizer;
             totals.rule_share += t.rule;
@@ -107,8 +114,8 @@ pub fn books<'a, T: Scalar>(
 }
 
 /// Where relevance was lost, and to what, the worst first. Losses below a millionth of the start are left out.
-pub fn losses(books: &[Books], totals: &Books) -> Vec<Loss> {
-    let accounts = books.iter().flat_map(|row| {
+pub fn losses(ledger: &[LedgerRow], totals: &LedgerRow) -> Vec<Loss> {
+    let accounts = ledger.iter().flat_map(|row| {
         let of_rule = if row.divides { "dead denominators" } else { "rule" };
         [("bias", row.bias), ("stabilizer", row.stabilizer), (of_rule, row.rule_share)].map(|(to, amount)| Loss {
             name: row.name.clone(),

@@ -1,0 +1,20 @@
+//! Explains an image and draws its heatmap: `outside MODEL.onnx IMAGE HEATMAP.png`.
+
+use lrp::{Explainer, Recipe, Target};
+use lrp_render::{Look, heatmap};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut argument = |name| arguments.next().ok_or(name);
+    let (model, image, out) = (argument("no model")?, argument("no image")?, argument("no heatmap")?);
+
+    let recipe = Recipe::preset("epsilon-gamma-box")?;
+    let explainer = Explainer::<f32>::load(model, recipe)?;
+    let input = explainer.read_image(&std::fs::read(image)?)?;
+    let explanation = explainer.explain(&input, &Target::Argmax)?;
+    heatmap(explanation.relevance(0), &Look::default()).save(out)?;
+
+    println!("class {}, score {:.3}", explanation.class(0), explanation.score(0));
+    println!("{:.3} of it arrives at the input", explanation.ledger(0).input);
+    Ok(())
+}
