@@ -145,10 +145,12 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
+    /// A broken node.
     pub fn invalid(reason: impl Into<String>) -> Self {
         Problem::Invalid(reason.into())
     }
 
+    /// A node without an operator here.
     pub fn unsupported(reason: impl Into<String>) -> Self {
         Problem::Unsupported(reason.into())
     }

@@ -171,6 +171,7 @@ pub(crate) fn parameters<T: Scalar>(
 }
 
 impl<T: Scalar> Node<T> {
+    /// The operator, unless the node is an input or a constant.
     pub fn op(&self) -> Option<&Arc<dyn Operator<T>>> {
         match &self.body {
             Body::Operator(op, _) => Some(op),
@@ -178,6 +179,7 @@ impl<T: Scalar> Node<T> {
         }
     }
 
+    /// The origin of the operator.
     pub fn origin(&self) -> Option<&Origin<T>> {
         match &self.body {
             Body::Operator(_, origin) => Some(origin),
@@ -185,6 +187,7 @@ impl<T: Scalar> Node<T> {
         }
     }
 
+    /// The operator's kind.
     pub fn kind(&self) -> Option<Kind> {
         self.op().map(|op| op.kind())
     }
@@ -203,6 +206,7 @@ impl<T: Scalar> Default for Graph<T> {
 }
 
 impl<T: Scalar> Graph<T> {
+    /// Adds a node; its index.
     pub fn push(&mut self, node: Node<T>) -> usize {
         self.nodes.push(node);
         self.nodes.len() - 1

@@ -101,6 +101,7 @@ impl DType {
         cfg!(target_endian = "little") && name == T::NAME
     }
 
+    /// Whether numbers of this type are floating-point.
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
     }
@@ -209,6 +210,7 @@ impl Constant {
         Self { shape: vec![values.len()], data: Data::Ints(values.into()) }
     }
 
+    /// The shape, as the file has it.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -221,6 +223,7 @@ impl Constant {
         }
     }
 
+    /// Whether its elements are floating-point numbers.
     pub fn is_float(&self) -> bool {
         match self.data {
             Data::Raw(dtype, _) => dtype.is_float(),

@@ -18,6 +18,7 @@ use crate::suggest::closest_file;
 pub(crate) struct Places(BTreeMap<String, (Arc<Source>, Range<usize>)>);
 
 impl Places {
+    /// The values of these keys of a text.
     pub fn new(source: &Arc<Source>, keys: KeySpans) -> Self {
         Self(keys.into_iter().map(|(key, span)| (key, (Arc::clone(source), span))).collect())
     }

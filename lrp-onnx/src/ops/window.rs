@@ -20,6 +20,7 @@ pub(super) enum AutoPad {
 }
 
 impl AutoPad {
+    /// The node's `auto_pad`.
     pub fn of<T: Scalar>(cx: &Context<'_, T>) -> Result<Self, Problem> {
         match cx.node.text("auto_pad").as_deref() {
             None | Some("NOTSET" | "") => Ok(AutoPad::Explicit),

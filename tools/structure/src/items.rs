@@ -105,8 +105,14 @@ impl<'ast> Visit<'ast> for Docs {
     }
 }
 
-/// `#[doc(hidden)]`.
+/// `#[doc(hidden)]`, or `#[allow(missing_docs, …)]`.
 fn is_hidden(attributes: &[Attribute]) -> bool {
-    let is_hidden = |meta: &Meta| matches!(meta, Meta::List(list) if list.tokens.to_string() == "hidden");
-    attributes.iter().any(|attribute| attribute.path().is_ident("doc") && is_hidden(&attribute.meta))
+    let tokens = |meta: &Meta| match meta {
+        Meta::List(list) => list.tokens.to_string(),
+        _ => String::new(),
+    };
+    attributes.iter().any(|attribute| {
+        (attribute.path().is_ident("doc") && tokens(&attribute.meta) == "hidden")
+            || (attribute.path().is_ident("allow") && tokens(&attribute.meta).starts_with("missing_docs"))
+    })
 }

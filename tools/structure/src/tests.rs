@@ -133,7 +133,7 @@ fn unsafe_code_is_only_where_it_may_be() {
 #[test]
 fn public_items_have_doc_comments() {
     let documented = "//! Module.\n/// S.\npub struct S {\n    /// A field.\n    pub a: u8,\n    b: u8,\n}\npub(crate) fn f() {}\n\
-                      pub use x as y;\n#[doc(hidden)]\npub fn g() {}\nimpl S {\n    fn private() {}\n}\n";
+                      pub use x as y;\n#[doc(hidden)]\npub fn g() {}\n#[allow(missing_docs, reason = \"r\")]\npub fn h() {}\nimpl S {\n    fn private() {}\n}\n";
     let missing = "mod inner {\n    pub fn f1() {}\n}\n/// E.\npub enum E1 {\n    V1 { f2: u8 },\n    /// V.\n    V2(u8),\n}\n/// T.\n\
                    pub trait T1 {\n    fn f3();\n}\nimpl E1 {\n    pub fn f4() {}\n}\n";
     let names = |text| {
