@@ -158,7 +158,7 @@ pub(crate) struct ZPlusKeys {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GainsKeys {
     /// The sums that relevance is divided over: contributions with their gains, over the sum of the same.
-    #[schemars(example = json!([{ "positive": 1.0, "negative": -1.0 }]))]
+    #[schemars(title = "list of branches", example = json!([{ "positive": 1.0, "negative": -1.0 }]))]
     branches: Vec<BranchKeys>,
     /// Added to denominators, with their sign, or with `relative` its ratio to the root mean square of the layer's output.
     #[serde(default)]
@@ -170,7 +170,7 @@ pub(crate) struct GainsKeys {
     bias: Bias,
 }
 
-/// Keys of a branch.
+/// A branch.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BranchKeys {

@@ -85,7 +85,7 @@ fn a_product_without_such_an_input() {
 
 #[test]
 fn misspelt_rules() {
-    let all = "zero, epsilon, gamma, alpha-beta, z-plus, w-square, flat, z-box, pass, norm, product, gradient, \
+    let all = "zero, epsilon, gamma, alpha-beta, z-plus, gains, w-square, flat, z-box, pass, norm, product, gradient, \
                guided-backprop, deconvnet";
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'epsilonn', epsilon = 1 }"),

@@ -19,6 +19,7 @@ use std::fmt;
 pub use crate::bounds::Bounds;
 use crate::claims::{Claims, Positive};
 use crate::propagated::Needs;
+use crate::text::number;
 
 /// A rule's formula, without a number type.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,6 +116,27 @@ impl fmt::Display for BiasMode {
     }
 }
 
+/// As a recipe writes it.
+impl fmt::Display for Stabilizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stabilizer::Absolute(value) => f.pad(&number(*value)),
+            Stabilizer::Relative(value) => f.pad(&format!("{{ relative = {} }}", number(*value))),
+        }
+    }
+}
+
+/// As a recipe writes it, without defaults.
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outputs = (self.outputs != Side::All).then(|| format!("outputs = {:?}, ", self.outputs.name()));
+        let coefficient = (self.coefficient != 1.0).then(|| format!("coefficient = {}, ", number(self.coefficient)));
+        let [outputs, coefficient] = [outputs, coefficient].map(Option::unwrap_or_default);
+        let [positive, negative] = [self.positive, self.negative].map(number);
+        write!(f, "{{ {outputs}{coefficient}positive = {positive}, negative = {negative} }}")
+    }
+}
+
 impl Side {
     /// The name used in recipes.
     pub fn name(self) -> &'static str {
@@ -205,11 +227,10 @@ impl Formula {
         let all = || sides.iter().flatten();
         let nothing_is_negative = all().all(|branch| branch.coefficient >= 0.0 && !branch.is_signed());
         let with_bias = self.bias != BiasMode::Ignore;
-        let amplifications = sides.iter().map(|branches| {
+        let mut amplifications = sides.iter().map(|branches| {
             branches.iter().map(|branch| Some(branch.coefficient.abs() * branch.amplification(with_bias)?)).sum()
         });
-        let amplification =
-            amplifications.fold(Some(0.0), |most: Option<f64>, side: Option<f64>| Some(most?.max(side?)));
+        let amplification = amplifications.try_fold(0.0, |most: f64, side: Option<f64>| Some(most.max(side?)));
         let betas = sides.each_ref().map(|branches| beta(branches));
         let conserving = betas.iter().all(Option::is_some);
         Claims {

@@ -5,7 +5,7 @@ use std::fmt;
 use lrp_core::Formula;
 use lrp_core::formula::{BiasMode, Stabilizer};
 
-use crate::parameter::{ParameterError, bias_parameter, nonnegative, stabilizer_parameter, write_rule};
+use crate::parameter::{ParameterError, bias_parameter, nonnegative, write_rule};
 
 /// The size of ε.
 pub use lrp_core::formula::Stabilizer as EpsilonValue;
@@ -39,7 +39,7 @@ impl Epsilon {
 impl fmt::Display for Epsilon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bias = bias_parameter(self.bias, BiasMode::Absorb);
-        write_rule(f, "epsilon", [("epsilon", stabilizer_parameter(self.epsilon))].into_iter().chain(bias))
+        write_rule(f, "epsilon", [("epsilon", self.epsilon.to_string())].into_iter().chain(bias))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use lrp_core::Formula;
-use lrp_core::formula::{BiasMode, Branch, Side, Stabilizer};
+use lrp_core::formula::{BiasMode, Branch, Stabilizer};
 
-use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, stabilizer_parameter, write_rule};
+use crate::parameter::{ParameterError, bias_parameter, nonnegative, write_rule};
 
 /// `R_j = Σ_b coefficient_b · Σ_k (g₊c⁺ + g₋c⁻)_jk / stab(g₊P + g₋N)_k · R_k` over the branches `b` to which output `k` belongs, for contributions
 /// `c_jk = x_j w_jk`, the sum `P_k` of the positive ones and the sum `N_k` of the negative ones.
@@ -25,8 +25,7 @@ impl Gains {
         let (Stabilizer::Absolute(value) | Stabilizer::Relative(value)) = stabilizer;
         nonnegative("stabilizer", value)?;
         let error = |message: &str| Err(ParameterError::new("branches", message.to_owned()));
-        let numbers = |branch: &Branch| [branch.coefficient, branch.positive, branch.negative];
-        if !branches.iter().flat_map(numbers).all(f64::is_finite) {
+        if !branches.iter().flat_map(|b| [b.coefficient, b.positive, b.negative]).all(f64::is_finite) {
             return error("gains and coefficients must be finite numbers");
         }
         if branches.iter().any(|branch| branch.positive == 0.0 && branch.negative == 0.0) {
@@ -44,24 +43,10 @@ impl Gains {
     }
 }
 
-/// A branch as a recipe writes it, without defaults.
-fn branch(branch: &Branch) -> String {
-    let mut keys = Vec::new();
-    if branch.outputs != Side::All {
-        keys.push(format!("outputs = {:?}", branch.outputs.name()));
-    }
-    if branch.coefficient != 1.0 {
-        keys.push(format!("coefficient = {}", number(branch.coefficient)));
-    }
-    let [positive, negative] = [branch.positive, branch.negative].map(number);
-    keys.push(format!("positive = {positive}, negative = {negative}"));
-    format!("{{ {} }}", keys.join(", "))
-}
-
 impl fmt::Display for Gains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let branches = self.branches.iter().map(branch).collect::<Vec<_>>().join(", ");
-        let parameters = [("branches", format!("[{branches}]")), ("stabilizer", stabilizer_parameter(self.stabilizer))];
+        let branches = self.branches.iter().map(Branch::to_string).collect::<Vec<_>>().join(", ");
+        let parameters = [("branches", format!("[{branches}]")), ("stabilizer", self.stabilizer.to_string())];
         write_rule(f, "gains", parameters.into_iter().chain(bias_parameter(self.bias, BiasMode::Absorb)))
     }
 }
@@ -71,6 +56,7 @@ crate::is_formula!(Gains);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lrp_core::formula::Side;
 
     #[test]
     fn parameters_are_checked() {

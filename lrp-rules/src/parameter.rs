@@ -1,6 +1,6 @@
 //! Checks of rule parameters, made once when a rule is constructed.
 
-use lrp_core::formula::{BiasMode, Stabilizer};
+use lrp_core::formula::BiasMode;
 pub(crate) use lrp_core::text::number;
 use thiserror::Error;
 
@@ -32,14 +32,6 @@ pub(crate) fn nonnegative(parameter: &'static str, value: f64) -> Result<f64, Pa
 /// What a rule does with the bias, as a parameter to print, unless it is `default`.
 pub(crate) fn bias_parameter(bias: BiasMode, default: BiasMode) -> Option<(&'static str, String)> {
     (bias != default).then(|| ("bias", format!("{:?}", bias.name())))
-}
-
-/// A stabilizer as a recipe writes it.
-pub(crate) fn stabilizer_parameter(stabilizer: Stabilizer) -> String {
-    match stabilizer {
-        Stabilizer::Absolute(value) => number(value),
-        Stabilizer::Relative(value) => format!("{{ relative = {} }}", number(value)),
-    }
 }
 
 /// Writes `name { a = 1, b = 2 }` the way a recipe would, or the bare name without parameters.

@@ -51,10 +51,13 @@ pub(super) enum Map<T> {
 /// An operator, or `None` where there is no such operator.
 type Made<T> = Option<Arc<dyn Affine<T>>>;
 
+/// Where the operator of a map is, once it is made.
+type Slot<T> = Arc<OnceLock<Made<T>>>;
+
 /// An operator and the maps of its weights that were needed so far.
 pub(super) struct Maps<T: Scalar> {
     pub(super) op: Arc<dyn Affine<T>>,
-    made: Mutex<Vec<(Map<T>, Arc<OnceLock<Made<T>>>)>>,
+    made: Mutex<Vec<(Map<T>, Slot<T>)>>,
 }
 
 impl<T: Scalar> Maps<T> {

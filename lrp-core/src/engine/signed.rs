@@ -82,6 +82,9 @@ fn borrowed<'b, T: Scalar>(inputs: &'b [Cow<'_, Tensor<T>>]) -> Vec<&'b Tensor<T
     inputs.iter().map(Cow::as_ref).collect()
 }
 
+/// An operator with packed maps, and its inputs.
+type OnePass<'b, T> = (Arc<dyn Affine<T>>, Vec<&'b Tensor<T>>);
+
 /// Contributions with gains: `x ↦ P x⁺ + N x⁻`, where `P` and `N` are maps of the operator's weights.
 pub(super) struct Signed<T: Scalar> {
     pub(super) maps: Arc<Maps<T>>,
@@ -105,7 +108,7 @@ impl<T: Scalar> Signed<T> {
     }
 
     /// The operator and its inputs, where one pass does it.
-    fn in_one_pass<'b>(&self, x: &'b SignedInputs<'_, T>) -> Option<(Arc<dyn Affine<T>>, Vec<&'b Tensor<T>>)> {
+    fn in_one_pass<'b>(&self, x: &'b SignedInputs<'_, T>) -> Option<OnePass<'b, T>> {
         if x.negative.is_empty() {
             return Some((self.for_positive(), borrowed(&x.positive)));
         }
