@@ -21,7 +21,7 @@ is EpsilonRule, which has e as its parameter. The start is the target's logit.
   Alpha1_Beta0_Rule   w' = max(w, 0), whatever the sign of x. b' = b: negative biases too take part in the denominator
                       of the positive contributions. With set_bias_to_zero, b' = 0.
   IdentityRule        relevance unchanged, as in its use for a batch norm behind a convolution. But relevance crosses a
-                      ReLU by a hook that this rule does not know: below a ReLU, what is handed on is
+                      ReLU by a hook that this rule does not know: below a ReLU, the relevance propagated is
                       sum_k w_jk R_k / (z_k + e s(z_k)), no relevance. The case "identity" has it.
 
 Layers without a rule of their own get EpsilonRule(1e-9): convolutions (2-d), dense layers, 2-d batch norm, average

@@ -21,10 +21,10 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
+/// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run an experiment: everything is in the file
+    /// Run an experiment file
     Run(RunArgs),
     /// Explain inputs: relevance, heatmaps and a manifest
     Explain(ExplainArgs),
@@ -32,11 +32,11 @@ pub enum Command {
     Layers(LayersArgs),
     /// Show the rule of every layer and the recipe entry that chose it, without running anything
     Plan(PlanArgs),
-    /// Show the books layer by layer, and test the invariants that should hold; exit 1 where they do not
+    /// Show the ledger layer by layer and test the invariants; exit 1 if one does not hold
     Check(CheckArgs),
     /// Draw one figure: inputs down, recipes across
     Compare(CompareArgs),
-    /// Make a report of explained inputs: one HTML file that can be handed on
+    /// Make a report of explained inputs: one HTML file to share
     Report(ReportArgs),
     /// List the rules and their parameters
     Rules(Listing),
@@ -46,9 +46,9 @@ pub enum Command {
     Palette(PaletteArgs),
     /// Print the JSON Schema of recipes, for editors, or their reference page
     Schema(SchemaArgs),
-    /// Write a commented recipe to start from, made for a model
+    /// Write a commented recipe for a model
     Init(InitArgs),
-    /// Print what makes a shell complete commands, flags and file names
+    /// Print shell completions
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for every command
     Man(ManArgs),
@@ -85,10 +85,10 @@ pub struct InitArgs {
     /// A text file with a label for each class, one on a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// What the model expects of pixels, by name: imagenet (torchvision), keras-caffe, keras-tf or mnist
+    /// Pixel scaling of the model, by name: imagenet (torchvision), keras-caffe, keras-tf or mnist
     #[arg(long, value_name = "NAME", value_parser = input_preset)]
     pub input_preset: Option<InputPreset>,
-    /// What the recipe shall explain: images, .npy or .npz files, folders or globs
+    /// Inputs that the recipe explains: images, .npy or .npz files, folders or globs
     #[arg(short, long, num_args = 1.., value_name = "INPUT")]
     pub input: Vec<PathBuf>,
     /// The recipe's file; its paths are relative to it [default: standard output, with paths relative to this folder]
@@ -248,13 +248,13 @@ pub struct ModelArgs {
     pub labels: Option<PathBuf>,
 }
 
-/// What is explained, and how.
+/// Target and start of the explanation, and options of the computation.
 #[derive(Debug, Args, Default)]
 pub struct HowArgs {
     /// argmax, a class (index or label), all, "{ top = 3 }" or "{ contrast = [0, 9] }" [default: argmax]
     #[arg(long, value_parser = target)]
     pub target: Option<Target>,
-    /// Relevance put on the target: its logit, or one [default: logit]; the maps of a negative logit have opposite signs
+    /// Relevance that the walk starts with: the logit of the target, or one [default: logit]; the maps of a negative logit have opposite signs
     #[arg(long, value_parser = start)]
     pub start: Option<Start>,
     /// Numbers to calculate with: f32 or f64 [default: f32]
@@ -268,10 +268,10 @@ pub struct HowArgs {
     pub batch: Option<u32>,
     #[command(flatten)]
     pub pixels: PixelArgs,
-    /// What to do with images of another size than the model's: crop or stretch
+    /// Resizing of images of another size than the model's: crop or stretch [default: an error]
     #[arg(long, value_parser = resize)]
     pub resize: Option<Resize>,
-    /// What a sample is: image, series ([C, L]), series-last ([L, C]) or tokens ([L, D]) [default: by the model and the inputs]
+    /// Kind of sample: image, series ([C, L]), series-last ([L, C]) or tokens ([L, D]) [default: by the model and the inputs]
     #[arg(long, value_parser = kind)]
     pub kind: Option<Kind>,
     /// The texts of the tokens: one on a line, an empty line between samples; or a JSON file with a list for each sample
@@ -281,23 +281,23 @@ pub struct HowArgs {
     pub prepare: PrepareArgs,
 }
 
-/// How images become the model's input, over what the recipe's [input] says.
+/// Scaling of pixels; overrides the recipe's [input].
 #[derive(Debug, Args, Default)]
 pub struct PixelArgs {
-    /// What the model expects of pixels, by name: imagenet (torchvision), keras-caffe, keras-tf or mnist. Stands for range, mean, std and
-    /// channels, which other flags can override
+    /// Pixel scaling of the model, by name: imagenet (torchvision), keras-caffe, keras-tf or mnist. Sets range, mean, std and channels,
+    /// which other flags override
     #[arg(long, value_name = "NAME", value_parser = input_preset)]
     pub input_preset: Option<InputPreset>,
-    /// What the darkest and the brightest pixel become before mean and std, as 0,255 or -1,1; or a pair for each channel [default: 0,1]
+    /// Values of the darkest and the brightest pixel before mean and std, as 0,255 or -1,1; or a pair for each channel [default: 0,1]
     #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true, value_parser = range)]
     pub range: Option<Ranges>,
-    /// What is subtracted from pixels, in the units of the range: a number, or one for each channel, as 0.485,0.456,0.406 [default: 0]
+    /// Subtracted from pixels, in the units of the range: a number, or one for each channel, as 0.485,0.456,0.406 [default: 0]
     #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true, value_parser = numbers)]
     pub mean: Option<Numbers>,
-    /// What the difference is divided by: a number, or one for each channel, as 0.229,0.224,0.225 [default: 1]
+    /// Divisor of the difference: a number, or one for each channel, as 0.229,0.224,0.225 [default: 1]
     #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true, value_parser = positive)]
     pub std: Option<Numbers>,
-    /// The model's channels in its order: rgb, bgr or grey [default: rgb, or grey where it takes one]
+    /// The model's channels in its order: rgb, bgr or grey [default: rgb, or grey if it has one channel]
     #[arg(long, value_parser = channels)]
     pub channels: Option<Channels>,
 }
@@ -310,22 +310,21 @@ pub struct Numbers(pub Vec<f64>);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranges(pub Vec<[f64; 2]>);
 
-/// How a model and its rules are prepared.
+/// Preparation of a model and its rules.
 #[derive(Debug, Args, Default, Clone, Copy)]
 pub struct PrepareArgs {
-    /// The rule of layers that the recipe does not reach, and of operators without a relevance behaviour: gradient or pass
+    /// Rule for layers that the recipe does not reach, and for operators without a relevance rule: gradient or pass
     /// [default: an error that names them]
     #[arg(long, value_name = "RULE")]
     pub on_unknown: Option<OnUnknown>,
-    /// Make every product: do without Winograd's algorithm, which is faster for 3×3 convolutions in f32 and, on the way back, rounds a
-    /// little more
+    /// Disable Winograd convolutions, which are faster for 3×3 kernels in f32 and slightly less accurate
     #[arg(long)]
     pub exact: bool,
-    /// Take less memory and more time: weights are packed for each batch instead of once, and Winograd's algorithm is not used
+    /// Use less memory and more time: pack weights for each batch, without Winograd convolutions
     #[arg(long)]
     pub low_memory: bool,
-    /// Read the model's files into memory as a whole. Otherwise those above 64 MiB are mapped: a run ends with an error where one is
-    /// written to meanwhile, and the system may end the program (SIGBUS) where one is truncated
+    /// Read model files completely. By default, files above 64 MiB are mapped into memory: a run ends with an error if such a file is
+    /// written to, and the system may end the program (SIGBUS) if it is truncated
     #[arg(long)]
     pub no_mmap: bool,
 }
@@ -336,16 +335,16 @@ pub struct OutputArgs {
     /// The folder that results are written to
     #[arg(short = 'o', long = "out", value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// What to write: npy, npz, safetensors, png, json, html (a report in one file, made from npy and json), quantus, virelay
+    /// Files to write: npy, npz, safetensors, png, json, html (a report in one file, made from npy and json), quantus, virelay
     /// [default: npy,png,json]
     #[arg(long, value_delimiter = ',', value_parser = save)]
     pub save: Option<Vec<Save>>,
     #[command(flatten)]
     pub look: LookArgs,
-    /// Go on with a run into the same folder that was interrupted: what is done is not done again
+    /// Resume an interrupted run in this folder
     #[arg(long)]
     pub resume: bool,
-    /// Start anew in the folder of another run: its results, and its journal if it was interrupted, are removed
+    /// Start again in the folder of another run; remove its results and its journal
     #[arg(long, conflicts_with = "resume")]
     pub force: bool,
     /// Show time and memory of every layer after the run
@@ -356,23 +355,23 @@ pub struct OutputArgs {
     pub json: bool,
 }
 
-/// How heatmaps look.
+/// Appearance of heatmaps.
 #[derive(Debug, Args, Default)]
 pub struct LookArgs {
     /// Colours: a name that lrp palette lists, or colours from the most negative value to the most positive, as
     /// 00f,80:fff,f00 [default: bwr]
     #[arg(long, value_name = "NAME|COLOURS", value_parser = colormap)]
     pub colormap: Option<Colormap>,
-    /// What colours stand for: symmetric, with zero in the centre, or positive, from zero up [default: symmetric]
+    /// Range of the colours: symmetric, with zero in the centre, or positive, from zero up [default: symmetric]
     #[arg(long, value_parser = scale)]
     pub scale: Option<Scale>,
     /// The percentile of |R| that the ends of the colours stand for, as 99.5 [default: 100, the maximum]
     #[arg(long, value_name = "PERCENTILE", value_parser = percentile)]
     pub clip: Option<f64>,
-    /// Draw relevance over the input, so opaque where it is largest, as 0.8 [default: the heatmap alone]
+    /// Draw relevance over the input, with this opacity at the maximum, as 0.8 [default: the heatmap alone]
     #[arg(long, value_name = "OPACITY", value_parser = opacity)]
     pub overlay: Option<f64>,
-    /// Enlarge heatmaps to at least so many pixels on the longer side, as 448, or by a factor, as 4x [default: 224; in figures 160]
+    /// Enlarge heatmaps to at least this number of pixels on the longer side, as 448, or by a factor, as 4x [default: 224; in figures 160]
     #[arg(long, value_name = "PIXELS|FACTOR", value_parser = size)]
     pub size: Option<Size>,
 }
@@ -389,7 +388,7 @@ pub struct PaletteArgs {
     pub listing: Listing,
 }
 
-/// How to print a listing.
+/// Format of a listing.
 #[derive(Debug, Args, Clone, Copy)]
 pub struct Listing {
     /// Print JSON instead of a table
@@ -503,7 +502,7 @@ fn size(text: &str) -> Result<Size, String> {
     text.parse().map_err(|why: String| indented(&why))
 }
 
-/// What is wrong, and indented below it what would be right.
+/// The error, and indented below it the valid values.
 fn indented(why: &str) -> String {
     let (wrong, right) = why.split_once('\n').unwrap_or((why, ""));
     let options = textwrap::Options::new(100).initial_indent("  ").subsequent_indent("  ");

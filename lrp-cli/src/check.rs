@@ -65,18 +65,8 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
 }
 
 fn print(report: &Report) -> Result<(), Error> {
-    let headings = [
-        "layer",
-        "rule",
-        "received",
-        "handed on",
-        "to bias",
-        "to stabilizer",
-        "to rule",
-        "imbalance",
-        "|R| ×",
-        "f32 error",
-    ];
+    let headings =
+        ["layer", "rule", "received", "propagated", "bias", "stabilizer", "rule", "imbalance", "|R| ×", "f32 error"];
     let mut listing = table::table(&headings, &headings[2..]);
     for row in report.ledger.iter().chain([&report.totals]) {
         let total = row.name == report.totals.name && row.rule.is_empty();
@@ -96,11 +86,7 @@ fn print(report: &Report) -> Result<(), Error> {
     table::print(&listing)?;
     say!("")?;
     let plural = if report.samples == 1 { "" } else { "s, summed" };
-    say!(
-        "{} sample{plural}, {}; received = handed on + to bias + to stabilizer + to rule",
-        report.samples,
-        report.precision
-    )?;
+    say!("{} sample{plural}, {}; received = propagated + bias + stabilizer + rule", report.samples, report.precision)?;
     for invariant in &report.invariants {
         let mark = match invariant.holds {
             Some(true) => "ok  ",

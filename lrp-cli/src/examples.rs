@@ -58,7 +58,7 @@ pub const COMMANDS: &[(&str, &[Example])] = &[
     (
         "check",
         &[
-            ("The books and the invariants", "lrp check -r configs/mnist.toml -i examples/mnist/digits.npy"),
+            ("The ledger and the invariants", "lrp check -r configs/mnist.toml -i examples/mnist/digits.npy"),
             (
                 "As a gate: exit code 1 where more than half of the relevance is absorbed",
                 "lrp check -r configs/mnist.toml -i examples/mnist/digits.npy \\\n      --fail-above absorbed=0.5",
@@ -75,7 +75,7 @@ pub const COMMANDS: &[(&str, &[Example])] = &[
             ),
             (
                 "With titles of your own",
-                "lrp compare -m examples/mnist/cnn.onnx -r lrp-a1b0 --title 'What speaks for it' \\\n      \
+                "lrp compare -m examples/mnist/cnn.onnx -r lrp-a1b0 --title 'Evidence for it' \\\n      \
                  -i examples/mnist/nine.png --range 0,1 -o out/nine.png",
             ),
         ],

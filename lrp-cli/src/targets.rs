@@ -7,7 +7,7 @@ const TARGETS: [(&str, &str, bool); 6] = [
     ("argmax", "the largest output of each sample (the default)", false),
     ("281", "one class, by its number, counted from 0", false),
     ("'tabby cat'", "one class, by its label, where --labels or the recipe gives labels", false),
-    ("'{ contrast = [0, 9] }'", "what speaks for class 0 rather than class 9", false),
+    ("'{ contrast = [0, 9] }'", "the evidence for class 0 rather than class 9", false),
     ("'{ top = 3 }'", "the three largest outputs of each sample, one after the other", true),
     ("all", "every output, one after the other", true),
 ];

@@ -28,7 +28,7 @@ pub struct ModelFiles {
     pub labels: Option<PathBuf>,
 }
 
-/// `[explain]`: which inputs, which outputs, and how.
+/// `[explain]`: inputs, outputs and computation.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Explain {
@@ -40,23 +40,22 @@ pub struct Explain {
     #[schemars(extend("default" = "argmax"), example = 3, example = &"tabby", example = &"all")]
     #[schemars(example = json!({ "top": 3 }), example = json!({ "contrast": [0, 9] }))]
     pub target: Option<Target>,
-    /// The relevance put on the target.
+    /// The relevance that the walk starts with.
     #[schemars(extend("default" = Start::default()), example = Start::One)]
     pub start: Option<Start>,
     /// The numbers to calculate with.
     #[schemars(extend("default" = Precision::default()), example = Precision::F64)]
     pub precision: Option<Precision>,
-    /// How many inputs are explained at once, at least 1. Results do not depend on it.
+    /// Batch size, at least 1. Results do not depend on it.
     #[serde(default, deserialize_with = "positive_count")]
     #[schemars(extend("minimum" = 1, "x-default" = "the program's choice"), example = 16)]
     pub batch: Option<usize>,
-    /// Whether every product is made: without, 3×3 convolutions in f32 are computed by Winograd's algorithm where that is faster, which
-    /// rounds a little more on the way back.
+    /// Disables Winograd convolutions, which are faster for 3×3 kernels in f32 and slightly less accurate.
     #[schemars(extend("default" = false), example = true)]
     pub exact: Option<bool>,
 }
 
-/// `start = …`: the relevance put on the target.
+/// `start = …`: the relevance that the walk starts with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
@@ -87,14 +86,14 @@ pub enum Precision {
     F64,
 }
 
-/// `[output]`: where results go and what they look like.
+/// `[output]`: the folder of the results and their appearance.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// The folder that results are written to.
     #[schemars(extend("x-default" = "none"), example = &"out")]
     pub dir: Option<PathBuf>,
-    /// What is written there: relevance and books as `"npy"`, relevance as `"npz"` or `"safetensors"`, heatmaps as `"png"`, the manifest
+    /// Files to write: relevance and ledger as `"npy"`, relevance as `"npz"` or `"safetensors"`, heatmaps as `"png"`, the manifest
     /// as `"json"`, arrays for Quantus as `"quantus"`, a project for ViRelAy as `"virelay"`, and all of it as a report, `"html"`, which
     /// `"npy"` and `"json"` are written for, too.
     #[serde(default, deserialize_with = "one_or_many")]
@@ -104,7 +103,7 @@ pub struct Output {
     /// at positions from `00` to `ff`. Zero is always at `80`, in the middle.
     #[schemars(extend("default" = Colormap::default().name()), example = &"coldnhot", example = &"00f,80:fff,f00")]
     pub colormap: Option<Colormap>,
-    /// What the colours stand for.
+    /// Range of the colours.
     #[schemars(extend("default" = Scale::default()), example = Scale::Positive)]
     pub scale: Option<Scale>,
     /// The percentile of |R| that the ends of the colours stand for, greater than 0 and at most 100, the maximum: a few very large values
@@ -112,12 +111,12 @@ pub struct Output {
     #[serde(default, deserialize_with = "percentile")]
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 100, "default" = 100), example = 99.5)]
     pub clip: Option<f64>,
-    /// Draws relevance over the input: how opaque it is where it is largest, greater than 0 and at most 1. Where relevance is zero, the
+    /// Draws relevance over the input, with this opacity at the maximum, greater than 0 and at most 1. Where relevance is zero, the
     /// input is seen, in grey.
     #[serde(default, deserialize_with = "opacity")]
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1, "x-default" = "the heatmap alone"), example = 0.8)]
     pub overlay: Option<f64>,
-    /// How large heatmaps are drawn: at least so many pixels on the longer side, or a factor. Pixels are enlarged by a whole factor.
+    /// Size of heatmaps: the minimum number of pixels on the longer side, or a factor. Pixels are enlarged by a whole factor.
     #[schemars(extend("x-default" = "224, and 160 in figures"), example = 448, example = &"1x", example = &"4x")]
     pub size: Option<Size>,
     /// A PNG file that shows every input and heatmap in one figure.
@@ -140,7 +139,7 @@ pub enum Save {
     Html,
     /// Relevance, classes and scores, in an archive of arrays.
     Npz,
-    /// Relevance, classes and scores, with what they were made from.
+    /// Relevance, classes and scores, with the inputs they were made from.
     Safetensors,
     /// Inputs, classes and relevance of the whole run, as Quantus takes them.
     Quantus,

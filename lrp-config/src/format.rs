@@ -33,10 +33,10 @@ pub(crate) struct RecipeFile {
     #[serde(rename = "schema")]
     #[schemars(required, extend("const" = SCHEMA_VERSION), example = SCHEMA_VERSION)]
     pub _schema: Option<Count>,
-    /// What to call the recipe.
+    /// Name of the recipe.
     #[schemars(extend("x-default" = "none"), example = &"Montavon composite")]
     pub name: Option<String>,
-    /// What it does, or what it is for.
+    /// Purpose of the recipe.
     #[schemars(extend("x-default" = "none"), example = &"LRP-0 on top, LRP-ε in the middle, LRP-γ below")]
     pub description: Option<String>,
     /// A preset, or the path of a recipe relative to this one: its entries come first, its sections fill in what is not given
@@ -47,7 +47,7 @@ pub(crate) struct RecipeFile {
     /// Multiply the relevance at the input with the input, as gradient × input does.
     #[schemars(extend("default" = false), example = true)]
     pub times_input: Option<bool>,
-    /// What the model expects of its input.
+    /// Input that the model expects.
     ///
     /// A pixel becomes `(pixel − mean) / std`. The darkest pixel is the first number of `range` and the brightest the second: `[0, 1]` scales pixels to 0…1, `[0, 255]` keeps those of
     /// an 8-bit image as they are, `[-1, 1]` maps them to −1…1. `mean` and `std` are in the same units. All three take one value for all
@@ -68,14 +68,14 @@ pub(crate) struct RecipeFile {
     /// `range`, `mean` and `std`.
     #[schemars(with = "Option<Input>")]
     pub input: Option<Spanned<Input>>,
-    /// Which rule each layer gets. Later entries override earlier ones.
+    /// Rules of the layers. Later entries override earlier ones.
     #[serde(default)]
     #[schemars(with = "Option<Vec<Assign>>")]
     pub assign: Vec<Spanned<Assign>>,
     /// The network.
     #[serde(default)]
     pub model: ModelFiles,
-    /// What is explained, and how.
+    /// Inputs, target and start of the explanation.
     #[serde(default)]
     pub explain: Explain,
     /// Where results go.
@@ -110,7 +110,7 @@ pub(crate) struct Assign {
     /// The rule, with its parameters or as a bare name.
     #[schemars(with = "RuleSpec", example = &"zero", example = json!({ "type": "gamma", "gamma": 0.25 }))]
     pub rule: Spanned<RuleSpec>,
-    /// Whether it is all right that a model has nothing that matches.
+    /// Permits that nothing in the model matches.
     #[serde(default)]
     #[schemars(example = true)]
     pub optional: bool,

@@ -8,32 +8,32 @@ use serde_json::json;
 
 use crate::values::{Interval, OneOrMany, Positive, intervals, per_channel, positive_per_channel};
 
-/// `[input]`: how pixels become the model's input, `(pixel − mean) / std`, where `range` says what pixels are.
+/// `[input]`: how pixels become the model's input, `(pixel − mean) / std`, with pixels scaled to `range`.
 ///
-/// The usual conventions, and what is done with images, stand at the recipe's key `input`, from which the reference page is made.
+/// The usual conventions, and the conversions of images, stand at the recipe's key `input`, from which the reference page is made.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// What the darkest and the brightest pixel are before `mean` and `std`; with these, it gives z-box its bounds.
+    /// Values of the darkest and the brightest pixel before `mean` and `std`; with these, it gives z-box its bounds.
     #[serde(default, deserialize_with = "intervals")]
     #[schemars(with = "Option<OneOrMany<Interval>>", extend("x-default" = "[0.0, 1.0] for images; none for z-box"), example = json!([0.0, 1.0]))]
     #[schemars(example = json!([0.0, 255.0]), example = json!([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]))]
     pub range: Option<Vec<[f64; 2]>>,
-    /// What is subtracted from pixels, in the units of `range`.
+    /// Subtracted from pixels, in the units of `range`.
     #[serde(default, deserialize_with = "per_channel")]
     #[schemars(with = "Option<OneOrMany<f64>>", extend("default" = 0.0), example = 0.5, example = json!([0.485, 0.456, 0.406]))]
     pub mean: Option<Vec<f64>>,
-    /// What the difference is divided by, greater than 0, in the units of `range`.
+    /// Divisor of the difference, greater than 0, in the units of `range`.
     #[serde(default, deserialize_with = "positive_per_channel")]
     #[schemars(with = "Option<OneOrMany<Positive>>", extend("default" = 1.0), example = 0.5, example = json!([0.229, 0.224, 0.225]))]
     pub std: Option<Vec<f64>>,
-    /// The channels that the model takes, in its order.
-    #[schemars(extend("x-default" = "rgb where the model takes three channels, grey where it takes one"), example = Channels::Bgr)]
+    /// The channels that the model expects, in its order.
+    #[schemars(extend("x-default" = "rgb if the model has three channels, grey if it has one"), example = Channels::Bgr)]
     pub channels: Option<Channels>,
-    /// What is done with an image of another size than the model's input.
+    /// Resizing of an image of another size than the model's input.
     #[schemars(extend("x-default" = "such an image is an error"), example = Resize::Crop)]
     pub resize: Option<Resize>,
-    /// What a sample is, which decides how it is drawn.
+    /// Kind of sample, which determines how it is drawn.
     #[schemars(extend("x-default" = "tokens where `tokens` is given, a series where the model's convolutions are 1-d or an input is a \
         CSV file, an image otherwise"), example = Kind::Series)]
     pub kind: Option<Kind>,
@@ -43,7 +43,7 @@ pub struct Input {
     pub tokens: Option<PathBuf>,
 }
 
-/// `kind = …`: what a sample is.
+/// `kind = …`: the kind of sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -57,7 +57,7 @@ pub enum Kind {
     Tokens,
 }
 
-/// `channels = …`: what a model's channels are.
+/// `channels = …`: the channels of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
@@ -107,7 +107,7 @@ impl InputPreset {
         }
     }
 
-    /// What it says of pixels: `range`, `mean`, `std` and `channels`, all of them.
+    /// Its `range`, `mean`, `std` and `channels`.
     pub fn input(self) -> Input {
         let (range, mean, std, channels) = match self {
             Self::ImageNet => ([0.0, 1.0], vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225], Channels::Rgb),
@@ -190,12 +190,12 @@ impl Input {
         self.range.as_deref().and_then(|range| of(range, channel)).copied().unwrap_or([0.0, 1.0])
     }
 
-    /// What is wrong where keys with a value for each channel are for different numbers of channels.
+    /// The error if keys with a value for each channel have different numbers of channels.
     pub fn mismatch(&self) -> Option<String> {
         self.check().err().map(|mismatch| mismatch.message)
     }
 
-    /// Takes what `preset` says of pixels in place of `range`, `mean`, `std` and `channels`.
+    /// Replaces `range`, `mean`, `std` and `channels` by those of `preset`.
     pub fn take_preset(&mut self, preset: InputPreset) {
         let Input { range, mean, std, channels, .. } = preset.input();
         (self.range, self.mean, self.std, self.channels) = (range, mean, std, channels);
@@ -219,7 +219,7 @@ impl Input {
         }
     }
 
-    /// Takes what is not given here from `parent`.
+    /// Takes keys that are not given here from `parent`.
     pub(crate) fn inherit(&mut self, parent: &Input) {
         inherit!(self, parent, range, mean, std, channels, resize, kind, tokens);
     }

@@ -36,7 +36,7 @@ const PRESETS: &[Preset] = presets! {
     "lrp-0": "LRP-0 for everything affine: on ReLU networks the same as gradient × input",
     "lrp-epsilon": "LRP-ε for every layer",
     "lrp-gamma": "LRP-γ for every layer",
-    "lrp-a1b0": "α1β0 for every layer: only what speaks for the target",
+    "lrp-a1b0": "α1β0 for every layer: positive contributions only",
     "lrp-a2b1": "α2β1 for every layer",
 };
 

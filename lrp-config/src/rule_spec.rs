@@ -79,7 +79,7 @@ pub(crate) enum RuleSpec {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ZeroKeys {
-    /// What becomes of the bias's share.
+    /// Treatment of the bias's share.
     #[serde(default)]
     #[schemars(example = Bias::Distribute)]
     bias: Bias,
@@ -93,7 +93,7 @@ pub(crate) struct EpsilonKeys {
     #[serde(default)]
     #[schemars(example = 0.1, example = EpsilonSize(EpsilonValue::Relative(0.25)))]
     epsilon: EpsilonSize,
-    /// What becomes of the bias's share.
+    /// Treatment of the bias's share.
     #[serde(default)]
     #[schemars(example = Bias::Distribute)]
     bias: Bias,
@@ -103,7 +103,7 @@ pub(crate) struct EpsilonKeys {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GammaKeys {
-    /// How much positive contributions are favoured, from 0.
+    /// Weight γ of the preference for positive contributions, from 0.
     #[serde(default = "gamma", deserialize_with = "number")]
     #[schemars(extend("minimum" = 0), example = 0.5)]
     gamma: f64,
@@ -111,7 +111,7 @@ pub(crate) struct GammaKeys {
     #[serde(default = "stabilizer", deserialize_with = "number")]
     #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// What becomes of the bias's share.
+    /// Treatment of the bias's share.
     #[serde(default)]
     #[schemars(example = Bias::Distribute)]
     bias: Bias,
@@ -133,7 +133,7 @@ pub(crate) struct AlphaBetaKeys {
     #[serde(default = "stabilizer", deserialize_with = "number")]
     #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// What becomes of the bias's share.
+    /// Treatment of the bias's share.
     #[serde(default)]
     #[schemars(example = Bias::Distribute)]
     bias: Bias,
@@ -147,7 +147,7 @@ pub(crate) struct ZPlusKeys {
     #[serde(default = "stabilizer", deserialize_with = "number")]
     #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// What becomes of the bias's share.
+    /// Treatment of the bias's share.
     #[serde(default)]
     #[schemars(example = Bias::Distribute)]
     bias: Bias,
@@ -164,7 +164,7 @@ pub(crate) struct GainsKeys {
     #[serde(default)]
     #[schemars(example = 1e-9)]
     stabilizer: EpsilonSize,
-    /// What becomes of the bias's share.
+    /// Treatment of the bias's share.
     #[serde(default)]
     #[schemars(example = Bias::Distribute)]
     bias: Bias,
@@ -182,11 +182,11 @@ struct BranchKeys {
     #[serde(deserialize_with = "number")]
     #[schemars(example = -1.0)]
     negative: f64,
-    /// How much of the relevance it takes; all branches of an output together should take 1.
+    /// Fraction of the relevance that it propagates; the fractions of all branches of an output should add up to 1.
     #[serde(default = "all_of_it", deserialize_with = "number")]
     #[schemars(example = 0.5)]
     coefficient: f64,
-    /// The outputs whose relevance it takes.
+    /// The outputs whose relevance it propagates.
     #[serde(default)]
     #[schemars(example = Outputs::Nonnegative)]
     outputs: Outputs,
@@ -224,7 +224,7 @@ pub(crate) struct WSquareKeys {
     #[serde(default = "stabilizer", deserialize_with = "number")]
     #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// What becomes of the bias's share.
+    /// Treatment of the bias's share.
     #[serde(default = "ignored")]
     #[schemars(example = Bias::Distribute)]
     bias: Bias,
@@ -267,7 +267,7 @@ impl ZBoxKeys {
         low.zip(high).ok_or(Unbuildable::NoBounds)
     }
 
-    /// The rule for one node: bounds are those of the model's input, and what lies between it and the node changes them. Where they
+    /// The rule for one node: bounds are those of the model's input, mapped by the operators between it and the node. Where they
     /// cannot be known, they stay as they are, and a lint says so.
     fn at<T: Scalar>(
         &self,
@@ -315,7 +315,7 @@ pub(crate) struct NormKeys {
     #[serde(default = "stabilizer", deserialize_with = "number")]
     #[schemars(extend("minimum" = 0), example = 1e-9)]
     stabilizer: f64,
-    /// How a residual sum divides relevance among its summands.
+    /// Policy for dividing relevance among the summands of a residual sum.
     #[serde(default)]
     #[schemars(example = Residual::Absolute)]
     residual: Residual,
@@ -325,7 +325,7 @@ pub(crate) struct NormKeys {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductKeys {
-    /// How relevance is divided between the factors.
+    /// Division of relevance between the factors.
     #[serde(default)]
     #[schemars(example = Factors::Uniform)]
     factors: Factors,
@@ -334,7 +334,7 @@ pub(crate) struct ProductKeys {
     #[serde(default, deserialize_with = "factor")]
     #[schemars(with = "Option<Factor>", extend("x-default" = "from the graph"), example = 1)]
     gate: Option<Factor>,
-    /// The input that is the signal, which takes all relevance; written as `gate`.
+    /// The input that is the signal, which receives all relevance; written as `gate`.
     #[serde(default, deserialize_with = "factor")]
     #[schemars(with = "Option<Factor>", extend("x-default" = "from the graph"), example = 0, example = "*/conv_a/*")]
     signal: Option<Factor>,
@@ -345,11 +345,11 @@ pub(crate) struct ProductKeys {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoKeys {}
 
-/// `bias = …`: what becomes of the bias's share of the relevance.
+/// `bias = …`: treatment of the bias's share of the relevance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Bias {
-    /// It takes part in the denominator, and its share is booked as absorbed.
+    /// It is part of the denominator, and its share is recorded as absorbed.
     #[default]
     Absorb,
     /// It is left out of the denominator.
@@ -577,7 +577,7 @@ impl RuleSpec {
         }
     }
 
-    /// Where the rule is z-box: the lowest and highest values that it reckons with, its own or `[input]`'s.
+    /// Where the rule is z-box: its lowest and highest values, its own or `[input]`'s.
     pub fn z_box(&self, input: &Input) -> Option<Bounds> {
         let RuleSpec::ZBox(keys) = self else { return None };
         let (low, high) = keys.bounds(input).ok()?;

@@ -27,9 +27,9 @@ pub enum Target {
     Class(Class),
     /// Every output, one after the other.
     All,
-    /// The so many largest outputs of each sample, one after the other.
+    /// The largest outputs of each sample, this number of them, one after the other.
     Top(usize),
-    /// What speaks for the first class rather than the second.
+    /// The evidence for the first class rather than the second.
     Contrast(Class, Class),
 }
 
@@ -120,7 +120,7 @@ fn respelt(word: &str) -> Option<String> {
         }
         ([] | ["contrast" | "vs" | "versus" | "minus" | "against" | "class" | "classes" | "and" | "or"], [a, b]) => {
             Some(format!(
-                "what speaks for class {a} rather than {b} is {}; to explain both classes, run the command for each of them, or for \
+                "the evidence for class {a} rather than {b} is {}; to explain both classes, run the command for each of them, or for \
              the largest outputs with {}",
                 Target::Contrast(Class::Index(*a), Class::Index(*b)),
                 Target::Top(2)
@@ -183,11 +183,11 @@ impl Target {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 struct TargetTable {
-    /// The so many largest outputs of each sample, one after the other.
+    /// The largest outputs of each sample, this number of them, one after the other.
     #[serde(default, deserialize_with = "positive_count")]
     #[schemars(extend("minimum" = 1, "x-default" = "none"), example = 3)]
     top: Option<usize>,
-    /// What speaks for the first class rather than the second.
+    /// The evidence for the first class rather than the second.
     #[schemars(extend("x-default" = "none"), example = json!([0, 9]))]
     contrast: Option<[Class; 2]>,
 }

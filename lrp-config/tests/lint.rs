@@ -43,7 +43,7 @@ fn uniform_lrp_0() {
 fn positive_rules_on_top() {
     let expected = |place: &str, layers: &str| {
         format!(
-            "{place} positive-on-top: a rule that favours what speaks for a class, at the top, where classes are told apart: \
+            "{place} positive-on-top: a rule that favours positive contributions, in the top layers, which separate classes: \
              {layers}"
         )
     };

@@ -15,7 +15,7 @@ pub enum Target {
     Class(usize),
     /// The `rank`-th largest output of each sample; 0 is the largest.
     Rank(usize),
-    /// What speaks for the first output rather than the second: `+` relevance on one, `−` on the other.
+    /// The evidence for the first output rather than the second: `+` relevance on one, `−` on the other.
     Contrast(usize, usize),
 }
 

@@ -78,7 +78,7 @@ impl Tokens {
         };
         if texts.len() > positions {
             let message =
-                format!("'{path}': sample {sample} has {} tokens, and the model takes {positions}", texts.len());
+                format!("'{path}': sample {sample} has {} tokens, and the model expects {positions}", texts.len());
             return Err(Error::user(message, "give one token for each position, fewer where the rest is padding"));
         }
         Ok(texts.clone())

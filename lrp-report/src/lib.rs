@@ -1,10 +1,10 @@
-//! The report: explanations as one HTML file that can be handed on.
+//! The report: explanations as one HTML file to share.
 //!
 //! Everything is in the file (styles, script, pictures, relevance as numbers): it needs no network and no program but a browser, and
-//! colour map, gain and zoom are changed there. This crate takes plain data and knows no model: [`Report`] is what is said once,
-//! [`Sample`] what is said of each input, and [`Writer`] puts them into a file, one after the other.
+//! colour map, gain and zoom are changed there. This crate takes plain data and knows no model: [`Report`] has what is common
+//! to all inputs, [`Sample`] has one input, and [`Writer`] puts them into a file, one after the other.
 //!
-//! What comes from the user (names, labels, recipes) is text wherever it stands. Templates escape it, the data of the script are JSON in
+//! Strings of the user (names, labels, recipes) are never markup. Templates escape it, the data of the script are JSON in
 //! which no `<` is left, and a content security policy lets nothing run but this crate's own script.
 //!
 //! ```

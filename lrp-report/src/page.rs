@@ -28,12 +28,12 @@ const SCRIPT: &str = concat!(
 #[template(path = "page.html")]
 struct Page<'a> {
     report: &'a Report,
-    /// What the browser may load and run: pictures in the file, this style and this script.
+    /// Content security policy: pictures in the file, this style and this script.
     policy: String,
     style: &'static str,
     /// The report's data for the script.
     data: String,
-    /// What was left out, in sentences.
+    /// Omissions, in sentences.
     left_out: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ struct End {
     script: &'static str,
 }
 
-/// What the script is told of the report.
+/// The report's data for the script.
 #[derive(Serialize)]
 struct Data<'a> {
     samples: usize,

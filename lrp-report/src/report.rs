@@ -1,4 +1,4 @@
-//! What a report says once, whatever the inputs.
+//! The part of a report that does not depend on the inputs.
 
 use serde::Serialize;
 
@@ -9,17 +9,17 @@ pub struct Report {
     pub title: String,
     /// The model, as it was given.
     pub model: String,
-    /// What samples look like.
+    /// The layout of samples.
     pub shape: Shape,
-    /// How many samples there are, shown or not.
+    /// The number of samples, shown or not.
     pub samples: usize,
-    /// How many outputs of each sample were explained.
+    /// The number of explained outputs of each sample.
     pub targets: usize,
     /// The colour maps to choose from.
     pub palettes: Vec<Palette>,
     /// The one that is chosen at first; of an unknown name, the first.
     pub palette: String,
-    /// What relevance passes, in the order of the ledger: from the output to the input.
+    /// The nodes, in the order of the ledger: from the output to the input.
     pub nodes: Vec<Node>,
     /// The resolved recipe.
     pub plan: Vec<Layer>,
@@ -31,14 +31,14 @@ pub struct Report {
     pub files: Vec<File>,
     /// Inputs that could not be explained.
     pub failed: Vec<Failed>,
-    /// What else is to be said.
+    /// Other remarks.
     pub notes: Vec<String>,
 }
 
-/// How a sample is laid out. Relevance and values are `[channels, height, width]`.
+/// The layout of a sample. Relevance and values are `[channels, height, width]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Shape {
-    /// How it is shown.
+    /// The form in which it is shown.
     pub kind: Kind,
     /// Number of channels.
     pub channels: usize,
@@ -48,7 +48,7 @@ pub struct Shape {
     pub width: usize,
 }
 
-/// How samples are shown.
+/// The form in which samples are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -78,7 +78,7 @@ pub struct Node {
     pub index: Option<usize>,
     /// The rule, or the fixed behaviour.
     pub rule: String,
-    /// The nodes that its inputs come from, as places in the list.
+    /// The nodes that its inputs come from, as indices of the list.
     pub inputs: Vec<usize>,
 }
 
@@ -100,7 +100,7 @@ pub struct Layer {
 /// A text with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// All of it, or nothing where it is not known.
     pub text: Option<String>,
@@ -109,7 +109,7 @@ pub struct Text {
 /// A file and its fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// What it was read as.
+    /// Its role, such as model or recipe.
     pub role: String,
     /// Its path, as it was given.
     pub path: String,

@@ -1,4 +1,4 @@
-//! What a report says of each sample.
+//! The part of a report that describes one sample.
 
 use image::RgbImage;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 /// One sample and its explanations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The sample itself.
     pub input: Shown,
@@ -44,7 +44,7 @@ pub struct Score {
 /// One explained output.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Target {
-    /// What is explained, in words.
+    /// The explained output, in words.
     pub title: String,
     /// The class.
     pub class: usize,
@@ -54,7 +54,7 @@ pub struct Target {
     pub score: f64,
     /// The model's own output, where that is not the score: the probability.
     pub probability: Option<f64>,
-    /// Where relevance went, in total.
+    /// The totals of the ledger.
     pub totals: Accounts,
     /// Relevance, `[channels, height, width]`; empty where it is not known.
     pub relevance: Vec<f64>,
@@ -68,14 +68,14 @@ pub const ACCOUNTS: [&str; 5] = ["received", "handed_on", "bias", "stabilizer", 
 /// The totals of a ledger: `start = input + bias + stabilizer + rule`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Accounts {
-    /// Relevance put on the target.
+    /// Relevance that the walk starts with.
     pub start: f64,
-    /// Relevance that arrived at the input.
+    /// Relevance received by the input.
     pub input: f64,
-    /// What biases took.
+    /// Relevance absorbed by biases.
     pub bias: f64,
-    /// What stabilizers took.
+    /// Relevance absorbed by stabilizers.
     pub stabilizer: f64,
-    /// What rules lost, or with a minus sign created.
+    /// Relevance lost by rules; negative if created.
     pub rule: f64,
 }

@@ -12,15 +12,15 @@ use crate::{json, page, picture};
 /// Numbers are written in single precision where all of them take less than this.
 const SINGLE: f64 = (8 << 20) as f64;
 
-/// So many channels are shown one by one.
+/// The number of channels that are shown one by one, at most.
 const CHANNELS: usize = 16;
 
-/// How much a report may hold. What is beyond is left out, and the report says so.
+/// Limits of the size of a report. Samples beyond them are omitted, and the report says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most samples.
+    /// Maximum number of samples.
     pub samples: usize,
-    /// Most bytes of the file, the last sample excepted.
+    /// Maximum number of bytes of the file, the last sample excepted.
     pub bytes: u64,
 }
 
@@ -51,21 +51,21 @@ pub enum Error {
     Length {
         /// The sample.
         name: String,
-        /// How many there should be.
+        /// The expected number.
         expected: usize,
-        /// How many there are.
+        /// The actual number.
         got: usize,
     },
 }
 
-/// What was written.
+/// Summary of a written report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The number of samples in the report.
     pub samples: usize,
     /// The size of the file.
     pub bytes: u64,
-    /// What was left out so that the report stays small: a sentence for each. The report says the same.
+    /// Omissions that keep the report small, a sentence for each. The report says the same.
     pub left_out: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ pub struct Writer<W: Write> {
     nodes: usize,
     limits: Limits,
     coding: Coding,
-    /// How many channels are shown one by one.
+    /// The number of channels that are shown one by one.
     channels: usize,
     /// The bytes that the report ends with.
     end: u64,
@@ -187,7 +187,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// What a reader would miss: channels that are only in the sum, and digits.
+/// Omissions: channels that are only in the sum, and digits.
 fn left_out(shape: Shape, channels: usize, coding: Coding) -> Vec<String> {
     let mut said = Vec::new();
     match shape.channels {
@@ -225,7 +225,7 @@ fn channel_name(shape: Shape, channel: usize) -> String {
     }
 }
 
-/// What the script is told of a sample.
+/// The data of a sample for the script.
 #[derive(Default, Serialize)]
 struct SampleData<'a> {
     name: &'a str,

@@ -58,21 +58,21 @@ for (const node of report.nodes) for (const input of new Set(node.inputs)) consu
 // Amounts below this are rounding.
 let least = 0;
 
-// What lies between what arrived and what was handed on, step by step: first what was added to it, then what was taken from it.
+// The accounts between received and propagated, step by step: additions first, then absorptions.
 function steps([received, , ...taken]) {
   let level = received;
   const named = ACCOUNTS.map((account, k) => ({ account, amount: taken[k], added: taken[k] * received < 0 })).filter(({ amount }) => Math.abs(amount) > least);
   return named.sort((a, b) => b.added - a.added).map((step) => ({ ...step, from: level, to: (level -= step.amount) }));
 }
 
-// The bars of one row: what arrived, and what was handed on; above them what was added in between, and below them what was taken.
+// The bars of one row: received and propagated; additions above, absorptions below.
 function bars(x, y, height, line) {
-  const [received, handed] = line;
+  const [received, propagated] = line;
   const from = (a, b) => ({ x: Math.min(x(a), x(b)), width: Math.max(Math.abs(x(a) - x(b)), 0.5) });
   const strip = height > 12 ? 4 : 0;
   const made = [
     svg('rect', { class: 'received', y, height, ...from(0, received) }),
-    svg('rect', { class: 'handed', y: y + (strip || 2), height: Math.max(height - (2 * strip || 4), 2), ...from(0, handed) }),
+    svg('rect', { class: 'propagated', y: y + (strip || 2), height: Math.max(height - (2 * strip || 4), 2), ...from(0, propagated) }),
   ];
   for (const step of steps(line)) {
     const top = strip && !step.added ? y + height - strip : y;
@@ -81,9 +81,9 @@ function bars(x, y, height, line) {
   return made;
 }
 
-function describe(name, [received, handed, ...taken]) {
-  const parts = ACCOUNTS.map((account, k) => taken[k] && `${account} ${taken[k] > 0 ? 'took' : 'added'} ${short(Math.abs(taken[k]))}`);
-  return `${name}: ${short(received)} arrived, ${short(handed)} handed on${parts.filter(Boolean).map((part) => `, ${part}`).join('')}`;
+function describe(name, [received, propagated, ...taken]) {
+  const parts = ACCOUNTS.map((account, k) => taken[k] && `${account} ${taken[k] > 0 ? 'absorbed' : 'added'} ${short(Math.abs(taken[k]))}`);
+  return `${name}: ${short(received)} received, ${short(propagated)} propagated${parts.filter(Boolean).map((part) => `, ${part}`).join('')}`;
 }
 
 function drawFlow(target) {
@@ -93,10 +93,10 @@ function drawFlow(target) {
   const { start, input } = totals;
   const took = [['biases', totals.bias], ['stabilizers', totals.stabilizer], ['rules', totals.rule]].flatMap(([who, part]) => {
     if (!part) return [];
-    return [`${who} ${part * start > 0 ? 'took' : 'added'} ${short(Math.abs(part))} (${percent(Math.abs(part), Math.abs(start))})`];
+    return [`${who} ${part * start > 0 ? 'absorbed' : 'added'} ${short(Math.abs(part))} (${percent(Math.abs(part), Math.abs(start))})`];
   });
-  const arrived = `Of ${short(start)} that was put on ${target.title}, ${short(input)} (${percent(input, start)}) arrived at the input`;
-  $('flow-text').textContent = `${[arrived, ...took].join('; ')}.${known ? '' : ' There is no ledger layer by layer, so there is no chart.'}`;
+  const summary = `The walk starts with ${short(start)} at ${target.title}; the input receives ${short(input)} (${percent(input, start)})`;
+  $('flow-text').textContent = `${[summary, ...took].join('; ')}.${known ? '' : ' There is no ledger layer by layer, so there is no chart.'}`;
   if (!known) return;
 
   const lines = ledger.map((line) => line.map((v) => v ?? 0));
@@ -156,7 +156,7 @@ function drawFlow(target) {
     for (const [from, to] of graph.rows[i].lines) {
       railings.push(svg('path', { class: 'rail', d: `M${at(from)},${before}C${at(from)},${(before + middle) / 2} ${at(to)},${(before + middle) / 2} ${at(to)},${middle}` }));
     }
-    // Where all that is handed on goes to the next row, the two are one band.
+    // If all propagated relevance goes to the next row, the two bars are one band.
     if (node.inputs.length === 1 && node.inputs[0] === i + 1 && consumers[i + 1] === 1) {
       const end = lines[i][1];
       const [start, length] = [y + height - 2, narrow && full(i + 1) ? gap + 20 : gap + 4];
@@ -174,11 +174,11 @@ function drawFlow(target) {
 }
 
 function ledgerTable(target, whole, lines) {
-  const headings = ['index', 'name', 'operator', 'received', 'handed on', 'to bias', 'to stabilizer', 'to rule'];
+  const headings = ['index', 'name', 'operator', 'received', 'propagated', 'bias', 'stabilizer', 'rule'];
   const head = element('thead', {}, element('tr', {}, ...headings.map((heading, i) => element('th', i > 2 ? { scope: 'col', class: 'number' } : { scope: 'col' }, heading))));
   const line = (index, name, op, numbers) =>
     element('tr', {}, element('td', {}, index ?? ''), element('th', { scope: 'row' }, name), element('td', {}, op), ...numbers.map((v) => element('td', { class: 'number', title: String(v) }, short(v))));
   const rows = report.nodes.map((node, i) => line(node.index, node.name, node.op, lines[i]));
-  const caption = element('caption', {}, `Where the relevance of ${target.title} went; received = handed on + to bias + to stabilizer + to rule`);
+  const caption = element('caption', {}, `Ledger of ${target.title}: received = propagated + bias + stabilizer + rule`);
   return element('table', {}, caption, head, element('tbody', {}, line(null, 'the whole walk', '', whole), ...rows));
 }

@@ -15,7 +15,7 @@ function thumbnail(sample, i) {
   return { i, option, heat, sample, class_, score: explained?.score ?? -Infinity, lost: lost(explained), drawn: '' };
 }
 
-// The share of the start that did not arrive at the input.
+// The share of the start that the input does not receive.
 function lost(explained) {
   const { start, bias, stabilizer, rule } = explained?.totals ?? {};
   return start ? (Math.abs(bias) + Math.abs(stabilizer) + Math.abs(rule)) / Math.abs(start) : 0;

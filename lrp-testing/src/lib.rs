@@ -1,7 +1,7 @@
 //! Invariants as a product: strategies for operators and networks, and a suite that holds a rule to what it claims.
 //!
 //! [`verify_rule`] is for the author of a rule: it runs the rule on random operators of every kind and on random networks, checks what
-//! holds for every rule (the books balance, relevance is linear, a batch is its samples, …) and what this one
+//! holds for every rule (the ledger balances, relevance is linear, a batch is its samples, …) and what this one
 //! [claims](lrp_core::Claims), and reports the smallest counterexample, as code.
 //!
 //! | module | gives |

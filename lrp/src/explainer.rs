@@ -77,7 +77,7 @@ impl<T: Scalar> Explainer<T> {
     /// the recipe's `[input]` says, from pixels 0…255 to 0…1 where it says nothing.
     ///
     /// # Errors
-    /// When the bytes are no image, when it has another size and the recipe does not say how to resize it, and when the model takes no images.
+    /// When the bytes are no image, when it has another size and the recipe does not say how to resize it, and when the model expects no images.
     pub fn read_image(&self, bytes: &[u8]) -> Result<Tensor<T>, Error> {
         let (samples, _) = input::read_image(Path::new("<bytes>"), bytes, &self.shape, self.prepared.recipe.input())?;
         Ok(samples)

@@ -40,15 +40,15 @@ pub fn unscaled<T: Scalar>(has_images: bool, expected: &Input, loaded: &Loaded<T
         Some(Channels::Rgb) | None => "red, green, blue",
     };
     let message = format!(
-        "nothing says how the model expects pixels: assumed are {order} from 0 to 1, without a mean and a standard deviation"
+        "the pixel scaling of the model is not given: assumed are {order} from 0 to 1, without a mean and a standard deviation"
     );
     let help = match one {
         true => {
-            "if that is right, say so with --input-preset mnist, or range = [0.0, 1.0] under [input]; if not, with --range, --mean and --std"
+            "to confirm this, use --input-preset mnist, or range = [0.0, 1.0] under [input]; otherwise, use --range, --mean and --std"
         }
         false => {
-            "if that is right, say so with --range 0,1, or range = [0.0, 1.0] under [input]; networks trained on ImageNet expect \
-             --input-preset imagenet (PyTorch), keras-caffe or keras-tf; others take --range, --mean, --std and --channels"
+            "to confirm this, use --range 0,1, or range = [0.0, 1.0] under [input]; networks trained on ImageNet expect \
+             --input-preset imagenet (PyTorch), keras-caffe or keras-tf; for others, use --range, --mean, --std and --channels"
         }
     };
     Some(Diagnosis::warning("pixels-unscaled", message, help))
@@ -68,8 +68,8 @@ pub fn converted<'a>(files: impl Iterator<Item = (&'a str, &'a [String])> + Clon
     let grey = warn(
         input::TO_GREY,
         "colours-to-grey",
-        "has colours, and the model takes one channel: it is made grey, 0.299 R + 0.587 G + 0.114 B",
-        "if that is right, say so with --channels grey, or channels = \"grey\" under [input]",
+        "has colours, and the model has one channel: converted to grey, 0.299 R + 0.587 G + 0.114 B",
+        "to confirm this, use --channels grey, or channels = \"grey\" under [input]",
     );
     let transparent = warn(
         input::TRANSPARENT,

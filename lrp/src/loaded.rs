@@ -116,7 +116,7 @@ impl<T: Scalar> Loaded<T> {
             [only] => Ok(&self.model.node(*only).shape),
             inputs => Err(Error::user(
                 format!(
-                    "'{}' has {} inputs, and this program explains models with one",
+                    "'{}' has {} inputs, and the program explains models with one input",
                     self.path.display(),
                     inputs.len()
                 ),

@@ -39,7 +39,7 @@ pub struct Place {
 impl Account {
     const ALL: [Account; 3] = [Account::Bias, Account::Stabilizer, Account::Rule];
 
-    /// What went to this account.
+    /// The relevance in this account.
     fn amount(self, ledger: Totals) -> f64 {
         match self {
             Account::Bias => ledger.bias,
@@ -64,12 +64,12 @@ impl Account {
         }
     }
 
-    /// What to do about it.
+    /// The remedy.
     fn remedy(self) -> &'static str {
         match self {
             Account::Bias => {
-                "bias = \"distribute\" in the rules of these layers spreads what biases take over the inputs; LRP-γ or z-plus there \
-                 makes the share of biases smaller"
+                "bias = \"distribute\" in the rules of these layers distributes the share of biases over the inputs; LRP-γ or z-plus \
+                 there reduces the share of biases"
             }
             Account::Stabilizer => "choose a smaller epsilon or stabilizer in the rules of these layers",
             Account::Rule => {
@@ -80,15 +80,15 @@ impl Account {
     }
 }
 
-/// Whether the recipe has rules that conserve relevance: gradients and what is made of them promise nothing.
+/// Whether the recipe has rules that conserve relevance: gradients and rules made of them promise nothing.
 fn conserves<T: Scalar>(prepared: &Prepared<T>) -> bool {
     let layers = prepared.plan.model().layers();
     let mut choices = layers.iter().filter_map(|id| prepared.resolved.choices.get(id));
     !prepared.resolved.times_input && choices.any(|choice| choice.rule.claims().conserving)
 }
 
-/// A warning for each account that takes most of the relevance of the explained outputs, given where relevance of each went, and where accounts
-/// took it, if that is known.
+/// A warning for each account that absorbs most of the relevance of the explained outputs, given the totals of each, and the layers whose
+/// accounts absorbed it, if these are known.
 pub fn warnings<T: Scalar>(
     prepared: &Prepared<T>,
     ledgers: impl Iterator<Item = Totals> + Clone,
@@ -110,8 +110,8 @@ fn warning(account: Account, ledgers: impl Iterator<Item = Totals>, places: &[Pl
     if !share.is_finite() || share <= MOST {
         return None;
     }
-    // What is taken has the sign of the start.
-    let verb = if sum(&|[amount, start]| amount * start.signum()) > 0.0 { "take" } else { "add" };
+    // Absorbed relevance has the sign of the start.
+    let verb = if sum(&|[amount, start]| amount * start.signum()) > 0.0 { "absorb" } else { "add" };
     let outputs = match amounts.len() {
         1 => "the explained output".to_owned(),
         all => format!("{all} explained outputs"),
@@ -126,11 +126,7 @@ fn warning(account: Account, ledgers: impl Iterator<Item = Totals>, places: &[Pl
         message = format!("{message}, most at {named}");
     }
     let how = if named.is_empty() { "; lrp check names the layers" } else { "" };
-    Some(Diagnosis::warning(
-        account.warning(),
-        message,
-        format!("the map shows what is left: {}{how}", account.remedy()),
-    ))
+    Some(Diagnosis::warning(account.warning(), message, format!("the map shows the rest: {}{how}", account.remedy())))
 }
 
 #[cfg(test)]
@@ -146,7 +142,7 @@ mod tests {
         let of = |ledgers: &[Totals], places: &[Place]| warning(Account::Bias, ledgers.iter().copied(), places);
         assert_eq!(of(&[ledger(1.0, 0.5, 0.0), ledger(0.0, 0.0, 0.0), ledger(-2.0, 0.9, 1.0)], &[]), None);
         let one = of(&[ledger(10.0, 9.99, 0.0)], &[]).unwrap();
-        assert_eq!(one.message, "biases take 99.9 % of the relevance of the explained output");
+        assert_eq!(one.message, "biases absorb 99.9 % of the relevance of the explained output");
         assert!(one.help.unwrap().contains("bias = \"distribute\"") && one.name == Some("bias-takes-most"));
         // Shares are of the start, whatever its sign; what is added is said to be.
         let place = |layer: &str, share| Place { account: Account::Bias, layer: layer.into(), share };

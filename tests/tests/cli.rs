@@ -148,7 +148,7 @@ fn zero_relevance_is_white_in_the_heatmap_of_an_image() {
     let mut zeros = 0;
     for (x, y, Rgb([red, green, blue])) in heatmap.enumerate_pixels() {
         let r = relevance[[0, 0, y as usize / 8, x as usize / 8]];
-        // Blue for what speaks against, white for nothing, red for what speaks for the class; the strength in between.
+        // Blue: evidence against the class; white: none; red: evidence for it; the strength in between.
         let faded = (255.0 * (1.0 - r.abs() / limit)).round();
         let [strong, weak] = if r < 0.0 { [blue, red] } else { [red, blue] };
         assert!(*strong == 255 && weak == green && (f32::from(*green) - faded).abs() <= 1.0, "({x}, {y})");
@@ -705,7 +705,7 @@ fn books_that_do_not_balance_are_exit_code_1() {
     let check = "check -m cnn.onnx -r vanish.toml -i digits.npy";
     let run = folder.lrp(check);
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""), "{run}");
-    assert!(run.stdout.contains("FAIL  the books balance: worst "), "{run}");
+    assert!(run.stdout.contains("FAIL  the ledger balances: worst "), "{run}");
     folder.lrp(&format!("{check} --precision f64")).silent();
 
     let json = folder.lrp(&format!("{check} --json"));

@@ -462,7 +462,7 @@ fn relevance_that_becomes_too_small_is_said() {
         let run =
             folder.lrp(&format!("explain -m m.onnx -r lrp-0 -i x.npy -o out --save npy,json --precision {precision}"));
         run.ok();
-        assert_eq!(run.stderr.contains("the books of node 'fc2' do not balance"), warns, "{run}");
+        assert_eq!(run.stderr.contains("the ledger of node 'fc2' does not balance"), warns, "{run}");
         let manifest: serde_json::Value = serde_json::from_slice(&folder.read("out/manifest.json")).unwrap();
         let target = &manifest["inputs"][0]["samples"][0]["targets"][0];
         assert_eq!(target["unbalanced"]["node"] == "fc2", warns, "{target}");

@@ -225,7 +225,7 @@ fn a_table_gives_what_its_array_gives_and_is_drawn_as_curves() {
         (
             "short.csv",
             lines[..100].join("\n"),
-            "has 99 rows and 12 columns, the model takes 128 time steps of 12 channels",
+            "has 99 rows and 12 columns, the model expects 128 time steps of 12 channels",
         ),
         ("word.csv", table.replacen("\n", "\nx,", 1), "line 2, column 1: 'x' is no number"),
     ] {
@@ -268,7 +268,7 @@ fn tokens_are_drawn_on_their_relevance() {
     assert!(run.complaint().contains("'one.txt' has the tokens of 1 samples, and none for sample 1"), "{run}");
     folder.write("long.json", "[[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"],[]]");
     let run = folder.lrp("explain -m model.onnx -r lrp-epsilon -i x.npy -o bad --tokens long.json");
-    assert!(run.complaint().contains("sample 0 has 9 tokens, and the model takes 8"), "{run}");
+    assert!(run.complaint().contains("sample 0 has 9 tokens, and the model expects 8"), "{run}");
 }
 
 // ---- archives and other programs ----

@@ -201,12 +201,12 @@ fn what_was_assumed_of_pixels_is_said_once() {
     png(&probe.folder, "a.png", RgbImage::from_pixel(2, 2, Rgb([51; 3])));
     png(&probe.folder, "b.png", RgbImage::new(2, 2));
     let run = probe.lrp("", "a.png b.png", "");
-    assert_eq!(run.stderr.matches("nothing says how the model expects pixels").count(), 1, "{run}");
+    assert_eq!(run.stderr.matches("the pixel scaling of the model is not given").count(), 1, "{run}");
     assert!(run.stderr.contains("--input-preset imagenet"), "{run}");
-    assert!(probe.notes().contains("nothing says how the model expects pixels"));
+    assert!(probe.notes().contains("the pixel scaling of the model is not given"));
     assert_eq!(probe.fed(0), [0.2; 3]);
     let check = probe.folder.lrp("check -m m.onnx -r r.toml -i a.png");
-    assert!(check.stdout.contains("nothing says how the model expects pixels"), "{check}");
+    assert!(check.stdout.contains("the pixel scaling of the model is not given"), "{check}");
     // An array has no pixels, and a model that begins with a batch norm scales them itself.
     write_npy(probe.folder.path("a.npy"), &Tensor::<f32>::zeros(vec![1, 3, 2, 2])).unwrap();
     probe.lrp("", "a.npy", "").silent();
@@ -282,7 +282,7 @@ fn colours_become_grey_with_a_word() {
     let range = "[input]\nrange = [0, 255]";
     png(&probe.folder, "a.png", RgbImage::from_pixel(2, 2, Rgb([10, 20, 30])));
     let run = probe.lrp(range, "a.png", "");
-    assert!(run.stderr.contains("'a.png' has colours, and the model takes one channel"), "{run}");
+    assert!(run.stderr.contains("'a.png' has colours, and the model has one channel"), "{run}");
     assert!((probe.fed(0)[0] - 18.15).abs() < 0.01, "{:?}", probe.fed(0));
     assert_eq!(probe.conversions(), ["colours to grey"]);
     probe.lrp(range, "a.png", "--channels grey").silent();

@@ -63,7 +63,7 @@ fn the_report_of_a_folder_is_the_one_that_was_saved() {
 }
 
 #[test]
-fn the_numbers_are_those_of_the_books() {
+fn the_numbers_are_those_of_the_ledger() {
     let folder = folder();
     let run = format!("{EXPLAIN} -i digits.npy -o out --save html --precision f64 --target '{{ top = 2 }}'");
     folder.lrp(&run).silent();
@@ -89,10 +89,10 @@ fn the_numbers_are_those_of_the_books() {
             let line = |row: usize| (0..5).map(|c| shown["ledger"][row][c].as_f64().unwrap()).collect::<Vec<_>>();
             for row in 0..nodes.len() {
                 assert_eq!(line(row), ledger.slice(s![k, i, row, ..]).to_vec());
-                let [received, handed_on, bias, stabilizer, rule] = line(row)[..] else { panic!("five columns") };
-                assert!((received - handed_on - bias - stabilizer - rule).abs() < 1e-12 * received.abs().max(1.0));
+                let [received, propagated, bias, stabilizer, rule] = line(row)[..] else { panic!("five columns") };
+                assert!((received - propagated - bias - stabilizer - rule).abs() < 1e-12 * received.abs().max(1.0));
             }
-            // What was put on the target is what the first node received, and what arrived is what the input handed on.
+            // The first node receives the start; the input propagates the relevance at the input.
             assert_eq!(line(0)[0], written["ledger"]["start"].as_f64().unwrap());
             assert_eq!(line(nodes.len() - 1)[1], written["ledger"]["input"].as_f64().unwrap());
             let sum: f64 = relevance.slice(s![k, i, .., .., ..]).sum();

@@ -243,7 +243,7 @@ fn with_force_a_run_begins_anew_and_without_a_journal_too() {
     assert!(!folder.path(JOURNAL).exists());
     fs::remove_file(folder.path("out/manifest.json")).unwrap();
     let run = folder.lrp(&format!("{explain} --resume"));
-    assert!(run.code == Some(0) && run.stderr.starts_with("note: there is nothing to resume"), "{run}");
+    assert!(run.code == Some(0) && run.stderr.starts_with("note: no interrupted run found"), "{run}");
     folder.lrp(&format!("{EXPLAIN} -i many.npy -o whole")).silent();
     assert_same(&folder, "whole", "out");
 }

@@ -1,4 +1,4 @@
-//! What the program says and draws where something is unusual: pictures of any shape, shares that biases take, guesses at names and targets.
+//! What the program says and draws where something is unusual: pictures of any shape, shares of biases, guesses at names and targets.
 
 use lrp_tests::program::{Folder, repository};
 use ndarray::Array;
@@ -48,14 +48,14 @@ fn accounts_that_take_most_are_warned_about_with_what_helps() {
     folder.write("all.toml", "schema = 1\n[[assign]]\nrule = { type = \"epsilon\", epsilon = 1e3 }\n");
     let run = folder.lrp("explain -m cnn.onnx -r all.toml -i digits.npy -o out");
     run.ok();
-    let warning = "warning: stabilizers take 100.0 % of the relevance of 16 explained outputs";
+    let warning = "warning: stabilizers absorb 100.0 % of the relevance of 16 explained outputs";
     assert!(run.stderr.contains(warning) && run.stderr.contains("choose a smaller epsilon"), "{run}");
-    assert_eq!(run.stderr.matches("stabilizers take").count(), 1, "{run}");
+    assert_eq!(run.stderr.matches("stabilizers absorb").count(), 1, "{run}");
     let manifest: serde_json::Value = serde_json::from_slice(&folder.read("out/manifest.json")).unwrap();
     assert!(manifest["notes"].to_string().contains(warning), "{}", manifest["notes"]);
     // A check names the layers.
     let run = folder.lrp("check -m cnn.onnx -r all.toml -i digits.npy --precision f64");
-    assert!(run.stdout.contains("stabilizers take 100.0 %") && run.stdout.contains("most at '/fc2/Gemm'"), "{run}");
+    assert!(run.stdout.contains("stabilizers absorb 100.0 %") && run.stdout.contains("most at '/fc2/Gemm'"), "{run}");
     // Methods that promise nothing are not warned about.
     for preset in ["gradient-input", "guided-backprop", "deconvnet"] {
         let run = folder.lrp(&format!("explain -m cnn.onnx -r {preset} -i digits.npy -o {preset}"));

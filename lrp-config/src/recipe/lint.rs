@@ -184,7 +184,7 @@ impl Recipe {
             node.name,
             node.kind_name()
         );
-        let help = "what speaks for and against the output cannot be told apart by the sign of relevance: export the model up to the input \
+        let help = "evidence for and against the output cannot be separated by the sign of relevance: export the model up to the input \
                     of this node (a softmax, sigmoid, softplus or exponential at the very end is cut)";
         Some(Diagnostic::about(self.source(), message).warning("output-sign").help(help))
     }
@@ -207,7 +207,7 @@ impl Recipe {
             "the model's output comes out of a softmax ('{}'): probabilities are explained, not logits",
             softmax.name
         );
-        let help = "a probability also depends on what speaks for all other classes, and its relevance mixes both up: export the model \
+        let help = "a probability also depends on the evidence for all other classes, and its relevance mixes both: export the model \
                     without what stands behind the softmax (one at the very end is cut)";
         Some(Diagnostic::about(self.source(), message).warning("after-softmax").help(help))
     }
@@ -229,7 +229,7 @@ fn z_box_unknown<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Dia
         let problem = Diagnostic::at(&place.source, place.rule.clone(), message).warning("z-box-inside");
         problem
             .label("these bounds are not those of the layer's input")
-            .help("z-box looks through scaling, pooling, clipping and what moves elements, but not through this; flat needs no bounds")
+            .help("the bounds of z-box pass scaling, pooling, clipping and structural operators, but not this one; flat needs no bounds")
     };
     unknown.into_iter().map(warn).collect()
 }
@@ -252,7 +252,7 @@ fn hides_sign(kind: Kind, detail: &str) -> Option<&'static str> {
     }
 }
 
-/// Rules that favour what speaks for an output, where many classes are mixed.
+/// Rules that favour positive contributions, where many classes are mixed.
 fn positive_on_top<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
     let top = top_dense_layers(model);
     let positive = |rule: &str| match name_of(rule) {
@@ -263,7 +263,7 @@ fn positive_on_top<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<D
     let found = by_entry(resolved, |id, rule| top.contains(&id) && positive(rule));
     let warn = |(place, nodes): (&Place, Vec<NodeId>)| {
         let message = format!(
-            "a rule that favours what speaks for a class, at the top, where classes are told apart: {}",
+            "a rule that favours positive contributions, in the top layers, which separate classes: {}",
             names(model, &nodes)
         );
         let problem = Diagnostic::at(&place.source, place.rule.clone(), message).warning("positive-on-top");

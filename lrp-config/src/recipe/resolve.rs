@@ -247,7 +247,7 @@ impl Recipe {
         );
         Diagnostic::about(self.source(), message).help(format!(
             "add an entry such as `ops = [{}]` with `rule = \"gradient\"`, or pass --on-unknown gradient; it does not conserve, \
-             and the books will show what it creates or loses",
+             and the ledger will record what it creates or loses",
             kinds.join(", ")
         ))
     }

@@ -4,11 +4,12 @@ const QUANTIZED: &str = "activations that are rounded to integers have no releva
                          was quantized, or quantize nothing but its weights";
 const COMPARISON: &str = "its result is true or false, which carries no relevance";
 const INTEGERS: &str = "its result is a list of positions or counts, which carries no relevance";
-const FLOW: &str = "what is computed is decided while the model runs, and a relevance map needs a fixed graph; export the model \
+const FLOW: &str = "the computation depends on the input, and a relevance map needs a fixed graph; export the model \
                     with the branch or the number of steps fixed (torch.jit.trace rather than torch.jit.script, say)";
 const DETECTION: &str = "it selects boxes, and how many are left depends on the input; export the model without this step and \
                          explain the scores before it";
-const STEPS: &str = "it is a step function: flat nearly everywhere, so that no share of its output can be told";
+const STEPS: &str =
+    "it is a step function: flat nearly everywhere, so that its inputs have no defined share of its output";
 const RANDOM: &str = "its result is random; export the model in evaluation mode";
 const NORMALIZATION: &str = "a normalization by statistics of the input that has no relevance rule here yet (layer normalization, \
                              instance normalization and batch normalization have)";
@@ -48,7 +49,7 @@ pub(crate) fn about(op_type: &str) -> &'static str {
         | "QLinearSoftmax"
         | "QuantizeLinear" => QUANTIZED,
         "TopK" => {
-            "it picks the largest elements and sorts them, so that which element stands where depends on the input; such a \
+            "it selects and sorts the largest elements, so that positions depend on the input; such a \
              selection has no relevance rule here yet"
         }
         "ArgMax" | "ArgMin" | "NonZero" | "Shape" | "Size" | "Unique" | "Hardmax" => INTEGERS,
@@ -104,7 +105,7 @@ pub(crate) fn about(op_type: &str) -> &'static str {
             "it works on lists of tensors; export the model with tensors only"
         }
         _ if op_type.starts_with("String") || op_type == "TfIdfVectorizer" || op_type == "RegexFullMatch" => {
-            "it works on text, and relevance needs numbers; export the model from the embedding on"
+            "it works on text, and relevance is defined for numbers only; export the model from the embedding on"
         }
         _ => "",
     }

@@ -1,6 +1,6 @@
 //! Cuts off the end of the model what hides the logit: softmax, sigmoid and their relatives. What is explained is the logit.
 //!
-//! The probability of a class also depends on what speaks for all other classes, and it is positive even where its logit is
+//! The probability of a class also depends on the evidence for all other classes, and it is positive even where its logit is
 //! negative: relevance that starts from it has the wrong sign. The pass walks from the output upwards, through what only
 //! moves elements and through increasing and decreasing functions, to the innermost function that hides its argument. The
 //! network computes the argument from then on; a decreasing function turns its sign (`1 − σ(z)` has the logit `−z`). A

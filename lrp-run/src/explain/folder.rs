@@ -81,7 +81,7 @@ pub fn start(job: &ExplainJob, guard: &Guard, fingerprint: &Fingerprint, events:
         }
         match finished(job, fingerprint)? {
             Ok(manifest) => return Ok(Start::NothingToDo(manifest)),
-            Err(why) => events.note(&format!("there is nothing to resume: {why}; everything is explained")),
+            Err(why) => events.note(&format!("no interrupted run found ({why}); explaining all samples")),
         }
     } else {
         let done = Journal::of_interrupted(dir);

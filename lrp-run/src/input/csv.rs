@@ -21,20 +21,20 @@ pub fn read<T: Scalar>(path: &Path, bytes: &[u8], shape: &[usize], expected: &In
         [channels, steps] => (steps, channels),
         _ => {
             let message =
-                format!("'{}': the model takes samples of shape {shape:?}, which is no time series", path.display());
+                format!("'{}': the model expects samples of shape {shape:?}, which is no time series", path.display());
             return Err(Error::user(message, "give its input as an .npy file"));
         }
     };
     if (rows, columns) != (steps, channels) {
         let message = format!(
-            "'{}' has {rows} rows and {columns} columns, the model takes {steps} time steps of {channels} channels",
+            "'{}' has {rows} rows and {columns} columns, the model expects {steps} time steps of {channels} channels",
             path.display()
         );
         let swapped = (rows, columns) == (channels, steps);
         let help = match swapped {
             true if last => "a row is a time step: leave kind = \"series-last\" out, or transpose the table",
             true => {
-                "a row is a time step: where the model takes [L, C], say so with kind = \"series-last\" under [input], or --kind; or transpose the table"
+                "a row is a time step: where the model expects [L, C], say so with kind = \"series-last\" under [input], or --kind; or transpose the table"
             }
             false => {
                 "a row is a time step, and a column a channel; other columns, as times or labels, do not belong there"
@@ -104,7 +104,7 @@ mod tests {
             ("a,b\n1,x\n", &[2, 1][..], "line 2, column 2: 'x' is no number"),
             ("1,2\n3\n", &[2, 2], "record 1 (line: 2, byte: 4): found record with 1 fields"),
             ("a,b\n", &[2, 1], "it has no numbers"),
-            ("1,2\n", &[1, 2], "'a.csv' has 1 rows and 2 columns, the model takes 2 time steps of 1 channels"),
+            ("1,2\n", &[1, 2], "'a.csv' has 1 rows and 2 columns, the model expects 2 time steps of 1 channels"),
             ("1,2\n", &[3, 4, 4], "which is no time series"),
         ] {
             let error = series(text, shape, None).unwrap_err();

@@ -188,7 +188,8 @@ fn check_shape(path: &Path, got: &[usize], sample: &[usize]) -> Result<(), Error
     if got.len() == sample.len() + 1 && got[1..] == *sample && got[0] > 0 {
         return Ok(());
     }
-    let message = format!("'{}' has the shape [{}], the model takes [N, {}]", path.display(), list(got), list(sample));
+    let message =
+        format!("'{}' has the shape [{}], the model expects [N, {}]", path.display(), list(got), list(sample));
     let help = if got == sample {
         "add the batch axis: x[None] in numpy".to_owned()
     } else if got.first() == Some(&0) {

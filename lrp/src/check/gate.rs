@@ -10,12 +10,12 @@ use super::ledger::{LedgerRow, worse};
 
 /// What can be limited, with what it means.
 const QUANTITIES: [(&str, &str); 7] = [
-    ("absorbed", "share of the start that biases and stabilizers took"),
-    ("bias", "share of the start that biases took"),
-    ("stabilizer", "share of the start that stabilizers took"),
-    ("rule", "share of the start that rules lost or created"),
+    ("absorbed", "share of the start absorbed by biases and stabilizers"),
+    ("bias", "share of the start absorbed by biases"),
+    ("stabilizer", "share of the start absorbed by stabilizers"),
+    ("rule", "share of the start lost or created by rules"),
     ("amplification", "largest growth of Σ|R| at a layer"),
-    ("imbalance", "largest imbalance of the books"),
+    ("imbalance", "largest imbalance of the ledger"),
     ("f32-error", "relative L2 error of single precision at the input"),
 ];
 

@@ -46,7 +46,7 @@ pub fn balance<T: Scalar>(ledger: &[LedgerRow], totals: &LedgerRow) -> Invariant
     let worst = ledger.iter().chain([totals]).max_by(|a, b| a.imbalance.total_cmp(&b.imbalance));
     let (name, imbalance) = worst.map_or(("", 0.0), |b| (b.name.as_str(), b.imbalance));
     let detail = format!("worst {imbalance:.1e} of the relevance moved, at {name}");
-    Invariant::new("the books balance", imbalance <= tolerance::<T>(), detail)
+    Invariant::new("the ledger balances", imbalance <= tolerance::<T>(), detail)
 }
 
 /// What should hold for every recipe, on a batch `x` and its explanation.
@@ -68,9 +68,9 @@ pub fn of_recipe<T: Scalar>(
     let record = plan.record(x)?;
     let again = record.explain(target, start)?;
     invariants.push(Invariant::new(
-        "a second run gives the same",
+        "a second run has the same bits",
         same(relevance, again.input_relevance()),
-        "bit for bit".into(),
+        "relevance at the input".into(),
     ));
     invariants.push(linear(prepared, &record, explanation, target, start)?);
 
@@ -84,7 +84,7 @@ pub fn of_recipe<T: Scalar>(
         let results = (0..n).map(single).collect::<Result<Vec<_>, _>>()?;
         let differing = results.iter().filter(|same| !**same).count();
         let detail = format!("{differing} of {n} samples differ");
-        invariants.push(Invariant::new("a batch gives what its samples give", differing == 0, detail));
+        invariants.push(Invariant::new("a batch gives the same as its samples", differing == 0, detail));
     }
     Ok(invariants)
 }
@@ -165,7 +165,7 @@ pub fn adjoints<T: Scalar>(model: &Model<T>) -> Invariant {
     }
     let at = if place.is_empty() { String::new() } else { format!(", at {place}") };
     let detail = format!("{count} operators, worst {worst:.1e}{at}");
-    Invariant::new("every adjoint is an adjoint", worst <= tolerance::<T>(), detail)
+    Invariant::new("adjoint test", worst <= tolerance::<T>(), detail)
 }
 
 /// Numbers in (−½, ½) that are the same in every run.

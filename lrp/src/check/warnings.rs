@@ -1,4 +1,4 @@
-//! What deserves a look, though nothing is wrong with it: in the recipe (`Recipe::lint`), and in what became of relevance.
+//! Warnings about settings that are valid but suspicious: in the recipe (`Recipe::lint`), and in the ledger.
 
 use lrp_core::Scalar;
 
@@ -16,30 +16,30 @@ const F32_ERROR: f64 = 1e-3;
 /// So many layers are named.
 const NAMED: usize = 5;
 
-/// Layers whose stabilizer takes more than this share of what they receive are warned about.
-const SWALLOWED: f64 = 0.5;
+/// Layers whose stabilizer absorbs more than this share of the relevance they receive are warned about.
+const ABSORBED: f64 = 0.5;
 
-/// Everything that deserves a look.
+/// All warnings.
 pub fn warnings<T: Scalar>(prepared: &Prepared<T>, ledger: &[LedgerRow]) -> Vec<Diagnosis> {
     let lint = prepared.recipe.lint(prepared.plan.model(), &prepared.resolved);
     let mut warnings: Vec<Diagnosis> = lint.iter().map(Diagnosis::from).collect();
-    warnings.extend(swallowed(prepared, ledger));
+    warnings.extend(absorbed(prepared, ledger));
     warnings.extend(growing(ledger));
     warnings.extend(rounded(ledger));
     warnings
 }
 
-/// Stabilizers that take most of what arrives.
-fn swallowed<T: Scalar>(prepared: &Prepared<T>, ledger: &[LedgerRow]) -> Vec<Diagnosis> {
+/// Stabilizers that absorb most of the relevance received.
+fn absorbed<T: Scalar>(prepared: &Prepared<T>, ledger: &[LedgerRow]) -> Vec<Diagnosis> {
     let model = prepared.plan.model();
     let share = |row: &LedgerRow| row.stabilizer / row.received;
     let warn = |row: &LedgerRow| {
         let message = format!(
-            "the stabilizer of '{}' takes {:.0} % of the relevance that arrives there",
+            "the stabilizer of '{}' absorbs {:.0} % of the relevance at its output",
             row.name,
             100.0 * share(row)
         );
-        let help = "what is left may show little of the prediction: choose a smaller epsilon or stabilizer";
+        let help = "the rest may not represent the prediction: choose a smaller epsilon or stabilizer";
         let node = model.nodes().find(|(_, node)| node.name == row.name).map(|(id, _)| id);
         let placed = node.and_then(|id| prepared.resolved.warning(id, "stabilizer-swallows", &message, help));
         placed.map_or_else(
@@ -47,7 +47,7 @@ fn swallowed<T: Scalar>(prepared: &Prepared<T>, ledger: &[LedgerRow]) -> Vec<Dia
             |warning| Diagnosis::from(&warning),
         )
     };
-    ledger.iter().filter(|row| share(row) > SWALLOWED).map(warn).collect()
+    ledger.iter().filter(|row| share(row) > ABSORBED).map(warn).collect()
 }
 
 /// Denominators that nearly cancel.

@@ -121,16 +121,16 @@ impl Composite {
             entries.push(of_kinds(
                 vec![Kind::Add.name()],
                 ABSOLUTE,
-                "Sums of branches, as in residual blocks: shares by size. The default, signed shares, is exact, but where branches \
-                 nearly cancel, theirs grow without bound.",
+                "Sums of branches, as in residual blocks: split by magnitude. The default, signed shares, is exact, but amplifies \
+                 relevance without bound where branches nearly cancel.",
             ));
         }
         if !survey.undefined.is_empty() {
             entries.push(of_kinds(
                 survey.undefined.iter().map(|kind| kind.name()).collect(),
                 GRADIENT,
-                "CHECK: what relevance does at these operators, nobody has defined. The gradient is a way past; it does not \
-                 conserve, and `lrp check` shows what it creates or loses. \"pass\" hands relevance on as it is.",
+                "CHECK: these operators have no relevance rule. The gradient replaces it; it does not conserve relevance, and \
+                 `lrp check` shows what it creates or loses. \"pass\" propagates relevance unchanged.",
             ));
         }
         Self { entries, no_first }
@@ -165,7 +165,7 @@ fn by_depth<T: Scalar>(model: &Model<T>, parts: &mut Parts) {
         Some(range(0, border, count)),
         0..border,
         GAMMA,
-        "Bottom, the lower half of the convolutions: LRP-γ. Favouring what speaks for the class spreads relevance evenly over whole \
+        "Bottom, the lower half of the convolutions: LRP-γ. Favouring positive contributions spreads relevance evenly over whole \
          features, so that people can read the map.",
     );
     parts.add(
@@ -197,11 +197,11 @@ fn top<T: Scalar>(model: &Model<T>, from: usize, parts: &mut Parts) {
 fn by_kind<T: Scalar>(model: &Model<T>, survey: &Survey, parts: &mut Parts) {
     let reason = match survey.architecture {
         Architecture::Recurrent => {
-            "Dense layers: LRP-ε with a small ε (Arras et al. 2017). LSTM and GRU have a behaviour of their own: the signal takes all \
+            "Dense layers: LRP-ε with a small ε (Arras et al. 2017). LSTM and GRU have their own rule: the signal receives all \
              relevance, the gates none, and time steps share by LRP-ε."
         }
         _ => {
-            "Dense layers: LRP-ε with a small ε (Achtibat et al. 2024). Layer norm and softmax have behaviours of their own; \
+            "Dense layers: LRP-ε with a small ε (Achtibat et al. 2024). Layer norm and softmax have rules of their own; \
              activations (GELU, SiLU) pass relevance."
         }
     };
@@ -221,7 +221,7 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
     }
     if all(&[Kind::BatchNorm]) {
         return Some(
-            "No rule of its own for the first layer: it is a batch norm, in which every output has one input that takes it all."
+            "No rule of its own for the first layer: it is a batch norm, in which each output has one input, which receives all relevance."
                 .to_owned(),
         );
     }

@@ -205,7 +205,7 @@ impl Document<'_> {
             return;
         };
         if expected.bgr && layout.channels() == 1 {
-            text.prose("CHECK: the file says that it expects blue, green, red, and the model takes one channel: images are made grey.");
+            text.prose("CHECK: the file states the order blue, green, red, but the model has one channel: images are converted to grey.");
         }
         let mut known = self.pixels(text, layout);
         if expected.bgr && expected.preset.is_none() && layout.channels() == 3 {
@@ -264,7 +264,7 @@ impl Document<'_> {
                     self.inside()
                 ));
                 let range = format!("[{}, {}]", number(low), number(high));
-                vec![Line::new("range", range).comment(format!("of pixels as the model takes them{bounds}"))]
+                vec![Line::new("range", range).comment(format!("of pixels as the model expects them{bounds}"))]
             }
             (None, Some(seen)) if expected.inside.is_some() => {
                 let [low, high] = seen.widened();
@@ -370,7 +370,7 @@ impl Document<'_> {
             }),
         ];
         if draws {
-            lines.push(Line::new("colormap", quoted("bwr")).comment("red speaks for the target, blue against it"));
+            lines.push(Line::new("colormap", quoted("bwr")).comment("red: evidence for the target, blue: against it"));
         }
         text.table(&lines);
     }

@@ -1,4 +1,4 @@
-//! Scaling of pixels that the model does itself, and what it says about the pixels that the model takes.
+//! Scaling of pixels that the model does itself, and what it says about the pixels that the model expects.
 
 use lrp_core::{Model, Scalar};
 

@@ -52,7 +52,7 @@ pub fn read<T: Scalar>(
     let Some(layout) = Layout::of(shape).filter(|l| matches!(l.channels(), 1 | 3)) else {
         return Err(Error::user(
             format!(
-                "'{}': the model takes samples of shape {shape:?}, which is no image with 1 or 3 channels",
+                "'{}': the model expects samples of shape {shape:?}, which is no image with 1 or 3 channels",
                 path.display()
             ),
             "give its input as an .npy file",
@@ -134,7 +134,7 @@ fn resized(path: &Path, image: DynamicImage, size: (u32, u32), how: Option<Resiz
         Some(Resize::Crop) => Ok(image.resize_to_fill(width, height, FilterType::Triangle)),
         None => Err(Error::user(
             format!(
-                "'{}' is {}×{} pixels, the model takes {width}×{height}",
+                "'{}' is {}×{} pixels, the model expects {width}×{height}",
                 path.display(),
                 image.width(),
                 image.height()

@@ -45,7 +45,7 @@ struct Results<T> {
 
 /// Samples of all inputs, and their results for the one target.
 struct All<T> {
-    /// `[N, …]`, as the model takes them.
+    /// `[N, …]`, as the model expects them.
     inputs: ArrayD<T>,
     /// `[N]`
     classes: ArrayD<i64>,

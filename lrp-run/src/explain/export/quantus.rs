@@ -1,6 +1,6 @@
 //! `quantus.npz`: the arrays that Quantus' metrics take, of all inputs, one sample after the other.
 //!
-//! `x_batch` `[N, …]` are the inputs as the model takes them, `y_batch` `[N]` the explained classes, `a_batch` `[N, …]` relevance in the
+//! `x_batch` `[N, …]` are the inputs as the model expects them, `y_batch` `[N]` the explained classes, `a_batch` `[N, …]` relevance in the
 //! shape of the inputs.
 
 use lrp::Error;
