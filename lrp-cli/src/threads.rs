@@ -32,7 +32,7 @@ struct Waiting {
 ///
 /// # Errors
 /// When not a single thread can be started.
-pub fn start(wanted: Option<u16>) -> Result<(), Error> {
+pub fn start(requested: Option<u16>) -> Result<(), Error> {
     // Whoever comes second waits until there are threads.
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     if std::mem::replace(&mut *started, true) {
@@ -40,10 +40,10 @@ pub fn start(wanted: Option<u16>) -> Result<(), Error> {
     }
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let variable = || std::env::var("RAYON_NUM_THREADS").ok()?.parse::<usize>().ok().filter(|n| *n > 0);
-    let wanted = wanted.map(usize::from).or_else(variable).unwrap_or(processors);
-    let count = wanted.min((MOST_PER_PROCESSOR * processors).max(ALWAYS));
-    if count < wanted {
-        note(&format!("{count} threads instead of {wanted}: there are {processors} processors"));
+    let requested = requested.map(usize::from).or_else(variable).unwrap_or(processors);
+    let count = requested.min((MOST_PER_PROCESSOR * processors).max(ALWAYS));
+    if count < requested {
+        note(&format!("{count} threads instead of {requested}: there are {processors} processors"));
     }
     let mut waiting = waiting(count, &|work| thread::Builder::new().spawn(work))?;
     if waiting.len() < count {

@@ -1,6 +1,6 @@
 //! The books: where relevance went, layer by layer and in total.
 //!
-//! Relevance is money. For every node, `received = handed_on + bias + stabilizer + rule`; for the whole walk,
+//! Relevance is money. For every node, `received = propagated + bias + stabilizer + rule`; for the whole walk,
 //! `start = input + bias + stabilizer + rule`. All terms are computed where they arise, none is inferred from the others,
 //! so that a balance says something.
 
@@ -18,7 +18,7 @@ pub struct Entry {
     /// Relevance that arrived at its output.
     pub received: Vec<f64>,
     /// Relevance handed on to its inputs.
-    pub handed_on: Vec<f64>,
+    pub propagated: Vec<f64>,
     /// What the bias (or another constant) took.
     pub bias: Vec<f64>,
     /// What the stabilizer took.
@@ -28,30 +28,34 @@ pub struct Entry {
     /// `Σ |R|` of what arrived.
     pub received_abs: Vec<f64>,
     /// `Σ |R|` of what was handed on.
-    pub handed_on_abs: Vec<f64>,
+    pub propagated_abs: Vec<f64>,
 }
 
 impl Entry {
-    /// `received − handed_on − bias − stabilizer − rule`: zero but for rounding.
+    /// `received − propagated − bias − stabilizer − rule`: zero but for rounding.
     pub fn imbalance(&self, sample: usize) -> f64 {
-        self.received[sample] - self.handed_on[sample] - self.bias[sample] - self.stabilizer[sample] - self.rule[sample]
+        self.received[sample]
+            - self.propagated[sample]
+            - self.bias[sample]
+            - self.stabilizer[sample]
+            - self.rule[sample]
     }
 
     /// Whether every account of a sample is a finite number.
     fn is_finite(&self, sample: usize) -> bool {
-        let sums = [&self.received_abs, &self.handed_on_abs, &self.bias, &self.stabilizer, &self.rule];
+        let sums = [&self.received_abs, &self.propagated_abs, &self.bias, &self.stabilizer, &self.rule];
         sums.iter().all(|account| account[sample].is_finite())
     }
 
     /// The imbalance in proportion to the relevance that was moved.
     pub fn relative_imbalance(&self, sample: usize) -> f64 {
-        let moved = [&self.received_abs, &self.handed_on_abs, &self.bias, &self.stabilizer, &self.rule];
+        let moved = [&self.received_abs, &self.propagated_abs, &self.bias, &self.stabilizer, &self.rule];
         ratio(self.imbalance(sample), moved.iter().map(|a| a[sample].abs()).fold(0.0, f64::max))
     }
 
     /// `Σ|R| handed on / Σ|R| received`: above one where positive and negative relevance is created in pairs.
     pub fn amplification(&self, sample: usize) -> f64 {
-        ratio(self.handed_on_abs[sample], self.received_abs[sample])
+        ratio(self.propagated_abs[sample], self.received_abs[sample])
     }
 }
 
@@ -158,12 +162,12 @@ mod tests {
         let entry = Entry {
             node: NodeId(0),
             received: vec![10.0],
-            handed_on: vec![7.0],
+            propagated: vec![7.0],
             bias: vec![2.0],
             stabilizer: vec![0.5],
             rule: vec![0.25],
             received_abs: vec![10.0],
-            handed_on_abs: vec![15.0],
+            propagated_abs: vec![15.0],
         };
         assert_eq!(entry.imbalance(0), 0.25);
         assert_eq!(entry.relative_imbalance(0), 0.25 / 15.0);

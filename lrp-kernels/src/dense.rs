@@ -65,19 +65,19 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
     }
 
     /// The elements of `W x` with these indices, for one sample: bit for bit those of [`forward`](Self::forward).
-    pub fn forward_some(&self, x: &[T], wanted: &[usize], y: &mut [T]) {
-        with_isa!(self.isa, T, S => self.some_dots::<S<T>>(&x[..self.inputs], wanted, &mut y[..self.outputs]));
+    pub fn forward_some(&self, x: &[T], indices: &[usize], y: &mut [T]) {
+        with_isa!(self.isa, T, S => self.some_dots::<S<T>>(&x[..self.inputs], indices, &mut y[..self.outputs]));
     }
 
     /// `Wᵀ s` for every sample of `s` (`[samples, outputs]`).
     pub fn adjoint(&self, s: &[T]) -> Vec<T> {
         let mut g = vec![T::zero(); s.len() / self.outputs * self.inputs];
         // Rows that are multiplied by zero are not even read: after a ReLU, half of them.
-        let mut carrying = vec![false; self.outputs];
+        let mut nonzero = vec![false; self.outputs];
         for s in s.chunks(self.outputs) {
-            carrying.iter_mut().zip(s).for_each(|(carrying, s)| *carrying |= !s.is_zero());
+            nonzero.iter_mut().zip(s).for_each(|(nonzero, s)| *nonzero |= !s.is_zero());
         }
-        let rows: Vec<usize> = (0..self.outputs).filter(|&row| carrying[row]).collect();
+        let rows: Vec<usize> = (0..self.outputs).filter(|&row| nonzero[row]).collect();
         with_isa!(self.isa, T, S => self.sums::<S<T>>(s, &rows, Shared::new(g.as_mut_ptr(), g.len())));
         g
     }
@@ -133,12 +133,13 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
         });
     }
 
-    fn some_dots<S: Simd<T = T>>(&self, x: &[T], wanted: &[usize], y: &mut [T]) {
+    fn some_dots<S: Simd<T = T>>(&self, x: &[T], indices: &[usize], y: &mut [T]) {
         let y = Shared::new(y.as_mut_ptr(), y.len());
-        self.each(wanted.len().div_ceil(ROWS), wanted.len() * self.inputs, |task| {
-            let wanted = &wanted[task * ROWS..((task + 1) * ROWS).min(wanted.len())];
-            let row =
-                |i: usize| self.weights[wanted[i.min(wanted.len() - 1)] * self.inputs..][..self.inputs].as_ptr().cast();
+        self.each(indices.len().div_ceil(ROWS), indices.len() * self.inputs, |task| {
+            let indices = &indices[task * ROWS..((task + 1) * ROWS).min(indices.len())];
+            let row = |i: usize| {
+                self.weights[indices[i.min(indices.len() - 1)] * self.inputs..][..self.inputs].as_ptr().cast()
+            };
             let mut sums = [T::zero(); ROWS * 16];
             let mut found = [T::zero(); ROWS];
             let dots = Dots::<S> {
@@ -149,12 +150,12 @@ impl<'a, T: Scalar> DenseKernel<'a, T> {
                 sums: sums.as_mut_ptr(),
                 y: found.as_mut_ptr(),
                 y_pitch: ROWS,
-                last: Some(wanted.len()),
+                last: Some(indices.len()),
             };
             // SAFETY: as above; no vector has more than 16 lanes.
             unsafe { dots.run(1) };
-            for (&index, &dot) in wanted.iter().zip(&found) {
-                // SAFETY: inside `y`; every index is wanted once.
+            for (&index, &dot) in indices.iter().zip(&found) {
+                // SAFETY: inside `y`; every index is indices once.
                 unsafe { *y.at(index, 1) = dot };
             }
         });

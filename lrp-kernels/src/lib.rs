@@ -27,7 +27,7 @@ pub mod window;
 use std::ops::Range;
 
 pub use accounts::Accounts;
-pub use outputs::with_room;
+pub use outputs::uninit;
 use rayon::prelude::*;
 pub use scratch::Scratch;
 pub use shared::Shared;

@@ -4,7 +4,7 @@
 
 /// Room for `len` elements. Where it is large, the system is asked for large pages: providing small ones, one after the other as they are
 /// first written to, would take longer than many layers.
-pub fn with_room<T>(len: usize) -> Vec<T> {
+pub fn uninit<T>(len: usize) -> Vec<T> {
     let vec = Vec::with_capacity(len);
     #[cfg(target_os = "linux")]
     if len * size_of::<T>() >= LARGE {
@@ -24,7 +24,7 @@ mod tests {
     #[test]
     fn room_of_any_size_can_be_written() {
         for len in [0, 1, 1000, 5_000_001] {
-            let mut vec = with_room::<u64>(len);
+            let mut vec = uninit::<u64>(len);
             vec.extend(0..len as u64);
             assert!(vec.len() == len && vec.last().is_none_or(|&last| last == len as u64 - 1));
         }

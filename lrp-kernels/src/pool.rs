@@ -12,7 +12,7 @@ use num_traits::Zero;
 
 use super::simd::{Isa, Simd, Task, with_isa};
 use super::window::{Axis, Window};
-use super::{each_chunk, with_room};
+use super::{each_chunk, uninit};
 use crate::simd::scalar::Scalar;
 
 /// Elements below which work is not worth handing to another thread.
@@ -34,7 +34,7 @@ pub fn max<T: Scalar>(window: &Window, x: &[T], isa: Isa) -> Vec<T> {
 /// Gives each element of `g` to the winner of its window. `x` is what [`max`] was taken of.
 pub fn route<T: Scalar>(window: &Window, x: &[T], g: &[T], isa: Isa) -> Vec<T> {
     let (in_len, out_len) = (window.input_len(), window.output_len());
-    let mut routed = with_room(x.len());
+    let mut routed = uninit(x.len());
     let fresh = &mut routed.spare_capacity_mut()[..x.len()];
     let halving = is_halving(window);
     each_chunk(fresh, in_len, GRAIN.div_ceil(in_len), &|plane, fresh| {

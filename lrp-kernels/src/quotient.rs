@@ -10,12 +10,12 @@ use num_traits::Zero;
 
 use crate::accounts::Accounts;
 use crate::blocks::write_blocks_to;
-use crate::conv::Finisher;
+use crate::conv::BlockEpilogue;
 use crate::simd::scalar::Scalar;
 use crate::simd::{Isa, Simd, Task, left, with_isa};
 use crate::tensor::elementwise::{LANES, total};
 use crate::tensor::{Tensor, elements, from_elements, per_sample};
-use crate::with_room;
+use crate::uninit;
 
 /// Elements whose quotients are added up in their own precision before they are added to the sums: [`LANES`] sums of so many.
 const ROWS: usize = 4;
@@ -46,8 +46,8 @@ pub struct NegativeOutputs<'a, T> {
     pub mu: T,
 }
 
-impl<T: Scalar> Finisher<T> for Quotients<'_, T> {
-    fn finish(&self, piece: &mut [T], second: &mut [T], bias: [T; 2], first: usize) -> Accounts {
+impl<T: Scalar> BlockEpilogue<T> for Quotients<'_, T> {
+    fn apply(&self, piece: &mut [T], second: &mut [T], bias: [T; 2], first: usize) -> Accounts {
         let &Self { share, r, epsilon, negative } = self;
         let range = first..first + piece.len();
         let negative = negative.map(|negative| NegativeOutputs {
@@ -92,7 +92,7 @@ pub fn divide<T: Scalar>(
 ) -> (Tensor<T>, Vec<Accounts>) {
     let (r_all, z_all, len) = (elements(r), elements(z), per_sample(r));
     assert!(z_all.len() == r_all.len() || z_all.len() == len, "{:?} and {:?}", r.shape(), z.shape());
-    let mut s = with_room(r.len());
+    let mut s = uninit(r.len());
     let fresh = &mut s.spare_capacity_mut()[..r.len()];
     let accounts = write_blocks_to(fresh, len, |range: Range<usize>, s| {
         let z = &z_all[range.start % z_all.len()..][..s.len()];
@@ -208,7 +208,7 @@ impl<S: Simd, const DEAD: bool, const SIDES: u8> Compiled<'_, S, DEAD, SIDES> {
             let (zero, bias) = (S::splat(S::T::zero()), S::splat(by.bias[0]));
             let (share, epsilon) = (S::splat(by.share), S::splat(by.epsilon));
             for column in (0..LANES).step_by(S::LANES) {
-                let [mut signed, mut dead, mut sum, mut apart] = [zero; 4];
+                let [mut signed, mut zero_denominator, mut sum, mut apart] = [zero; 4];
                 for row in 0..ROWS {
                     let (first, here) = (start + row * LANES + column, left::<S>(n, row * LANES + column));
                     let load = |from: *const S::T| S::load_first(from.wrapping_add(first), here);
@@ -228,7 +228,7 @@ impl<S: Simd, const DEAD: bool, const SIDES: u8> Compiled<'_, S, DEAD, SIDES> {
                     let r = S::mul(share, load(by.r.as_ptr()));
                     let mut quotient = S::div(r, denominator);
                     if DEAD {
-                        dead = S::add(dead, S::select_zero(denominator, r, zero));
+                        zero_denominator = S::add(zero_denominator, S::select_zero(denominator, r, zero));
                         quotient = S::select_zero(denominator, zero, quotient);
                     }
                     signed = S::add(signed, S::negate_where(z, quotient));
@@ -243,7 +243,7 @@ impl<S: Simd, const DEAD: bool, const SIDES: u8> Compiled<'_, S, DEAD, SIDES> {
                 }
                 S::add_wide(sums[0].as_mut_ptr().add(column), signed);
                 if DEAD {
-                    S::add_wide(sums[1].as_mut_ptr().add(column), dead);
+                    S::add_wide(sums[1].as_mut_ptr().add(column), zero_denominator);
                 }
                 S::add_wide(sums[2].as_mut_ptr().add(column), sum);
                 if SIDES == APART {

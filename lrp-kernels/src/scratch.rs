@@ -21,7 +21,7 @@ pub struct Scratch<T> {
 }
 
 impl<T: Scalar> Scratch<T> {
-    /// Memory for [`pieces`](Self::pieces) of these lengths.
+    /// Memory for [`slices`](Self::slices) of these lengths.
     pub fn new<const N: usize>(lengths: [usize; N]) -> Self {
         let bytes = lengths.map(Self::padded).iter().sum::<usize>() * size_of::<T>() + CACHE_LINE;
         let words = bytes.div_ceil(size_of::<u64>());
@@ -36,15 +36,15 @@ impl<T: Scalar> Scratch<T> {
         scratch
     }
 
-    /// Pieces of these lengths, each from the beginning of a cache line.
-    pub fn pieces<const N: usize>(&mut self, lengths: [usize; N]) -> [&mut [T]; N] {
+    /// Slices of these lengths, each from the beginning of a cache line.
+    pub fn slices<const N: usize>(&mut self, lengths: [usize; N]) -> [&mut [T]; N] {
         let mut rest = self.numbers();
         let start = rest.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE / size_of::<T>());
         rest = &mut rest[start..];
         lengths.map(|len| {
-            let (piece, others) = std::mem::take(&mut rest).split_at_mut(Self::padded(len));
+            let (slice, others) = std::mem::take(&mut rest).split_at_mut(Self::padded(len));
             rest = others;
-            &mut piece[..len]
+            &mut slice[..len]
         })
     }
 
@@ -73,21 +73,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_do_not_overlap_and_begin_at_cache_lines() {
+    fn slices_do_not_overlap_and_begin_at_cache_lines() {
         let lengths = [3, 0, 100, 16];
         for _ in 0..2 {
             let mut scratch = Scratch::<f32>::new(lengths);
-            let pieces = scratch.pieces(lengths);
+            let slices = scratch.slices(lengths);
             assert!(
-                pieces.iter().zip(lengths).all(|(p, len)| p.len() == len && p.as_ptr().align_offset(CACHE_LINE) == 0)
+                slices.iter().zip(lengths).all(|(p, len)| p.len() == len && p.as_ptr().align_offset(CACHE_LINE) == 0)
             );
-            for (i, piece) in pieces.into_iter().enumerate() {
-                piece.fill(i as f32);
+            for (i, slice) in slices.into_iter().enumerate() {
+                slice.fill(i as f32);
             }
             let mut inner = Scratch::<f64>::new([5]);
-            assert_eq!(inner.pieces([5])[0].len(), 5);
-            let pieces = scratch.pieces(lengths);
-            assert!(pieces.iter().enumerate().all(|(i, piece)| piece.iter().all(|&v| v == i as f32)));
+            assert_eq!(inner.slices([5])[0].len(), 5);
+            let slices = scratch.slices(lengths);
+            assert!(slices.iter().enumerate().all(|(i, slice)| slice.iter().all(|&v| v == i as f32)));
         }
     }
 }

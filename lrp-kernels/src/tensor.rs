@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ndarray::{ArrayD, IxDyn};
 
 pub use self::elementwise::{
-    finish, map, seen, sums_of, take_negative, totals, update, update_piece, update_sums, zip, zip_sums,
+    apply_epilogue, map, seen, sums_of, take_negative, totals, update, update_piece, update_sums, zip, zip_sums,
 };
 use crate::blocks::{sum_blocks, write_blocks};
 use crate::simd::scalar::Scalar;
@@ -240,7 +240,7 @@ fn for_each_run(range: Range<usize>, run: usize, mut f: impl FnMut(Range<usize>,
 /// Two tensors `[N, C, …]`, one after the other on axis 1: `[N, 2C, …]`.
 pub fn concat_channels<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (a_all, b_all, len) = (elements(a), elements(b), per_sample(a).max(1));
-    let mut both = crate::with_room(2 * a.len());
+    let mut both = crate::uninit(2 * a.len());
     a_all.chunks(len).zip(b_all.chunks(len)).for_each(|(a, b)| {
         both.extend_from_slice(a);
         both.extend_from_slice(b);

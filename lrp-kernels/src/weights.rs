@@ -19,7 +19,7 @@ pub struct Weights<T> {
     /// As many numbers as the shape has, in the machine's byte order.
     bytes: Bytes,
     /// Tells the system that the pages these bytes stand on are not needed for a while.
-    let_go: fn(&[u8]),
+    release: fn(&[u8]),
     numbers: PhantomData<T>,
 }
 
@@ -54,14 +54,14 @@ impl<T: Scalar> Weights<T> {
     pub fn new(shape: &[usize], values: Vec<T>) -> Self {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{shape:?}");
         let bytes = Bytes::from_owner(Owned(values));
-        Self { shape: shape.to_vec(), bytes, let_go: |_| {}, numbers: PhantomData }
+        Self { shape: shape.to_vec(), bytes, release: |_| {}, numbers: PhantomData }
     }
 
-    /// Weights that stay where these bytes are, in the machine's byte order; `let_go` is told when they are not needed for a while.
+    /// Weights that stay where these bytes are, in the machine's byte order; `release` is told when they are not needed for a while.
     /// Nothing if there are not as many as the shape has.
-    pub fn in_place(shape: &[usize], bytes: Bytes, let_go: fn(&[u8])) -> Option<Self> {
+    pub fn in_place(shape: &[usize], bytes: Bytes, release: fn(&[u8])) -> Option<Self> {
         let count = shape.iter().try_fold(size_of::<T>(), |n, &d| n.checked_mul(d))?;
-        (count == bytes.len()).then(|| Self { shape: shape.to_vec(), bytes, let_go, numbers: PhantomData })
+        (count == bytes.len()).then(|| Self { shape: shape.to_vec(), bytes, release, numbers: PhantomData })
     }
 
     /// Their shape.
@@ -101,8 +101,8 @@ impl<T: Scalar> Weights<T> {
     }
 
     /// Says that they are not needed for a while: what was read of a file is no longer this process's memory. They stay readable.
-    pub fn let_go(&self) {
-        (self.let_go)(&self.bytes);
+    pub fn release(&self) {
+        (self.release)(&self.bytes);
     }
 }
 

@@ -83,7 +83,7 @@ impl ModelFile {
     pub fn read(&self, mut piece: impl FnMut(&[u8])) {
         for bytes in self.bytes.chunks(4 << 20) {
             piece(bytes);
-            let_go(bytes);
+            release(bytes);
         }
     }
 
@@ -130,7 +130,7 @@ impl Stamp {
 
 /// Lets go of the pages of a mapped file that were read: until then they count as memory of this process, and a model would need twice
 /// its size while it is imported. Bytes that are no part of a map are left as they are.
-pub(crate) fn let_go(bytes: &[u8]) {
+pub(crate) fn release(bytes: &[u8]) {
     if bytes.len() < WORTH_IT {
         return;
     }
@@ -406,11 +406,11 @@ mod tests {
         std::fs::write(&path, &contents).unwrap();
         let bytes = map(&path).unwrap();
         for part in [&bytes[..], &bytes[1..70_000], &bytes[99_999..], &bytes[..0]] {
-            let_go(part);
+            release(part);
             assert_eq!(bytes, contents);
         }
         // Memory that is not a file's would be lost.
-        let_go(&contents);
+        release(&contents);
         assert_eq!(bytes, contents);
     }
 
@@ -437,7 +437,7 @@ mod tests {
         }
         for file in [open_up_to(&path, 100_000).unwrap(), open(&path, true).unwrap(), open(&path, false).unwrap()] {
             assert!(is_mapped(file.bytes()) && !file.is_mapped() && file.stamp().unwrap().is_none());
-            let_go(file.bytes());
+            release(file.bytes());
             std::fs::write(&path, "shorter").unwrap();
             assert_eq!(read(&file), contents);
             std::fs::write(&path, &contents).unwrap();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use lrp_core::{Scalar, Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 
-use crate::file::{External, is_mapped, let_go};
+use crate::file::{External, is_mapped, release};
 use crate::proto::TensorProto;
 
 /// Element types that can be read.
@@ -259,7 +259,7 @@ impl Constant {
                         DType::BF16 => values.extend(chunks(piece).map(|b| T::of(bf16(u16::from_le_bytes(b))))),
                         _ => values.extend(read_ints(*dtype, piece).into_iter().map(|v| T::of(v as f64))),
                     }
-                    let_go(piece);
+                    release(piece);
                 }
                 values
             }
@@ -286,7 +286,7 @@ impl Constant {
     pub fn weights<T: Scalar>(&self) -> Result<Weights<T>, String> {
         let in_place = match &self.data {
             Data::Raw(dtype, bytes) if dtype.is::<T>() && is_mapped(bytes) => {
-                Weights::<T>::in_place(&self.shape, bytes.clone(), let_go)
+                Weights::<T>::in_place(&self.shape, bytes.clone(), release)
             }
             _ => None,
         };
@@ -295,7 +295,7 @@ impl Constant {
             if piece.iter().any(|v| !v.get().is_finite()) {
                 return Err(not_finite::<T>());
             }
-            let_go(bytemuck::cast_slice(piece));
+            release(bytemuck::cast_slice(piece));
         }
         Ok(weights)
     }

@@ -18,11 +18,11 @@ fn divide<T: Scalar>(r: &Tensor<T>, denominator: &Tensor<T>) -> Tensor<T> {
 
 /// What is left per sample when these amounts are taken from `r`: how a mistake is booked away.
 fn left<T: Scalar>(r: &Tensor<T>, relevance: &[Tensor<T>], taken: &[f64]) -> Vec<f64> {
-    let handed_on = relevance
+    let propagated = relevance
         .iter()
         .map(sums)
         .fold(vec![0.0; taken.len()], |sum, part| sum.iter().zip(&part).map(|(a, b)| a + b).collect());
-    sums(r).iter().zip(handed_on).zip(taken).map(|((r, h), t)| r - h - t).collect()
+    sums(r).iter().zip(propagated).zip(taken).map(|((r, h), t)| r - h - t).collect()
 }
 
 /// How the stabilizer of an ε rule is wrong.
@@ -141,8 +141,9 @@ impl<T: Scalar> PreparedRule<T> for PreparedFullBias<T> {
             }
             let took = self.op.bias().map_or_else(|| vec![0.0; r.shape()[0]], |bias| sums(&(&s * bias)));
             out.bias.iter_mut().zip(&took).for_each(|(sum, t)| *sum += t);
-            let dead = ndarray::Zip::from(r).and(&z).map_collect(|&r, &z| if z.is_zero() { r } else { T::zero() });
-            out.rule.iter_mut().zip(sums(&dead)).for_each(|(sum, d)| *sum += share * d);
+            let zero_denominator =
+                ndarray::Zip::from(r).and(&z).map_collect(|&r, &z| if z.is_zero() { r } else { T::zero() });
+            out.rule.iter_mut().zip(sums(&zero_denominator)).for_each(|(sum, d)| *sum += share * d);
         }
         out
     }

@@ -42,7 +42,7 @@ fn explain(draft: &Draft, rule: &Shared, xs: &[Tensor<f64>]) -> Explanation<f64>
 }
 
 fn flow(e: &Explanation<f64>) -> f64 {
-    e.ledger.entries.iter().flat_map(|e| &e.handed_on_abs).fold(0.0, |m, &v| m.max(v))
+    e.ledger.entries.iter().flat_map(|e| &e.propagated_abs).fold(0.0, |m, &v| m.max(v))
 }
 
 /// Same outputs, and the relevance that is expected from that of the original.

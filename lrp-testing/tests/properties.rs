@@ -197,17 +197,17 @@ proptest! {
         }
         // Where no denominator is dead, all of it arrives.
         let t = e.ledger.totals(0);
-        let moved = e.ledger.entries.iter().map(|e| e.handed_on_abs[0]).fold(0.0, f64::max);
+        let moved = e.ledger.entries.iter().map(|e| e.propagated_abs[0]).fold(0.0, f64::max);
         prop_assert!((t.start - t.input - t.bias - t.rule).abs() <= BALANCE * moved.max(1.0));
     }
 
     /// Property 6: the books balance, per layer and in total, for every rule, operator, bias mode and network.
     #[test]
-    fn the_books_balance(rule in rules::any_affine(), other in rules::any_affine(), net in nets(ANYTHING)) {
+    fn the_ledger_balances(rule in rules::any_affine(), other in rules::any_affine(), net in nets(ANYTHING)) {
         let model = Arc::new(net.build());
         let plan = Plan::new(Arc::clone(&model), &uniform(&model, &rule, &other)).unwrap();
         let e = explain(&plan, &net.inputs(2, -1.0, 1.0));
-        prop_assume!(e.ledger.entries.iter().all(|e| e.handed_on_abs.iter().all(|v| v.is_finite())));
+        prop_assume!(e.ledger.entries.iter().all(|e| e.propagated_abs.iter().all(|v| v.is_finite())));
         for entry in &e.ledger.entries {
             for sample in 0..2 {
                 let node = &model.node(entry.node).name;
@@ -215,14 +215,14 @@ proptest! {
                     "{node}: {rule} / {other}: {:e} of {entry:?}", entry.relative_imbalance(sample));
             }
         }
-        let moved = e.ledger.entries.iter().map(|e| e.handed_on_abs[0]).fold(0.0, f64::max);
+        let moved = e.ledger.entries.iter().map(|e| e.propagated_abs[0]).fold(0.0, f64::max);
         prop_assert!(e.ledger.totals(0).imbalance().abs() <= BALANCE * moved.max(e.ledger.start[0].abs()));
         prop_assert!((sums(&joined(&e.relevance))[0] - e.ledger.input[0]).abs() <= BALANCE * moved.max(1e-300));
     }
 
     /// Property 6 for what is not affine: activations under every rule that goes with them, and the product with the input.
     #[test]
-    fn the_books_balance_for_activations(which in 0..4usize, net in nets(ANYTHING)) {
+    fn the_ledger_balances_for_activations(which in 0..4usize, net in nets(ANYTHING)) {
         let rule: Shared<f64> = match which {
             0 => Arc::new(Gradient),
             1 => Arc::new(GuidedBackprop),
@@ -243,7 +243,7 @@ proptest! {
 
     /// Property 6 for the policies of residual sums.
     #[test]
-    fn the_books_balance_for_residual_policies(which in 0..5usize, net in nets(ANYTHING)) {
+    fn the_ledger_balances_for_residual_policies(which in 0..5usize, net in nets(ANYTHING)) {
         let policies = [Residual::Signed, Residual::Absolute, Residual::Equal, Residual::SkipOnly, Residual::BranchOnly];
         let norm = |residual| -> Shared<f64> { Arc::new(Norm::new(1e-6, residual).unwrap()) };
         let model = Arc::new(net.build());
@@ -277,7 +277,7 @@ proptest! {
         let both = of(&u * a + &v * b);
         let expected = joined(&ru.relevance) * a + joined(&rv.relevance) * b;
         // Rounding grows with what was moved on the way, not with what arrives.
-        let moved = [&ru, &rv].iter().flat_map(|e| &e.ledger.entries).map(|e| e.handed_on_abs[0]).fold(1e-300, f64::max);
+        let moved = [&ru, &rv].iter().flat_map(|e| &e.ledger.entries).map(|e| e.propagated_abs[0]).fold(1e-300, f64::max);
         prop_assume!(moved.is_finite());
         prop_assert!(max_difference(&joined(&both.relevance), &expected) <= 1e-9 * moved, "{rule}");
     }

@@ -182,7 +182,7 @@ fn unbalanced<T: Scalar>(plan: &Plan<T>, ledger: &Ledger, sample: usize) -> Opti
 /// The ledger of one sample, node by node.
 fn lines(ledger: &Ledger, sample: usize) -> Vec<Line> {
     let line = |e: &lrp_core::ledger::Entry| {
-        [&e.received, &e.handed_on, &e.bias, &e.stabilizer, &e.rule].map(|account| account[sample])
+        [&e.received, &e.propagated, &e.bias, &e.stabilizer, &e.rule].map(|account| account[sample])
     };
     ledger.entries.iter().map(line).collect()
 }

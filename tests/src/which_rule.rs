@@ -48,7 +48,7 @@ pub fn tables() -> Vec<Table> {
         without_patch(&clever_hans, &nines),
         flipping(&cnn, &digits),
         two_classes(&cnn, &digits),
-        books(&cnn, &digits),
+        ledger(&cnn, &digits),
     ]
 }
 
@@ -193,9 +193,9 @@ fn growing_epsilon(network: &Network, x: &Tensor<f64>) -> Table {
                 count => format!("{count} of {}", maps.len()),
             });
         before = measured;
-        let books = [mean(totals.map(|t| t.stabilizer / t.start)), over(&maps, negative_share)].map(percent);
+        let shares = [mean(totals.map(|t| t.stabilizer / t.start)), over(&maps, negative_share)].map(percent);
         let unstable = fixed(instability(network, &recipe, x, &noisy), 3);
-        table.row(name, books.into_iter().chain([unstable]).chain(shape(&maps, x)).chain(steps));
+        table.row(name, shares.into_iter().chain([unstable]).chain(shape(&maps, x)).chain(steps));
     }
     table
 }
@@ -372,7 +372,7 @@ fn two_classes(network: &Network, x: &Tensor<f64>) -> Table {
     table
 }
 
-fn books(network: &Network, x: &Tensor<f64>) -> Table {
+fn ledger(network: &Network, x: &Tensor<f64>) -> Table {
     let mut table = Table::new("Where the logit goes", &["recipe", "Σ R", "Σ abs. R", "biases", "stabilizer", "rule"]);
     for (name, recipe) in candidates() {
         let e = network.explain(&recipe, x, Target::Argmax);

@@ -52,7 +52,7 @@ fn difference(a: &Tensor<f64>, b: &Tensor<f64>) -> f64 {
 // ---- explain ----
 
 #[test]
-fn a_batch_is_explained_and_its_books_balance() {
+fn a_batch_is_explained_and_its_ledger_balances() {
     for (precision, tolerance) in [("f32", 1e-5), ("f64", 1e-12)] {
         let folder = Folder::with(&["cnn.onnx", "digits.npy"]);
         let run = folder.lrp(&format!("{EXPLAIN} -i digits.npy -o out --precision {precision}"));
@@ -576,7 +576,7 @@ fn rules_and_presets_are_listed() {
 }
 
 #[test]
-fn the_books_of_every_preset_balance() {
+fn the_ledger_of_every_preset_balances() {
     let folder = Folder::with(&["cnn.onnx", "clever-hans.onnx", "digits.npy"]);
     for model in NETWORKS {
         for preset in lrp_config::presets() {
@@ -699,7 +699,7 @@ fn limits_make_a_check_a_gate() {
 /// Five layers with ε = 1e10 each divide relevance by some 1e50. Single precision ends at 1e-45: what is left is lost in
 /// rounding, and booked nowhere. In double precision the same books balance.
 #[test]
-fn books_that_do_not_balance_are_exit_code_1() {
+fn a_ledger_that_does_not_balance_is_exit_code_1() {
     let folder = Folder::with(&["cnn.onnx", "digits.npy"]);
     folder.write("vanish.toml", "schema = 1\n[[assign]]\nrule = { type = \"epsilon\", epsilon = 1e10 }\n");
     let check = "check -m cnn.onnx -r vanish.toml -i digits.npy";

@@ -65,7 +65,7 @@ fn zero() {
 }
 
 #[test]
-fn zero_loses_what_arrives_at_a_dead_denominator() {
+fn zero_loses_the_relevance_of_a_zero_denominator() {
     let op = dense(&[&[1.0, 1.0], &[1.0, 0.0]], &[0.0, 0.0]);
     let out = propagate(&Zero::new(Absorb), &op, &[row(&[1.0, -1.0])], &[3.0, 2.0]);
     check(&out, &[2.0, 0.0], 0.0, 0.0, 3.0);

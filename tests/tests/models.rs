@@ -91,7 +91,7 @@ impl<T: Scalar> Outcome<T> {
         }
         match self.explanation.ledger.worst_imbalance() {
             worst if worst <= imbalance => Ok(()),
-            worst => Err(format!("in {} its books are out of balance by {worst:.1e}", T::NAME)),
+            worst => Err(format!("in {} its ledger is out of balance by {worst:.1e}", T::NAME)),
         }
     }
 
@@ -111,7 +111,7 @@ impl<T: Scalar> Outcome<T> {
 }
 
 #[test]
-fn every_model_is_imported_right_and_explained_with_balanced_books() {
+fn every_model_is_imported_right_and_explained_with_a_balanced_ledger() {
     let cases = cases();
     let failures: Vec<String> =
         cases.iter().filter_map(|case| case.check().err().map(|error| format!("{}: {error}", case.file))).collect();

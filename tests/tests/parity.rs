@@ -115,7 +115,7 @@ fn gradient_agrees_with_autograd() {
 
 /// The acceptance of the books: the sum over a sample is the logit minus what the ledger books.
 #[test]
-fn the_books_balance_on_the_bundled_networks() {
+fn the_ledger_balances_on_the_bundled_networks() {
     fn worst<T: Scalar>(recipe: &Recipe, model: &str) -> f64 {
         let bundled = Bundled::<T>::new(model, "cnn.npz");
         let e = bundled.explain(recipe, Start::Logit);

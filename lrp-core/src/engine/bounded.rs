@@ -84,8 +84,8 @@ struct Recorded<T: Scalar> {
 impl<T: Scalar> Recorded<T> {
     fn new(op: &dyn Affine<T>, contributions: &Signed<T>, low: &[Tensor<T>], high: &[Tensor<T>]) -> Self {
         let bounds = SignedInputs::above_and_below(low.to_vec(), high.to_vec());
-        let wanted = Tensor::ones(batch_shape(1, op.output_shape()));
-        let constants = contributions.apply(&bounds, None, &wanted);
+        let mask = Tensor::ones(batch_shape(1, op.output_shape()));
+        let constants = contributions.apply(&bounds, None, &mask);
         let left = T::of(LEFT);
         match op.bias() {
             Some(b) => Self { least: (constants.mapv(T::abs) + b.mapv(T::abs)) * left, shift: constants + b },

@@ -19,7 +19,7 @@ use crate::propagated::Propagated;
 use crate::quotient::Quotients;
 use crate::scalar::Scalar;
 use crate::tensor::{
-    Tensor, concat_channels, elements, finish, is_nonnegative, negative, positive, samples, sum_of_halves,
+    Tensor, apply_epilogue, concat_channels, elements, is_nonnegative, negative, positive, samples, sum_of_halves,
 };
 
 /// Where no more than one output in this many has to be recomputed, each is computed by itself.
@@ -116,13 +116,13 @@ impl<T: Scalar> Signed<T> {
         Some((op, vec![x.both()?]))
     }
 
-    /// `P x⁺ + N x⁻ + b` where `wanted` is not zero.
-    pub(super) fn apply(&self, x: &SignedInputs<'_, T>, b: Option<&Tensor<T>>, wanted: &Tensor<T>) -> Tensor<T> {
+    /// `P x⁺ + N x⁻ + b` where `mask` is not zero.
+    pub(super) fn apply(&self, x: &SignedInputs<'_, T>, b: Option<&Tensor<T>>, mask: &Tensor<T>) -> Tensor<T> {
         if let Some((op, x)) = self.in_one_pass(x) {
-            return apply_biased(op.as_ref(), &x, b, Some(wanted));
+            return apply_biased(op.as_ref(), &x, b, Some(mask));
         }
-        let mut z = apply_biased(self.for_positive().as_ref(), &borrowed(&x.positive), b, Some(wanted));
-        let part = apply_biased(self.for_negative().as_ref(), &borrowed(&x.negative), None, Some(wanted));
+        let mut z = apply_biased(self.for_positive().as_ref(), &borrowed(&x.positive), b, Some(mask));
+        let part = apply_biased(self.for_negative().as_ref(), &borrowed(&x.negative), None, Some(mask));
         crate::tensor::add(&mut z, &part);
         z
     }
@@ -146,7 +146,7 @@ impl<T: Scalar> Signed<T> {
             }
             None => {
                 let mut z = self.apply(x, b, r);
-                let accounts = finish(&mut z, quotients);
+                let accounts = apply_epilogue(&mut z, quotients);
                 (z, accounts, false)
             }
         };

@@ -151,7 +151,7 @@ fn formulas() -> Vec<Formula> {
     lists.iter().flat_map(with).collect()
 }
 
-fn books(out: &Propagated<f64>) -> String {
+fn accounts(out: &Propagated<f64>) -> String {
     format!("{:?} {:?} {:?}", out.bias, out.stabilizer, out.rule)
 }
 
@@ -213,7 +213,7 @@ fn accounts_do_not_depend_on_what_is_known_of_inputs() {
         let part = |t: &Tensor<f64>| t.select(Axis(0), &[sample]);
         let run = |nonnegative_inputs| {
             let io = Io { inputs: &[&part(&xs[0])], output: &part(&z) };
-            books(&prepare(&formula, &layer(op, [nonnegative_inputs, false])).unwrap().propagate(io, &part(&r)))
+            accounts(&prepare(&formula, &layer(op, [nonnegative_inputs, false])).unwrap().propagate(io, &part(&r)))
         };
         assert_eq!(run(true), run(false));
     }

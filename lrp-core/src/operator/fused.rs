@@ -9,7 +9,7 @@ use crate::kernels::Accounts;
 use crate::operator::Affine;
 use crate::quotient::Quotients;
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, add_broadcast, add_times, dots, finish, times};
+use crate::tensor::{Tensor, add_broadcast, add_times, apply_epilogue, dots, times};
 
 /// Two maps of the weights of an operator `A`, packed as one operator.
 #[derive(Clone, Copy)]
@@ -24,12 +24,12 @@ pub enum Packing<'a, T> {
 /// What becomes of `A x`.
 #[derive(Debug, Clone, Copy)]
 pub enum Epilogue<'a, T: Scalar> {
-    /// `A x + b`. Where `wanted` is zero, the result is unspecified (but finite). What is computed for a sample depends on that sample alone.
+    /// `A x + b`. Where `mask` is zero, the result is unspecified (but finite). What is computed for a sample depends on that sample alone.
     Add {
         /// Broadcasts to the output's sample shape, and need not be the operator's bias.
         b: Option<&'a Tensor<T>>,
-        /// As large as the output; without it, all is wanted.
-        wanted: Option<&'a Tensor<T>>,
+        /// As large as the output; without it, all is mask.
+        mask: Option<&'a Tensor<T>>,
     },
     /// The quotients of the denominators `A x + b`.
     Divide {
@@ -99,9 +99,9 @@ pub fn apply_biased<T: Scalar>(
     op: &dyn Affine<T>,
     xs: &[&Tensor<T>],
     b: Option<&Tensor<T>>,
-    wanted: Option<&Tensor<T>>,
+    mask: Option<&Tensor<T>>,
 ) -> Tensor<T> {
-    if let Some((z, _)) = op.fused().and_then(|op| op.apply_then(xs, Epilogue::Add { b, wanted })) {
+    if let Some((z, _)) = op.fused().and_then(|op| op.apply_then(xs, Epilogue::Add { b, mask })) {
         return z;
     }
     let mut z = op.apply(xs);
@@ -111,17 +111,17 @@ pub fn apply_biased<T: Scalar>(
     z
 }
 
-/// The quotients of `A x + b`, where `wanted` is not zero; see [`Epilogue::Divide`].
+/// The quotients of `A x + b`, where `mask` is not zero; see [`Epilogue::Divide`].
 pub fn apply_divided<T: Scalar>(
     op: &dyn Affine<T>,
     xs: &[&Tensor<T>],
     b: Option<&Tensor<T>>,
-    wanted: &Tensor<T>,
+    mask: &Tensor<T>,
     quotients: &Quotients<'_, T>,
 ) -> (Tensor<T>, Vec<Accounts>) {
     op.fused().and_then(|op| op.apply_then(xs, Epilogue::Divide { b, quotients })).unwrap_or_else(|| {
-        let mut s = apply_biased(op, xs, b, Some(wanted));
-        let mut accounts = finish(&mut s, quotients);
+        let mut s = apply_biased(op, xs, b, Some(mask));
+        let mut accounts = apply_epilogue(&mut s, quotients);
         if let Some(b) = b {
             accounts.iter_mut().zip(dots(&s, b)).for_each(|(accounts, share)| accounts.bias = share);
         }

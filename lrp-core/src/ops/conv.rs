@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{channels_and_space, check_shape, one};
 use crate::error::OperatorError;
 use crate::kernels::Accounts;
-use crate::kernels::conv::{Algorithm, ConvKernel, Direction, Finish, Limits};
+use crate::kernels::conv::{Algorithm, ConvKernel, Direction, ElementEpilogue, Limits};
 use crate::kernels::window::{Window, WindowSpec};
 use crate::operator::fused::{AdjointEpilogue, Epilogue, Fused, Packing};
 use crate::operator::{Affine, Kind, Operator, Rescale, batch_of};
@@ -84,14 +84,14 @@ impl<T: Scalar> Conv<T> {
         })
     }
 
-    fn run(&self, xs: &[&Tensor<T>], finish: Finish<'_, T>) -> Tensor<T> {
-        let y = xs.first().map_or_else(Vec::new, |x| self.kernel.forward_then(&elements(x), finish));
+    fn run(&self, xs: &[&Tensor<T>], epilogue: ElementEpilogue<'_, T>) -> Tensor<T> {
+        let y = xs.first().map_or_else(Vec::new, |x| self.kernel.forward_then(&elements(x), epilogue));
         from_elements(&batch_shape(batch_of(xs), &self.output_shape), y)
     }
 
-    fn run_back(&self, s: &Tensor<T>, finish: Finish<'_, T>) -> Vec<Tensor<T>> {
+    fn run_back(&self, s: &Tensor<T>, epilogue: ElementEpilogue<'_, T>) -> Vec<Tensor<T>> {
         let shape = batch_shape(samples(s), &self.input_shape[0]);
-        vec![from_elements(&shape, self.kernel.adjoint_then(&elements(s), finish))]
+        vec![from_elements(&shape, self.kernel.adjoint_then(&elements(s), epilogue))]
     }
 
     fn with(&self, kernel: ConvKernel<T>, bias: Option<Tensor<T>>) -> Self {
@@ -150,7 +150,7 @@ impl<T: Scalar> Operator<T> for Conv<T> {
 
     fn forward_clamped(&self, xs: &[&Tensor<T>], limits: Limits<T>) -> Tensor<T> {
         match &self.bias {
-            Some(b) => self.run(xs, Finish::AddClamp(&elements(b), limits)),
+            Some(b) => self.run(xs, ElementEpilogue::AddClamp(&elements(b), limits)),
             None => map(&self.apply(xs), |v| limits.clamp(v)),
         }
     }
@@ -164,11 +164,11 @@ impl<T: Scalar> Operator<T> for Conv<T> {
 
 impl<T: Scalar> Affine<T> for Conv<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
-        self.run(xs, Finish::Plain)
+        self.run(xs, ElementEpilogue::Plain)
     }
 
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
-        self.run_back(s, Finish::Plain)
+        self.run_back(s, ElementEpilogue::Plain)
     }
 
     fn bias(&self) -> Option<&Tensor<T>> {
@@ -203,7 +203,7 @@ impl<T: Scalar> Fused<T> for Conv<T> {
         let (b, second, quotients) = match epilogue {
             Epilogue::Add { b: None, .. } => return Some((self.apply(xs), Vec::new())),
             Epilogue::Add { b: Some(b), .. } => {
-                return self.is_by_channel(b).then(|| (self.run(xs, Finish::Add(&elements(b))), Vec::new()));
+                return self.is_by_channel(b).then(|| (self.run(xs, ElementEpilogue::Add(&elements(b))), Vec::new()));
             }
             Epilogue::Divide { b, quotients } => (self.by_channel(b)?, None, quotients),
             Epilogue::DivideApart { biases, quotients } => {
@@ -211,7 +211,7 @@ impl<T: Scalar> Fused<T> for Conv<T> {
                 (b?, Some(second?), quotients)
             }
         };
-        let (y, accounts) = self.kernel.forward_pieces(&elements(xs.first()?), &b, second.as_deref(), quotients);
+        let (y, accounts) = self.kernel.forward_blockwise(&elements(xs.first()?), &b, second.as_deref(), quotients);
         let mut shape = batch_shape(batch_of(xs), &self.output_shape);
         shape[1] *= if second.is_some() { 2 } else { 1 };
         Some((from_elements(&shape, y), accounts))
@@ -223,9 +223,9 @@ impl<T: Scalar> Fused<T> for Conv<T> {
 
     fn adjoint_then(&self, s: &Tensor<T>, epilogue: AdjointEpilogue<'_, T>) -> Option<Vec<Tensor<T>>> {
         match epilogue {
-            AdjointEpilogue::Times(xs) => Some(self.run_back(s, Finish::Times(&elements(xs.first()?)))),
+            AdjointEpilogue::Times(xs) => Some(self.run_back(s, ElementEpilogue::Times(&elements(xs.first()?)))),
             AdjointEpilogue::TimesOnto(xs, onto) => {
-                Some(self.run_back(s, Finish::TimesOnto(&elements(xs.first()?), &elements(onto.first()?))))
+                Some(self.run_back(s, ElementEpilogue::TimesOnto(&elements(xs.first()?), &elements(onto.first()?))))
             }
         }
     }

@@ -100,7 +100,7 @@ impl<T: Scalar> Dense<T> {
 }
 
 /// Indices of the elements that are not zero.
-fn carrying<T: Scalar>(values: &[T]) -> Vec<usize> {
+fn nonzero<T: Scalar>(values: &[T]) -> Vec<usize> {
     values.iter().enumerate().filter(|(_, v)| !v.is_zero()).map(|(i, _)| i).collect()
 }
 
@@ -160,7 +160,7 @@ impl<T: Scalar> Affine<T> for Dense<T> {
             self.outputs,
             &mut g,
             self.inputs,
-            |_, s, g| self.kernel().adjoint_of_some(s, &carrying(s), g),
+            |_, s, g| self.kernel().adjoint_of_some(s, &nonzero(s), g),
             |rows, g| put(rows, &self.kernel().adjoint(&pick(rows, &s, self.outputs)), g, self.inputs),
         );
         vec![from_elements(&batch_shape(n, &self.input_shape[0]), g)]
@@ -189,18 +189,18 @@ impl<T: Scalar> Fused<T> for Dense<T> {
         Some(at.iter().map(product).collect())
     }
 
-    /// Skips outputs that are not wanted.
+    /// Skips outputs that the mask excludes.
     fn apply_then(&self, xs: &[&Tensor<T>], epilogue: Epilogue<'_, T>) -> Option<(Tensor<T>, Vec<Accounts>)> {
-        let Epilogue::Add { b, wanted: Some(wanted) } = epilogue else { return None };
+        let Epilogue::Add { b, mask: Some(mask) } = epilogue else { return None };
         let x = xs.first()?;
-        let (x, n) = (elements(x), samples(wanted));
-        let mut y = vec![T::zero(); wanted.len()];
+        let (x, n) = (elements(x), samples(mask));
+        let mut y = vec![T::zero(); mask.len()];
         Self::by_sparsity(
-            &elements(wanted),
+            &elements(mask),
             self.outputs,
             &mut y,
             self.outputs,
-            |row, wanted, y| self.kernel().forward_some(&x[row * self.inputs..], &carrying(wanted), y),
+            |row, mask, y| self.kernel().forward_some(&x[row * self.inputs..], &nonzero(mask), y),
             |rows, y| put(rows, &self.kernel().forward(&pick(rows, &x, self.inputs)), y, self.outputs),
         );
         let mut z = from_elements(&batch_shape(n, &self.output_shape), y);
@@ -258,12 +258,12 @@ mod tests {
         let w = Tensor::from_shape_fn(vec![9, 3], |i| (i[0] * 3 + i[1]) as f64 - 7.0);
         let dense = Dense::new(w, None, &[3]).unwrap();
         let x = array![[1.0, -2.0, 0.5], [3.0, 1.0, 2.0]].into_dyn();
-        let mut wanted = Tensor::zeros(vec![2, 9]);
-        wanted[[0, 4]] = 1.0;
-        wanted.index_axis_mut(ndarray::Axis(0), 1).fill(1.0);
-        let some = crate::operator::fused::apply_biased(&dense, &[&x], None, Some(&wanted));
+        let mut mask = Tensor::zeros(vec![2, 9]);
+        mask[[0, 4]] = 1.0;
+        mask.index_axis_mut(ndarray::Axis(0), 1).fill(1.0);
+        let some = crate::operator::fused::apply_biased(&dense, &[&x], None, Some(&mask));
         let all = dense.apply(&[&x]);
-        for (i, w) in wanted.indexed_iter().filter(|(_, w)| **w != 0.0) {
+        for (i, w) in mask.indexed_iter().filter(|(_, w)| **w != 0.0) {
             assert!((some[&i] - all[&i]).abs() < 1e-12, "{i:?} {w}");
         }
     }

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_books_balance() {
+    fn the_ledger_balances() {
         let op = op();
         let x = array![[[1.0, 2.5, 3.0], [3.0, -3.0, 0.5]]].into_dyn();
         let y = op.forward(&[&x]);

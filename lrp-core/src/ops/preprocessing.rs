@@ -38,8 +38,8 @@ impl<T: Scalar> Preprocessing<T> {
         let number = |value| ArrayD::from_elem(vec![1; input.len()], value);
         let weight = weight.unwrap_or_else(|| number(1.0));
         let bias = bias.unwrap_or_else(|| number(0.0));
-        let has_dead = weight.iter().any(|w| *w == 0.0);
-        let alive = has_dead.then(|| weight.mapv(|w| if w == 0.0 { T::zero() } else { T::one() }));
+        let has_zero = weight.iter().any(|w| *w == 0.0);
+        let alive = has_zero.then(|| weight.mapv(|w| if w == 0.0 { T::zero() } else { T::one() }));
         Ok(Self { scale, weight, bias, alive })
     }
 }
@@ -141,7 +141,7 @@ mod tests {
 
     /// A pixel that is multiplied by 0 decides nothing, and gets nothing.
     #[test]
-    fn relevance_of_dead_elements_is_bias() {
+    fn relevance_of_elements_with_zero_weight_is_bias() {
         let op = Preprocessing::<f64>::new(Some(array![1.0, 0.0, -3.0].into_dyn()), None, &[3]).unwrap();
         assert_eq!(op.fixed().name(), "pass");
         let r = array![[1.0, 2.0, 4.0], [0.5, -1.0, 0.0]].into_dyn();

@@ -136,15 +136,15 @@ struct Step<T> {
     after: State<T>,
 }
 
-/// What did not arrive at the input.
+/// Relevance absorbed by biases and stabilizers.
 #[derive(Default)]
-struct Books {
+struct Absorbed {
     bias: f64,
     stabilizer: f64,
 }
 
-impl Books {
-    /// `r / stab(z)`; books what the stabilizer takes.
+impl Absorbed {
+    /// `r / stab(z)`; records what the stabilizer absorbs.
     fn divide<T: Scalar>(&mut self, r: T, z: T) -> T {
         let shift = T::of(if z < T::zero() { -STABILIZER } else { STABILIZER });
         let s = r / (z + shift);
@@ -269,21 +269,21 @@ impl<T: Scalar> Recurrent<T> {
         gradient
     }
 
-    fn sample_relevance(&self, x: &[T], r: &[T]) -> (Vec<T>, Books) {
-        let mut books = Books::default();
+    fn sample_relevance(&self, x: &[T], r: &[T]) -> (Vec<T>, Absorbed) {
+        let mut absorbed = Absorbed::default();
         let mut relevance = vec![T::zero(); x.len()];
         for (d, weights) in self.directions.iter().enumerate() {
             let steps = self.run(weights, x);
             let rest = self.back(d, &steps, r, &mut relevance, |step, before, r| match self.cell {
-                Cell::Lstm => lstm::relevance(weights, step, before, r, &mut books),
+                Cell::Lstm => lstm::relevance(weights, step, before, r, &mut absorbed),
                 Cell::Gru { linear_before_reset } => {
-                    gru::relevance(weights, step, before, r, linear_before_reset, &mut books)
+                    gru::relevance(weights, step, before, r, linear_before_reset, &mut absorbed)
                 }
             });
-            books.bias += rest.hidden.iter().chain(&rest.cell).map(|r| r.wide()).sum::<f64>();
+            absorbed.bias += rest.hidden.iter().chain(&rest.cell).map(|r| r.wide()).sum::<f64>();
         }
         relevance.iter_mut().zip(x).for_each(|(c, &x)| *c = *c * x + T::zero());
-        (relevance, books)
+        (relevance, absorbed)
     }
 }
 
@@ -335,10 +335,10 @@ impl<T: Scalar> Operator<T> for Recurrent<T> {
         let Some(x) = io.inputs.first() else { return Propagated::lossless(Vec::new()) };
         let (x_elements, r) = (elements(x), elements(r));
         let pairs = x_elements.par_chunks(volume(&self.input_shape[0])).zip(r.par_chunks(volume(&self.output_shape)));
-        let (parts, books): (Vec<Vec<T>>, Vec<Books>) = pairs.map(|(x, r)| self.sample_relevance(x, r)).unzip();
+        let (parts, absorbed): (Vec<Vec<T>>, Vec<Absorbed>) = pairs.map(|(x, r)| self.sample_relevance(x, r)).unzip();
         let mut result = Propagated::lossless(vec![from_elements(x.shape(), parts.concat())]);
-        result.bias = books.iter().map(|b| b.bias).collect();
-        result.stabilizer = books.iter().map(|b| b.stabilizer).collect();
+        result.bias = absorbed.iter().map(|b| b.bias).collect();
+        result.stabilizer = absorbed.iter().map(|b| b.stabilizer).collect();
         result
     }
 
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn the_books_balance_and_samples_are_independent() {
+    fn the_ledger_balances_and_samples_are_independent() {
         let x = varied(&[2, 4, 3], 500.0);
         for op in ops() {
             let y = op.forward(&[&x]);
@@ -482,13 +482,13 @@ mod tests {
             for s in 0..2 {
                 let part = |t: &Tensor<f64>| t.slice_axis(Axis(0), (s..=s).into()).to_owned();
                 let received = part(&r).sum();
-                let handed = part(&out.relevance[0]);
-                let booked = handed.sum() + out.bias[s] + out.stabilizer[s] + out.rule[s];
-                let moved = handed.mapv(f64::abs).sum() + out.bias[s].abs();
+                let propagated = part(&out.relevance[0]);
+                let booked = propagated.sum() + out.bias[s] + out.stabilizer[s] + out.rule[s];
+                let moved = propagated.mapv(f64::abs).sum() + out.bias[s].abs();
                 assert!((received - booked).abs() < 1e-12 * moved.max(1.0), "{:?}: {received} and {booked}", op.cell);
                 let (x, y, r) = (part(&x), part(&y), part(&r));
                 assert_eq!(op.forward(&[&x]), y);
-                assert_eq!(op.propagate(Io { inputs: &[&x], output: &y }, &r).relevance[0], handed);
+                assert_eq!(op.propagate(Io { inputs: &[&x], output: &y }, &r).relevance[0], propagated);
             }
             assert!(out.bias.iter().all(|&b| (b != 0.0) == (op.biases > 0)));
         }

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_books_balance() {
+    fn the_ledger_balances() {
         let (op, x, r) = case();
         let y = op.forward(&[&x]);
         let out = op.propagate(Io { inputs: &[&x], output: &y }, &r);

@@ -74,20 +74,20 @@ pub(crate) fn walk<T: Scalar>(
             true => vec![received.clone()],
             false => result.relevance.iter().map(totals).collect(),
         };
-        let handed_on = parts.iter().fold(vec![[0.0; 2]; n], |sum, part| added(&sum, part));
+        let propagated = parts.iter().fold(vec![[0.0; 2]; n], |sum, part| added(&sum, part));
         let column = |totals: &[[f64; 2]], which: usize| totals.iter().map(|t| t[which]).collect();
         let entry = Entry {
             node: id,
             received: column(&received, 0),
             received_abs: column(&received, 1),
-            handed_on: column(&handed_on, 0),
-            handed_on_abs: column(&handed_on, 1),
+            propagated: column(&propagated, 0),
+            propagated_abs: column(&propagated, 1),
             bias: result.bias,
             stabilizer: result.stabilizer,
             rule: result.rule,
         };
         if is_input {
-            ledger.input.iter_mut().zip(&entry.handed_on).for_each(|(sum, r)| *sum += r);
+            ledger.input.iter_mut().zip(&entry.propagated).for_each(|(sum, r)| *sum += r);
             at_inputs.extend(result.relevance);
         } else {
             for ((&i, relevance), totals) in node.inputs.iter().zip(result.relevance).zip(parts) {

@@ -13,13 +13,13 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::finish::{After, Finish, Pieces};
+use super::epilogue::{Blockwise, ElementEpilogue, Epilogue};
+use super::partition::{Partition, segment, target_jobs};
 use super::passes::AxisPass;
-use super::share::{Share, piece, wanted};
 use super::strip::{Fill, Layout, SLACK};
 use super::weights::{Packed, PackedPass, Shape};
 use super::{pointwise, run, sparse, tile};
-use crate::{Scratch, Shared, chunks, each, each_chunk, parts, with_room};
+use crate::{Scratch, Shared, chunks, each, each_chunk, parts, uninit};
 use num_traits::Zero;
 
 use crate::accounts::Accounts;
@@ -33,7 +33,7 @@ const SMALL_STRIP: usize = 20 << 10;
 const HEAVY: usize = 1 << 20;
 /// Bytes of an image that is copied as a whole.
 const ROOM: usize = 4 << 20;
-/// Outputs of a channel that are collected before they are written to their place, and the distance between channels then.
+/// Outputs of a channel that are collected before they are written to their output, and the distance between channels then.
 const STAGE: usize = 224;
 const STAGE_PITCH: usize = STAGE + 16;
 /// Bytes of sums over a part of the source channels, where pixels are summed one by one.
@@ -52,12 +52,12 @@ pub(super) struct Sides {
 
 /// How the work of one pass is divided.
 #[derive(Debug)]
-struct Division<'a, S: Simd> {
+struct PassSchedule<'a, S: Simd> {
     pass: &'a PackedPass<S::T>,
     /// Source channels of a group.
     sources: usize,
     layout: Layout,
-    pace: Pace,
+    blocking: RowBlocking,
     /// Number of strips down and across.
     strips: (usize, usize),
     /// Number of parts that the blocks of output channels are divided into, and blocks in a part.
@@ -79,70 +79,70 @@ struct Work<'a, S: Simd> {
     sides: Sides,
     source: &'a [S::T],
     target: Shared<S::T>,
-    after: After<'a, S::T>,
-    /// What the pieces of a block of channels add to the ledger, and the number of pieces of a channel.
+    epilogue: Epilogue<'a, S::T>,
+    /// What the segments of a block of channels add to the ledger, and the number of segments of a channel.
     accounts: Shared<Accounts>,
-    pieces: usize,
+    segments: usize,
     /// Whether zeros of the source are left out.
     sparse: bool,
 }
 
-/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [pieces](After::Pieces) add to the accounts of each sample.
+/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [segments](Epilogue::Blockwise) add to the accounts of each sample.
 ///
-/// What a piece is, does not depend on how the work is divided: some rows, or a part of one. Zeros of the source can be left out
+/// What a segment is, does not depend on how the work is divided: some rows, or a part of one. Zeros of the source can be left out
 /// ([`sparse`]).
 pub(super) fn convolve<S: Simd>(
     packed: &Packed<S::T>,
     sides: Sides,
     source: &[S::T],
-    after: After<'_, S::T>,
+    epilogue: Epilogue<'_, S::T>,
     sparse: bool,
 ) -> (Vec<S::T>, Vec<Accounts>) {
     let target_len: usize = sides.target.iter().product();
     let samples = source.len() / (packed.groups * packed.sources * sides.source_len).max(1);
     let channels = samples * packed.groups * packed.targets;
     let covered: usize = packed.passes.iter().map(|pass| pass.pass.outputs()).sum();
-    let (in_pieces, twice) = match after {
-        After::Finish(_) => (false, false),
-        After::Pieces(pieces) => (true, pieces.second.is_some()),
+    let (blockwise, twice) = match epilogue {
+        Epilogue::Elementwise(_) => (false, false),
+        Epilogue::Blockwise(blockwise) => (true, blockwise.second.is_some()),
     };
     let results = if twice { 2 } else { 1 };
     let written = results * channels * target_len;
-    let mut target = with_room(written);
-    let mut divisions: Vec<Division<'_, S>> = Vec::new();
+    let mut target = uninit(written);
+    let mut schedules: Vec<PassSchedule<'_, S>> = Vec::new();
     for pass in &packed.passes {
-        let before = divisions.last().map_or(0, |d| d.before + d.jobs);
-        let mut division = Division::new(packed, pass, samples, before, (in_pieces, sparse));
-        if division.whole {
-            division.copies = division.copied(packed, sides, source);
+        let before = schedules.last().map_or(0, |d| d.before + d.jobs);
+        let mut schedule = PassSchedule::new(packed, pass, samples, before, (blockwise, sparse));
+        if schedule.whole {
+            schedule.copies = schedule.copied(packed, sides, source);
         }
-        if let Some(last) = divisions.last_mut().filter(|last| last.goes_with(&division, packed)) {
-            (last.with_next, division.jobs) = (true, 0);
+        if let Some(last) = schedules.last_mut().filter(|last| last.goes_with(&schedule, packed)) {
+            (last.with_next, schedule.jobs) = (true, 0);
         }
-        divisions.push(division);
+        schedules.push(schedule);
     }
-    let pieces = divisions.iter().map(Division::pieces).max().unwrap_or(1);
+    let segments = schedules.iter().map(PassSchedule::segments).max().unwrap_or(1);
     let blocks = packed.groups * packed.targets.div_ceil(packed.block);
-    let mut sums = vec![Accounts::default(); if in_pieces { samples * blocks * pieces } else { 0 }];
+    let mut sums = vec![Accounts::default(); if blockwise { samples * blocks * segments } else { 0 }];
     let shared_sums = Shared::new(sums.as_mut_ptr(), sums.len());
     if covered != target_len {
         // Some outputs read nothing but padding.
         let all = packed.groups * packed.targets;
         let fresh = &mut target.spare_capacity_mut()[..written];
         each_chunk(fresh, target_len, 1, &|index, fresh| {
-            let nothing = match after {
+            let nothing = match epilogue {
                 // Times anything, too, nothing is nothing.
-                After::Finish(Finish::Plain | Finish::Times(_)) => S::T::zero(),
-                After::Finish(Finish::TimesOnto(_, onto)) => {
+                Epilogue::Elementwise(ElementEpilogue::Plain | ElementEpilogue::Times(_)) => S::T::zero(),
+                Epilogue::Elementwise(ElementEpilogue::TimesOnto(_, onto)) => {
                     let there = &onto[index * target_len..][..fresh.len()];
                     fresh.iter_mut().zip(there).for_each(|(slot, &r)| {
                         slot.write(r);
                     });
                     return;
                 }
-                After::Finish(finish) => finish.one(S::T::zero(), index % all, 0),
+                Epilogue::Elementwise(epilogue) => epilogue.one(S::T::zero(), index % all, 0),
                 // Forward there is one pass for all outputs, or none, and then no call of this.
-                After::Pieces(_) => S::T::zero(),
+                Epilogue::Blockwise(_) => S::T::zero(),
             };
             fresh.iter_mut().for_each(|slot| {
                 slot.write(nothing);
@@ -150,34 +150,34 @@ pub(super) fn convolve<S: Simd>(
         });
     }
 
-    let jobs = divisions.last().map_or(0, |d| d.before + d.jobs);
-    let taps: usize = divisions.iter().map(|d| d.layout.taps.len() * d.pass.pass.outputs()).sum();
+    let jobs = schedules.last().map_or(0, |d| d.before + d.jobs);
+    let taps: usize = schedules.iter().map(|d| d.layout.taps.len() * d.pass.pass.outputs()).sum();
     let work_load = samples * packed.groups * packed.targets * packed.sources * taps;
     let (mut strip, mut runs) = (0, 0);
-    for (i, division) in divisions.iter().enumerate() {
-        let together = &divisions[i..=i + usize::from(division.with_next)];
+    for (i, schedule) in schedules.iter().enumerate() {
+        let together = &schedules[i..=i + usize::from(schedule.with_next)];
         let [strips, sums] =
-            [Division::strip_len, Division::run_len].map(|len| together.iter().map(len).sum::<usize>());
+            [PassSchedule::strip_len, PassSchedule::run_len].map(|len| together.iter().map(len).sum::<usize>());
         strip = strip.max(strips);
         // And the rows that two passes make together.
-        runs = runs.max(if division.with_next { 2 * sums } else { sums });
+        runs = runs.max(if schedule.with_next { 2 * sums } else { sums });
     }
     let stage = match packed.shape {
         Shape::Tiles => packed.block * STAGE_PITCH,
         Shape::Runs => runs * run::BLOCK,
     };
-    let for_sparse = |d: &Division<'_, S>| if sparse { d.for_sparse(packed.block) } else { [0; 2] };
+    let for_sparse = |d: &PassSchedule<'_, S>| if sparse { d.for_sparse(packed.block) } else { [0; 2] };
     let most = |a: [usize; 2], b: [usize; 2]| [a[0].max(b[0]), a[1].max(b[1])];
-    let [room, words] = divisions.iter().map(for_sparse).fold([0; 2], most);
+    let [room, words] = schedules.iter().map(for_sparse).fold([0; 2], most);
     let scratch = [strip, stage, room, words * size_of::<u64>() / size_of::<S::T>()];
 
     let shared = Shared::new(target.as_mut_ptr(), written);
-    let work = Work::<S> { packed, sides, source, target: shared, after, accounts: shared_sums, pieces, sparse };
+    let work = Work::<S> { packed, sides, source, target: shared, epilogue, accounts: shared_sums, segments, sparse };
     let run = |job: usize| {
-        if let Some(index) = divisions.iter().rposition(|d| d.before <= job) {
-            let (division, mut memory) = (&divisions[index], Scratch::new(scratch));
-            let next = if division.with_next { divisions.get(index + 1) } else { None };
-            division.run(&work, job - division.before, next, memory.pieces(scratch));
+        if let Some(index) = schedules.iter().rposition(|d| d.before <= job) {
+            let (schedule, mut memory) = (&schedules[index], Scratch::new(scratch));
+            let next = if schedule.with_next { schedules.get(index + 1) } else { None };
+            schedule.run(&work, job - schedule.before, next, memory.slices(scratch));
         }
     };
     let grain = (GRAIN * jobs).div_ceil(work_load.max(1)).max(1);
@@ -191,16 +191,16 @@ pub(super) fn convolve<S: Simd>(
             total
         })
     };
-    (target, sums.chunks((blocks * pieces).max(1)).map(total).collect())
+    (target, sums.chunks((blocks * segments).max(1)).map(total).collect())
 }
 
 /// How many rows are taken at once.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
+struct RowBlocking {
     rows: usize,
-    /// The longest part of a row that is, and the length of its pieces.
+    /// The longest part of a row that is, and the length of its segments.
     columns: usize,
-    piece: usize,
+    segment: usize,
     /// Whether they are one long row, with what stands between them.
     together: bool,
 }
@@ -210,10 +210,10 @@ fn longest<S: Simd>() -> usize {
     STAGE / tile::pixels::<S>() * tile::pixels::<S>()
 }
 
-impl Pace {
-    /// For rows of so many columns at distances of `pitch`, in pieces.
-    fn new<S: Simd>(shape: Shape, pitch: usize, columns: usize, piece: usize) -> Self {
-        let most = longest::<S>() / piece * piece;
+impl RowBlocking {
+    /// For rows of so many columns at distances of `pitch`, in segments.
+    fn new<S: Simd>(shape: Shape, pitch: usize, columns: usize, segment: usize) -> Self {
+        let most = longest::<S>() / segment * segment;
         let tiles = |pixels: usize| pixels.div_ceil(tile::pixels::<S>());
         let rows = (STAGE / pitch).max(1);
         // One long row, where that is less work than the ends of each.
@@ -222,19 +222,19 @@ impl Pace {
             true => (rows, true),
             false => ((STAGE / columns).max(1), false),
         };
-        Self { rows, columns: most, piece, together }
+        Self { rows, columns: most, segment, together }
     }
 }
 
-impl<'a, S: Simd> Division<'a, S> {
-    /// Divides a pass so that strips fit into the cache, and then as far as threads need it; between pieces, if what becomes of them
+impl<'a, S: Simd> PassSchedule<'a, S> {
+    /// Divides a pass so that strips fit into the cache, and then as far as threads need it; between segments, if what becomes of them
     /// depends on where they begin and end.
     fn new(
         packed: &Packed<S::T>,
         pass: &'a PackedPass<S::T>,
         samples: usize,
         before: usize,
-        (pieces, sparse): (bool, bool),
+        (segments, sparse): (bool, bool),
     ) -> Self {
         let [depths, rows, columns] = pass.pass.axes.each_ref().map(|axis| axis.len);
         let (row_overlap, column_overlap) = pass.pass.overlaps();
@@ -252,28 +252,29 @@ impl<'a, S: Simd> Division<'a, S> {
         let across = if fitting > 0 { 1 } else { (row * (1 + row_overlap)).div_ceil(budget) };
 
         let (threads, others) = (rayon::current_num_threads(), samples * packed.groups * depths);
-        let wanted = wanted(threads, others);
+        let target_jobs = target_jobs(threads, others);
         let image = packed.sources * whole.channel * rows * size_of::<S::T>();
         let heavy = size_of_val(&pass.weights[..]) / packed.groups >= HEAVY && image <= ROOM;
-        // Not where parts of rows are pieces: those must not depend on the number of threads.
-        let at_once = packed.shape == Shape::Tiles && !pass.pass.in_place && wanted > 1 && heavy && across == 1;
+        // Not where parts of rows are segments: those must not depend on the number of threads.
+        let at_once = packed.shape == Shape::Tiles && !pass.pass.in_place && target_jobs > 1 && heavy && across == 1;
         if at_once {
             down = 1;
         }
 
         let all_blocks = packed.targets.div_ceil(packed.block);
-        let piece = match rows {
-            1 if pieces => piece::<S>(columns, longest::<S>(), all_blocks),
+        let segment = match rows {
+            1 if segments => segment::<S>(columns, longest::<S>(), all_blocks),
             _ => longest::<S>(),
         };
-        let step = if pieces && (rows == 1 || across > 1) { piece } else { tile::pixels::<S>() };
+        let step = if segments && (rows == 1 || across > 1) { segment } else { tile::pixels::<S>() };
         let strip = columns.div_ceil(across.clamp(1, columns)).next_multiple_of(step).min(columns);
-        let pace = |strip: usize| Pace::new::<S>(packed.shape, whole.pitch - columns + strip, strip, piece);
-        let row_step = if pieces { pace(strip).rows } else { 1 };
+        let blocking =
+            |strip: usize| RowBlocking::new::<S>(packed.shape, whole.pitch - columns + strip, strip, segment);
+        let row_step = if segments { blocking(strip).rows } else { 1 };
 
         // More strips for more threads, and parts of the output channels.
         let copied = |overlap: usize| (!pass.pass.in_place && !at_once).then_some(overlap);
-        let along_columns = Share {
+        let along_columns = Partition {
             threads,
             others,
             len: columns,
@@ -285,7 +286,7 @@ impl<'a, S: Simd> Division<'a, S> {
             blocks: all_blocks,
             together: if sparse { sparse::BLOCKS.min(all_blocks) } else { 1 },
         };
-        let along_rows = Share {
+        let along_rows = Partition {
             len: rows,
             step: row_step,
             strips: down,
@@ -305,12 +306,12 @@ impl<'a, S: Simd> Division<'a, S> {
             }
             // The same for passes that write every other column of the same rows.
             (Shape::Runs, _) => {
-                let down = down.max((wanted / across).min(rows / (3 * row_overlap).max(1))).clamp(1, rows);
+                let down = down.max((target_jobs / across).min(rows / (3 * row_overlap).max(1))).clamp(1, rows);
                 let strip_rows = rows.div_ceil(down).next_multiple_of(row_step).min(rows);
                 (strip_rows, strip, along_rows.choose_blocks(strip_rows))
             }
         };
-        let pace = pace(strip_columns);
+        let blocking = blocking(strip_columns);
         let strips = (rows.div_ceil(strip_rows), columns.div_ceil(strip_columns));
         let parts = all_blocks.div_ceil(blocks);
         let layout = if pass.pass.in_place {
@@ -323,7 +324,7 @@ impl<'a, S: Simd> Division<'a, S> {
         let jobs = samples * packed.groups * depths * strips.0 * strips.1 * parts;
         let (with_next, whole, copies) = (false, at_once, Vec::new());
         let sources = packed.sources;
-        Self { pass, sources, layout, pace, strips, parts, blocks, before, jobs, with_next, whole, copies }
+        Self { pass, sources, layout, blocking, strips, parts, blocks, before, jobs, with_next, whole, copies }
     }
 
     /// Whether the two write every other column of the same rows, and jobs can do both.
@@ -352,18 +353,18 @@ impl<'a, S: Simd> Division<'a, S> {
         self.layout.rows * self.layout.pitch + run::longest::<S>()
     }
 
-    /// Number of pieces of a channel.
-    fn pieces(&self) -> usize {
+    /// Number of segments of a channel.
+    fn segments(&self) -> usize {
         let [depths, rows, columns] = self.pass.pass.axes.each_ref().map(|axis| axis.len);
-        depths * rows.div_ceil(self.pace.rows) * columns.div_ceil(self.pace.piece)
+        depths * rows.div_ceil(self.blocking.rows) * columns.div_ceil(self.blocking.segment)
     }
 
     /// Copies of all images, `[sample, group, depth, source channel, …]`.
     fn copied(&self, packed: &Packed<S::T>, sides: Sides, source: &[S::T]) -> Vec<S::T> {
         let (depths, images) = (self.pass.pass.axes[0].len, source.len() / (packed.sources * sides.source_len));
         let len = images * depths * packed.sources * self.layout.channel;
-        let mut copies = with_room(len);
-        let some = packed.sources.div_ceil(wanted(rayon::current_num_threads(), 1));
+        let mut copies = uninit(len);
+        let some = packed.sources.div_ceil(target_jobs(rayon::current_num_threads(), 1));
         let fresh = &mut copies.spare_capacity_mut()[..len];
         each_chunk(fresh, packed.sources * self.layout.channel, 1, &|index, copy| {
             let (image, depth) = (index / depths, index % depths);
@@ -405,8 +406,8 @@ impl<'a, S: Simd> Division<'a, S> {
         let source = &source[sample_and_group * source_size..][..source_size];
 
         // SAFETY: the instruction set is available, or `S` would not have been chosen.
-        let fill = |division: &Self, strip: &mut [S::T]| unsafe {
-            let (pass, layout) = (&division.pass.pass, &division.layout);
+        let fill = |schedule: &Self, strip: &mut [S::T]| unsafe {
+            let (pass, layout) = (&schedule.pass.pass, &schedule.layout);
             let strip = &mut strip[..packed.sources * layout.channel + SLACK * S::LANES];
             S::run(Fill::<S> { pass, layout, source, strip, depth, row: rows.start, column: columns.start });
         };
@@ -421,9 +422,9 @@ impl<'a, S: Simd> Division<'a, S> {
             &*buffer
         };
 
-        let place = |block: usize| {
+        let output = |block: usize| {
             let channels = packed.channels(block);
-            Place {
+            OutputBlock {
                 weights: &self.pass.weights[group * self.pass.group + block * self.pass.block..],
                 block: sample_and_group * packed.targets.div_ceil(packed.block) + block,
                 channels: channels.len(),
@@ -438,44 +439,44 @@ impl<'a, S: Simd> Division<'a, S> {
             let whole = blocks.start..blocks.end - usize::from(packed.width::<S>(blocks.end - 1) < packed.block);
             let together = parts(whole.clone(), sparse::BLOCKS).filter(|some| !some.is_empty());
             for blocks in together.chain((whole.end < blocks.end).then_some(whole.end..blocks.end)) {
-                let places: Vec<_> = blocks.map(place).collect();
-                self.pixels(work, strip, [stage, sums, words], &places);
+                let outputs: Vec<_> = blocks.map(output).collect();
+                self.pixels(work, strip, [stage, sums, words], &outputs);
             }
             return;
         }
         let by_vectors = self.pass.pass.in_place && pointwise::pays::<S>(columns.len());
-        for place in blocks.map(place) {
+        for output in blocks.map(output) {
             match (packed.shape, next) {
-                (Shape::Tiles, _) if by_vectors => self.vectors(work, strip, stage, &place),
-                (Shape::Tiles, _) => self.tiles(work, strip, stage, &place),
+                (Shape::Tiles, _) if by_vectors => self.vectors(work, strip, stage, &output),
+                (Shape::Tiles, _) => self.tiles(work, strip, stage, &output),
                 (Shape::Runs, None) => {
-                    let channel = self.sums(work, strip, stage, &place);
-                    let (rows, columns) = (0..place.rows.len(), 0..place.columns.len());
+                    let channel = self.sums(work, strip, stage, &output);
+                    let (rows, columns) = (0..output.rows.len(), 0..output.columns.len());
                     let (pitch, spacing) = (self.layout.pitch, axes[2].stride);
-                    self.put(work, Staged { data: stage, channel, pitch, spacing, rows, columns }, &place);
+                    self.put(work, Staged { data: stage, channel, pitch, spacing, rows, columns }, &output);
                 }
                 (Shape::Runs, Some(next)) => {
                     let (first, rest) = stage.split_at_mut(self.run_len() * run::BLOCK);
                     let (second, both) = rest.split_at_mut(next.run_len() * run::BLOCK);
-                    let first_channel = self.sums(work, strip, first, &place);
+                    let first_channel = self.sums(work, strip, first, &output);
                     fill(next, &mut *next_buffer);
                     let columns = 0..next.pass.pass.axes[2].len;
                     let weights = &next.pass.weights[group * next.pass.group..];
-                    let next_place = Place { weights, columns, rows: place.rows.clone(), ..place };
-                    let second_channel = next.sums(work, next_buffer, second, &next_place);
-                    let (rows, width) = (0..place.rows.len(), place.columns.len() + next_place.columns.len());
+                    let next_output = OutputBlock { weights, columns, rows: output.rows.clone(), ..output };
+                    let second_channel = next.sums(work, next_buffer, second, &next_output);
+                    let (rows, width) = (0..output.rows.len(), output.columns.len() + next_output.columns.len());
                     let channel = rows.len() * width;
-                    for (c, row) in (0..place.channels).flat_map(|c| rows.clone().map(move |row| (c, row))) {
-                        let zipped = Zipped::<S> {
-                            a: &first[c * first_channel + row * self.layout.pitch..][..place.columns.len()],
-                            b: &second[c * second_channel + row * next.layout.pitch..][..next_place.columns.len()],
+                    for (c, row) in (0..output.channels).flat_map(|c| rows.clone().map(move |row| (c, row))) {
+                        let interleave = Interleave::<S> {
+                            a: &first[c * first_channel + row * self.layout.pitch..][..output.columns.len()],
+                            b: &second[c * second_channel + row * next.layout.pitch..][..next_output.columns.len()],
                             to: &mut both[c * channel + row * width..][..width],
                         };
                         // SAFETY: the instruction set is available, or `S` would not have been chosen.
-                        unsafe { S::run(zipped) };
+                        unsafe { S::run(interleave) };
                     }
                     let columns = 0..width;
-                    self.put(work, Staged { data: both, channel, pitch: width, spacing: 1, rows, columns }, &place);
+                    self.put(work, Staged { data: both, channel, pitch: width, spacing: 1, rows, columns }, &output);
                 }
             }
         }
@@ -484,12 +485,12 @@ impl<'a, S: Simd> Division<'a, S> {
     /// Rows of which [`pixels`](Self::pixels) sums so many columns in that many channels at a time.
     fn rows_of_sums(&self, columns: usize, channels: usize) -> usize {
         let row = columns * channels * size_of::<S::T>();
-        (SUMS / row / self.pace.rows).max(1) * self.pace.rows
+        (SUMS / row / self.blocking.rows).max(1) * self.blocking.rows
     }
 
     /// Elements of sums, and words, that [`pixels`](Self::pixels) needs for blocks of so many channels.
     fn for_sparse(&self, block: usize) -> [usize; 2] {
-        let columns = self.layout.columns.min(self.pace.columns);
+        let columns = self.layout.columns.min(self.blocking.columns);
         let rows = |blocks: usize| self.rows_of_sums(columns, blocks * block).min(self.layout.rows);
         let sums = (1..=sparse::BLOCKS).map(|blocks| rows(blocks) * columns * blocks * block).max();
         [sums.unwrap_or(0), sparse::Sparse::<S>::words(&self.layout.taps, rows(1), columns, self.layout.pitch)]
@@ -502,17 +503,17 @@ impl<'a, S: Simd> Division<'a, S> {
         work: &Work<'_, S>,
         strip: &[S::T],
         [stage, sums, words]: [&mut [S::T]; 3],
-        places: &[Place<'_, S::T>],
+        outputs: &[OutputBlock<'_, S::T>],
     ) {
-        let Some(place) = places.first() else { return };
-        let width = place.channels.next_multiple_of(S::LANES);
-        let all = places.len() * width;
-        let (most, layout) = (self.pace.columns, &self.layout);
+        let Some(output) = outputs.first() else { return };
+        let width = output.channels.next_multiple_of(S::LANES);
+        let all = outputs.len() * width;
+        let (most, layout) = (self.blocking.columns, &self.layout);
         let len = size_of_val(words) / size_of::<u64>();
         // SAFETY: the memory begins at a cache line, any bits are a number, and nobody else has it.
         let words = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u64>(), len) };
-        for columns in chunks(place.columns.len(), most) {
-            for rows in chunks(place.rows.len(), self.rows_of_sums(columns.len(), places.len() * work.packed.block)) {
+        for columns in chunks(output.columns.len(), most) {
+            for rows in chunks(output.rows.len(), self.rows_of_sums(columns.len(), outputs.len() * work.packed.block)) {
                 let pixels = sparse::Sparse::<S> {
                     source: strip[rows.start * layout.pitch + columns.start..].as_ptr(),
                     channels: work.packed.sources,
@@ -521,30 +522,30 @@ impl<'a, S: Simd> Division<'a, S> {
                     rows: rows.len(),
                     columns: columns.len(),
                     pitch: layout.pitch,
-                    weights: place.weights.as_ptr(),
+                    weights: output.weights.as_ptr(),
                     block: self.pass.block,
                     words: &mut *words,
                     sums: sums[..rows.len() * columns.len() * all].as_mut_ptr(),
                 };
                 // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs read; the
                 // weights of these blocks follow each other, packed as they are read; and there is room for the sums.
-                unsafe { pixels.run(width / S::LANES, places.len()) };
-                for (index, place) in places.iter().enumerate() {
-                    for some in chunks(rows.len(), self.pace.rows) {
-                        let turned = Turned::<S> {
+                unsafe { pixels.run(width / S::LANES, outputs.len()) };
+                for (index, output) in outputs.iter().enumerate() {
+                    for some in chunks(rows.len(), self.blocking.rows) {
+                        let transpose = Transpose::<S> {
                             sums: &sums[some.start * columns.len() * all + index * width..],
                             step: all,
                             pixels: some.len() * columns.len(),
                             stage: &mut *stage,
-                            channels: place.channels,
+                            channels: output.channels,
                         };
                         // SAFETY: the instruction set is available.
-                        unsafe { S::run(turned) };
+                        unsafe { S::run(transpose) };
                         let rows = rows.start + some.start..rows.start + some.end;
                         let (pitch, columns) = (columns.len(), columns.clone());
                         let spacing = self.pass.pass.axes[2].stride;
                         let staged = Staged { data: stage, channel: STAGE_PITCH, pitch, spacing, rows, columns };
-                        self.put(work, staged, place);
+                        self.put(work, staged, output);
                     }
                 }
             }
@@ -552,11 +553,11 @@ impl<'a, S: Simd> Division<'a, S> {
     }
 
     /// Goes through the tiles of a strip, some rows (or a part of one) at a time.
-    fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
-        let columns = place.columns.len();
-        let Pace { rows: rows_at_once, columns: most, together, .. } = self.pace;
+    fn tiles(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], output: &OutputBlock<'_, S::T>) {
+        let columns = output.columns.len();
+        let RowBlocking { rows: rows_at_once, columns: most, together, .. } = self.blocking;
         let pitch = if together { self.layout.pitch } else { columns.min(most) };
-        for rows in chunks(place.rows.len(), rows_at_once) {
+        for rows in chunks(output.rows.len(), rows_at_once) {
             for columns in chunks(columns, most) {
                 let (lines, line) = match together {
                     true => (1, 0..(rows.len() - 1) * pitch + columns.len()),
@@ -570,10 +571,10 @@ impl<'a, S: Simd> Division<'a, S> {
                             channels: work.packed.sources,
                             channel: self.layout.channel,
                             taps: &self.layout.taps,
-                            weights: place.weights.as_ptr(),
+                            weights: output.weights.as_ptr(),
                             target: stage[y * pitch + pixels.start - columns.start..].as_mut_ptr(),
                             target_channel: STAGE_PITCH,
-                            target_channels: place.channels,
+                            target_channels: output.channels,
                         };
                         // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs
                         // read (`Layout`); the weights of the block are packed as the tile reads them; and the stage has room for
@@ -583,22 +584,22 @@ impl<'a, S: Simd> Division<'a, S> {
                 }
                 let (rows, spacing) = (rows.clone(), self.pass.pass.axes[2].stride);
                 let staged = Staged { data: stage, channel: STAGE_PITCH, pitch, spacing, rows, columns };
-                self.put(work, staged, place);
+                self.put(work, staged, output);
             }
         }
     }
 
     /// Goes through the pixels of a pass that reads the source in place.
-    fn vectors(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) {
-        for columns in chunks(place.columns.len(), self.pace.columns) {
+    fn vectors(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], output: &OutputBlock<'_, S::T>) {
+        for columns in chunks(output.columns.len(), self.blocking.columns) {
             for pixels in chunks(columns.len(), pointwise::VECTORS * S::LANES) {
-                for channel in (0..place.channels).step_by(pointwise::CHANNELS) {
+                for channel in (0..output.channels).step_by(pointwise::CHANNELS) {
                     let kernel = pointwise::Pointwise::<S> {
                         source: strip[columns.start + pixels.start..].as_ptr(),
                         channels: work.packed.sources,
                         channel: self.layout.channel,
-                        weights: place.weights[channel..].as_ptr(),
-                        weights_step: place.channels.next_multiple_of(S::LANES),
+                        weights: output.weights[channel..].as_ptr(),
+                        weights_step: output.channels.next_multiple_of(S::LANES),
                         target: stage[channel * STAGE_PITCH + pixels.start..].as_mut_ptr(),
                         target_channel: STAGE_PITCH,
                     };
@@ -609,26 +610,26 @@ impl<'a, S: Simd> Division<'a, S> {
                 }
             }
             let (pitch, spacing) = (columns.len(), self.pass.pass.axes[2].stride);
-            self.put(work, Staged { data: stage, channel: STAGE_PITCH, pitch, spacing, rows: 0..1, columns }, place);
+            self.put(work, Staged { data: stage, channel: STAGE_PITCH, pitch, spacing, rows: 0..1, columns }, output);
         }
     }
 
     /// Takes the strip as one run. The distance between the channels that it writes.
-    fn sums(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], place: &Place<'_, S::T>) -> usize {
-        let len = (place.rows.len() - 1) * self.layout.pitch + place.columns.len();
+    fn sums(&self, work: &Work<'_, S>, strip: &[S::T], stage: &mut [S::T], output: &OutputBlock<'_, S::T>) -> usize {
+        let len = (output.rows.len() - 1) * self.layout.pitch + output.columns.len();
         let vectors = len.div_ceil(S::LANES);
         let channel = vectors * S::LANES;
-        for vectors in parts(0..vectors, run::vectors::<S>(place.channels)) {
+        for vectors in parts(0..vectors, run::vectors::<S>(output.channels)) {
             let start = vectors.start * S::LANES;
             let run = run::Run::<S> {
                 source: strip[start..].as_ptr(),
                 channels: work.packed.sources,
                 channel: self.layout.channel,
                 taps: &self.layout.taps,
-                weights: place.weights.as_ptr(),
+                weights: output.weights.as_ptr(),
                 target: stage[start..].as_mut_ptr(),
                 target_channel: channel,
-                target_channels: place.channels,
+                target_channels: output.channels,
             };
             // SAFETY: as for tiles; what is read beyond the last row is the slack at the end of the strip, and the stage has
             // room for whole vectors of every channel.
@@ -638,36 +639,36 @@ impl<'a, S: Simd> Division<'a, S> {
     }
 
     /// Copies a stage to where it belongs.
-    fn put(&self, work: &Work<'_, S>, mut stage: Staged<'_, S::T>, place: &Place<'_, S::T>) {
+    fn put(&self, work: &Work<'_, S>, mut stage: Staged<'_, S::T>, output: &OutputBlock<'_, S::T>) {
         let [d, h, w] = &self.pass.pass.axes;
         let [_, height, width] = work.sides.target;
         // Rows that follow each other there are made to follow each other here.
         if stage.rows.len() > 1 && stage.columns.len() == width && stage.pitch > width {
             let (rows, columns, pitch) = (stage.rows.len(), width, stage.pitch);
-            for channel in 0..place.channels {
+            for channel in 0..output.channels {
                 let data = &mut stage.data[channel * stage.channel..][..(rows - 1) * pitch + columns];
                 // SAFETY: the instruction set is available, or `S` would not have been chosen.
-                unsafe { S::run(Closed::<S> { data, rows, columns, pitch }) };
+                unsafe { S::run(Compact::<S> { data, rows, columns, pitch }) };
             }
             stage.pitch = width;
         }
-        let finish = match work.after {
-            After::Finish(finish) => finish,
-            After::Pieces(pieces) => return self.put_pieces(work, stage, place, pieces),
+        let epilogue = match work.epilogue {
+            Epilogue::Elementwise(epilogue) => epilogue,
+            Epilogue::Blockwise(blockwise) => return self.put_blockwise(work, stage, output, blockwise),
         };
         let target_len: usize = work.sides.target.iter().product();
         let (first_row, first_column) =
-            (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
-        let line = ((d.first + place.depth * d.stride) * height + h.first + first_row * h.stride) * width;
-        let first = place.first * target_len + line + w.first + first_column * w.stride;
+            (output.rows.start + stage.rows.start, output.columns.start + stage.columns.start);
+        let line = ((d.first + output.depth * d.stride) * height + h.first + first_row * h.stride) * width;
+        let first = output.first * target_len + line + w.first + first_column * w.stride;
         let together =
             h.stride == 1 && stage.spacing == 1 && stage.pitch == stage.columns.len() && stage.pitch == width;
         let (rows, len) = match together {
             true => (1, stage.rows.len() * width),
             false => (stage.rows.len(), stage.columns.len()),
         };
-        let first_of_sample = place.first % (work.packed.groups * work.packed.targets);
-        for channel in 0..place.channels {
+        let first_of_sample = output.first % (work.packed.groups * work.packed.targets);
+        for channel in 0..output.channels {
             for row in 0..rows {
                 let from = &stage.data[channel * stage.channel + row * stage.pitch..][..len];
                 let index = first + channel * target_len + row * h.stride * width;
@@ -676,46 +677,46 @@ impl<'a, S: Simd> Division<'a, S> {
                 // SAFETY: these elements exist, and no other job has these rows and columns of these channels of this sample.
                 unsafe {
                     if stage.spacing == 1 {
-                        finish.write::<S>(from, to, which, index);
+                        epilogue.write::<S>(from, to, which, index);
                     } else {
-                        finish.write_spaced(from, to, stage.spacing, which, index);
+                        epilogue.write_spaced(from, to, stage.spacing, which, index);
                     }
                 }
             }
         }
     }
 
-    /// Gives a stage to a finisher, piece by piece.
-    fn put_pieces(
+    /// Gives a stage to a epilogue, segment by segment.
+    fn put_blockwise(
         &self,
         work: &Work<'_, S>,
         stage: Staged<'_, S::T>,
-        place: &Place<'_, S::T>,
-        pieces: Pieces<'_, S::T>,
+        output: &OutputBlock<'_, S::T>,
+        blockwise: Blockwise<'_, S::T>,
     ) {
-        let (mut second, twice) = ([S::T::zero(); STAGE], pieces.second.is_some());
+        let (mut second, twice) = ([S::T::zero(); STAGE], blockwise.second.is_some());
         let all = work.packed.groups * work.packed.targets;
         let [_, all_rows, all_columns] = self.pass.pass.axes.each_ref().map(|axis| axis.len);
         let [_, height, width] = work.sides.target;
         let target_len: usize = work.sides.target.iter().product();
         let (first_row, first_column) =
-            (place.rows.start + stage.rows.start, place.columns.start + stage.columns.start);
-        let Pace { rows: rows_at_once, piece: most, .. } = self.pace;
+            (output.rows.start + stage.rows.start, output.columns.start + stage.columns.start);
+        let RowBlocking { rows: rows_at_once, segment: most, .. } = self.blocking;
         for rows in chunks(stage.rows.len(), rows_at_once) {
             for columns in chunks(stage.columns.len(), most) {
                 let (row, column) = (first_row + rows.start, first_column + columns.start);
-                let which = (place.depth * all_rows.div_ceil(rows_at_once) + row / rows_at_once)
+                let which = (output.depth * all_rows.div_ceil(rows_at_once) + row / rows_at_once)
                     * all_columns.div_ceil(most)
                     + column / most;
                 let mut total = Accounts::default();
-                for channel in 0..place.channels {
-                    // Rows of a piece are whole, and follow each other here as they do in the target.
+                for channel in 0..output.channels {
+                    // Rows of a segment are whole, and follow each other here as they do in the target.
                     let start = channel * stage.channel + rows.start * stage.pitch + columns.start;
-                    let piece = &mut stage.data[start..][..rows.len() * columns.len()];
-                    let whole = place.first + channel;
-                    let index = whole * target_len + (place.depth * height + row) * width + column;
-                    let second = &mut second[..if twice { piece.len() } else { 0 }];
-                    total += pieces.finisher.finish(piece, second, pieces.biases(whole), index);
+                    let segment = &mut stage.data[start..][..rows.len() * columns.len()];
+                    let whole = output.first + channel;
+                    let index = whole * target_len + (output.depth * height + row) * width + column;
+                    let second = &mut second[..if twice { segment.len() } else { 0 }];
+                    total += blockwise.epilogue.apply(segment, second, blockwise.biases(whole), index);
                     // Before this sample, and in it before the second result, there are as many elements again.
                     let sample = whole / all;
                     let to = |result: usize| index + if twice { (sample + result) * all * target_len } else { 0 };
@@ -724,21 +725,21 @@ impl<'a, S: Simd> Division<'a, S> {
                         let copy = |from: &[S::T], to: usize| {
                             std::ptr::copy_nonoverlapping(from.as_ptr(), work.target.at(to, from.len()), from.len());
                         };
-                        copy(piece, to(0));
+                        copy(segment, to(0));
                         if twice {
                             copy(second, to(1));
                         }
                     }
                 }
-                // SAFETY: no other job has this piece of these channels.
-                unsafe { work.accounts.at(place.block * work.pieces + which, 1).write(total) };
+                // SAFETY: no other job has this segment of these channels.
+                unsafe { work.accounts.at(output.block * work.segments + which, 1).write(total) };
             }
         }
     }
 }
 
-/// Outputs in a buffer in the cache. Rows of the target go far apart, often by a multiple of 4096 bytes, to places that push each
-/// other out of the cache; so they are collected until there is a good piece of each.
+/// Outputs in a buffer in the cache. Rows of the target go far apart, often by a multiple of 4096 bytes, to addresses that push each
+/// other out of the cache; so they are collected until there is a good segment of each.
 struct Staged<'a, T> {
     data: &'a mut [T],
     /// Distances between channels and rows.
@@ -752,7 +753,7 @@ struct Staged<'a, T> {
 }
 
 /// Where a block of output channels of a strip goes.
-struct Place<'a, T> {
+struct OutputBlock<'a, T> {
     weights: &'a [T],
     /// The block, and the number of its channels; blocks are counted through the batch.
     block: usize,
@@ -765,14 +766,14 @@ struct Place<'a, T> {
 }
 
 /// Rows of a stage, `pitch` apart, that are moved together.
-struct Closed<'a, S: Simd> {
+struct Compact<'a, S: Simd> {
     data: &'a mut [S::T],
     rows: usize,
     columns: usize,
     pitch: usize,
 }
 
-impl<S: Simd> Task for Closed<'_, S> {
+impl<S: Simd> Task for Compact<'_, S> {
     type Output = ();
 
     #[inline(always)]
@@ -798,13 +799,13 @@ impl<S: Simd> Task for Closed<'_, S> {
 }
 
 /// A row of which two passes have made every other element.
-struct Zipped<'a, S: Simd> {
+struct Interleave<'a, S: Simd> {
     a: &'a [S::T],
     b: &'a [S::T],
     to: &'a mut [S::T],
 }
 
-impl<S: Simd> Task for Zipped<'_, S> {
+impl<S: Simd> Task for Interleave<'_, S> {
     type Output = ();
 
     #[inline(always)]
@@ -829,7 +830,7 @@ impl<S: Simd> Task for Zipped<'_, S> {
 }
 
 /// Sums on their way to a stage, where every channel's pixels stand next to each other.
-struct Turned<'a, S: Simd> {
+struct Transpose<'a, S: Simd> {
     /// `step` elements from one pixel to the next, with whole vectors of channels.
     sums: &'a [S::T],
     step: usize,
@@ -838,7 +839,7 @@ struct Turned<'a, S: Simd> {
     channels: usize,
 }
 
-impl<S: Simd> Task for Turned<'_, S> {
+impl<S: Simd> Task for Transpose<'_, S> {
     type Output = ();
 
     #[inline(always)]

@@ -2,15 +2,15 @@
 //!
 //! Direct convolution: nothing is gathered into a matrix. `passes` brings both directions into one form, `weights` packs
 //! weights once, `strip` copies a few rows with their padding, `tile`, `run` and `pointwise` are micro-kernels and `sparse` the one for what is
-//! zero in many places, `driver` has the loops, and `share` divides them among threads. A transposed convolution is the same pair with the roles swapped.
+//! zero in many places, `driver` has the loops, and `partition` divides them among threads. A transposed convolution is the same pair with the roles swapped.
 
 mod driver;
-mod finish;
+mod epilogue;
+mod partition;
 mod passes;
 mod patch;
 mod pointwise;
 mod run;
-mod share;
 mod sparse;
 mod strip;
 mod tile;
@@ -20,8 +20,8 @@ mod winograd;
 use std::sync::{Arc, OnceLock};
 
 use self::driver::Sides;
-use self::finish::{After, Pieces, Shifted};
-pub use self::finish::{Finish, Finisher, Limits};
+pub use self::epilogue::{BlockEpilogue, ElementEpilogue, Limits};
+use self::epilogue::{Blockwise, Epilogue, Shifted};
 pub use self::weights::Direction;
 use self::weights::Packed;
 use super::each_chunk;
@@ -159,28 +159,28 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// `W x` for a batch `x` of samples `[inputs, positions]`.
     pub fn forward(&self, x: &[T]) -> Vec<T> {
-        self.forward_then(x, Finish::Plain)
+        self.forward_then(x, ElementEpilogue::Plain)
     }
 
     /// As [`forward`](Self::forward), finished.
-    pub fn forward_then(&self, x: &[T], finish: Finish<'_, T>) -> Vec<T> {
-        self.convolve_then(x, Direction::Forward, finish)
+    pub fn forward_then(&self, x: &[T], epilogue: ElementEpilogue<'_, T>) -> Vec<T> {
+        self.convolve_then(x, Direction::Forward, epilogue)
     }
 
-    /// What a finisher makes of `W x + b`, with one number of `b` for each channel. Where it makes two things of it, there are as many channels
+    /// What a epilogue makes of `W x + b`, with one number of `b` for each channel. Where it makes two things of it, there are as many channels
     /// again, and `second` has a number for each of them. Also what is added to the accounts of each sample.
-    pub fn forward_pieces(
+    pub fn forward_blockwise(
         &self,
         x: &[T],
         b: &[T],
         second: Option<&[T]>,
-        finisher: &dyn Finisher<T>,
+        epilogue: &dyn BlockEpilogue<T>,
     ) -> (Vec<T>, Vec<Accounts>) {
         let (mut written, mut totals) = (Vec::new(), Vec::new());
         for run in self.runs(x, Direction::Forward) {
-            let shifted = Shifted { finisher, by: run.first };
-            let pieces = Pieces { finisher: &shifted, b, second };
-            let (some, sums) = self.convolve(&run, Direction::Forward, After::Pieces(pieces));
+            let shifted = Shifted { epilogue, by: run.first };
+            let blockwise = Blockwise { epilogue: &shifted, b, second };
+            let (some, sums) = self.convolve(&run, Direction::Forward, Epilogue::Blockwise(blockwise));
             totals.extend(sums);
             append(&mut written, some);
         }
@@ -189,12 +189,12 @@ impl<T: Scalar> ConvKernel<T> {
 
     /// `Wᵀ s` for a batch `s` of samples `[outputs, positions]`.
     pub fn adjoint(&self, s: &[T]) -> Vec<T> {
-        self.adjoint_then(s, Finish::Plain)
+        self.adjoint_then(s, ElementEpilogue::Plain)
     }
 
     /// As [`adjoint`](Self::adjoint), finished.
-    pub fn adjoint_then(&self, s: &[T], finish: Finish<'_, T>) -> Vec<T> {
-        self.convolve_then(s, Direction::Adjoint, finish)
+    pub fn adjoint_then(&self, s: &[T], epilogue: ElementEpilogue<'_, T>) -> Vec<T> {
+        self.convolve_then(s, Direction::Adjoint, epilogue)
     }
 
     /// `W x` of one sample at some elements of the result, each by itself.
@@ -217,11 +217,11 @@ impl<T: Scalar> ConvKernel<T> {
         sums
     }
 
-    fn convolve_then(&self, source: &[T], direction: Direction, finish: Finish<'_, T>) -> Vec<T> {
+    fn convolve_then(&self, source: &[T], direction: Direction, epilogue: ElementEpilogue<'_, T>) -> Vec<T> {
         let mut written = Vec::new();
         for run in self.runs(source, direction) {
-            let after = After::Finish(finish.from(run.first));
-            append(&mut written, self.convolve(&run, direction, after).0);
+            let epilogue = Epilogue::Elementwise(epilogue.from(run.first));
+            append(&mut written, self.convolve(&run, direction, epilogue).0);
         }
         written
     }
@@ -261,7 +261,7 @@ impl<T: Scalar> ConvKernel<T> {
         }
     }
 
-    fn convolve(&self, run: &Run<'_, T>, direction: Direction, after: After<'_, T>) -> (Vec<T>, Vec<Accounts>) {
+    fn convolve(&self, run: &Run<'_, T>, direction: Direction, epilogue: Epilogue<'_, T>) -> (Vec<T>, Vec<Accounts>) {
         let axes = &self.window.axes;
         let (inputs, outputs) = (axes.map(|a| a.input), axes.map(|a| a.output));
         let (prepared, source_space, mut target) = match direction {
@@ -276,33 +276,33 @@ impl<T: Scalar> ConvKernel<T> {
             if way == Algorithm::Direct || run.sparse {
                 let packed = prepared.direct.get_or_init(|| {
                     let packed = Packed::new::<S<T>>(self, direction);
-                    self.weights.let_go();
+                    self.weights.release();
                     packed
                 });
-                if let After::Pieces(pieces) = after
+                if let Epilogue::Blockwise(blockwise) = epilogue
                     && packed.passes.iter().all(|pass| pass.pass.outputs() == 0)
                 {
                     // All outputs read nothing but padding.
                     let len = target.iter().product();
-                    return finish_channels(vec![T::zero(); run.samples * self.outputs * len], len, self.outputs, pieces);
+                    return apply_to_channels(vec![T::zero(); run.samples * self.outputs * len], len, self.outputs, blockwise);
                 }
                 if packed.passes.iter().any(|pass| pass.pass.in_place) {
                     target = [1, 1, target.iter().product()];
                 }
-                return driver::convolve::<S<T>>(packed, Sides { source_len, target }, run.source, after, run.sparse);
+                return driver::convolve::<S<T>>(packed, Sides { source_len, target }, run.source, epilogue, run.sparse);
             }
             let packed = prepared.winograd.get_or_init(|| {
                 let packed = winograd::Packed::new::<S<T>>(self, direction, way == Algorithm::Winograd2);
-                self.weights.let_go();
+                self.weights.release();
                 packed
             });
             let sides = Sides { source_len, target };
-            match after {
-                After::Finish(finish) => (winograd::convolve::<S<T>>(packed, sides, run.source, finish), Vec::new()),
+            match epilogue {
+                Epilogue::Elementwise(epilogue) => (winograd::convolve::<S<T>>(packed, sides, run.source, epilogue), Vec::new()),
                 // Outputs come row by row; finishing each by itself takes longer than a pass over all.
-                After::Pieces(pieces) => {
-                    let y = winograd::convolve::<S<T>>(packed, sides, run.source, Finish::Plain);
-                    finish_channels(y, target.iter().product(), self.outputs, pieces)
+                Epilogue::Blockwise(blockwise) => {
+                    let y = winograd::convolve::<S<T>>(packed, sides, run.source, ElementEpilogue::Plain);
+                    apply_to_channels(y, target.iter().product(), self.outputs, blockwise)
                 }
             }
         })
@@ -386,24 +386,24 @@ fn append<T>(all: &mut Vec<T>, some: Vec<T>) {
     }
 }
 
-/// Has sums that are all there finished, with each channel of `len` outputs as a piece, and so many of them in a sample. Gives also what they add to
+/// Has sums that are all there finished, with each channel of `len` outputs as a segment, and so many of them in a sample. Gives also what they add to
 /// the accounts of each sample.
-fn finish_channels<T: Scalar>(
+fn apply_to_channels<T: Scalar>(
     mut y: Vec<T>,
     len: usize,
     channels: usize,
-    pieces: Pieces<'_, T>,
+    blockwise: Blockwise<'_, T>,
 ) -> (Vec<T>, Vec<Accounts>) {
     let mut finished = vec![(Vec::new(), Accounts::default()); y.len() / len.max(1)];
     let mut work: Vec<_> = y.chunks_mut(len.max(1)).zip(&mut finished).collect();
     each_chunk(&mut work, 1, 1, &|index, channel| {
-        for (piece, finished) in channel {
-            let mut second = vec![T::zero(); if pieces.second.is_some() { len } else { 0 }];
-            let sums = pieces.finisher.finish(piece, &mut second, pieces.biases(index), index * len);
+        for (segment, finished) in channel {
+            let mut second = vec![T::zero(); if blockwise.second.is_some() { len } else { 0 }];
+            let sums = blockwise.epilogue.apply(segment, &mut second, blockwise.biases(index), index * len);
             **finished = (second, sums);
         }
     });
-    if pieces.second.is_some() {
+    if blockwise.second.is_some() {
         let firsts = y.chunks((channels * len).max(1));
         let seconds = finished.chunks(channels).map(|of_sample| of_sample.iter().flat_map(|(second, _)| second));
         y = firsts.zip(seconds).flat_map(|(first, second)| first.iter().chain(second)).copied().collect();

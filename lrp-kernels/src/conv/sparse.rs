@@ -49,15 +49,15 @@ pub(super) fn limit<S: Simd>(kernel: &ConvKernel<S::T>, direction: Direction, wa
 
 /// The share of elements that are not zero, by a look at some of them.
 pub(super) fn share<T: Scalar>(sample: &[T]) -> f64 {
-    /// Elements that are looked at one after the other, the distance from one such piece to the next, and the most pieces.
-    const PIECE: usize = 64;
-    const STEP: usize = 16 * PIECE;
-    const PIECES: usize = 128;
-    // A piece further than would divide evenly: that might be the same row of every channel.
-    let step = (sample.len() / PIECES + PIECE).max(STEP);
-    let pieces = || sample.chunks(step).map(|piece| &piece[..piece.len().min(PIECE)]);
-    let there: u32 = pieces().map(|piece| piece.iter().map(|v| u32::from(!v.is_zero())).sum::<u32>()).sum();
-    f64::from(there) / pieces().map(<[T]>::len).sum::<usize>().max(1) as f64
+    /// Elements that are looked at one after the other, the distance from one such segment to the next, and the most segments.
+    const SEGMENT: usize = 64;
+    const STEP: usize = 16 * SEGMENT;
+    const SEGMENTS: usize = 128;
+    // A segment further than would divide evenly: that might be the same row of every channel.
+    let step = (sample.len() / SEGMENTS + SEGMENT).max(STEP);
+    let segments = || sample.chunks(step).map(|segment| &segment[..segment.len().min(SEGMENT)]);
+    let there: u32 = segments().map(|segment| segment.iter().map(|v| u32::from(!v.is_zero())).sum::<u32>()).sum();
+    f64::from(there) / segments().map(<[T]>::len).sum::<usize>().max(1) as f64
 }
 
 /// Some rows of pixels by some blocks of channels: what they read and where they go.

@@ -78,18 +78,18 @@ fn assert_close<T: Scalar>(found: &[T], (expected, size): &(Vec<f64>, Vec<f64>),
     }
 }
 
-/// What becomes of sums piece by piece, once and twice, is what becomes of them afterwards.
+/// What becomes of sums segment by segment, once and twice, is what becomes of them afterwards.
 fn check_pieces<T: Scalar>(kernel: &ConvKernel<T>, x: &[T], what: &str) {
     let (b, factors) = (narrow::<T>(&noise(kernel.outputs, 5)), narrow::<T>(&noise(kernel.outputs, 6)));
     let positions = kernel.window.output_len();
     let mut y = kernel.forward(x);
     y.chunks_mut(positions).zip(b.iter().cycle()).for_each(|(y, &b)| y.iter_mut().for_each(|y| *y += b));
     let other: Vec<T> = y.iter().map(|&y| T::one() - y).collect();
-    let (once, sums) = kernel.forward_pieces(x, &b, None, &Indices);
+    let (once, sums) = kernel.forward_blockwise(x, &b, None, &Indices);
     assert!(once == y, "{what}");
     let sample = kernel.outputs * positions;
     let both: Vec<T> = y.chunks(sample).zip(other.chunks(sample)).flat_map(|(y, other)| [y, other].concat()).collect();
-    let (twice, all_sums) = kernel.forward_pieces(x, &b, Some(&factors), &Indices);
+    let (twice, all_sums) = kernel.forward_blockwise(x, &b, Some(&factors), &Indices);
     assert!(twice == both, "{what}");
     for (i, (all, sums)) in all_sums.iter().zip(&sums).enumerate() {
         assert_eq!(all.stabilizer, sums.stabilizer, "{what}");
@@ -259,14 +259,14 @@ fn neither_threads_nor_batch_change_a_bit() {
 /// `z + b`; the sums of that and of where it stands.
 struct Indices;
 
-impl<T: Scalar> Finisher<T> for Indices {
-    fn finish(&self, piece: &mut [T], second: &mut [T], [b, c]: [T; 2], first: usize) -> Accounts {
+impl<T: Scalar> BlockEpilogue<T> for Indices {
+    fn apply(&self, segment: &mut [T], second: &mut [T], [b, c]: [T; 2], first: usize) -> Accounts {
         let mut sums = Accounts::default();
-        for (i, z) in piece.iter_mut().enumerate() {
+        for (i, z) in segment.iter_mut().enumerate() {
             *z += b;
             sums += Accounts { stabilizer: (first + i) as f64, zero_denominator: z.wide(), bias: b.wide() * z.wide() };
         }
-        for (second, &z) in second.iter_mut().zip(&*piece) {
+        for (second, &z) in second.iter_mut().zip(&*segment) {
             *second = T::one() - z;
             sums.bias += c.wide() * second.wide();
         }
@@ -291,18 +291,24 @@ fn samples_with_and_without_zeros_are_each_what_they_are_alone() {
         let plain = ConvKernel::new(w, case.inputs, case.outputs, 1, window);
         for kernel in [plain.with_sparse(0.6), plain.with_algorithm(Algorithm::Winograd4).with_sparse(0.6)] {
             let all = |x: &[f32], s: &[f32], beside: &[f32]| {
-                let back = kernel.adjoint_then(s, Finish::Times(beside));
-                let onto = kernel.adjoint_then(s, Finish::TimesOnto(beside, &back));
-                (kernel.forward_then(x, Finish::Add(&b)), kernel.forward_pieces(x, &b, Some(&b), &Indices), back, onto)
+                let back = kernel.adjoint_then(s, ElementEpilogue::Times(beside));
+                let onto = kernel.adjoint_then(s, ElementEpilogue::TimesOnto(beside, &back));
+                (
+                    kernel.forward_then(x, ElementEpilogue::Add(&b)),
+                    kernel.forward_blockwise(x, &b, Some(&b), &Indices),
+                    back,
+                    onto,
+                )
             };
             let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let together = pool(1).install(|| all(&x, &s, &x));
             assert!(pool(3).install(|| all(&x, &s, &x)) == together, "{case:?}");
             for sample in 0..5 {
                 let (inside, outside) = (sample * ins..(sample + 1) * ins, sample * outs..(sample + 1) * outs);
-                let (y, (pieces, sums), back, onto) = all(&x[inside.clone()], &s[outside.clone()], &x[inside.clone()]);
+                let (y, (segments, sums), back, onto) =
+                    all(&x[inside.clone()], &s[outside.clone()], &x[inside.clone()]);
                 assert!(y == together.0[outside.clone()], "{case:?}");
-                assert!(pieces == together.1.0[2 * outside.start..2 * outside.end], "{case:?}");
+                assert!(segments == together.1.0[2 * outside.start..2 * outside.end], "{case:?}");
                 assert!(back == together.2[inside.clone()] && onto == together.3[inside], "{case:?}");
                 // Indices are those of the whole batch.
                 let mut alone = sums[0];

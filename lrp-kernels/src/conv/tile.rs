@@ -93,7 +93,7 @@ impl<S: Simd> Tile<'_, S> {
     }
 }
 
-/// A tile of `P` pixels and `B` vectors of channels. By reference: a copy would be read in other pieces than it was written in, which waits
+/// A tile of `P` pixels and `B` vectors of channels. By reference: a copy would be read in other segments than it was written in, which waits
 /// until all that was written before has left the processor.
 struct Shaped<'a, 'b, S: Simd, const P: usize, const B: usize, const TURNED: bool>(&'b Tile<'a, S>, Ahead<S::T>);
 

@@ -16,7 +16,7 @@ use std::ops::Range;
 use num_traits::Zero;
 
 use super::driver::Sides;
-use super::finish::Finish;
+use super::epilogue::ElementEpilogue;
 use super::patch::{FourByFour, MOST_IN, MOST_OUT, Patch, TwoByTwo};
 use super::strip::{copy, zeros};
 use super::weights::{Direction, sizes};
@@ -26,7 +26,7 @@ use crate::simd::scalar::Scalar;
 use crate::simd::{Simd, Task};
 use crate::weights::Stored;
 use crate::window::Window;
-use crate::{CACHE_LINE, Scratch, Shared, chunks, each, each_chunk, parts, with_room};
+use crate::{CACHE_LINE, Scratch, Shared, chunks, each, each_chunk, parts, uninit};
 
 /// A convolution, one way, with transformed weights.
 #[derive(Debug)]
@@ -142,12 +142,12 @@ pub(super) fn convolve<S: Simd>(
     packed: &Packed<S::T>,
     sides: Sides,
     source: &[S::T],
-    finish: Finish<'_, S::T>,
+    epilogue: ElementEpilogue<'_, S::T>,
 ) -> Vec<S::T> {
     if packed.small {
-        convolve_by::<S, TwoByTwo>(packed, sides, source, finish)
+        convolve_by::<S, TwoByTwo>(packed, sides, source, epilogue)
     } else {
-        convolve_by::<S, FourByFour>(packed, sides, source, finish)
+        convolve_by::<S, FourByFour>(packed, sides, source, epilogue)
     }
 }
 
@@ -155,11 +155,11 @@ fn convolve_by<S: Simd, P: Patch>(
     packed: &Packed<S::T>,
     sides: Sides,
     source: &[S::T],
-    finish: Finish<'_, S::T>,
+    epilogue: ElementEpilogue<'_, S::T>,
 ) -> Vec<S::T> {
     let target_len: usize = sides.target.iter().product();
     let channels = source.len() / (packed.sources * sides.source_len).max(1) * packed.targets;
-    let mut target = with_room(channels * target_len);
+    let mut target = uninit(channels * target_len);
     let panels = Panels::new::<S, P>(packed);
     let (bands, across) = (panels.bands, panels.across);
     let images = channels / packed.targets * packed.depths;
@@ -171,15 +171,15 @@ fn convolve_by<S: Simd, P: Patch>(
         target_len,
         source,
         target: Shared::new(target.as_mut_ptr(), channels * target_len),
-        finish,
+        epilogue,
     };
 
     let threads = rayon::current_num_threads();
-    let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(images.max(1)) };
+    let target_jobs = if threads == 1 { 1 } else { (4 * threads).div_ceil(images.max(1)) };
     let fitting = (STRIP / (work.panels.panel * size_of::<S::T>())).max(PANELS);
-    let strips = bands.div_ceil((fitting / across).clamp(1, bands)).max(wanted.min(bands * across / 2).min(bands));
+    let strips = bands.div_ceil((fitting / across).clamp(1, bands)).max(target_jobs.min(bands * across / 2).min(bands));
     let weights = P::PRODUCTS * packed.sources * packed.targets * size_of::<S::T>();
-    if strips < wanted || weights > HEAVY {
+    if strips < target_jobs || weights > HEAVY {
         work.by_images(images);
     } else {
         work.by_strips(images, bands.div_ceil(strips));
@@ -237,7 +237,7 @@ struct Work<'a, S: Simd, P> {
     target_len: usize,
     source: &'a [S::T],
     target: Shared<S::T>,
-    finish: Finish<'a, S::T>,
+    epilogue: ElementEpilogue<'a, S::T>,
 }
 
 /// The panels of some bands.
@@ -258,7 +258,7 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
         let lengths = [self.for_lines(), products, outputs, stage, strip * across * panel];
         each(images * strips, 1, &|job| {
             let mut memory = Scratch::new(lengths);
-            let [lines, products, outputs, stage, patches] = memory.pieces(lengths);
+            let [lines, products, outputs, stage, patches] = memory.slices(lengths);
             let (image, first) = (job / strips, job % strips * strip);
             let bands = first..(first + strip).min(bands);
             let start = Shared::new(patches.as_mut_ptr(), patches.len());
@@ -276,31 +276,31 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
         let Panels { bands, across, panel, .. } = self.panels;
         let (sources, size) = (self.packed.sources, bands * across * panel);
         let together = (ROOM / (size * size_of::<S::T>())).clamp(1, images.max(1));
-        let mut patches: Vec<S::T> = with_room(together * size);
+        let mut patches: Vec<S::T> = uninit(together * size);
         let start = Shared::new(patches.as_mut_ptr(), together * size);
-        let pieces = bands.div_ceil((PANELS / across).clamp(1, bands));
-        let piece = |index: usize| index * bands / pieces..(index + 1) * bands / pieces;
+        let segments = bands.div_ceil((PANELS / across).clamp(1, bands));
+        let segment = |index: usize| index * bands / segments..(index + 1) * bands / segments;
         let groups = self.packed.blocks().div_ceil(BLOCKS);
         for some in chunks(images, together) {
             let to = |image: usize| Transformed { start, first: image * size, band: 0 };
-            let wanted = (4 * rayon::current_num_threads()).div_ceil(some.len() * bands).min(sources);
-            let channels = sources.div_ceil(wanted);
+            let target_jobs = (4 * rayon::current_num_threads()).div_ceil(some.len() * bands).min(sources);
+            let channels = sources.div_ceil(target_jobs);
             let parts = sources.div_ceil(channels);
             let lengths = [self.for_lines()];
             each(some.len() * bands * parts, 1, &|job| {
                 let mut memory = Scratch::new(lengths);
                 let (image, band, first) = (job / (bands * parts), job / parts % bands, job % parts * channels);
                 let channels = first..(first + channels).min(sources);
-                let [lines] = memory.pieces(lengths);
+                let [lines] = memory.slices(lengths);
                 self.transform(some.start + image, band..band + 1, channels, lines, to(image));
             });
-            let lengths = self.for_products(bands.div_ceil(pieces));
-            each(groups * some.len() * pieces, 1, &|job| {
+            let lengths = self.for_products(bands.div_ceil(segments));
+            each(groups * some.len() * segments, 1, &|job| {
                 let mut memory = Scratch::new(lengths);
                 let (group, image, bands) =
-                    (job / (some.len() * pieces), job / pieces % some.len(), piece(job % pieces));
+                    (job / (some.len() * segments), job / segments % some.len(), segment(job % segments));
                 let blocks = group * BLOCKS..((group + 1) * BLOCKS).min(self.packed.blocks());
-                self.multiply(some.start + image, blocks, bands, to(image), memory.pieces(lengths));
+                self.multiply(some.start + image, blocks, bands, to(image), memory.slices(lengths));
             });
         }
     }
@@ -598,7 +598,7 @@ impl<S: Simd, P: Patch> Task for Outputs<'_, S, P> {
                     // SAFETY: these elements exist, and nobody else writes them; the instruction set is available.
                     unsafe {
                         let from = &stage[c * height * width + y * line..][..line];
-                        work.finish.write_within::<S>(from, to, channel + c, index);
+                        work.epilogue.write_within::<S>(from, to, channel + c, index);
                     }
                 }
             }

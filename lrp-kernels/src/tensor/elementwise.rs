@@ -13,11 +13,11 @@ use num_traits::Zero;
 
 use crate::accounts::Accounts;
 use crate::blocks::{sum_blocks, write_blocks, write_blocks_to};
-use crate::conv::Finisher;
+use crate::conv::BlockEpilogue;
 use crate::simd::scalar::Scalar;
 use crate::simd::{Isa, Simd, Task, left, with_isa};
 use crate::tensor::{Tensor, elements, from_elements, per_sample, samples};
-use crate::{Shared, with_room};
+use crate::{Shared, uninit};
 
 /// The parts of a sum that are accumulated beside each other.
 pub const LANES: usize = 16;
@@ -45,7 +45,7 @@ pub fn zip_sums<T: Scalar, G: Fn(T, T) -> (T, [f64; K]), const K: usize>(
 ) -> (Tensor<T>, Vec<[f64; K]>) {
     let (a_all, b_all, len) = (elements(a), elements(b), per_sample(a));
     assert!(b_all.len() == a_all.len() || b_all.len() == len, "{:?} and {:?}", a.shape(), b.shape());
-    let mut y = with_room(a.len());
+    let mut y = uninit(a.len());
     let fresh = &mut y.spare_capacity_mut()[..a.len()];
     let sums = write_blocks(fresh, len, |range: Range<usize>, y| {
         let b = &b_all[range.start % b_all.len()..][..y.len()];
@@ -74,11 +74,11 @@ pub fn update_piece<T: Scalar, const K: usize>(
 }
 
 /// Has sums that are all there, bias included, finished; what that adds to the accounts of each sample, but for the bias.
-pub fn finish<T: Scalar>(z: &mut Tensor<T>, finisher: &dyn Finisher<T>) -> Vec<Accounts> {
+pub fn apply_epilogue<T: Scalar>(z: &mut Tensor<T>, epilogue: &dyn BlockEpilogue<T>) -> Vec<Accounts> {
     let z = standard(z);
     let len = per_sample(z);
     let z = z.as_slice_mut().unwrap_or_default();
-    write_blocks_to(z, len, |range: Range<usize>, piece| finisher.finish(piece, &mut [], [T::zero(); 2], range.start))
+    write_blocks_to(z, len, |range: Range<usize>, piece| epilogue.apply(piece, &mut [], [T::zero(); 2], range.start))
 }
 
 /// In standard layout, if it was in another.
@@ -188,7 +188,7 @@ pub fn take_negative<T: Scalar>(a: &mut Tensor<T>, by: &Tensor<T>) -> Tensor<T> 
     let (by_all, len, shape) = (elements(by), per_sample(a), a.shape().to_vec());
     let a = standard(a).as_slice_mut().unwrap_or_default();
     assert!(a.len() == by_all.len(), "{shape:?} and {:?}", by.shape());
-    let mut taken = with_room(a.len());
+    let mut taken = uninit(a.len());
     let (isa, to) = (Isa::best(), Shared::new(taken.as_mut_ptr(), a.len()));
     write_blocks(a, len, |range: Range<usize>, a| {
         let to = to.at(range.start, range.len());

@@ -68,11 +68,11 @@ impl<T: Scalar> Subject<T> {
 
 /// The four accounts of one sample.
 fn accounts<T: Scalar>(out: &Propagated<T>, sample: usize) -> [f64; 4] {
-    let handed_on = out.relevance.iter().map(|r| sums(r)[sample]).sum();
-    [handed_on, out.bias[sample], out.stabilizer[sample], out.rule[sample]]
+    let propagated = out.relevance.iter().map(|r| sums(r)[sample]).sum();
+    [propagated, out.bias[sample], out.stabilizer[sample], out.rule[sample]]
 }
 
-const ACCOUNTS: [&str; 4] = ["handed on", "taken by the bias", "taken by the stabilizer", "lost by the rule"];
+const ACCOUNTS: [&str; 4] = ["propagated", "absorbed by the bias", "absorbed by the stabilizer", "lost by the rule"];
 
 fn written(accounts: [f64; 4]) -> String {
     accounts.iter().zip(ACCOUNTS).map(|(v, name)| format!("{v} {name}")).collect::<Vec<_>>().join(", ")
@@ -82,17 +82,17 @@ fn written(accounts: [f64; 4]) -> String {
 /// whose sum is small) is in [`sensitivity`].
 fn moved<T: Scalar>(out: &Propagated<T>, r: &Tensor<T>) -> f64 {
     let booked = [&out.bias, &out.stabilizer, &out.rule].into_iter().flatten().map(|v| v.abs());
-    let handed_on = out.relevance.iter().chain([r]).flat_map(abs_sums);
-    booked.chain(handed_on).fold(0.0, f64::max)
+    let propagated = out.relevance.iter().chain([r]).flat_map(abs_sums);
+    booked.chain(propagated).fold(0.0, f64::max)
 }
 
 fn identical<T: Scalar>(a: &Propagated<T>, b: &Propagated<T>) -> bool {
-    let books = |p: &Propagated<T>| -> Vec<u64> {
+    let bits = |p: &Propagated<T>| -> Vec<u64> {
         [&p.bias, &p.stabilizer, &p.rule].into_iter().flatten().map(|v| v.to_bits()).collect()
     };
     a.relevance.len() == b.relevance.len()
         && a.relevance.iter().zip(&b.relevance).all(|(a, b)| same_bits(a, b))
-        && books(a) == books(b)
+        && bits(a) == bits(b)
 }
 
 /// As [`identical`], but that a zero may have either sign: it has that of a denominator at which no relevance arrives.
@@ -117,7 +117,7 @@ pub(super) fn check<R: Rule<f64> + Rule<f32>>(rule: &R, case: &Applied) -> Resul
     };
     let out = subject.run(&case.xs, &case.r);
     shapes(&subject, case, &out)?;
-    books(&subject, case, &out)?;
+    balance(&subject, case, &out)?;
     repeated(rule, case, &subject, &out)?;
     printed(rule)?;
     narrow(rule, case, &subject, &out)?;
@@ -150,7 +150,7 @@ fn shapes(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Resu
         return Err(format!("of the right shape: relevance of {got:?} for inputs of {expected:?}"));
     }
     if [&out.bias, &out.stabilizer, &out.rule].iter().any(|account| account.len() != n) {
-        return Err(format!("keeping books for every sample: there are {n}"));
+        return Err(format!("keeping accounts for every sample: there are {n}"));
     }
     let booked = [&out.bias, &out.stabilizer, &out.rule].into_iter().flatten();
     if out.relevance.iter().flatten().chain(booked).any(|v| !v.is_finite()) {
@@ -163,7 +163,7 @@ fn shapes(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Resu
     Ok(())
 }
 
-fn books(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Result<(), Broken> {
+fn balance(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Result<(), Broken> {
     let received = sums(&case.r);
     let scale = moved(out, &case.r);
     for (sample, &received) in received.iter().enumerate() {
@@ -288,7 +288,7 @@ fn linear(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Resu
     for sample in 0..samples(&case.r) {
         let [u, v, w] = [out, &second, &both].map(|p| accounts(p, sample));
         if (0..4).any(|i| (a * u[i] + b * v[i] - w[i]).abs() > ROUNDING * scale) {
-            return Err(format!("linear: the books are not: {u:?} and {v:?} give {w:?}"));
+            return Err(format!("linear: the accounts are not: {u:?} and {v:?} give {w:?}"));
         }
     }
     Ok(())
@@ -313,17 +313,17 @@ fn conserving(subject: &Subject<f64>, case: &Applied, claims: &Claims) -> Result
         let out = subject.run(&xs.iter().map(repeat).collect::<Vec<_>>(), &r);
         let live = if generic { live(subject, &xs) } else { vec![false; count] };
         for (row, &k) in outputs.iter().enumerate() {
-            let [handed_on, bias, stabilizer, rule] = accounts(&out, row);
-            let books = written([handed_on, bias, stabilizer, rule]);
-            let off = ROUNDING * (1.0 + handed_on.abs() + bias.abs());
+            let [propagated, bias, stabilizer, rule] = accounts(&out, row);
+            let accounts = written([propagated, bias, stabilizer, rule]);
+            let off = ROUNDING * (1.0 + propagated.abs() + bias.abs());
             if stabilizer < -claims.beta - off || stabilizer > 1.0 + claims.beta + off {
                 let limits = format!("between {} and {}", 0.0 - claims.beta, 1.0 + claims.beta);
-                return Err(format!("conserving: of 1 at output {k} the stabilizer must take {limits}; {books}"));
+                return Err(format!("conserving: of 1 at output {k} the stabilizer must take {limits}; {accounts}"));
             }
             // A dead denominator loses its part whole.
             let parts = [0.0, 1.0, 1.0 + claims.beta, -claims.beta];
             if (live[k] && rule.abs() > off) || !parts.iter().any(|part| (rule - part).abs() <= off) {
-                return Err(format!("conserving: 1 arrives at output {k}; {books}"));
+                return Err(format!("conserving: 1 arrives at output {k}; {accounts}"));
             }
         }
     }
@@ -364,11 +364,11 @@ fn live(subject: &Subject<f64>, xs: &[Tensor<f64>]) -> Vec<bool> {
 
 fn amplification(out: &Propagated<f64>, r: &Tensor<f64>, most: f64) -> Result<(), Broken> {
     for (sample, received) in abs_sums(r).into_iter().enumerate() {
-        let handed_on: f64 = out.relevance.iter().map(|r| abs_sums(r)[sample]).sum();
-        if handed_on > most * received * (1.0 + ROUNDING) {
-            let factor = handed_on / received;
+        let propagated: f64 = out.relevance.iter().map(|r| abs_sums(r)[sample]).sum();
+        if propagated > most * received * (1.0 + ROUNDING) {
+            let factor = propagated / received;
             return Err(format!(
-                "of bounded amplification: Σ|R| grows from {received} to {handed_on}, by {factor}, not {most}"
+                "of bounded amplification: Σ|R| grows from {received} to {propagated}, by {factor}, not {most}"
             ));
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn assignment<T: Scalar>(model: &Model<T>, rule: &Arc<dyn Rule<T>>) -
 }
 
 fn largest_flow<T: Scalar>(e: &Explanation<T>) -> f64 {
-    e.ledger.entries.iter().flat_map(|e| e.handed_on_abs.iter().chain(&e.received_abs)).fold(0.0, |m, &v| m.max(v))
+    e.ledger.entries.iter().flat_map(|e| e.propagated_abs.iter().chain(&e.received_abs)).fold(0.0, |m, &v| m.max(v))
 }
 
 /// Everything that must hold for this rule in this network.

@@ -48,7 +48,7 @@ fn agree(case: &Applied, reference: impl Fn(&[f64], &[f64]) -> Expected) -> Resu
     let xs: Vec<&Tensor<f64>> = case.xs.iter().collect();
     let output = op.forward(&xs);
     let io = Io { inputs: &xs, output: &output };
-    let (relevance, books) = match op.fixed() {
+    let (relevance, accounts) = match op.fixed() {
         Fixed::Own { .. } => {
             let out = op.propagate(io, &case.r);
             (out.relevance, Some([out.bias, out.stabilizer, out.rule]))
@@ -70,7 +70,7 @@ fn agree(case: &Applied, reference: impl Fn(&[f64], &[f64]) -> Expected) -> Resu
             "{got:?}, by the formula {:?}",
             expected.relevance
         );
-        if let Some([bias, stabilizer, rule]) = &books {
+        if let Some([bias, stabilizer, rule]) = &accounts {
             let got = [bias[sample], stabilizer[sample], rule[sample]];
             let wanted = [expected.bias, expected.stabilizer, expected.rule];
             prop_assert!(got.iter().zip(&wanted).all(|(a, b)| near(*a, *b)), "took {got:?}, by the formula {wanted:?}");

@@ -23,7 +23,7 @@ pub enum Stabilizer {
 }
 
 /// What arrives, and what the books must say.
-pub struct Books {
+pub struct Expected {
     /// `R_j`.
     pub relevance: Vec<f64>,
     /// Taken by the bias.
@@ -211,16 +211,17 @@ impl Formula {
     }
 
     /// The relevance of all inputs for one sample.
-    pub fn relevance(&self, m: &Matrix, x: &[f64], r: &[f64]) -> Books {
+    pub fn relevance(&self, m: &Matrix, x: &[f64], r: &[f64]) -> Expected {
         let start = r.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-        let mut books = Books { relevance: vec![0.0; m.inputs()], bias: 0.0, stabilizer: 0.0, rule: 0.0, moved: start };
+        let mut expected =
+            Expected { relevance: vec![0.0; m.inputs()], bias: 0.0, stabilizer: 0.0, rule: 0.0, moved: start };
         match self {
             Formula::Constant(c) => {
                 for (k, &r) in r.iter().enumerate() {
-                    books.rule += r;
+                    expected.rule += r;
                     for j in 0..m.inputs() {
-                        books.relevance[j] += c(m, j, k) * r;
-                        books.rule -= c(m, j, k) * r;
+                        expected.relevance[j] += c(m, j, k) * r;
+                        expected.rule -= c(m, j, k) * r;
                     }
                 }
             }
@@ -241,27 +242,27 @@ impl Formula {
                         let z = denominator(part);
                         let shift = if z >= 0.0 { epsilon } else { -epsilon };
                         if z + shift == 0.0 || part.lost {
-                            books.rule += received;
+                            expected.rule += received;
                             continue;
                         }
                         let quotient = received / (z + shift);
-                        for (sum, n) in books.relevance.iter_mut().zip(&part.contributions) {
+                        for (sum, n) in expected.relevance.iter_mut().zip(&part.contributions) {
                             *sum += n * quotient;
-                            books.moved = books.moved.max((n * quotient).abs());
+                            expected.moved = expected.moved.max((n * quotient).abs());
                         }
-                        books.stabilizer += shift * quotient;
+                        expected.stabilizer += shift * quotient;
                         let share = own(part) * quotient;
-                        books.moved = books.moved.max(share.abs());
+                        expected.moved = expected.moved.max(share.abs());
                         let connected: Vec<usize> = (0..m.inputs()).filter(|&j| m.connected[j][k]).collect();
                         if *bias == Bias::Distribute && !connected.is_empty() {
-                            connected.iter().for_each(|&j| books.relevance[j] += share / connected.len() as f64);
+                            connected.iter().for_each(|&j| expected.relevance[j] += share / connected.len() as f64);
                         } else {
-                            books.bias += share;
+                            expected.bias += share;
                         }
                     }
                 }
             }
         }
-        books
+        expected
     }
 }

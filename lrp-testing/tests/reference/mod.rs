@@ -19,7 +19,7 @@ use lrp_testing::{cases, rules};
 use ndarray::Axis;
 use proptest::prelude::*;
 
-use formulas::{Bias, Books, Formula, Stabilizer};
+use formulas::{Bias, Expected, Formula, Stabilizer};
 use matrix::Matrix;
 
 /// Relative to the largest amount that was moved.
@@ -59,7 +59,7 @@ fn agree(rule: &Arc<dyn Rule<f64>>, formula: &Formula, case: &Applied) -> Result
     for (sample, r) in r.axis_iter(Axis(0)).enumerate() {
         let x = flat(&case.xs, sample);
         let expected = formula.relevance(&matrix, &x, &r.iter().copied().collect::<Vec<_>>());
-        let Books { relevance, bias, stabilizer, rule: lost, moved } = &expected;
+        let Expected { relevance, bias, stabilizer, rule: lost, moved } = &expected;
         let got = flat(&out.relevance, sample);
         let near = |a: f64, b: f64| (a - b).abs() <= TOLERANCE * moved.max(1e-300);
         prop_assert_eq!(got.len(), relevance.len());
@@ -67,10 +67,10 @@ fn agree(rule: &Arc<dyn Rule<f64>>, formula: &Formula, case: &Applied) -> Result
             got.iter().zip(relevance).all(|(a, b)| near(*a, *b)),
             "{rule}: {got:?}, by the formula {relevance:?}"
         );
-        let books = [out.bias[sample], out.stabilizer[sample], out.rule[sample]];
+        let accounts = [out.bias[sample], out.stabilizer[sample], out.rule[sample]];
         prop_assert!(
-            near(books[0], *bias) && near(books[1], *stabilizer) && near(books[2], *lost),
-            "{rule}: took {books:?}, by the formula {:?}",
+            near(accounts[0], *bias) && near(accounts[1], *stabilizer) && near(accounts[2], *lost),
+            "{rule}: took {accounts:?}, by the formula {:?}",
             [bias, stabilizer, lost]
         );
     }

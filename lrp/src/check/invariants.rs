@@ -117,7 +117,7 @@ fn linear<T: Scalar>(
     // Rounding is in proportion to the relevance moved, not to what is left of it at the input.
     let moved = |i: usize| {
         let entries = [&explanation.ledger, &other.ledger].into_iter().flat_map(|ledger| &ledger.entries);
-        entries.map(|e| e.received_abs[i].max(e.handed_on_abs[i])).fold(0.0, f64::max)
+        entries.map(|e| e.received_abs[i].max(e.propagated_abs[i])).fold(0.0, f64::max)
     };
     let relative = |(i, d): (usize, &f64)| if *d == 0.0 { 0.0 } else { d / moved(i) };
     let worst = difference.iter().enumerate().map(relative).fold(0.0, worse);

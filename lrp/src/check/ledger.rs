@@ -91,7 +91,7 @@ pub fn rows<'a, T: Scalar>(
             }
             let row = &mut rows[i];
             row.received += entry.received.iter().sum::<f64>();
-            row.propagated += entry.handed_on.iter().sum::<f64>();
+            row.propagated += entry.propagated.iter().sum::<f64>();
             row.bias += entry.bias.iter().sum::<f64>();
             row.stabilizer += entry.stabilizer.iter().sum::<f64>();
             row.rule_share += entry.rule.iter().sum::<f64>();

@@ -179,7 +179,7 @@ fn row(folder: &Path, path: &Path) -> Result<String, String> {
         return Err(format!("its output differs by {difference:.1e} of the range"));
     }
     if imbalance > BOUNDS.1 {
-        return Err(format!("its books are out of balance by {imbalance:.1e}"));
+        return Err(format!("its ledger is out of balance by {imbalance:.1e}"));
     }
     let totals = explanation.ledger.totals(0);
     let share = |part: f64| 100.0 * part / totals.start;

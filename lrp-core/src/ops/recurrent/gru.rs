@@ -1,6 +1,6 @@
 //! One step of a GRU. Gates are in the order `z r n`.
 
-use super::{Books, State, Step, Weights, add, add_product, add_transposed, sigmoid};
+use super::{Absorbed, State, Step, Weights, add, add_product, add_transposed, sigmoid};
 use crate::scalar::Scalar;
 
 pub(super) fn forward<T: Scalar>(
@@ -75,7 +75,7 @@ pub(super) fn relevance<T: Scalar>(
     before: &State<T>,
     r: State<T>,
     linear_before_reset: bool,
-    books: &mut Books,
+    absorbed: &mut Absorbed,
 ) -> (State<T>, Vec<T>) {
     let n = before.hidden.len();
     let (mut direct, mut arguments) = (Vec::with_capacity(n), Vec::with_capacity(n));
@@ -83,12 +83,12 @@ pub(super) fn relevance<T: Scalar>(
     let mut rows = Vec::with_capacity(n);
     for k in 0..n {
         let [update, reset, signal] = [0, 1, 2].map(|gate| step.gates[gate * n + k]);
-        let s = books.divide(r.hidden[k], step.after.hidden[k]);
+        let s = absorbed.divide(r.hidden[k], step.after.hidden[k]);
         direct.push(update * before.hidden[k] * s);
-        let at_signal = books.divide((T::one() - update) * signal * s, step.signal[k]);
+        let at_signal = absorbed.divide((T::one() - update) * signal * s, step.signal[k]);
         let of_rows = if linear_before_reset { at_signal * reset } else { at_signal };
-        books.bias += at_signal.wide() * weights.input_bias[2 * n + k].wide();
-        books.bias += of_rows.wide() * weights.recurrent_bias[2 * n + k].wide();
+        absorbed.bias += at_signal.wide() * weights.input_bias[2 * n + k].wide();
+        absorbed.bias += of_rows.wide() * weights.recurrent_bias[2 * n + k].wide();
         arguments.push(at_signal);
         rows.push(of_rows);
     }

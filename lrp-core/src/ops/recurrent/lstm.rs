@@ -1,6 +1,6 @@
 //! One step of an LSTM. Gates are in the order `i o f g`.
 
-use super::{Books, State, Step, Weights, add, add_product, add_transposed, sigmoid};
+use super::{Absorbed, State, Step, Weights, add, add_product, add_transposed, sigmoid};
 use crate::scalar::Scalar;
 
 pub(super) fn forward<T: Scalar>(weights: &Weights<T>, projected: &[T], before: &State<T>) -> Step<T> {
@@ -46,7 +46,7 @@ pub(super) fn relevance<T: Scalar>(
     step: &Step<T>,
     before: &State<T>,
     r: State<T>,
-    books: &mut Books,
+    absorbed: &mut Absorbed,
 ) -> (State<T>, Vec<T>) {
     let n = before.hidden.len();
     let mut arguments = vec![T::zero(); n];
@@ -54,11 +54,11 @@ pub(super) fn relevance<T: Scalar>(
     for (k, argument) in arguments.iter_mut().enumerate() {
         let [i, f, signal] = [0, 2, 3].map(|gate| step.gates[gate * n + k]);
         // h = o ⊙ tanh(c): all to the cell.
-        let s = books.divide(r.cell[k] + r.hidden[k], step.after.cell[k]);
+        let s = absorbed.divide(r.cell[k] + r.hidden[k], step.after.cell[k]);
         arrived.cell[k] = f * before.cell[k] * s;
-        *argument = books.divide(i * signal * s, step.signal[k]);
+        *argument = absorbed.divide(i * signal * s, step.signal[k]);
         let bias = weights.input_bias[3 * n + k] + weights.recurrent_bias[3 * n + k];
-        books.bias += argument.wide() * bias.wide();
+        absorbed.bias += argument.wide() * bias.wide();
     }
     add_transposed(&weights.recurrent[3 * n * n..], &arguments, &mut arrived.hidden);
     arrived.hidden.iter_mut().zip(&before.hidden).for_each(|(c, &h)| *c *= h);

@@ -10,7 +10,7 @@ use crate::simd::scalar::Scalar;
 
 /// What becomes of a sum.
 #[derive(Debug, Clone, Copy)]
-pub enum Finish<'a, T> {
+pub enum ElementEpilogue<'a, T> {
     /// Nothing.
     Plain,
     /// `z + b`, with one number for each channel.
@@ -24,45 +24,45 @@ pub enum Finish<'a, T> {
 }
 
 /// Something else that becomes of sums, such as the quotient of a rule, with what it adds to the ledger.
-pub trait Finisher<T>: Sync {
-    /// Replaces a piece of a sample's sums `z` by what becomes of `z + b`. Its first element has the index `first` among the sums of the whole
-    /// batch. Where two things become of them, `second` is as long as the piece and takes the other one, and `biases` are `b` and the bias of
+pub trait BlockEpilogue<T>: Sync {
+    /// Replaces a segment of a sample's sums `z` by what becomes of `z + b`. Its first element has the index `first` among the sums of the whole
+    /// batch. Where two things become of them, `second` is as long as the segment and takes the other one, and `biases` are `b` and the bias of
     /// that one; it is empty otherwise. Gives what that adds to the accounts of the sample.
-    fn finish(&self, piece: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts;
+    fn apply(&self, segment: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts;
 }
 
-/// A finisher of a part of a batch, whose first element has the index `by` in the result for all of it.
+/// A epilogue of a part of a batch, whose first element has the index `by` in the result for all of it.
 pub(super) struct Shifted<'a, T> {
-    pub finisher: &'a dyn Finisher<T>,
+    pub epilogue: &'a dyn BlockEpilogue<T>,
     pub by: usize,
 }
 
-impl<T> Finisher<T> for Shifted<'_, T> {
-    fn finish(&self, piece: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts {
-        self.finisher.finish(piece, second, biases, self.by + first)
+impl<T> BlockEpilogue<T> for Shifted<'_, T> {
+    fn apply(&self, segment: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts {
+        self.epilogue.apply(segment, second, biases, self.by + first)
     }
 }
 
 /// What becomes of the sums of a convolution.
 #[derive(Clone, Copy)]
-pub(super) enum After<'a, T> {
+pub(super) enum Epilogue<'a, T> {
     /// Element by element.
-    Finish(Finish<'a, T>),
-    /// Piece by piece.
-    Pieces(Pieces<'a, T>),
+    Elementwise(ElementEpilogue<'a, T>),
+    /// Piece by segment.
+    Blockwise(Blockwise<'a, T>),
 }
 
-/// What becomes of the sums of a convolution, piece by piece.
+/// What becomes of the sums of a convolution, segment by segment.
 #[derive(Clone, Copy)]
-pub(super) struct Pieces<'a, T> {
-    pub finisher: &'a dyn Finisher<T>,
+pub(super) struct Blockwise<'a, T> {
+    pub epilogue: &'a dyn BlockEpilogue<T>,
     /// One number for each channel.
     pub b: &'a [T],
     /// Where two things become of them, one number for each channel of the second, too: a sample's channels of the first are followed by those.
     pub second: Option<&'a [T]>,
 }
 
-impl<T: Scalar> Pieces<'_, T> {
+impl<T: Scalar> Blockwise<'_, T> {
     /// The biases of the channel of this index.
     pub(super) fn biases(&self, index: usize) -> [T; 2] {
         [self.b, self.second.unwrap_or(self.b)].map(|b| b[index % b.len()])
@@ -88,13 +88,13 @@ impl<T: Scalar> Limits<T> {
     }
 }
 
-impl<T: Scalar> Finish<'_, T> {
+impl<T: Scalar> ElementEpilogue<'_, T> {
     /// For a part of a batch, whose first element has the index `first` in the result for all of it.
     pub(super) fn from(&self, first: usize) -> Self {
         match *self {
-            Finish::Times(x) => Finish::Times(&x[first..]),
-            Finish::TimesOnto(x, r) => Finish::TimesOnto(&x[first..], &r[first..]),
-            finish => finish,
+            ElementEpilogue::Times(x) => ElementEpilogue::Times(&x[first..]),
+            ElementEpilogue::TimesOnto(x, r) => ElementEpilogue::TimesOnto(&x[first..], &r[first..]),
+            epilogue => epilogue,
         }
     }
 
@@ -102,11 +102,11 @@ impl<T: Scalar> Finish<'_, T> {
     #[inline(always)]
     pub(super) fn one(&self, z: T, channel: usize, index: usize) -> T {
         match self {
-            Finish::Plain => z,
-            Finish::Add(b) => z + b[channel],
-            Finish::AddClamp(b, limits) => limits.clamp(z + b[channel]),
-            Finish::Times(x) => z * x[index] + T::zero(),
-            Finish::TimesOnto(x, r) => r[index] + z * x[index],
+            ElementEpilogue::Plain => z,
+            ElementEpilogue::Add(b) => z + b[channel],
+            ElementEpilogue::AddClamp(b, limits) => limits.clamp(z + b[channel]),
+            ElementEpilogue::Times(x) => z * x[index] + T::zero(),
+            ElementEpilogue::TimesOnto(x, r) => r[index] + z * x[index],
         }
     }
 
@@ -120,7 +120,7 @@ impl<T: Scalar> Finish<'_, T> {
         // SAFETY: the caller's.
         unsafe {
             match *self {
-                Finish::Times(x) => {
+                ElementEpilogue::Times(x) => {
                     let x = x[index..].iter().step_by(step);
                     places.zip(x).for_each(|((i, &z), &x)| *to.add(i * step) = z * x + T::zero());
                 }
@@ -135,7 +135,7 @@ impl<T: Scalar> Finish<'_, T> {
     /// The machine has the instruction set of `S`; as many elements can be written at `to`.
     pub(super) unsafe fn write<S: Simd<T = T>>(&self, z: &[T], to: *mut T, channel: usize, index: usize) {
         // SAFETY: the caller's.
-        unsafe { S::run(Written::<S> { finish: self, z, to, channel, index }) }
+        unsafe { S::run(Written::<S> { epilogue: self, z, to, channel, index }) }
     }
 
     /// As [`write`](Self::write), from within a task.
@@ -149,19 +149,19 @@ impl<T: Scalar> Finish<'_, T> {
         // SAFETY: the caller's.
         unsafe {
             match self {
-                Finish::Plain => row(Other::Nothing).run(),
-                Finish::Add(b) => row(Other::Bias(b[channel])).run(),
-                Finish::AddClamp(b, limits) => row(Other::Clamped(b[channel], *limits)).run(),
-                Finish::Times(x) => row(Other::Factors(&x[range])).run(),
-                Finish::TimesOnto(x, r) => row(Other::FactorsAndSums(&x[range.clone()], &r[range])).run(),
+                ElementEpilogue::Plain => row(Other::Nothing).run(),
+                ElementEpilogue::Add(b) => row(Other::Bias(b[channel])).run(),
+                ElementEpilogue::AddClamp(b, limits) => row(Other::Clamped(b[channel], *limits)).run(),
+                ElementEpilogue::Times(x) => row(Other::Factors(&x[range])).run(),
+                ElementEpilogue::TimesOnto(x, r) => row(Other::FactorsAndSums(&x[range.clone()], &r[range])).run(),
             }
         }
     }
 }
 
-/// A row of sums that is [written](Finish::write).
+/// A row of sums that is [written](ElementEpilogue::write).
 struct Written<'a, 'b, S: Simd> {
-    finish: &'a Finish<'b, S::T>,
+    epilogue: &'a ElementEpilogue<'b, S::T>,
     z: &'a [S::T],
     to: *mut S::T,
     channel: usize,
@@ -174,7 +174,7 @@ impl<S: Simd> Task for Written<'_, '_, S> {
     #[inline(always)]
     unsafe fn run(self) {
         // SAFETY: the caller's.
-        unsafe { self.finish.write_within::<S>(self.z, self.to, self.channel, self.index) }
+        unsafe { self.epilogue.write_within::<S>(self.z, self.to, self.channel, self.index) }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::simd::Simd;
 const JOBS_PER_THREAD: usize = 4;
 
 /// The number of jobs that work is divided into which is there so many times.
-pub(super) fn wanted(threads: usize, others: usize) -> usize {
+pub(super) fn target_jobs(threads: usize, others: usize) -> usize {
     if threads == 1 { 1 } else { (threads * JOBS_PER_THREAD).div_ceil(others) }
 }
 
@@ -19,7 +19,7 @@ const TRIED: usize = 12;
 
 /// What is shared: some blocks of channels of the same strip, for each of many samples, groups and depths.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct Partition {
     pub threads: usize,
     /// Samples, groups and depths.
     pub others: usize,
@@ -37,11 +37,11 @@ pub(super) struct Share {
     pub together: usize,
 }
 
-impl Share {
+impl Partition {
     /// The length of strips, and the blocks of a job, for which the busiest thread has least to do.
     pub fn choose(&self) -> (usize, usize) {
         let &Self { threads, others, len, step, strips, .. } = self;
-        let strips = numbers(strips, wanted(threads, others));
+        let strips = numbers(strips, target_jobs(threads, others));
         let strips = strips.map(|n| len.div_ceil(n.clamp(1, len)).next_multiple_of(step).min(len));
         let both = strips.map(|strip| (strip, self.choose_blocks(strip)));
         both.min_by_key(|&(strip, part)| self.cost(strip, part)).unwrap_or((len, self.blocks))
@@ -51,7 +51,7 @@ impl Share {
     pub fn choose_blocks(&self, strip: usize) -> usize {
         let &Self { threads, others, blocks, together, .. } = self;
         let groups = blocks.div_ceil(together);
-        let parts = numbers(1, wanted(threads, others).min(groups));
+        let parts = numbers(1, target_jobs(threads, others).min(groups));
         let parts = parts.map(|n| (groups.div_ceil(n) * together).min(blocks));
         parts.min_by_key(|&part| self.cost(strip, part)).unwrap_or(blocks)
     }
@@ -73,15 +73,15 @@ fn numbers(least: usize, most: usize) -> impl Iterator<Item = usize> {
     (least..=most).step_by(((most - least) / TRIED).max(1))
 }
 
-/// The length of pieces of a single row of so many columns, of which at most `longest` are taken at once: such that threads can share them evenly if
-/// they do not share blocks of channels instead, and pieces are not too short.
-pub(super) fn piece<S: Simd>(columns: usize, longest: usize, blocks: usize) -> usize {
+/// The length of segments of a single row of so many columns, of which at most `longest` are taken at once: such that threads can share them evenly if
+/// they do not share blocks of channels instead, and segments are not too short.
+pub(super) fn segment<S: Simd>(columns: usize, longest: usize, blocks: usize) -> usize {
     const SHORT: usize = 98;
     const EVEN: usize = 8;
     let least = columns.div_ceil(longest);
-    let wanted = EVEN.div_ceil(blocks.div_ceil(sparse::BLOCKS)).min(columns / SHORT);
-    let pieces = if least >= EVEN { least.next_multiple_of(EVEN) } else { least.max(wanted) };
-    columns.div_ceil(pieces.max(1)).next_multiple_of(tile::pixels::<S>())
+    let target = EVEN.div_ceil(blocks.div_ceil(sparse::BLOCKS)).min(columns / SHORT);
+    let segments = if least >= EVEN { least.next_multiple_of(EVEN) } else { least.max(target) };
+    columns.div_ceil(segments.max(1)).next_multiple_of(tile::pixels::<S>())
 }
 
 #[cfg(test)]
@@ -92,9 +92,9 @@ mod tests {
     fn of_a_row(threads: usize, columns: usize, blocks: usize, together: usize) -> (usize, usize) {
         let others = 1;
         let (copied, taps) = (None, 1);
-        let share =
-            Share { threads, others, len: columns, step: 14, strips: 1, pixels: 1, copied, taps, blocks, together };
-        share.choose()
+        let partition =
+            Partition { threads, others, len: columns, step: 14, strips: 1, pixels: 1, copied, taps, blocks, together };
+        partition.choose()
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(of_a_row(1, 784, 16, 4), (784, 16));
         // Rows are copied with those around them: seven of four rows would leave a thread waiting.
         let (copied, taps) = (Some(2), 9);
-        let rows = Share {
+        let rows = Partition {
             threads: 2,
             others: 1,
             len: 28,
@@ -120,11 +120,11 @@ mod tests {
         };
         assert_eq!(rows.choose(), (7, 4));
         // There are samples enough.
-        assert_eq!(Share { others: 64, ..rows }.choose(), (28, 4));
+        assert_eq!(Partition { others: 64, ..rows }.choose(), (28, 4));
     }
 
     #[test]
-    fn anything_can_be_shared() {
+    fn anything_can_be_divided() {
         for threads in [1, 2, 7, 64] {
             for (columns, blocks) in [(1, 1), (5, 3), (3136, 1), (3, 1000), (1 << 20, 2)] {
                 for together in [1, 4] {
