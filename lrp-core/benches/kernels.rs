@@ -5,7 +5,7 @@
 //! cargo bench -p lrp-core -- vgg16 --threads 1 --batch 8     # those whose name contains a word
 //! cargo bench -p lrp-core -- --isa avx2 --f64
 //! cargo bench -p lrp-core -- 3×3 vgg16 --winograd 4       # or 2: outputs of a patch along an axis
-//! cargo bench -p lrp-core -- vgg16 --percent 25              # sources of which a quarter is not zero, zeros left out
+//! cargo bench -p lrp-core -- vgg16 --percent 25              # a quarter of the source is nonzero, zeros are skipped
 //! cargo bench -p lrp-core -- 3×3 vgg16 --errors              # rounding errors instead of times
 //! ```
 //!
@@ -85,7 +85,7 @@ struct Options {
     cpu: bool,
     errors: bool,
     algorithm: Algorithm,
-    /// The share of inputs that are not zero; below one, zeros are left out.
+    /// The share of nonzero inputs; below one, zeros are skipped.
     share: f64,
 }
 

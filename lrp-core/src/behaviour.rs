@@ -1,4 +1,4 @@
-//! What a rule does at a layer: a [formula](crate::formula), or one of the few behaviours that are none.
+//! The behaviour of a rule at a layer: a [formula](crate::formula), or one of the few behaviours that are none.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, positive, sums};
 
-/// What a rule does.
+/// The behaviour of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Behaviour {
     /// It divides relevance in proportion to contributions, which the [engine] computes.
@@ -46,7 +46,7 @@ pub enum Shares {
     BranchOnly,
 }
 
-/// How a product of two activations divides relevance between its factors.
+/// The division of relevance between the factors of a product of two activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Division {
     /// Nothing to the gate that the graph tells of, all to the other factor.
@@ -61,7 +61,7 @@ pub enum Division {
 }
 
 impl Behaviour {
-    /// What the rule promises.
+    /// The properties of the rule.
     pub fn claims(&self) -> Claims {
         let moves = Claims {
             positive: Positive::Always,
@@ -189,7 +189,7 @@ impl<T: Scalar> PreparedRule<T> for FixedShares {
     }
 }
 
-/// `Aᵀ R`. Its sum is `Σ_k R_k Σ_j w_jk`, so that the loss can be computed without looking at the result.
+/// `Aᵀ R`. Its sum is `Σ_k R_k Σ_j w_jk`, so that the loss can be computed without reading the result.
 struct GradientOfAffine<T: Scalar> {
     op: Arc<dyn Affine<T>>,
     /// `Σ_j w_jk`, `[1, …]`.
@@ -226,7 +226,7 @@ impl<T: Scalar> PreparedRule<T> for Gradient<T> {
         match (self.op.kind().group(), result.relevance.as_slice()) {
             // Σ R (1 − φ′), element by element.
             (Group::Activation, [g]) => result.rule = sums(&(r - g)),
-            // Products, normalisations, recurrent layers and the like have no closed form but the difference.
+            // Products, normalisations, recurrent layers and the like have no closed form other than the difference.
             (Group::Product | Group::Normalization | Group::Recurrent | Group::Undefined, parts) => {
                 result.rule = parts.iter().fold(sums(r), |left, part| minus(left, &sums(part)));
             }
@@ -277,7 +277,7 @@ fn activation<T: Scalar>(layer: &Layer<'_, T>) -> Result<Arc<dyn Operator<T>>, R
     }
 }
 
-/// `relevance`, with what is missing from `r` element by element booked as lost by the rule.
+/// `relevance`; the difference to `r`, element by element, is recorded as lost by the rule.
 fn masked<T: Scalar>(r: &Tensor<T>, relevance: Vec<Tensor<T>>) -> Propagated<T> {
     let mut result = Propagated::lossless(relevance);
     if let [kept] = result.relevance.as_slice() {

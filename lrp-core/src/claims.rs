@@ -1,27 +1,26 @@
-//! What a rule promises beyond what holds for every rule.
+//! Claims: properties of a rule beyond those of every rule.
 
-/// What a rule promises beyond what holds for every rule (books that balance, batches that are their samples, …), on every
-/// operator that it can be prepared for.
+/// Properties of a rule beyond those of every rule (the ledger balances, a batch gives the same as its samples, …), on every operator
+/// that it can be prepared for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Claims {
-    /// Relevance is linear in the relevance that arrives. Holds for every rule but those that cut off one sign of it
+    /// Relevance is linear in the relevance received. Holds for every rule but those that cut off one sign of it
     /// (guided backpropagation).
     pub linear: bool,
-    /// What is not handed on went to the bias or to the stabilizer: the rule's own account is nil, but for the relevance of
-    /// outputs with a denominator of exactly zero. And stabilizers absorb: of the relevance `R > 0` of one output, they
-    /// take no less than nothing and no more than `R` (see [`beta`](Claims::beta)).
+    /// Relevance that is not propagated is absorbed by the bias or the stabilizer: the rule's own account is zero, except for outputs with a
+    /// zero denominator. And stabilizers absorb: of the relevance `R > 0` of one output, they absorb between 0 and `R` (see [`beta`](Claims::beta)).
     pub conserving: bool,
-    /// Relevance is handed on in two parts over two denominators, `1 + β` times what arrives and `−β` times (Bach et al. 2015,
-    /// eq. 60), each of which a stabilizer can absorb and a dead denominator lose. Zero for rules with one denominator.
+    /// Relevance is propagated in two parts over two denominators, `1 + β` and `−β` times the relevance received (Bach et al. 2015,
+    /// eq. 60), each of which a stabilizer can absorb and a zero denominator lose. Zero for rules with one denominator.
     pub beta: f64,
     /// For which inputs relevance `R ≥ 0` gives relevance `≥ 0`.
     pub positive: Positive,
-    /// The relevance handed on does not depend on the operator's inputs.
+    /// The relevance propagated does not depend on the operator's inputs.
     pub input_independent: bool,
-    /// An input of zero gets no relevance: each gets its contribution, which has the input as a factor. What only scales relevance that
-    /// arrives at such inputs need not be known there ([`Outputs::Relevant`]).
+    /// An input of zero receives no relevance: each input receives its contribution, which has the input as a factor. A value that only
+    /// scales the relevance of such inputs need not be known ([`Outputs::Relevant`]).
     pub vanishing: bool,
-    /// `Σ|R|` of what is handed on is at most this many times `Σ|R|` of what arrives, however contributions cancel.
+    /// `Σ|R|` propagated is at most this many times `Σ|R|` received, however contributions cancel.
     pub amplification: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! A rule as data: which contributions count how much, and by what they are divided.
+//! A rule as data: the gains of contributions, and their denominators.
 //!
 //! One layer that is affine in its inputs has contributions `c_jk = x_j w_jk`; the bias is one more input of value 1. `P_k` is the sum of the
 //! positive contributions to output `k`, `N_k` that of the negative ones, so that `z = P + N`. A [`Branch`] with gains `g₊` and `g₋` gives input
@@ -12,7 +12,7 @@
 //! | z-plus | all | 1 | 1 | 0 |
 //! | by size | all | 1 | 1 | −1 |
 //!
-//! What a formula claims and what it needs follow from these numbers. The [engine](crate::engine) runs it.
+//! The claims and needs of a formula follow from these numbers. The [engine](crate::engine) runs it.
 
 use std::fmt;
 
@@ -24,15 +24,15 @@ use crate::text::number;
 /// A rule's formula, without a number type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Formula {
-    /// What inputs get relevance for.
+    /// The numerators: contributions or weights.
     pub contributions: Contributions,
-    /// What is added to denominators.
+    /// The stabilizer of denominators.
     pub stabilizer: Stabilizer,
-    /// What happens to the bias's share.
+    /// The treatment of the bias's share.
     pub bias: BiasMode,
 }
 
-/// What inputs get relevance for.
+/// The numerators of a formula.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Contributions {
     /// For their signed contributions `x_j w_jk`, in each of these branches.
@@ -46,9 +46,9 @@ pub enum Contributions {
 /// One of the sums that relevance is divided over.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Branch {
-    /// The outputs whose relevance it takes.
+    /// The outputs whose relevance it propagates.
     pub outputs: Side,
-    /// How much of their relevance it takes.
+    /// The fraction of their relevance that it propagates.
     pub coefficient: f64,
     /// The gain of positive contributions, `g₊`.
     pub positive: f64,
@@ -86,15 +86,15 @@ pub enum Stabilizer {
     Relative(f64),
 }
 
-/// What a rule does with the bias.
+/// The bias mode of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BiasMode {
-    /// It takes part in the denominator, and its share is booked as absorbed.
+    /// It is part of the denominator, and its share is recorded as absorbed.
     #[default]
     Absorb,
     /// It is left out of the denominator.
     Ignore,
-    /// It takes part in the denominator, and its share is spread evenly over the inputs that the output is connected to, so
+    /// It is part of the denominator, and its share is distributed evenly over the inputs that the output is connected to, so
     /// that the layer conserves relevance.
     Distribute,
 }
@@ -199,7 +199,7 @@ impl Formula {
         Self { contributions: Contributions::Weights(weights), stabilizer: Stabilizer::Absolute(stabilizer), bias }
     }
 
-    /// What the rule promises.
+    /// The properties of the rule.
     pub fn claims(&self) -> Claims {
         let branches = match &self.contributions {
             Contributions::Branches(branches) => branches,
@@ -264,7 +264,7 @@ impl Formula {
     }
 }
 
-/// The β of branches that take all relevance of their outputs in one part, or in two, `1 + β` and `−β`; `None` where they do not.
+/// The β of branches that propagate all relevance of their outputs in one part, or in two, `1 + β` and `−β`; `None` where they do not.
 fn beta(branches: &[&Branch]) -> Option<f64> {
     if branches.iter().any(|branch| branch.positive == 0.0 && branch.negative == 0.0) {
         return None;
@@ -281,7 +281,7 @@ fn beta(branches: &[&Branch]) -> Option<f64> {
     }
 }
 
-/// Coefficients whose sum is off by no more take all relevance.
+/// Coefficients whose sum is off by no more propagate all relevance.
 pub(crate) const COMPLETE: f64 = 1e-9;
 
 #[cfg(test)]
@@ -311,8 +311,8 @@ mod tests {
             let conserving = Claims { conserving: true, vanishing, ..Claims::default() };
             assert_eq!(claims(&[Branch::all(1.0, 1.0)], bias), conserving);
             assert_eq!(claims(&gamma(0.0), bias), conserving);
-            // However contributions cancel, what is favoured is left: with P ≥ |N|, (1+γ)P + |N| over (1+γ)P − |N| is at most (2+γ)/γ. Not
-            // without the bias: the sign of z, which decides, is then not that of what is divided.
+            // However contributions cancel, the favoured ones remain: with P ≥ |N|, (1+γ)P + |N| over (1+γ)P − |N| is at most (2+γ)/γ. Not
+            // without the bias: the sign of z, which decides, is then not that of the denominator.
             let amplification = (bias != BiasMode::Ignore).then_some(1.0 + 2.0 / 0.25);
             assert_eq!(claims(&gamma(0.25), bias), Claims { amplification, ..conserving });
             let apart = Claims { amplification: Some(3.0), beta: 1.0, ..conserving };

@@ -1,8 +1,7 @@
-//! The books: where relevance went, layer by layer and in total.
+//! The ledger: received and propagated relevance and the accounts between them, layer by layer and in total.
 //!
-//! Relevance is money. For every node, `received = propagated + bias + stabilizer + rule`; for the whole walk,
-//! `start = input + bias + stabilizer + rule`. All terms are computed where they arise, none is inferred from the others,
-//! so that a balance says something.
+//! For every node, `received = propagated + bias + stabilizer + rule`; for the whole walk, `start = input + bias + stabilizer + rule`. All
+//! terms are computed where they arise, none as a difference of others, so that a balance is a test.
 
 pub use lrp_kernels::Accounts;
 
@@ -15,19 +14,19 @@ use crate::scalar::Scalar;
 pub struct Entry {
     /// The node.
     pub node: NodeId,
-    /// Relevance that arrived at its output.
+    /// Relevance received at its output.
     pub received: Vec<f64>,
-    /// Relevance handed on to its inputs.
+    /// Relevance propagated to its inputs.
     pub propagated: Vec<f64>,
-    /// What the bias (or another constant) took.
+    /// Relevance absorbed by the bias (or another constant).
     pub bias: Vec<f64>,
-    /// What the stabilizer took.
+    /// Relevance absorbed by the stabilizer.
     pub stabilizer: Vec<f64>,
-    /// What the rule lost (positive) or created (negative).
+    /// Relevance lost (positive) or created (negative) by the rule.
     pub rule: Vec<f64>,
-    /// `Σ |R|` of what arrived.
+    /// `Σ |R|` received.
     pub received_abs: Vec<f64>,
-    /// `Σ |R|` of what was handed on.
+    /// `Σ |R|` propagated.
     pub propagated_abs: Vec<f64>,
 }
 
@@ -53,18 +52,18 @@ impl Entry {
         ratio(self.imbalance(sample), moved.iter().map(|a| a[sample].abs()).fold(0.0, f64::max))
     }
 
-    /// `Σ|R| handed on / Σ|R| received`: above one where positive and negative relevance is created in pairs.
+    /// `Σ|R| propagated / Σ|R| received`: above one if positive and negative relevance is created in pairs.
     pub fn amplification(&self, sample: usize) -> f64 {
         ratio(self.propagated_abs[sample], self.received_abs[sample])
     }
 }
 
-/// The books of a whole walk.
+/// The ledger of a whole walk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ledger {
-    /// Relevance put on the target, per sample.
+    /// Relevance that the walk starts with, per sample.
     pub start: Vec<f64>,
-    /// Relevance that arrived at the model's inputs, per sample.
+    /// Relevance received by the model's inputs, per sample.
     pub input: Vec<f64>,
     /// One entry per node that relevance passed, from the output to the input.
     pub entries: Vec<Entry>,
@@ -73,15 +72,15 @@ pub struct Ledger {
 /// Sums over all entries for one sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Totals {
-    /// Relevance put on the target.
+    /// Relevance that the walk starts with.
     pub start: f64,
-    /// Relevance that arrived at the inputs.
+    /// Relevance received by the inputs.
     pub input: f64,
-    /// What biases and other constants took.
+    /// Relevance absorbed by biases and other constants.
     pub bias: f64,
-    /// What stabilizers took.
+    /// Relevance absorbed by stabilizers.
     pub stabilizer: f64,
-    /// What rules lost (positive) or created (negative).
+    /// Relevance lost (positive) or created (negative) by rules.
     pub rule: f64,
 }
 
@@ -116,11 +115,11 @@ impl Ledger {
         }
     }
 
-    /// Checks that relevance stayed finite at every node. `Σ|R|` of what each node received and handed on is in the books: a NaN or an
-    /// infinity anywhere makes it one, also where a later node hides it (zero times infinity is no number, and a ReLU makes it zero).
+    /// Checks that relevance stayed finite at every node. The ledger has `Σ|R|` received and propagated at each node: it is not
+    /// finite if any element is not, also if a later node hides it (a ReLU makes zero of NaN).
     ///
     /// # Errors
-    /// Names the first node, from the output on, that hands on what is not finite.
+    /// Names the first node, from the output on, that propagates a value that is not finite.
     pub fn check_finite<T: Scalar>(&self, model: &Model<T>) -> Result<(), Error> {
         for entry in &self.entries {
             if let Some(sample) = (0..entry.received.len()).find(|&sample| !entry.is_finite(sample)) {
@@ -130,7 +129,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The node whose books of a sample balance worst, and its relative imbalance.
+    /// The node with the largest relative imbalance of a sample, and that imbalance.
     pub fn worst_entry(&self, sample: usize) -> Option<(NodeId, f64)> {
         // The bits of NaN are above those of infinity: it is the worst.
         let imbalances = self.entries.iter().map(|entry| (entry.node, entry.relative_imbalance(sample).abs()));
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_coin_is_noticed() {
+    fn a_missing_term_is_noticed() {
         let entry = Entry {
             node: NodeId(0),
             received: vec![10.0],

@@ -17,7 +17,7 @@ pub struct Layer<'a, T: Scalar> {
     pub op: &'a Arc<dyn Operator<T>>,
     /// Whether the graph guarantees that no input is negative (it comes from a ReLU, say).
     pub nonnegative_inputs: bool,
-    /// Whether relevance arrives at no output below zero: a ReLU comes next, and what is after it gives nothing to its zeros.
+    /// Whether outputs below zero have no relevance: a ReLU comes next, and the layers after it propagate none to its zeros.
     pub nonnegative_outputs: bool,
     /// For a sum: which input is the skip connection, where the graph tells.
     pub skip_input: Option<usize>,
@@ -43,6 +43,6 @@ pub trait PreparedRule<T: Scalar>: Send + Sync {
     /// Which recorded activations [`propagate`](PreparedRule::propagate) reads.
     fn needs(&self) -> Needs;
 
-    /// Redistributes the relevance `r` at the output (`[N, …]`) over the inputs and books what did not arrive.
+    /// Redistributes the relevance `r` at the output (`[N, …]`) over the inputs and records the accounts of the rest.
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T>;
 }

@@ -1,4 +1,4 @@
-//! What a rule reads at a layer, and what it gives: relevance for every input, and the accounts of the rest.
+//! The activations that a rule reads at a layer, and its result: the relevance of every input, and the accounts of the rest.
 
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
@@ -12,13 +12,13 @@ pub struct Needs {
     pub output: Outputs,
 }
 
-/// How much of an operator's output a rule reads.
+/// The elements of an operator's output that a rule reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outputs {
     /// Nothing.
     Nothing,
-    /// Elements at which relevance arrives that is not zero. Elsewhere the rule may be given any finite number, and hands on the same
-    /// relevance: so what a ReLU leaves serves, if the rules after it are [vanishing](Claims::vanishing), and the values before it need not
+    /// Elements with nonzero relevance. Elsewhere the rule may be given any finite number, and propagates the same relevance: so the
+    /// output of a ReLU suffices, if the rules after it are [vanishing](Claims::vanishing), and the values before it need not
     /// be kept.
     Relevant,
     /// Every element.
@@ -30,29 +30,29 @@ impl Needs {
     pub const NOTHING: Needs = Needs { inputs: false, output: Outputs::Nothing };
     /// The inputs only.
     pub const INPUTS: Needs = Needs { inputs: true, output: Outputs::Nothing };
-    /// The inputs, and the output where relevance arrives.
+    /// The inputs, and the output where relevance is nonzero.
     pub const RELEVANT: Needs = Needs { inputs: true, output: Outputs::Relevant };
     /// Inputs and output.
     pub const BOTH: Needs = Needs { inputs: true, output: Outputs::All };
 }
 
-/// Relevance handed on to the inputs, and where the rest went: one number per sample and account.
+/// Relevance propagated to the inputs, and the accounts of the rest: one number per sample and account.
 ///
-/// The books of a layer: `Σ r = Σ relevance + bias + stabilizer + rule`, per sample.
+/// The ledger of a layer: `Σ r = Σ relevance + bias + stabilizer + rule`, per sample.
 #[derive(Debug, Clone)]
 pub struct Propagated<T: Scalar> {
     /// Relevance of every input, `[N, …]` each.
     pub relevance: Vec<Tensor<T>>,
-    /// What the bias (or another constant) took.
+    /// Relevance absorbed by the bias (or another constant).
     pub bias: Vec<f64>,
-    /// What the stabilizer took.
+    /// Relevance absorbed by the stabilizer.
     pub stabilizer: Vec<f64>,
-    /// What the rule itself lost (positive) or created (negative): dead denominators, gradients, masks.
+    /// Relevance lost (positive) or created (negative) by the rule itself: zero denominators, gradients, masks.
     pub rule: Vec<f64>,
 }
 
 impl<T: Scalar> Propagated<T> {
-    /// Relevance that arrived in full: nothing was taken.
+    /// Relevance that is propagated in full: nothing is absorbed.
     pub fn lossless(relevance: Vec<Tensor<T>>) -> Self {
         let n = relevance.first().map_or(0, |r| samples(r));
         Self { relevance, bias: vec![0.0; n], stabilizer: vec![0.0; n], rule: vec![0.0; n] }

@@ -1,15 +1,15 @@
-//! What a quotient adds to the ledger.
+//! Terms of the ledger of a quotient.
 
 use std::ops::AddAssign;
 
-/// What a quotient adds to the ledger, for one sample.
+/// Terms of the ledger of a quotient, for one sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Accounts {
-    /// `Σ ε·s(z)·s`: what the stabilizer takes.
+    /// `Σ ε·s(z)·s`: absorbed by the stabilizer.
     pub stabilizer: f64,
     /// `Σ r` at denominators of exactly zero: relevance that no input can claim.
     pub zero_denominator: f64,
-    /// `Σ b·s`: what the bias takes.
+    /// `Σ b·s`: absorbed by the bias.
     pub bias: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Copying elements, chosen axis by axis: what slices, gathers, paddings and nearest-neighbour resizing have in common.
+//! Copying elements, chosen axis by axis: the kernel of slices, gathers, paddings and nearest-neighbour resizing.
 //!
 //! The tables are as long as the axes, not as large as the tensor.
 

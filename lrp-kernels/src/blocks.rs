@@ -1,6 +1,6 @@
 //! Element-by-element work on whole batches, divided among threads.
 //!
-//! Every sample is divided into blocks of a fixed length, and what blocks sum up is added in their order: a sample's numbers do not
+//! Every sample is divided into blocks of a fixed length, and the sums of blocks are added in their order: a sample's numbers do not
 //! depend on the number of threads or on the rest of the batch.
 
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::each_chunk;
 /// Elements of a block: a few pages, so that handing one to a thread costs little in proportion.
 const BLOCK: usize = 1 << 14;
 
-/// What is summed over a sample, block by block.
+/// A sum over a sample, block by block.
 pub trait Sum: Copy + Send {
     /// Nothing.
     const ZERO: Self;
@@ -36,7 +36,7 @@ impl Sum for Accounts {
     }
 }
 
-/// A block of a sample: its place, what is written to it, and what it adds to the sums of the sample.
+/// A block of a sample: its indices, its output, and its terms of the sums of the sample.
 struct Block<'a, V, A> {
     sample: usize,
     range: Range<usize>,
@@ -44,7 +44,7 @@ struct Block<'a, V, A> {
     sums: A,
 }
 
-/// The places of the blocks of a batch of `len` elements with `per_sample` each: sample by sample, in order.
+/// The index ranges of the blocks of a batch of `len` elements with `per_sample` each: sample by sample, in order.
 fn ranges(len: usize, per_sample: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
     let samples = len.checked_div(per_sample).unwrap_or(0);
     (0..samples).flat_map(move |sample| {
@@ -70,7 +70,7 @@ fn compute<V: Send, A: Sum>(
     sums
 }
 
-/// `K` sums for each of `samples` samples of `per_sample` elements, of what `f` sums over a range of elements.
+/// `K` sums for each of `samples` samples of `per_sample` elements, of the sums of `f` over ranges of elements.
 pub fn sum_blocks<const K: usize>(
     samples: usize,
     per_sample: usize,

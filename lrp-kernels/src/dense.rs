@@ -20,12 +20,12 @@ const ROWS: usize = 4;
 const ROW_BLOCK: usize = 16;
 /// Samples that go through a block of weights while that is in the cache.
 const PANEL: usize = 48;
-/// Inputs that are taken at a time where there are many samples: few enough for the second-level cache, enough for memory to be read in
-/// long pieces.
+/// Inputs that are computed at a time if there are many samples: few enough for the second-level cache, enough for memory to be read in
+/// long segments.
 const INPUT_BLOCK: usize = 4096;
-/// Columns of weights (backward) that a thread takes at a time, for the same reasons.
+/// Columns of weights (backward) that a thread computes at a time, for the same reasons.
 const COLUMN_BLOCK: usize = 8192;
-/// Tasks per thread that even out what threads are disturbed by.
+/// Tasks per thread, so that disturbed threads even out.
 const TASKS_PER_THREAD: usize = 4;
 /// Multiply-adds below which work is not worth handing to another thread.
 const GRAIN: usize = 1 << 16;

@@ -7,7 +7,7 @@
 /// beginning of `main`. It does something for glibc's allocator, others are left as they are.
 ///
 /// Where the system has large pages for those that ask (`madvise` or `always` in `/sys/kernel/mm/transparent_hugepage/enabled`), the first
-/// gibibyte of what is allocated is in large pages: kernels read channels far apart, and processors remember the places of few pages.
+/// gibibyte of what is allocated is in large pages: kernels read channels far apart, and the TLB holds few pages.
 pub fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: sets numbers; ones that the allocator does not like are ignored.

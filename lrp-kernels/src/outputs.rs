@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code)]
 
-/// Room for `len` elements. Where it is large, the system is asked for large pages: providing small ones, one after the other as they are
-/// first written to, would take longer than many layers.
+/// An empty vector with uninitialized capacity for `len` elements. A large one gets large pages: faults of small pages, one after the other,
+/// would take longer than many layers.
 pub fn uninit<T>(len: usize) -> Vec<T> {
     let vec = Vec::with_capacity(len);
     #[cfg(target_os = "linux")]

@@ -192,7 +192,7 @@ impl<S: Simd> Task for Max<'_, S> {
     }
 }
 
-/// Replaces each element by an element of `from`, taken at steps of `step`, where that is larger.
+/// Replaces each element by the element of `from`, at steps of `step`, if that is larger.
 ///
 /// # Safety
 /// The machine has the instruction set.

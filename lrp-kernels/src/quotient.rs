@@ -17,7 +17,7 @@ use crate::tensor::elementwise::{LANES, total};
 use crate::tensor::{Tensor, elements, from_elements, per_sample};
 use crate::uninit;
 
-/// Elements whose quotients are added up in their own precision before they are added to the sums: [`LANES`] sums of so many.
+/// Elements whose quotients are added up in their own precision before they are added to the sums: [`LANES`] sums of this number of elements.
 const ROWS: usize = 4;
 
 /// The quotients `share · R / stab(D)` of a batch, as an epilogue: of a sum `A x`, the denominator is `D = A x + b`.
@@ -55,7 +55,7 @@ impl<T: Scalar> BlockEpilogue<T> for Quotients<'_, T> {
             z: &negative.z[range.clone()],
             ..negative
         });
-        // A piece is of one sample.
+        // A block is of one sample.
         let epsilon = epsilon[first * epsilon.len() / r.len().max(1)];
         divide_piece(piece, second, &Dividend { share, r: &r[range], bias, epsilon, negative })
     }
@@ -73,13 +73,13 @@ struct Dividend<'a, T> {
     negative: Option<NegativeOutputs<'a, T>>,
 }
 
-/// Replaces denominators by quotients. If `below` is not empty, it is as long, and takes those at negative outputs, while zero
-/// stands in their place.
+/// Replaces denominators by quotients. If `below` is not empty, it is as long and receives the quotients of negative outputs, which are
+/// zero in the first result.
 fn divide_piece<T: Scalar>(z: &mut [T], below: &mut [T], by: &Dividend<'_, T>) -> Accounts {
     assert!(below.is_empty() || (below.len() == z.len() && by.negative.is_some()));
     let below = if below.is_empty() { std::ptr::null_mut() } else { below.as_mut_ptr() };
     let to = z.as_mut_ptr();
-    // SAFETY: what is written is what is read, and there are as many places apart.
+    // SAFETY: each element is written after it is read, and both slices are as long.
     unsafe { divide_on(Isa::best(), z.as_ptr(), [to, below], z.len(), by) }
 }
 
@@ -144,7 +144,7 @@ unsafe fn divide_on<T: Scalar>(
     }
 }
 
-/// Sums over the elements of a piece.
+/// Sums over the elements of a block.
 struct Sums {
     /// Of quotients, with the sign of their denominator.
     signed: f64,
@@ -161,7 +161,7 @@ const ONE: u8 = 0;
 const TWO: u8 = 1;
 const APART: u8 = 2;
 
-/// Denominators, and the place of their quotients.
+/// Denominators, and the buffer of their quotients.
 #[derive(Clone, Copy)]
 struct Places<'a, T> {
     z: *const T,
@@ -196,7 +196,7 @@ impl<S: Simd, const DEAD: bool, const SIDES: u8> Task for Compiled<'_, S, DEAD, 
 }
 
 impl<S: Simd, const DEAD: bool, const SIDES: u8> Compiled<'_, S, DEAD, SIDES> {
-    /// `n` elements, which are so many rows, the last of which may be short. Missing elements are zeros of no relevance.
+    /// `n` elements in rows, the last of which may be short. Missing elements are zeros of no relevance.
     ///
     /// # Safety
     /// There are `n` elements from `start` on.
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::tests::noise;
 
-    /// Of one element, by the book.
+    /// One element, by definition.
     fn one<T: Scalar>(z: T, i: usize, by: &Dividend<'_, T>, apart: bool) -> ([T; 2], Accounts) {
         let mut z = z + by.bias[0];
         let mut side = 0;

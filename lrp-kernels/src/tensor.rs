@@ -116,7 +116,7 @@ pub fn abs_sums<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
 
 /// Whether every element is a finite number.
 pub fn is_finite<T: Scalar>(x: &Tensor<T>) -> bool {
-    /// Elements that are looked at before anything is decided, so that compilers can do many at once.
+    /// Elements that are examined before a branch, so that compilers can vectorize.
     const CHUNK: usize = 1 << 12;
     let Some(all) = x.as_slice_memory_order() else { return x.iter().all(|v| v.is_finite()) };
     let finite = AtomicBool::new(true);

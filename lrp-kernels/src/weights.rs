@@ -57,7 +57,7 @@ impl<T: Scalar> Weights<T> {
         Self { shape: shape.to_vec(), bytes, release: |_| {}, numbers: PhantomData }
     }
 
-    /// Weights that stay where these bytes are, in the machine's byte order; `release` is told when they are not needed for a while.
+    /// Weights that stay where these bytes are, in the machine's byte order; `release` is called when they are not needed for a while.
     /// Nothing if there are not as many as the shape has.
     pub fn in_place(shape: &[usize], bytes: Bytes, release: fn(&[u8])) -> Option<Self> {
         let count = shape.iter().try_fold(size_of::<T>(), |n, &d| n.checked_mul(d))?;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Rules are prepared beforehand. The adjoint pass and the rule run in turns, and the best time of each counts: on a machine with other load
-//! their ratio says more than either. Inputs are those after a ReLU, and relevance arrives at positive outputs alone, unless `--signed`.
+//! their ratio says more than either. Inputs are those after a ReLU, and only positive outputs have relevance, unless `--signed`.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -29,7 +29,7 @@ use lrp_rules::{
 type Layers = Vec<(&'static str, Arc<dyn Operator<f32>>)>;
 type Rules = Vec<(&'static str, Option<Box<dyn Rule<f32>>>)>;
 
-/// Each measurement has at least so many rounds and takes at least so long.
+/// Minimum rounds and minimum time of each measurement.
 const ROUNDS: usize = 15;
 const LEAST: Duration = Duration::from_millis(300);
 
@@ -124,7 +124,7 @@ fn rules() -> Result<Rules, Box<dyn Error>> {
     ])
 }
 
-/// A layer with what the forward pass left there and the relevance that arrives.
+/// A layer with its recorded activations and the relevance at its output.
 struct Bench {
     op: Arc<dyn Operator<f32>>,
     inputs: Vec<Tensor<f32>>,

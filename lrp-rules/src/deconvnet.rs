@@ -1,10 +1,10 @@
-//! DeconvNet: what a ReLU does to relevance in that method.
+//! DeconvNet: relevance at a ReLU in that method.
 
 use std::fmt;
 
 use lrp_core::{Behaviour, Rule, Scalar};
 
-/// DeconvNet (Zeiler and Fergus 2014) for activations: what is positive, `R⁺`, whatever the input was.
+/// DeconvNet (Zeiler and Fergus 2014) for activations: positive relevance `R⁺`, whatever the input was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Deconvnet;
 

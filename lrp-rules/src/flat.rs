@@ -1,4 +1,4 @@
-//! The flat rule: every connected input gets the same.
+//! The flat rule: every connected input receives the same relevance.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::parameter::{ParameterError, nonnegative, number, write_rule};
 
 /// Flat (Lapuschkin et al. 2019): `R_j = Σ_k 1_jk / Σ_j 1_jk · R_k` over the inputs that output `k` is connected to.
 ///
-/// Padded positions are no inputs; the bias never takes part.
+/// Padded positions are no inputs; the bias is never part of the denominator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Flat {
     stabilizer: f64,

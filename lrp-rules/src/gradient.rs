@@ -4,7 +4,7 @@ use std::fmt;
 
 use lrp_core::{Behaviour, Rule, Scalar};
 
-/// The vector-Jacobian product `Σ_k R_k ∂z_k/∂x_j`, on any operator. It does not conserve: the ledger says how much it creates or
+/// The vector-Jacobian product `Σ_k R_k ∂z_k/∂x_j`, on any operator. It does not conserve: the ledger records the relevance that it creates or
 /// loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gradient;

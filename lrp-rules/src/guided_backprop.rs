@@ -1,10 +1,10 @@
-//! Guided backpropagation: what a ReLU does to relevance in that method.
+//! Guided backpropagation: relevance at a ReLU in that method.
 
 use std::fmt;
 
 use lrp_core::{Behaviour, Rule, Scalar};
 
-/// Guided backpropagation (Springenberg et al. 2015) for activations: the gradient of what is positive, `φ′(x)·R⁺`.
+/// Guided backpropagation (Springenberg et al. 2015) for activations: the gradient of positive relevance, `φ′(x)·R⁺`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GuidedBackprop;
 

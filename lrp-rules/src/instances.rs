@@ -7,7 +7,7 @@ use lrp_core::{Rule, Scalar};
 
 use crate::*;
 
-/// What is compiled here; there is no reason to call it.
+/// Instances of the generic code; not to be called.
 #[doc(hidden)]
 pub fn instances() {
     of_type::<f32>();
@@ -32,7 +32,7 @@ fn of_type<T: Scalar>() {
     rule::<T, Zero>();
 }
 
-/// All methods of a rule, and of what it prepares.
+/// All methods of a rule, and of its prepared form.
 fn rule<T: Scalar, R: Rule<T> + 'static>() {
     black_box::<fn(Arc<R>) -> Arc<dyn Rule<T>>>(|rule| rule);
 }

@@ -4,13 +4,13 @@ use lrp_core::formula::BiasMode;
 pub(crate) use lrp_core::text::number;
 use thiserror::Error;
 
-/// A parameter that no rule can work with.
+/// An invalid parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct ParameterError {
     /// The parameter's name, as in recipes.
     pub parameter: &'static str,
-    /// What is wrong with it, as a sentence.
+    /// The error, as a sentence.
     pub message: String,
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn nonnegative(parameter: &'static str, value: f64) -> Result<f64, Pa
     }
 }
 
-/// What a rule does with the bias, as a parameter to print, unless it is `default`.
+/// The bias mode, as a parameter to print, unless it is `default`.
 pub(crate) fn bias_parameter(bias: BiasMode, default: BiasMode) -> Option<(&'static str, String)> {
     (bias != default).then(|| ("bias", format!("{:?}", bias.name())))
 }

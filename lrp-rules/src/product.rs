@@ -1,4 +1,4 @@
-//! Products of two activations: who takes the relevance.
+//! Products of two activations: the signal receives the relevance, the gate none.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use lrp_core::{Behaviour, Rule, Scalar};
 
 use crate::parameter::{ParameterError, write_rule};
 
-/// How a product divides relevance between its factors.
+/// The division of relevance between the factors of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Factors {
-    /// The gated signal takes all, the gate nothing (Arras et al. 2017).
+    /// All to the gated signal, nothing to the gate (Arras et al. 2017).
     #[default]
     Gate,
     /// Half to each (Achtibat et al. 2024).
@@ -34,7 +34,7 @@ impl Product {
         }
     }
 
-    /// The rule for products of which this input (0 or 1) is the gate: the other one takes all, whatever the graph says.
+    /// The rule for products of which this input (0 or 1) is the gate: the other one receives all relevance, whatever the graph says.
     ///
     /// # Errors
     /// When there is no such input.
@@ -42,7 +42,7 @@ impl Product {
         Ok(Self { division: Division::Gate(factor("gate", input)?) })
     }
 
-    /// The rule for products of which this input (0 or 1) is the signal: it takes all, whatever the graph says.
+    /// The rule for products of which this input (0 or 1) is the signal: it receives all relevance, whatever the graph says.
     ///
     /// # Errors
     /// When there is no such input.

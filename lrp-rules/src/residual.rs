@@ -3,13 +3,13 @@
 use lrp_core::behaviour::{Behaviour, Shares};
 use lrp_core::formula::{BiasMode, Branch, Formula, Stabilizer};
 
-/// How a residual sum divides relevance among its summands. Other operators do not care.
+/// Policy for dividing relevance among the summands of a residual sum. It has no effect at other operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Residual {
     /// In proportion to the signed summands: `a / stab(Σ a)`.
     #[default]
     Signed,
-    /// In proportion to their sizes: `|a| / stab(Σ |a|)`.
+    /// By magnitude: `|a| / stab(Σ |a|)`.
     Absolute,
     /// The same to each.
     Equal,
@@ -31,7 +31,7 @@ impl Residual {
         }
     }
 
-    /// What happens to relevance at a residual sum.
+    /// The behaviour at a residual sum.
     pub(crate) fn behaviour(self, stabilizer: f64) -> Behaviour {
         let formula = |branch| Formula::branches([branch], Stabilizer::Absolute(stabilizer), BiasMode::Absorb);
         match self {

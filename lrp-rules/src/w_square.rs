@@ -9,7 +9,7 @@ use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, writ
 
 /// w² (Montavon et al. 2017, eq. 12): `R_j = Σ_k w²_jk / Σ_j w²_jk · R_k`, for first layers with real-valued input.
 ///
-/// The bias is ignored by default, as in the paper; otherwise `b²` takes part in the denominator.
+/// The bias is ignored by default, as in the paper; otherwise `b²` is part of the denominator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WSquare {
     stabilizer: f64,

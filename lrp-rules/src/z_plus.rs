@@ -9,7 +9,7 @@ use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, writ
 
 /// z⁺ (Montavon et al. 2017, eq. 15): [`AlphaBeta`](crate::AlphaBeta) with α = 1 and β = 0.
 ///
-/// `R_j = Σ_k (x⁺w⁺ + x⁻w⁻)_jk / z⁺_k · R_k`; never negative where the relevance that arrives is not.
+/// `R_j = Σ_k (x⁺w⁺ + x⁻w⁻)_jk / z⁺_k · R_k`; never negative if the relevance received is not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ZPlus {
     stabilizer: f64,

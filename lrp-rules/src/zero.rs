@@ -9,7 +9,7 @@ use crate::parameter::{bias_parameter, write_rule};
 
 /// LRP-0 (Bach et al. 2015, eq. 56): relevance in proportion to the contributions, nothing added to the denominator.
 ///
-/// `R_j = x_j Σ_k w_jk R_k / z_k`. The relevance of an output with `z_k = 0` exactly cannot be divided and is booked as lost by
+/// `R_j = x_j Σ_k w_jk R_k / z_k`. The relevance of an output with `z_k = 0` exactly cannot be divided and is recorded as lost by
 /// the rule. Used on every layer of a ReLU network this is gradient × input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Zero {

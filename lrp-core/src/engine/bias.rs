@@ -10,7 +10,7 @@ use crate::scalar::Scalar;
 use crate::tensor::{Tensor, add, dots, samples};
 
 pub(super) struct Bias<T: Scalar> {
-    /// The bias where it takes part.
+    /// The bias, if it is part of denominators.
     value: Option<Tensor<T>>,
     /// For `distribute`: the operator with all weights one, and the number of inputs of each output, `[1, …]`.
     spread: Option<(Arc<dyn Affine<T>>, Tensor<T>)>,
@@ -27,7 +27,7 @@ impl<T: Scalar> Bias<T> {
         Self { value, spread }
     }
 
-    /// The bias mapped through `f`, if it takes part.
+    /// The bias mapped through `f`, if it is part of denominators.
     pub(super) fn map(&self, f: impl FnMut(T) -> T) -> Option<Tensor<T>> {
         self.value.as_ref().map(|b| b.mapv(f))
     }

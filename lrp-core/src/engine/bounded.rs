@@ -72,8 +72,8 @@ fn filled<T: Scalar>(values: &[f64], shape: &[usize]) -> Result<Tensor<T>, RuleE
     Ok(Tensor::from_shape_fn(batch_shape(1, shape), |index| T::of(value(index))))
 }
 
-/// What finds the sums in the recorded output `z = x w + b`: they are `z − b − (l w⁺ + h w⁻)`. With `l ≤ 0 ≤ h`, all products in brackets have one
-/// sign, so that they say of how many the sum is what is left.
+/// Computes the sums from the recorded output `z = x w + b`: they are `z − b − (l w⁺ + h w⁻)`. With `l ≤ 0 ≤ h`, all products in brackets have one
+/// sign, so that their size shows how much has cancelled.
 struct Recorded<T: Scalar> {
     /// `b + l w⁺ + h w⁻`, `[1, …]`.
     shift: Tensor<T>,
@@ -93,7 +93,7 @@ impl<T: Scalar> Recorded<T> {
         }
     }
 
-    /// The sums for the inputs `x`, inside the box, where relevance `r` arrives.
+    /// The sums for the inputs `x`, inside the box, where relevance `r` is nonzero.
     fn sums(&self, z: &Tensor<T>, contributions: &Signed<T>, x: &SignedInputs<'_, T>, r: &Tensor<T>) -> Tensor<T> {
         let (mut sums, _) = zip_sums(z, &self.shift, |_| |z, shift| (z - shift, []));
         // Marked by what no sum is.
@@ -133,7 +133,7 @@ mod tests {
         Bounds::Channels { low: low.to_vec(), high: high.to_vec() }
     }
 
-    /// Sums from the output and sums from the inputs, where they are ordinary, where they cancel, and where no relevance arrives.
+    /// Sums from the output and sums from the inputs, where they are ordinary, where they cancel, and where relevance is zero.
     #[test]
     fn sums_are_found_in_the_output() {
         let number = |i: usize| f64::from(u32::try_from(i * i % 97).unwrap()) / 48.5 - 1.0;
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// One output sees an input at its bound, so that the stabilizer takes all; it must not disturb the other output's share.
+    /// One output sees an input at its bound, so that the stabilizer absorbs all; it must not disturb the other output's share.
     #[test]
     fn inputs_at_their_bound_contribute_exactly_nothing() {
         let w = Tensor::from_shape_vec(vec![2, 1], vec![-0.125_f32, 0.375]).unwrap();

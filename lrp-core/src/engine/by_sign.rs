@@ -25,18 +25,18 @@ pub(super) struct BySign<T: Scalar> {
     up: Signed<T>,
     /// Gains where `z < 0`; relevance rarely reaches such outputs in a ReLU network.
     down: Gains<T>,
-    /// What is divided by where `z < 0`.
+    /// Denominators where `z < 0`.
     difference: Difference,
     bias: Bias<T>,
     stabilizer: Stabilizer,
     needs: Needs,
     nonnegative_inputs: bool,
-    /// Whether no relevance arrives where `z < 0`.
+    /// Whether relevance is zero where `z < 0`.
     nonnegative_outputs: bool,
 }
 
 impl<T: Scalar> BySign<T> {
-    /// If these are such branches, take all relevance, and one pass gives both denominators as exactly as two.
+    /// If these are such branches, propagate all relevance, and one pass gives both denominators as exactly as two.
     pub(super) fn new(
         op: &Arc<dyn Affine<T>>,
         branches: &[Branch],
@@ -65,14 +65,14 @@ impl<T: Scalar> BySign<T> {
         })
     }
 
-    /// What is divided by at outputs below zero, where `z` is the output or that without the bias.
+    /// The denominators of outputs below zero, where `z` is the output or that without the bias.
     fn negative_outputs<'a>(&self, output: &'a [T], z: &'a [T]) -> NegativeOutputs<'a, T> {
         NegativeOutputs { output, z, lambda: T::of(self.difference.lambda), mu: T::of(self.difference.mu) }
     }
 
     /// Where both signs of outputs are to be expected, and the operator can concatenate outputs: one pass each way, with quotients that are kept apart as
-    /// soon as they are made. What is done for a sample depends on that sample alone: one that turns out to have relevance on the one side only goes
-    /// the way of those of which that is known.
+    /// soon as they are made. The computation for a sample depends on that sample alone: one with relevance on one side
+    /// only is computed as if that were known of the layer.
     fn propagate_both(
         &self,
         x: &SignedInputs<'_, T>,
@@ -161,7 +161,7 @@ impl<T: Scalar> PreparedRule<T> for BySign<T> {
         // Each side has the quotients of its own outputs.
         let s_down = (any_up && any_down).then(|| take_negative(&mut s, io.output));
         if any_up || !any_down {
-            // Where all outputs are known to be on this side, what the bias takes came with the quotients.
+            // Where all outputs are known to be on this side, the relevance absorbed by the bias came with the quotients.
             let shares = shares.filter(|_| self.nonnegative_outputs);
             self.up.propagate(&s, (&self.bias, b_up.as_ref()), shares, &x, &mut result);
         }

@@ -11,7 +11,7 @@ use crate::tensor::{Tensor, map, update, update_sums};
 /// rounding errors of both.
 pub(super) const LEFT: f64 = 0.125;
 
-/// Whether an output has so many weights that the difference of two sums mostly has enough left, and that a pass over the inputs is worth saving.
+/// Whether an output has enough weights that the difference of two sums rarely cancels, and that a pass over the inputs is worth saving.
 pub(super) fn has_many_weights<T: Scalar>(op: &dyn Affine<T>) -> bool {
     const MANY: usize = 32;
     op.parameters() >= MANY * op.output_shape().first().copied().unwrap_or(1)
@@ -50,8 +50,8 @@ impl Difference {
         Some(Self { lambda, mu, cancels, sign })
     }
 
-    /// The sums from `z` and `a`, where relevance `r` arrives; what has cancelled is recomputed from the inputs `x`. What is done for a sample depends
-    /// on that sample alone.
+    /// The sums from `z` and `a`, where relevance `r` is nonzero; cancelled sums are recomputed from the inputs `x`. The computation for a
+    /// sample depends on that sample alone.
     pub(super) fn sums<T: Scalar>(
         &self,
         z: &Tensor<T>,
@@ -65,7 +65,7 @@ impl Difference {
             update(&mut sums, z, r, move |a, z, _| lambda * z + mu * a);
             return sums;
         }
-        // Marked by what no sum is.
+        // Marked by infinity, which no sum is.
         let (sign, signed) = (T::of(self.sign.unwrap_or(1.0)), self.sign.is_some());
         let unknown = update_sums(&mut sums, z, r, move |a, z, r| {
             let (computed, d) = (mu * a, lambda * z + mu * a);

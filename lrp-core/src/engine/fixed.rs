@@ -16,7 +16,7 @@ pub(super) struct Fixed<T: Scalar> {
     op: Arc<dyn Affine<T>>,
     /// `Σ_j v_jk + v_bk`, `[1, …]`: the same for every input.
     sums: Tensor<T>,
-    /// `v_b`, where the bias takes part.
+    /// `v_b`, if the bias is part of denominators.
     of_bias: Option<Tensor<T>>,
     bias: Bias<T>,
     stabilizer: Stabilizer,

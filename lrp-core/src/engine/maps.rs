@@ -37,7 +37,7 @@ impl<T: Scalar> Gains<T> {
     }
 }
 
-/// What becomes of weights.
+/// A map of the weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Map<T> {
     /// These gains.

@@ -1,13 +1,13 @@
 //! Runs [formulas](crate::formula) on affine operators: the one place where speed tricks for rules live.
 //!
-//! - Denominators: `z` is recorded, and one computed pass gives all others as differences. What has cancelled is recomputed.
+//! - Denominators: `z` is recorded, and one computed pass gives all others as differences. Cancelled outputs are recomputed.
 //! - Weights: each map is made once for a layer and shared by its branches.
-//! - Zeros: negative parts of inputs are not computed where there are none, nor branches and outputs at which no relevance arrives.
-//! - Passes: both signs of an input, or both signs of outputs, take one pass where the operator can [pack](crate::operator::fused::Packing) two maps; quotient,
-//!   bias and product with the input are [epilogues](crate::operator::fused::Epilogue).
+//! - Zeros: negative parts of inputs are skipped where there are none, and so are branches and outputs without relevance.
+//! - Passes: both signs of an input, or both signs of outputs, need one pass if the operator can
+//!   [pack](crate::operator::fused::Packing) two maps; quotient, bias and product with the input are [epilogues](crate::operator::fused::Epilogue).
 //!
-//! **Which way is taken for a sample depends on that sample alone** (and on what is known of the layer, which is the same for all): so the bits depend on
-//! neither the batch nor the threads. Where a whole batch decides, the ways differ by exact zeros only.
+//! **The choice of the computation for a sample depends on that sample alone** (and on known properties of the layer, the same for all): so the
+//! bits depend on neither the batch nor the threads. Where a whole batch decides, the choices differ by exact zeros only.
 
 mod bias;
 mod bounded;

@@ -1,4 +1,4 @@
-//! `s = R / stab(D)`: the division that every rule contains, and what the stabilizer takes.
+//! `s = R / stab(D)`: the division that every rule contains, and the relevance absorbed by the stabilizer.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::tensor::{Tensor, rms, samples};
 pub(super) struct Quotient<T: Scalar> {
     /// One quotient per output.
     pub(super) s: Tensor<T>,
-    /// `Σ ε·s(D)·s`: what the stabilizer took.
+    /// `Σ ε·s(D)·s`: absorbed by the stabilizer.
     pub(super) stabilizer: Vec<f64>,
     /// Relevance at denominators of exactly zero, which no input can claim.
     pub(super) zero_denominator: Vec<f64>,

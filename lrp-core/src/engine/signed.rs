@@ -22,7 +22,7 @@ use crate::tensor::{
     Tensor, apply_epilogue, concat_channels, elements, is_nonnegative, negative, positive, samples, sum_of_halves,
 };
 
-/// Where no more than one output in this many has to be recomputed, each is computed by itself.
+/// If at most one output in this many has to be recomputed, each is computed by itself.
 const FEW: usize = 256;
 
 /// Inputs split by sign; the negative parts only where there are any.
@@ -31,7 +31,7 @@ pub(super) struct SignedInputs<'a, T: Scalar> {
     positive: Vec<Cow<'a, Tensor<T>>>,
     /// `x⁻` of every input, or nothing where all are zero.
     negative: Vec<Cow<'a, Tensor<T>>>,
-    /// Both [concatenated](concat_channels), as soon as some operator takes them so.
+    /// Both [concatenated](concat_channels), as soon as some operator reads them so.
     both: OnceLock<Tensor<T>>,
     /// Whether it is known of all inputs whether they have a negative part.
     known: bool,
@@ -48,7 +48,7 @@ impl<'a, T: Scalar> SignedInputs<'a, T> {
         Self { known: false, ..Self::above_and_below(part(positive), part(negative)) }
     }
 
-    /// Inputs in two parts that some other reference than zero tells apart.
+    /// Inputs in two parts, split at another reference than zero.
     pub(super) fn above_and_below(above: Vec<Tensor<T>>, below: Vec<Tensor<T>>) -> Self {
         let owned = |part: Vec<Tensor<T>>| part.into_iter().map(Cow::Owned).collect();
         Self { positive: owned(above), negative: owned(below), both: OnceLock::new(), known: true }
@@ -77,7 +77,7 @@ impl<'a, T: Scalar> SignedInputs<'a, T> {
     }
 }
 
-/// What operators take.
+/// The form in which an operator reads the inputs.
 fn borrowed<'b, T: Scalar>(inputs: &'b [Cow<'_, Tensor<T>>]) -> Vec<&'b Tensor<T>> {
     inputs.iter().map(Cow::as_ref).collect()
 }
@@ -116,7 +116,7 @@ impl<T: Scalar> Signed<T> {
         Some((op, vec![x.both()?]))
     }
 
-    /// `P x⁺ + N x⁻ + b` where `mask` is not zero.
+    /// `P x⁺ + N x⁻ + b` where `mask` is nonzero.
     pub(super) fn apply(&self, x: &SignedInputs<'_, T>, b: Option<&Tensor<T>>, mask: &Tensor<T>) -> Tensor<T> {
         if let Some((op, x)) = self.in_one_pass(x) {
             return apply_biased(op.as_ref(), &x, b, Some(mask));
@@ -176,8 +176,8 @@ impl<T: Scalar> Signed<T> {
         Some(z)
     }
 
-    /// Recomputes `P x⁺ + N x⁻ + b` where infinity stands for it in `sums`: `unknown` times in each sample, only where the relevance `r` is not zero.
-    /// What is done for a sample depends on that sample alone.
+    /// Recomputes `P x⁺ + N x⁻ + b` where infinity stands for it in `sums`: `unknown` times in each sample, only where the relevance `r` is nonzero.
+    /// The computation for a sample depends on that sample alone.
     pub(super) fn recompute(
         &self,
         sums: &mut Tensor<T>,
@@ -234,7 +234,7 @@ impl<T: Scalar> Signed<T> {
     }
 
     /// Gives each input its contribution over the stabilized sum of contributions and bias, `contribution_jk / stab(Σ_j contribution_jk + b_k) · R_k`
-    /// for `share` times the relevance `r`, and books the rest in `result`. The sums may be there already.
+    /// for `share` times the relevance `r`, and records the rest in `result`. The sums may be there already.
     pub(super) fn add_shares(
         &self,
         sums: Option<&Tensor<T>>,

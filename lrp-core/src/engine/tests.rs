@@ -77,7 +77,7 @@ fn layer(op: &Arc<dyn Operator<f64>>, nonnegative: [bool; 2]) -> Layer<'_, f64> 
     Layer { name: "", op, nonnegative_inputs, nonnegative_outputs, skip_input: None }
 }
 
-/// What the formula says, from the four methods of an operator alone.
+/// The definition of the formula, from the four methods of an operator alone.
 fn expected(
     formula: &Formula,
     op: &dyn Affine<f64>,
@@ -155,7 +155,7 @@ fn accounts(out: &Propagated<f64>) -> String {
     format!("{:?} {:?} {:?}", out.bias, out.stabilizer, out.rule)
 }
 
-/// Inputs and outputs of both signs, at which relevance of both signs arrives.
+/// Inputs and outputs of both signs, with relevance of both signs.
 #[test]
 fn every_formula_is_its_definition_in_any_batch() {
     for op in operators() {
@@ -203,7 +203,7 @@ fn every_formula_is_its_definition_in_any_batch() {
     }
 }
 
-/// What is known of a γ layer's inputs changes no bit of its accounts.
+/// Known properties of a γ layer's inputs change no bit of its accounts.
 #[test]
 fn accounts_do_not_depend_on_what_is_known_of_inputs() {
     let op = &operators()[0];

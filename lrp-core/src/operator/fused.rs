@@ -1,4 +1,4 @@
-//! What fast operators do in fewer passes over memory than with `apply`, `adjoint` and `map_weights`: two maps of their weights in one
+//! Fused operations: fewer passes over memory than `apply`, `adjoint` and `map_weights` need: two maps of their weights in one
 //! operator, and sums that become something else while they are in the cache.
 //!
 //! The functions here use what an operator offers, and the four methods of [`Affine`] otherwise.
@@ -21,14 +21,14 @@ pub enum Packing<'a, T> {
     ConcatOutputs(&'a dyn Fn(T) -> T, &'a dyn Fn(T) -> T),
 }
 
-/// What becomes of `A x`.
+/// An epilogue of `A x`.
 #[derive(Debug, Clone, Copy)]
 pub enum Epilogue<'a, T: Scalar> {
-    /// `A x + b`. Where `mask` is zero, the result is unspecified (but finite). What is computed for a sample depends on that sample alone.
+    /// `A x + b`. Where `mask` is zero, the result is unspecified (but finite). The computation for a sample depends on that sample alone.
     Add {
         /// Broadcasts to the output's sample shape, and need not be the operator's bias.
         b: Option<&'a Tensor<T>>,
-        /// As large as the output; without it, all is mask.
+        /// As large as the output; without it, all outputs are computed.
         mask: Option<&'a Tensor<T>>,
     },
     /// The quotients of the denominators `A x + b`.
@@ -48,7 +48,7 @@ pub enum Epilogue<'a, T: Scalar> {
     },
 }
 
-/// What becomes of `Aᵀ s`, for each input.
+/// An epilogue of `Aᵀ s`, for each input.
 #[derive(Debug, Clone, Copy)]
 pub enum AdjointEpilogue<'a, T: Scalar> {
     /// `x ⊙ Aᵀ s`, zeros made `+0`.
@@ -111,7 +111,7 @@ pub fn apply_biased<T: Scalar>(
     z
 }
 
-/// The quotients of `A x + b`, where `mask` is not zero; see [`Epilogue::Divide`].
+/// The quotients of `A x + b`, where `mask` is nonzero; see [`Epilogue::Divide`].
 pub fn apply_divided<T: Scalar>(
     op: &dyn Affine<T>,
     xs: &[&Tensor<T>],

@@ -33,7 +33,7 @@ const SMALL_STRIP: usize = 20 << 10;
 const HEAVY: usize = 1 << 20;
 /// Bytes of an image that is copied as a whole.
 const ROOM: usize = 4 << 20;
-/// Outputs of a channel that are collected before they are written to their output, and the distance between channels then.
+/// Outputs of a channel that are collected before they are written to the target, and the distance between channels then.
 const STAGE: usize = 224;
 const STAGE_PITCH: usize = STAGE + 16;
 /// Bytes of sums over a part of the source channels, where pixels are summed one by one.
@@ -50,7 +50,7 @@ pub(super) struct Sides {
     pub target: [usize; 3],
 }
 
-/// How the work of one pass is divided.
+/// The division of one pass into jobs.
 #[derive(Debug)]
 struct PassSchedule<'a, S: Simd> {
     pass: &'a PackedPass<S::T>,
@@ -80,17 +80,18 @@ struct Work<'a, S: Simd> {
     source: &'a [S::T],
     target: Shared<S::T>,
     epilogue: Epilogue<'a, S::T>,
-    /// What the segments of a block of channels add to the ledger, and the number of segments of a channel.
+    /// Terms of the ledger of the segments of a block of channels, and the number of segments of a channel.
     accounts: Shared<Accounts>,
     segments: usize,
-    /// Whether zeros of the source are left out.
+    /// Whether zeros of the source are skipped.
     sparse: bool,
 }
 
-/// Convolves a batch `[samples, groups·sources, source_len]`. Gives also what [segments](Epilogue::Blockwise) add to the accounts of each sample.
+/// Convolves a batch `[samples, groups·sources, source_len]`. Also returns the accounts of each sample, if the epilogue
+/// is [blockwise](Epilogue::Blockwise).
 ///
-/// What a segment is, does not depend on how the work is divided: some rows, or a part of one. Zeros of the source can be left out
-/// ([`sparse`]).
+/// A segment is some rows of a channel, or a part of one row. Segments do not depend on the work partition. Zeros of the source can be
+/// skipped ([`sparse`]).
 pub(super) fn convolve<S: Simd>(
     packed: &Packed<S::T>,
     sides: Sides,
@@ -194,24 +195,24 @@ pub(super) fn convolve<S: Simd>(
     (target, sums.chunks((blocks * segments).max(1)).map(total).collect())
 }
 
-/// How many rows are taken at once.
+/// Row blocking: the rows, and the part of a row, that one step of a job computes.
 #[derive(Debug, Clone, Copy)]
 struct RowBlocking {
     rows: usize,
-    /// The longest part of a row that is, and the length of its segments.
+    /// The longest part of a row that one step computes, and the length of its segments.
     columns: usize,
     segment: usize,
     /// Whether they are one long row, with what stands between them.
     together: bool,
 }
 
-/// The longest part of a row that can be taken at once.
+/// The longest part of a row that one step can compute.
 fn longest<S: Simd>() -> usize {
     STAGE / tile::pixels::<S>() * tile::pixels::<S>()
 }
 
 impl RowBlocking {
-    /// For rows of so many columns at distances of `pitch`, in segments.
+    /// For rows of `columns` elements at distances of `pitch`, in segments of `segment` elements.
     fn new<S: Simd>(shape: Shape, pitch: usize, columns: usize, segment: usize) -> Self {
         let most = longest::<S>() / segment * segment;
         let tiles = |pixels: usize| pixels.div_ceil(tile::pixels::<S>());
@@ -227,8 +228,8 @@ impl RowBlocking {
 }
 
 impl<'a, S: Simd> PassSchedule<'a, S> {
-    /// Divides a pass so that strips fit into the cache, and then as far as threads need it; between segments, if what becomes of them
-    /// depends on where they begin and end.
+    /// Divides a pass so that strips fit into the cache, and then as far as threads need it; between segments if the epilogue is
+    /// blockwise.
     fn new(
         packed: &Packed<S::T>,
         pass: &'a PackedPass<S::T>,
@@ -482,13 +483,13 @@ impl<'a, S: Simd> PassSchedule<'a, S> {
         }
     }
 
-    /// Rows of which [`pixels`](Self::pixels) sums so many columns in that many channels at a time.
+    /// The number of rows that [`pixels`](Self::pixels) sums at a time, for this number of columns and channels.
     fn rows_of_sums(&self, columns: usize, channels: usize) -> usize {
         let row = columns * channels * size_of::<S::T>();
         (SUMS / row / self.blocking.rows).max(1) * self.blocking.rows
     }
 
-    /// Elements of sums, and words, that [`pixels`](Self::pixels) needs for blocks of so many channels.
+    /// The numbers of sums and of words that [`pixels`](Self::pixels) needs for blocks of `block` channels.
     fn for_sparse(&self, block: usize) -> [usize; 2] {
         let columns = self.layout.columns.min(self.blocking.columns);
         let rows = |blocks: usize| self.rows_of_sums(columns, blocks * block).min(self.layout.rows);
@@ -496,7 +497,7 @@ impl<'a, S: Simd> PassSchedule<'a, S> {
         [sums.unwrap_or(0), sparse::Sparse::<S>::words(&self.layout.taps, rows(1), columns, self.layout.pitch)]
     }
 
-    /// Goes through the pixels of a strip, for some blocks of output channels: as many rows at a time as there is room for their sums.
+    /// Goes through the pixels of a strip, for some blocks of output channels: as many rows at a time as their sums fit into the buffer.
     #[allow(clippy::cast_ptr_alignment)]
     fn pixels(
         &self,
@@ -528,7 +529,7 @@ impl<'a, S: Simd> PassSchedule<'a, S> {
                     sums: sums[..rows.len() * columns.len() * all].as_mut_ptr(),
                 };
                 // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs read; the
-                // weights of these blocks follow each other, packed as they are read; and there is room for the sums.
+                // weights of these blocks follow each other, packed as they are read; and the sums fit into the buffer.
                 unsafe { pixels.run(width / S::LANES, outputs.len()) };
                 for (index, output) in outputs.iter().enumerate() {
                     for some in chunks(rows.len(), self.blocking.rows) {
@@ -577,8 +578,8 @@ impl<'a, S: Simd> PassSchedule<'a, S> {
                             target_channels: output.channels,
                         };
                         // SAFETY: the instruction set is available. A strip holds for each channel all that the taps of its outputs
-                        // read (`Layout`); the weights of the block are packed as the tile reads them; and the stage has room for
-                        // the pixels of these rows in every channel.
+                        // read (`Layout`); the weights of the block are packed as the tile reads them; and the pixels of
+                        // these rows in every channel fit into the stage.
                         unsafe { tile.run(pixels.len()) };
                     }
                 }
@@ -638,11 +639,11 @@ impl<'a, S: Simd> PassSchedule<'a, S> {
         channel
     }
 
-    /// Copies a stage to where it belongs.
+    /// Applies the epilogue to a stage and copies it to the target.
     fn put(&self, work: &Work<'_, S>, mut stage: Staged<'_, S::T>, output: &OutputBlock<'_, S::T>) {
         let [d, h, w] = &self.pass.pass.axes;
         let [_, height, width] = work.sides.target;
-        // Rows that follow each other there are made to follow each other here.
+        // Rows that are contiguous in the target are made contiguous here.
         if stage.rows.len() > 1 && stage.columns.len() == width && stage.pitch > width {
             let (rows, columns, pitch) = (stage.rows.len(), width, stage.pitch);
             for channel in 0..output.channels {
@@ -686,7 +687,7 @@ impl<'a, S: Simd> PassSchedule<'a, S> {
         }
     }
 
-    /// Gives a stage to a epilogue, segment by segment.
+    /// Applies a block epilogue to a stage, segment by segment, and copies it to the target.
     fn put_blockwise(
         &self,
         work: &Work<'_, S>,
@@ -739,20 +740,20 @@ impl<'a, S: Simd> PassSchedule<'a, S> {
 }
 
 /// Outputs in a buffer in the cache. Rows of the target go far apart, often by a multiple of 4096 bytes, to addresses that push each
-/// other out of the cache; so they are collected until there is a good segment of each.
+/// other out of the cache; so they are collected until there is enough of each row.
 struct Staged<'a, T> {
     data: &'a mut [T],
     /// Distances between channels and rows.
     channel: usize,
     pitch: usize,
-    /// Distance between columns where they belong.
+    /// Distance between columns in the target.
     spacing: usize,
     /// Which rows and columns of the strip.
     rows: Range<usize>,
     columns: Range<usize>,
 }
 
-/// Where a block of output channels of a strip goes.
+/// A block of output channels of a strip, and its position in the target.
 struct OutputBlock<'a, T> {
     weights: &'a [T],
     /// The block, and the number of its channels; blocks are counted through the batch.
@@ -765,7 +766,7 @@ struct OutputBlock<'a, T> {
     columns: Range<usize>,
 }
 
-/// Rows of a stage, `pitch` apart, that are moved together.
+/// Compacts rows of a stage that are `pitch` apart.
 struct Compact<'a, S: Simd> {
     data: &'a mut [S::T],
     rows: usize,
@@ -798,7 +799,7 @@ impl<S: Simd> Task for Compact<'_, S> {
     }
 }
 
-/// A row of which two passes have made every other element.
+/// Interleaves two rows, of which two passes have computed every other element.
 struct Interleave<'a, S: Simd> {
     a: &'a [S::T],
     b: &'a [S::T],
@@ -829,7 +830,7 @@ impl<S: Simd> Task for Interleave<'_, S> {
     }
 }
 
-/// Sums on their way to a stage, where every channel's pixels stand next to each other.
+/// Transposes sums into a stage, in which the pixels of a channel are contiguous.
 struct Transpose<'a, S: Simd> {
     /// `step` elements from one pixel to the next, with whole vectors of channels.
     sums: &'a [S::T],

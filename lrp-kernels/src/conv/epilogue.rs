@@ -1,4 +1,4 @@
-//! What becomes of a sum before it is written: done while it is in the cache, instead of in a pass of its own over memory.
+//! Epilogues: operations on sums before they are written, while they are in the cache, in place of a pass of their own over memory.
 
 #![allow(unsafe_code)]
 
@@ -8,10 +8,10 @@ use super::super::simd::{Simd, Task};
 use crate::accounts::Accounts;
 use crate::simd::scalar::Scalar;
 
-/// What becomes of a sum.
+/// An epilogue for each element.
 #[derive(Debug, Clone, Copy)]
 pub enum ElementEpilogue<'a, T> {
-    /// Nothing.
+    /// `z`.
     Plain,
     /// `z + b`, with one number for each channel.
     Add(&'a [T]),
@@ -23,15 +23,15 @@ pub enum ElementEpilogue<'a, T> {
     TimesOnto(&'a [T], &'a [T]),
 }
 
-/// Something else that becomes of sums, such as the quotient of a rule, with what it adds to the ledger.
+/// An epilogue for blocks of elements, such as the quotient of a rule, which also has terms of the ledger.
 pub trait BlockEpilogue<T>: Sync {
-    /// Replaces a segment of a sample's sums `z` by what becomes of `z + b`. Its first element has the index `first` among the sums of the whole
-    /// batch. Where two things become of them, `second` is as long as the segment and takes the other one, and `biases` are `b` and the bias of
-    /// that one; it is empty otherwise. Gives what that adds to the accounts of the sample.
+    /// Replaces a block of a sample's sums `z` by its result for `z + b`. The first element has the index `first` among the sums of the whole
+    /// batch. If the epilogue has two results, `second` is as long as the block and receives the second one, and `biases` are `b` and the bias
+    /// of that one; otherwise `second` is empty. Returns the block's terms of the accounts of the sample.
     fn apply(&self, segment: &mut [T], second: &mut [T], biases: [T; 2], first: usize) -> Accounts;
 }
 
-/// A epilogue of a part of a batch, whose first element has the index `by` in the result for all of it.
+/// The epilogue of a part of a batch, whose first element has the index `by` in the result for all of it.
 pub(super) struct Shifted<'a, T> {
     pub epilogue: &'a dyn BlockEpilogue<T>,
     pub by: usize,
@@ -43,22 +43,22 @@ impl<T> BlockEpilogue<T> for Shifted<'_, T> {
     }
 }
 
-/// What becomes of the sums of a convolution.
+/// The epilogue of a convolution.
 #[derive(Clone, Copy)]
 pub(super) enum Epilogue<'a, T> {
     /// Element by element.
     Elementwise(ElementEpilogue<'a, T>),
-    /// Piece by segment.
+    /// Segment by segment.
     Blockwise(Blockwise<'a, T>),
 }
 
-/// What becomes of the sums of a convolution, segment by segment.
+/// The block epilogue of a convolution; a block is a segment of a channel.
 #[derive(Clone, Copy)]
 pub(super) struct Blockwise<'a, T> {
     pub epilogue: &'a dyn BlockEpilogue<T>,
     /// One number for each channel.
     pub b: &'a [T],
-    /// Where two things become of them, one number for each channel of the second, too: a sample's channels of the first are followed by those.
+    /// If there are two results, one number for each channel of the second: a sample's channels of the first result precede those of the second.
     pub second: Option<&'a [T]>,
 }
 
@@ -72,9 +72,9 @@ impl<T: Scalar> Blockwise<'_, T> {
 /// The limits of a ReLU, a ReLU6 or another function that clips.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits<T> {
-    /// What everything below becomes.
+    /// The lower limit.
     pub low: T,
-    /// What everything above becomes; infinity for a ReLU.
+    /// The upper limit; infinity for a ReLU.
     pub high: T,
 }
 
@@ -110,7 +110,7 @@ impl<T: Scalar> ElementEpilogue<'_, T> {
         }
     }
 
-    /// As [`write`](Self::write), for sums that stand `step` elements apart in the result.
+    /// As [`write`](Self::write), for sums that are `step` elements apart in the result.
     ///
     /// # Safety
     /// As many elements can be written at distances of `step` from `to` on.
@@ -129,7 +129,7 @@ impl<T: Scalar> ElementEpilogue<'_, T> {
         }
     }
 
-    /// Writes sums `z` that stand next to each other in the result, from `index` on.
+    /// Writes sums `z` that are contiguous in the result, from `index` on.
     ///
     /// # Safety
     /// The machine has the instruction set of `S`; as many elements can be written at `to`.
@@ -218,7 +218,7 @@ impl<S: Simd> Row<'_, S> {
     /// `n ≤ LANES` elements from the `i`-th on.
     ///
     /// # Safety
-    /// The machine has the instruction set, and there are so many.
+    /// The machine has the instruction set, and the row has these elements.
     #[inline(always)]
     unsafe fn vector(&self, i: usize, n: usize) {
         // SAFETY: the caller's; operands are as long as the row.

@@ -1,8 +1,9 @@
 //! Convolution, forward and adjoint, for any groups, strides, paddings and dilations in one to three dimensions.
 //!
 //! Direct convolution: nothing is gathered into a matrix. `passes` brings both directions into one form, `weights` packs
-//! weights once, `strip` copies a few rows with their padding, `tile`, `run` and `pointwise` are micro-kernels and `sparse` the one for what is
-//! zero in many places, `driver` has the loops, and `partition` divides them among threads. A transposed convolution is the same pair with the roles swapped.
+//! weights once, `strip` copies a few rows with their padding, `tile`, `run` and `pointwise` are micro-kernels, `sparse` is the one that skips
+//! zeros, `driver` has the loops, `partition` divides them among threads, and `epilogue` has the operations on sums before they are written. A
+//! transposed convolution is the same pair with the roles swapped.
 
 mod driver;
 mod epilogue;
@@ -31,10 +32,10 @@ use crate::accounts::Accounts;
 use crate::simd::scalar::Scalar;
 use crate::weights::{Stored, Weights};
 
-/// How a convolution is computed.
+/// The algorithm of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
-    /// Every product is made and summed.
+    /// All products are computed and summed.
     #[default]
     Direct,
     /// Winograd's F(2×2, 3×3): four ninths of the products, rounding errors as those of the direct way, packed weights 16/9 times. For 3×3
@@ -93,7 +94,7 @@ pub struct ConvKernel<T> {
     algorithm: Algorithm,
     /// The direction that is computed exactly whatever the algorithm.
     decisive: Option<Direction>,
-    /// The share of elements that are not zero below which zeros are left out, if it is not left to judgement.
+    /// The share of nonzero elements below which zeros are skipped, if it is not chosen automatically.
     sparse: Option<f64>,
     /// Whether packed weights are thrown away after each call.
     thrifty: bool,
@@ -134,8 +135,8 @@ impl<T: Scalar> ConvKernel<T> {
         Self { algorithm, decisive: None, ..self.with_weights(self.weights.clone()) }
     }
 
-    /// The same kernel, leaving zeros out of a sample if a smaller share of its elements than this is not zero, where there is a way to do
-    /// so. For tests and measurements.
+    /// The same kernel, skipping the zeros of a sample if a smaller share of its elements than this is nonzero, if there is a kernel for
+    /// that. For tests and measurements.
     pub fn with_sparse(&self, share: f64) -> Self {
         Self { sparse: Some(share), ..self.with_weights(self.weights.clone()) }
     }
@@ -162,13 +163,13 @@ impl<T: Scalar> ConvKernel<T> {
         self.forward_then(x, ElementEpilogue::Plain)
     }
 
-    /// As [`forward`](Self::forward), finished.
+    /// As [`forward`](Self::forward), with an epilogue.
     pub fn forward_then(&self, x: &[T], epilogue: ElementEpilogue<'_, T>) -> Vec<T> {
         self.convolve_then(x, Direction::Forward, epilogue)
     }
 
-    /// What a epilogue makes of `W x + b`, with one number of `b` for each channel. Where it makes two things of it, there are as many channels
-    /// again, and `second` has a number for each of them. Also what is added to the accounts of each sample.
+    /// A block epilogue of `W x + b`, with one number of `b` for each channel. If it has two results, there are as many channels again, and
+    /// `second` has a number for each of them. Also returns the accounts of each sample.
     pub fn forward_blockwise(
         &self,
         x: &[T],
@@ -192,7 +193,7 @@ impl<T: Scalar> ConvKernel<T> {
         self.adjoint_then(s, ElementEpilogue::Plain)
     }
 
-    /// As [`adjoint`](Self::adjoint), finished.
+    /// As [`adjoint`](Self::adjoint), with an epilogue.
     pub fn adjoint_then(&self, s: &[T], epilogue: ElementEpilogue<'_, T>) -> Vec<T> {
         self.convolve_then(s, Direction::Adjoint, epilogue)
     }
@@ -299,7 +300,7 @@ impl<T: Scalar> ConvKernel<T> {
             let sides = Sides { source_len, target };
             match epilogue {
                 Epilogue::Elementwise(epilogue) => (winograd::convolve::<S<T>>(packed, sides, run.source, epilogue), Vec::new()),
-                // Outputs come row by row; finishing each by itself takes longer than a pass over all.
+                // Outputs come row by row; an epilogue for each row takes longer than a pass over all.
                 Epilogue::Blockwise(blockwise) => {
                     let y = winograd::convolve::<S<T>>(packed, sides, run.source, ElementEpilogue::Plain);
                     apply_to_channels(y, target.iter().product(), self.outputs, blockwise)
@@ -343,8 +344,8 @@ impl<T: Scalar> ConvKernel<T> {
         })
     }
 
-    /// A kernel with all outputs twice, with weights mapped through one function and then through another; not for groups. Backwards, it adds up
-    /// what each of the two makes of its half.
+    /// A kernel with all outputs twice, with weights mapped through one function and then through another; not for groups. The adjoint adds up
+    /// the adjoints of the two halves.
     pub fn concat_outputs(&self, f: &dyn Fn(T) -> T, g: &dyn Fn(T) -> T) -> Option<Self> {
         let Self { inputs, outputs, .. } = *self;
         let stored = self.weights.stored();
@@ -373,7 +374,7 @@ struct Run<'a, T> {
     samples: usize,
     /// Index of the first element in the result for the whole batch.
     first: usize,
-    /// Whether zeros are left out.
+    /// Whether zeros are skipped.
     sparse: bool,
 }
 
@@ -386,8 +387,8 @@ fn append<T>(all: &mut Vec<T>, some: Vec<T>) {
     }
 }
 
-/// Has sums that are all there finished, with each channel of `len` outputs as a segment, and so many of them in a sample. Gives also what they add to
-/// the accounts of each sample.
+/// Applies a block epilogue to complete sums, in which each sample has `channels` channels of `len` outputs; each channel is a segment. Also
+/// returns the accounts of each sample.
 fn apply_to_channels<T: Scalar>(
     mut y: Vec<T>,
     len: usize,

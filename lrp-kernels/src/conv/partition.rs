@@ -1,12 +1,12 @@
-//! How the work of a pass is shared among threads: in strips of outputs and parts of the output channels, such that all end together.
+//! Work partition: divides a pass among threads in strips of outputs and parts of the output channels, such that all end together.
 
 use super::{sparse, tile};
 use crate::simd::Simd;
 
-/// Jobs per thread that even out what jobs differ in.
+/// Jobs per thread, so that unequal jobs even out.
 const JOBS_PER_THREAD: usize = 4;
 
-/// The number of jobs that work is divided into which is there so many times.
+/// The target job count of one of `others` equal parts of the work.
 pub(super) fn target_jobs(threads: usize, others: usize) -> usize {
     if threads == 1 { 1 } else { (threads * JOBS_PER_THREAD).div_ceil(others) }
 }
@@ -17,7 +17,7 @@ const WEIGHTS: usize = 8;
 /// The most sizes of strips, and of parts, that are tried.
 const TRIED: usize = 12;
 
-/// What is shared: some blocks of channels of the same strip, for each of many samples, groups and depths.
+/// The work of a pass: blocks of channels of the same strip, for each of many samples, groups and depths.
 #[derive(Debug)]
 pub(super) struct Partition {
     pub threads: usize,
@@ -29,10 +29,10 @@ pub(super) struct Partition {
     pub strips: usize,
     /// Pixels of one of those.
     pub pixels: usize,
-    /// How many more than it has a strip reads, if jobs copy what they read.
+    /// The number of rows or columns that a strip reads beyond its own, if jobs copy their source.
     pub copied: Option<usize>,
     pub taps: usize,
-    /// Blocks of output channels, and how many of them are better taken together.
+    /// The number of blocks of output channels, and the number that one job should take together.
     pub blocks: usize,
     pub together: usize,
 }
@@ -56,7 +56,7 @@ impl Partition {
         parts.min_by_key(|&part| self.cost(strip, part)).unwrap_or(blocks)
     }
 
-    /// How long it takes.
+    /// The estimated time of the busiest thread.
     fn cost(&self, strip: usize, part: usize) -> usize {
         let &Self { threads, others, len, pixels, copied, taps, blocks, .. } = self;
         let jobs = others * len.div_ceil(strip) * blocks.div_ceil(part);
@@ -73,8 +73,8 @@ fn numbers(least: usize, most: usize) -> impl Iterator<Item = usize> {
     (least..=most).step_by(((most - least) / TRIED).max(1))
 }
 
-/// The length of segments of a single row of so many columns, of which at most `longest` are taken at once: such that threads can share them evenly if
-/// they do not share blocks of channels instead, and segments are not too short.
+/// The length of segments of a single row of `columns` columns, at most `longest`: such that threads can divide them evenly, unless they
+/// divide blocks of channels, and segments are not too short.
 pub(super) fn segment<S: Simd>(columns: usize, longest: usize, blocks: usize) -> usize {
     const SHORT: usize = 98;
     const EVEN: usize = 8;

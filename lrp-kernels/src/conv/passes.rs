@@ -12,7 +12,7 @@
 
 use crate::window::{Axis, Window};
 
-/// How a tap reads along one axis: output `q` reads the source at `(q + shift)·step + phase`.
+/// The reads of a tap along one axis: output `q` reads the source at `(q + shift)·step + phase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AxisTap {
     /// Index of the tap in the convolution's kernel.
@@ -96,7 +96,7 @@ impl AxisPass {
 #[derive(Debug, Clone)]
 pub(super) struct Pass {
     pub axes: [AxisPass; 3],
-    /// Every output reads the source at its own place and nowhere else: kernels may read it without a copy.
+    /// Every output reads the source at its own position and nowhere else: kernels may read it without a copy.
     pub in_place: bool,
 }
 
@@ -106,7 +106,7 @@ impl Pass {
         Self::new(window.axes.each_ref().map(AxisPass::forward)).into_iter().collect()
     }
 
-    /// Its adjoint: one pass for each place within a stride that anything flows back to.
+    /// Its adjoint: one pass for each offset within a stride that reads any output.
     pub fn adjoint(window: &Window) -> Vec<Self> {
         let [depths, rows, columns] = window.axes.each_ref().map(AxisPass::adjoint);
         let mut passes = Vec::new();
@@ -139,13 +139,13 @@ impl Pass {
         self.axes.iter().map(|axis| axis.len).product()
     }
 
-    /// How many more rows and columns than it writes a strip reads.
+    /// The number of rows and columns that a strip reads beyond those that it writes.
     pub fn overlaps(&self) -> (usize, usize) {
         let overlap = |axis: &AxisPass| (axis.shifts().1 - axis.shifts().0) as usize;
         (overlap(&self.axes[1]), overlap(&self.axes[2]))
     }
 
-    /// Indices of the kernel's taps in the order in which this pass takes them.
+    /// Indices of the kernel's taps in the order of this pass.
     pub fn taps(&self, window: &Window) -> Vec<usize> {
         let [_, height, width] = &window.axes;
         let [d, h, w] = &self.axes;

@@ -85,7 +85,7 @@ const A: f64 = 0.625;
 const B: f64 = 1.5;
 const AA: f64 = A * A;
 const BB: f64 = B * B;
-/// What the rows of `G` for ±5/8 and ±3/2 are divided by.
+/// The divisors of the rows of `G` for ±5/8 and ±3/2.
 const FOR_A: f64 = 2.0 * AA * (AA - BB);
 const FOR_B: f64 = 2.0 * BB * (BB - AA);
 

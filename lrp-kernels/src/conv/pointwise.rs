@@ -1,6 +1,6 @@
 //! The micro-kernel for one tap and many output channels: a register tile of channels × vectors of pixels.
 //!
-//! What a [`tile`](super::tile) sums has to be turned round afterwards, which for few products takes as long as they do. Here vectors run along
+//! The sums of a [`tile`](super::tile) have to be transposed afterwards, which for few products takes as long as they do. Here vectors run along
 //! pixels, so sums leave the registers as they belong; each weight is one number, multiplied with all pixels at once. With 32
 //! registers, 8 channels × 3 vectors: 24 multiply-adds for 11 loads. Weights, and the order of sums, are those of tiles: either way gives the same
 //! bits.
@@ -19,7 +19,7 @@ pub(super) const CHANNELS: usize = 8;
 /// Most vectors of pixels that are summed together.
 pub(super) const VECTORS: usize = 3;
 
-/// Whether this is faster than tiles for a row of so many pixels: if there are registers enough, and not too much of the last vector is
+/// Whether this is faster than tiles for a row of this number of pixels: if there are registers enough, and not too much of the last vector is
 /// for nothing.
 pub(super) fn pays<S: Simd>(pixels: usize) -> bool {
     S::REGISTERS >= 32 && pixels.next_multiple_of(S::LANES) * 8 <= pixels * 9
@@ -43,7 +43,7 @@ pub(super) struct Pointwise<S: Simd> {
 }
 
 impl<S: Simd> Pointwise<S> {
-    /// Computes so many pixels, at most [`VECTORS`] vectors.
+    /// Computes this number of pixels, at most [`VECTORS`] vectors.
     ///
     /// # Safety
     /// The machine has the instruction set; that many pixels are readable in every source channel, whole vectors are writable in all
@@ -61,7 +61,7 @@ impl<S: Simd> Pointwise<S> {
     }
 }
 
-/// `V` vectors, for so many pixels.
+/// `V` vectors, for `pixels` pixels.
 struct Shaped<'a, S: Simd, const V: usize>(&'a Pointwise<S>, usize);
 
 impl<S: Simd, const V: usize> Task for Shaped<'_, S, V> {

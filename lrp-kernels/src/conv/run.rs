@@ -2,7 +2,7 @@
 //!
 //! Vectors run along pixels. Because a strip has no borders, all its rows can be taken as one long run: what is computed in the gaps
 //! between rows is thrown away. A vector of inputs is multiplied with one weight for each of up to four output channels;
-//! depthwise convolutions (one) and the way back to an image (three) are what this is for.
+//! it is made for depthwise convolutions (one) and the adjoint to an image (three).
 
 #![allow(unsafe_code)]
 
@@ -13,7 +13,7 @@ use crate::simd::{Simd, Task};
 /// Output channels in a block.
 pub(super) const BLOCK: usize = 4;
 
-/// Largest number of vectors in a tile of so many channels.
+/// Largest number of vectors in a tile of this number of channels.
 pub(super) const fn vectors<S: Simd>(channels: usize) -> usize {
     match (S::REGISTERS >= 32, channels) {
         (true, 1 | 2) => 8,
@@ -31,10 +31,10 @@ pub(super) const fn longest<S: Simd>() -> usize {
     8 * S::LANES
 }
 
-/// One run: what it reads and where it goes.
+/// One run: source, weights and target.
 #[derive(Debug)]
 pub(super) struct Run<'a, S: Simd> {
-    /// Place of the first pixel in the first source channel; the others follow it.
+    /// The first pixel in the first source channel; the others follow it.
     pub source: *const S::T,
     /// Number of source channels and the distance between them.
     pub channels: usize,

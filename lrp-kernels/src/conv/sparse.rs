@@ -1,9 +1,9 @@
-//! The micro-kernel for sources that are zero in many places: what is zero is left out.
+//! The micro-kernel for activation sparsity: it skips zeros of the source.
 //!
-//! Outputs of ReLUs are, and relevance where a ReLU is off or a pool took another element. Which elements differs from pixel to pixel, so a
-//! pixel is summed by itself: vectors run along output channels, as in a [`tile`](super::tile), but of several blocks, so that each number
-//! that is not zero is worth up to eight multiply-adds. Where those numbers are is found for some source channels at a time, as many as have
-//! at most 64 products with an output: their places are the bits of one word, and their weights stay in the cache while the pixels pass by.
+//! Outputs of ReLUs are sparse, and so is relevance at inactive ReLUs and behind max pooling. The nonzero elements differ from pixel to pixel,
+//! so each pixel is summed by itself: vectors run along output channels, as in a [`tile`](super::tile), but of several blocks, so that a
+//! nonzero number is used for up to eight multiply-adds. A nonzero mask of 64 bits is computed for as many source channels at a time as have at
+//! most 64 products with an output; their weights stay in the cache while the pixels pass by.
 
 #![allow(unsafe_code)]
 
@@ -15,7 +15,7 @@ use crate::simd::scalar::Scalar;
 use crate::simd::{Simd, Task};
 use crate::{CACHE_LINE, chunks};
 
-/// Most taps of a kernel that this works for: the bits of a word.
+/// Maximum number of taps: the bits of a word.
 pub(super) const MOST_TAPS: usize = 64;
 
 /// Blocks of output channels that are taken together.
@@ -27,13 +27,13 @@ pub(super) const COLUMNS: usize = 256;
 /// Multiply-adds for a sample below which there is too little to divide among threads.
 const WORK: usize = 12 << 20;
 
-/// Whether a convolution can be taken this way.
+/// Whether this kernel can compute a convolution.
 pub(super) fn applies<S: Simd>(kernel: &ConvKernel<S::T>, direction: Direction) -> bool {
     kernel.window.taps() <= MOST_TAPS && shape::<S>(kernel, direction) == Shape::Tiles
 }
 
-/// The share of elements that are not zero below which this is faster than the way that is taken otherwise; by what it takes in VGG-16 and
-/// ResNet-50. Threads must not decide it: the order of sums is another.
+/// The share of nonzero elements below which this is faster than the other algorithm, by measurements in VGG-16 and ResNet-50. It must not
+/// depend on threads: the order of summation differs.
 pub(super) fn limit<S: Simd>(kernel: &ConvKernel<S::T>, direction: Direction, way: Algorithm) -> f64 {
     let (window, (sources, targets)) = (&kernel.window, sizes(kernel, direction));
     let work = window.output_len() * window.taps() * sources * targets * kernel.groups;
@@ -47,23 +47,23 @@ pub(super) fn limit<S: Simd>(kernel: &ConvKernel<S::T>, direction: Direction, wa
     }
 }
 
-/// The share of elements that are not zero, by a look at some of them.
+/// The share of nonzero elements, estimated from a sample of them.
 pub(super) fn share<T: Scalar>(sample: &[T]) -> f64 {
-    /// Elements that are looked at one after the other, the distance from one such segment to the next, and the most segments.
+    /// Elements of a contiguous segment that is examined, the distance from one segment to the next, and the maximum number of segments.
     const SEGMENT: usize = 64;
     const STEP: usize = 16 * SEGMENT;
     const SEGMENTS: usize = 128;
-    // A segment further than would divide evenly: that might be the same row of every channel.
+    // One segment more than an even division: that might examine the same row of every channel.
     let step = (sample.len() / SEGMENTS + SEGMENT).max(STEP);
     let segments = || sample.chunks(step).map(|segment| &segment[..segment.len().min(SEGMENT)]);
     let there: u32 = segments().map(|segment| segment.iter().map(|v| u32::from(!v.is_zero())).sum::<u32>()).sum();
     f64::from(there) / segments().map(<[T]>::len).sum::<usize>().max(1) as f64
 }
 
-/// Some rows of pixels by some blocks of channels: what they read and where they go.
+/// Some rows of pixels by some blocks of channels: source, weights and target.
 #[derive(Debug)]
 pub(super) struct Sparse<'a, S: Simd> {
-    /// Place of the first pixel in the first source channel.
+    /// The first pixel in the first source channel.
     pub source: *const S::T,
     /// Number of source channels and the distance between them.
     pub channels: usize,
@@ -103,7 +103,7 @@ impl<S: Simd> Sparse<'_, S> {
         }
     }
 
-    /// Elements of a source channel from the first to the last one that so many pixels read.
+    /// Number of elements of a source channel from the first to the last one that these rows and columns read.
     pub fn words(taps: &[usize], rows: usize, columns: usize, pitch: usize) -> usize {
         let (first, last) = ends(taps);
         last - first + (rows - 1) * pitch + columns
@@ -155,7 +155,7 @@ impl<S: Simd, const V: usize, const N: usize> Task for Shaped<'_, S, V, N> {
     }
 }
 
-/// What becomes of the pixels with some of the source channels.
+/// Adds the products of some source channels to the sums of all pixels.
 struct Pixels<S: Simd, const V: usize, const N: usize> {
     /// As of [`Sparse`], the weights from the first of these channels on.
     rows: usize,
@@ -199,7 +199,7 @@ impl<S: Simd, const V: usize, const N: usize> Pixels<S, V, N> {
         let pixels = &mut pixels[..self.columns];
         // SAFETY: the caller's.
         unsafe {
-            // Bit `i·taps + t` of a pixel: what channel `i` has at tap `t` is not zero. First without regard to taps.
+            // Bit `i·taps + t` of a pixel: channel `i` is nonzero at tap `t`. First without regard to taps.
             words.fill(0);
             let mut offsets = [0; MOST_TAPS];
             for i in 0..channels {
@@ -227,7 +227,7 @@ impl<S: Simd, const V: usize, const N: usize> Pixels<S, V, N> {
         }
     }
 
-    /// Adds to the sums of a pixel the products whose bits are set; `number` says where the first factor of each is.
+    /// Adds to the sums of a pixel the products whose bits are set; `number` gives the address of the first factor of each.
     #[inline(always)]
     unsafe fn sum(&self, pixel: usize, bits: u64, number: impl Fn(usize) -> *const S::T) {
         let line = CACHE_LINE / size_of::<S::T>();

@@ -2,7 +2,7 @@
 //!
 //! A strip holds, for every channel, one plane for each combination of depth tap, row phase and column phase (see
 //! [`passes`](super::passes); with two dimensions and stride 1 there is one plane). A plane has the rows and columns that the outputs
-//! of the strip read, zeros where they read padding. So the kernels never look at borders, and a tap is nothing but an offset.
+//! of the strip read, zeros where they read padding. So the kernels never check borders, and a tap is nothing but an offset.
 
 #![allow(unsafe_code)]
 
@@ -23,7 +23,7 @@ pub(super) struct Layout {
     pub channel: usize,
     /// How much of it is room at the end.
     apart: usize,
-    /// For every tap, in the order of [`Pass::taps`], the offset from an output's place to what it reads.
+    /// For every tap, in the order of [`Pass::taps`], the offset from an output to the element that it reads.
     pub taps: Vec<usize>,
     row_phases: Vec<usize>,
     column_phases: Vec<usize>,
@@ -31,7 +31,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The layout of strips of so many rows and columns of outputs.
+    /// The layout of strips of this number of rows and columns of outputs.
     pub fn new(pass: &Pass, rows: usize, columns: usize) -> Self {
         let [d, h, w] = &pass.axes;
         let ((top, bottom), (left, right)) = (h.shifts(), w.shifts());
@@ -54,7 +54,7 @@ impl Layout {
         Self { rows, columns, pitch, channel, apart: 0, taps, row_phases, column_phases, plane_rows }
     }
 
-    /// The same with room after each channel for what may be written beyond its end, so that channels can be copied one beside the other.
+    /// The same with padding after each channel for writes beyond its end, so that channels can be copied one beside the other.
     pub fn apart<S: Simd>(self) -> Self {
         let apart = SLACK * S::LANES;
         Self { channel: self.channel + apart, apart, ..self }

@@ -78,7 +78,7 @@ fn assert_close<T: Scalar>(found: &[T], (expected, size): &(Vec<f64>, Vec<f64>),
     }
 }
 
-/// What becomes of sums segment by segment, once and twice, is what becomes of them afterwards.
+/// A block epilogue segment by segment, with one result and two, gives the same as afterwards.
 fn check_pieces<T: Scalar>(kernel: &ConvKernel<T>, x: &[T], what: &str) {
     let (b, factors) = (narrow::<T>(&noise(kernel.outputs, 5)), narrow::<T>(&noise(kernel.outputs, 6)));
     let positions = kernel.window.output_len();
@@ -127,7 +127,7 @@ fn check<T: Scalar>(case: &Case) {
         let kernel = kernel.with_isa(isa);
         assert_close(&kernel.forward(&x[1..]), &expected_y, &format!("{isa:?} {} forward of {case:?}", T::NAME));
         assert_close(&kernel.adjoint(&s[1..]), &expected_g, &format!("{isa:?} {} adjoint of {case:?}", T::NAME));
-        // Above, zeros are left out of no sample: there is too little to do. Here, of all and of some.
+        // Above, zeros are skipped in no sample: there is too little work. Here, in all and in some.
         for share in [1.1, 0.6] {
             let (kernel, what) = (kernel.with_sparse(share), format!("{isa:?} {} sparse {share} of {case:?}", T::NAME));
             assert_close(&kernel.forward(&x[1..]), &expected_y, &what);

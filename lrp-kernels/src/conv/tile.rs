@@ -1,7 +1,7 @@
 //! The micro-kernel for many output channels: a register tile of pixels × channels.
 //!
 //! Vectors run along output channels, so weights are packed with the channels of a block next to each other; each pixel of
-//! the input is one number, multiplied with all of them at once. With 32 registers, 14 pixels × 2 vectors leave room for two vectors
+//! the input is one number, multiplied with all of them at once. With 32 registers, 14 pixels × 2 vectors leave registers for two vectors
 //! of weights and one pixel: 28 multiply-adds for 16 loads, which is enough to hide both latency and loads. A tile is summed over
 //! source channels and taps, in that order, and leaves the registers after every [`CHAIN`] products; then it is transposed, so that every
 //! channel's pixels stand next to each other.
@@ -27,10 +27,10 @@ pub(super) const fn pixels<S: Simd>() -> usize {
     if S::REGISTERS >= 32 { 14 } else { 6 }
 }
 
-/// One tile: what it reads and where it goes.
+/// One tile: source, weights and target.
 #[derive(Debug)]
 pub(super) struct Tile<'a, S: Simd> {
-    /// Place of the first pixel in the first source channel; the others follow it.
+    /// The first pixel in the first source channel; the others follow it.
     pub source: *const S::T,
     /// Number of source channels and the distance between them.
     pub channels: usize,
@@ -47,7 +47,7 @@ pub(super) struct Tile<'a, S: Simd> {
     pub target_channels: usize,
 }
 
-/// What is read soon after a tile, and how far to go on there with every source channel. Any addresses will do.
+/// Addresses to prefetch during a tile, and the step for every source channel. Any addresses will do.
 pub(super) type Ahead<T> = [(*const T, usize); 2];
 
 impl<S: Simd> Tile<'_, S> {
@@ -68,7 +68,7 @@ impl<S: Simd> Tile<'_, S> {
         }
     }
 
-    /// The same for a whole block, without turning it round: the target is `[pixel, BLOCK·LANES]`. What is `ahead` is fetched meanwhile.
+    /// The same for a whole block, without the transposition: the target is `[pixel, BLOCK·LANES]`. `ahead` is prefetched meanwhile.
     ///
     /// # Safety
     /// As for [`run`](Self::run), but that many elements of the target are written.
@@ -93,7 +93,7 @@ impl<S: Simd> Tile<'_, S> {
     }
 }
 
-/// A tile of `P` pixels and `B` vectors of channels. By reference: a copy would be read in other segments than it was written in, which waits
+/// A tile of `P` pixels and `B` vectors of channels. By reference: a copy would be read in other units than it was written in, which waits
 /// until all that was written before has left the processor.
 struct Shaped<'a, 'b, S: Simd, const P: usize, const B: usize, const TURNED: bool>(&'b Tile<'a, S>, Ahead<S::T>);
 

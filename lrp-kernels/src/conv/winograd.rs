@@ -6,7 +6,7 @@
 //!
 //! As many patches as fit into a tile are a *panel*: a part of a row of patches, or some short rows. Their transforms stand in the order in
 //! which a tile reads them, one channel after the other; vectors run along patches. Sums leave a tile patch by patch, with vectors along output
-//! channels, and only the outputs that are made from them are turned round.
+//! channels, and only the outputs that are made from them are transposed.
 
 #![allow(unsafe_code)]
 
@@ -116,7 +116,7 @@ impl<T: Scalar> Packed<T> {
     }
 }
 
-/// `G g Gᵀ`, in f64; the adjoint's kernel is turned round.
+/// `G g Gᵀ`, in f64; the adjoint's kernel is reversed.
 fn transform<T: Scalar, P: Patch>(taps: &[Stored<T>], direction: Direction) -> impl Iterator<Item = f64> {
     let tap = move |row: usize, column: usize| match direction {
         Direction::Forward => taps[3 * row + column].get().wide(),
@@ -316,7 +316,7 @@ impl<S: Simd, P: Patch> Work<'_, S, P> {
     }
 
     /// Sizes of the sums `[block, panel, product, patch, channel]` of some bands, of the outputs `[row, column, channel]` of a row of patches of
-    /// a panel, and of the same turned round.
+    /// a panel, and of the same transposed.
     fn for_products(&self, bands: usize) -> [usize; 3] {
         let tile = tile::pixels::<S>() * self.packed.block;
         [BLOCKS * bands * self.panels.across * P::PRODUCTS * tile, P::OUT * P::OUT * tile, P::OUT * P::OUT * tile]
@@ -516,7 +516,7 @@ impl<S: Simd, P: Patch> Task for Inputs<'_, S, P> {
     }
 }
 
-/// Outputs of a block of channels of a panel, `Aᵀ m A`, finished.
+/// Outputs of a block of channels of a panel, `Aᵀ m A`, with the epilogue.
 struct Outputs<'a, S: Simd, P> {
     work: &'a Work<'a, S, P>,
     /// `[product, patch, channel of the block]`.

@@ -129,7 +129,7 @@ impl Vectors for f64 {
 
 /// Something to be computed with one instruction set.
 pub trait Task {
-    /// What comes out.
+    /// The result.
     type Output;
 
     /// Does the work. Implementations are `#[inline(always)]`.
@@ -288,7 +288,7 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         lanes[0]
     }
 
-    /// The elements at even places of `a` followed by `b`.
+    /// The elements at even indices of `a` followed by `b`.
     ///
     /// # Safety
     /// See the trait.
@@ -306,7 +306,7 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         }
     }
 
-    /// The elements at odd places of `a` followed by `b`.
+    /// The elements at odd indices of `a` followed by `b`.
     ///
     /// # Safety
     /// See the trait.
@@ -354,7 +354,7 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         }
     }
 
-    /// Says of at most `LANES` columns of at most 64 rows what is not zero: bit `i` of a word is for `from[i·step + column]`.
+    /// The nonzero mask of at most `LANES` columns of at most 64 rows: bit `i` of a word is for `from[i·step + column]`.
     ///
     /// # Safety
     /// See the trait.
@@ -420,7 +420,7 @@ mod tests {
             let a: Vec<S::T> = (0..n).map(|i| S::T::of(i as f64 + 1.0)).collect();
             let b: Vec<S::T> = (0..n).map(|i| S::T::of(0.5 * i as f64 - 2.0)).collect();
             let mut out = vec![S::T::zero(); 29 * n + n * n];
-            // SAFETY: every slice has `n` elements at the places that are read and written.
+            // SAFETY: every slice has `n` elements at the addresses that are read and written.
             unsafe {
                 let (va, vb) = (S::load(a.as_ptr()), S::load(b.as_ptr()));
                 let mut to = out.as_mut_ptr();

@@ -1,6 +1,6 @@
-//! A place where one thread publishes work and others look at it, without locks.
+//! A slot in which one thread publishes work and others poll it, without locks.
 //!
-//! The work stands on the stack of the thread that publishes it. So that thread takes it back and waits until no visitor is left. The
+//! The work is on the stack of the thread that publishes it. So that thread takes it back and waits until no visitor is left. The
 //! tests check all interleavings of this file with a model checker, for which `super::sync` has other types.
 
 use std::marker::PhantomData;

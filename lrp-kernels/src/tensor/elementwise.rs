@@ -60,7 +60,7 @@ pub fn zip_sums<T: Scalar, G: Fn(T, T) -> (T, [f64; K]), const K: usize>(
     (from_elements(a.shape(), y), sums)
 }
 
-/// Replaces each element of `a` by `f(a, b, c)`, and gives `K` sums; all have the same length. For pieces of tensors, in the cache.
+/// Replaces each element of `a` by `f(a, b, c)`, and gives `K` sums; all have the same length. For blocks of tensors, in the cache.
 pub fn update_piece<T: Scalar, const K: usize>(
     a: &mut [T],
     b: &[T],
@@ -73,7 +73,7 @@ pub fn update_piece<T: Scalar, const K: usize>(
     unsafe { compute::<_, _, K, true>([a, b.as_ptr(), c.as_ptr()], a, len, f) }
 }
 
-/// Has sums that are all there, bias included, finished; what that adds to the accounts of each sample, but for the bias.
+/// Applies a block epilogue to complete sums, bias included. Returns the accounts of each sample, without the bias.
 pub fn apply_epilogue<T: Scalar>(z: &mut Tensor<T>, epilogue: &dyn BlockEpilogue<T>) -> Vec<Accounts> {
     let z = standard(z);
     let len = per_sample(z);
@@ -129,7 +129,7 @@ pub fn sums_of<T: Scalar, const K: usize>(
     })
 }
 
-/// `Σ f(a, b)` over a piece; both have the same length.
+/// `Σ f(a, b)` over a block; both have the same length.
 fn sums_of_piece<T: Scalar, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -> [f64; K]) -> [f64; K] {
     assert!(a.len() == b.len());
     let (len, a, b) = (a.len(), a.as_ptr(), b.as_ptr());
@@ -143,20 +143,20 @@ pub fn totals<T: Scalar>(x: &Tensor<T>) -> Vec<[f64; 2]> {
     sum_blocks(samples(x), per_sample(x), |range| sums_of_sizes(&all[range]))
 }
 
-/// `Σ a` over a piece.
+/// `Σ a` over a block.
 pub fn sum_of<T: Scalar>(a: &[T]) -> f64 {
     let [sum] = sums_of_sizes(a);
     sum
 }
 
-/// `Σ a` over a piece, and `Σ |a|`, if `K` is 2.
+/// `Σ a` over a block, and `Σ |a|`, if `K` is 2.
 fn sums_of_sizes<T: Scalar, const K: usize>(a: &[T]) -> [f64; K] {
     let isa = Isa::best();
     // SAFETY: the machine has the instruction set.
     with_isa!(isa, T, S => unsafe { <S<T> as Simd>::run(Totals::<S<T>, K>(a)) })
 }
 
-/// A piece whose elements, and their absolute values, are added up.
+/// A block whose elements, and their absolute values, are added up.
 struct Totals<'a, S: Simd, const K: usize>(&'a [S::T]);
 
 impl<S: Simd, const K: usize> Task for Totals<'_, S, K> {
@@ -201,7 +201,7 @@ pub fn take_negative<T: Scalar>(a: &mut Tensor<T>, by: &Tensor<T>) -> Tensor<T> 
     from_elements(&shape, taken)
 }
 
-/// A piece of [`take_negative`]: what is taken goes to `to`, which has as many elements.
+/// A block of [`take_negative`]: negative elements move to `to`, which has as many elements.
 struct Taken<'a, S: Simd> {
     a: &'a mut [S::T],
     by: &'a [S::T],
@@ -267,7 +267,7 @@ pub fn total(mut parts: [f64; LANES]) -> f64 {
     parts[0]
 }
 
-/// Elements of a piece, what becomes of them, and their sums; see [`compute`]. What is written may be what is read.
+/// Elements of a block, their results, and their sums; see [`compute`]. Source and target may be the same.
 struct Tiles<S: Simd, F, const K: usize, const WRITES: bool> {
     inputs: [*const S::T; 3],
     output: *mut S::T,
