@@ -1,7 +1,7 @@
-//! The way from the model's inputs to its first layers: what it makes of the lowest and highest values of an input.
+//! Bounds of the inputs of the first layers, from the lowest and highest values of the model's input.
 //!
-//! z-box needs bounds of a layer's input, and what is known are those of the model's input. They are carried along by the operators in
-//! between, element by element, with the rounding of the forward pass: an input at its bound is at the carried bound, bit for bit.
+//! z-box needs bounds of a layer's input, and those of the model's input are known. They are propagated by the operators in
+//! between, element by element, with the rounding of the forward pass: an input at its bound is at the propagated bound, bit for bit.
 
 use crate::graph::{Body, Model, Node, NodeId};
 use crate::operator::{Group, Kind, Operator};

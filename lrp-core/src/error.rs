@@ -1,4 +1,4 @@
-//! What can go wrong in a graph, a plan or a walk. Every variant names the node and the way out.
+//! Errors of a graph, a plan or a walk. Every variant names the node and a fix.
 
 use thiserror::Error;
 
@@ -42,13 +42,13 @@ pub enum Error {
     Node {
         /// The node's name.
         node: String,
-        /// What does not fit.
+        /// The mismatch.
         reason: String,
     },
     /// The graph as a whole is not usable.
     #[error("the model {reason}")]
     Model {
-        /// What is wrong with it.
+        /// The error.
         reason: String,
     },
     /// An operator without a relevance behaviour of its own was given no rule.
@@ -76,13 +76,13 @@ pub enum Error {
     InputShape {
         /// The sample shape that the model expects.
         expected: Vec<usize>,
-        /// The shape that arrived.
+        /// The actual shape.
         got: Vec<usize>,
     },
-    /// A value that is not a number arrived, or came out of the forward pass.
+    /// An input or a value of the forward pass is not finite.
     #[error("{place} has a value that is not finite (NaN or infinite) in sample {sample}")]
     NotFinite {
-        /// Where the value stands.
+        /// The location of the value.
         place: String,
         /// Index of the sample within the batch.
         sample: usize,
@@ -100,7 +100,7 @@ pub enum Error {
     Target {
         /// The class that was asked for.
         target: usize,
-        /// How many outputs there are.
+        /// The number of outputs.
         classes: usize,
     },
 }

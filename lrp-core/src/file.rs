@@ -1,4 +1,4 @@
-//! The one door through which files are read: regular files only, and of each kind only so much.
+//! The only function through which files are read: regular files only, with a size limit for each kind.
 //!
 //! A pipe blocks until somebody writes into it, a device can go on for ever, and a file of many gigabytes is no recipe. All of them are
 //! refused before anything is read. A file can grow while it is read, so the limit counts then as well.
@@ -8,10 +8,10 @@ use std::fs::{File, Metadata};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
-/// A kind of file, and how many bytes of one are read at most.
+/// A kind of file, and the maximum number of bytes that are read of one.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// What it is called, with its article.
+    /// Its name, with the article.
     what: &'static str,
     bytes: u64,
 }
@@ -82,7 +82,7 @@ pub fn read(path: &Path, limit: Limit) -> Result<Vec<u8>> {
 /// Reads a regular file of text.
 ///
 /// # Errors
-/// As [`read`], and when it is not UTF-8: the place of the first wrong byte is named.
+/// As [`read`], and when it is not UTF-8: the position of the first wrong byte is named.
 pub fn read_text(path: &Path, limit: Limit) -> Result<String> {
     String::from_utf8(read(path, limit)?).map_err(|error| {
         let bytes = error.as_bytes();

@@ -1,7 +1,7 @@
 //! The network: a directed acyclic graph of named nodes, each with one output.
 //!
 //! Nodes stand in topological order (a node's inputs come before it), and every shape is a *sample shape*: the batch axis
-//! is left out and can have any length when the model runs.
+//! is not part of it and can have any length when the model runs.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ impl NodeId {
     }
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Debug, Clone)]
 pub enum Body<T: Scalar> {
     /// An input of the model.
     Input,
-    /// A constant of this sample shape, the same for every sample. Relevance that reaches it is booked as bias.
+    /// A constant of this sample shape, the same for every sample. Its relevance is recorded as bias.
     Constant(Tensor<T>),
     /// An operator on other nodes.
     Operator(Arc<dyn Operator<T>>),
@@ -40,7 +40,7 @@ pub struct Node<T: Scalar> {
     pub name: String,
     /// Other names by which recipes can address it: in the file, or in the program that the file was exported from. Nodes may share one.
     pub other_names: Vec<String>,
-    /// What it computes.
+    /// Its value: an input, a constant or an operator.
     pub body: Body<T>,
     /// Where its inputs come from.
     pub inputs: Vec<NodeId>,
@@ -67,7 +67,7 @@ impl<T: Scalar> Node<T> {
         self.op().map(|op| op.kind())
     }
 
-    /// What to print as the operator: its kind, or `input` and `constant`.
+    /// The operator as printed: its kind, or `input` and `constant`.
     pub fn kind_name(&self) -> &'static str {
         match &self.body {
             Body::Input => "input",
@@ -160,7 +160,7 @@ impl<T: Scalar> Builder<T> {
         self.nodes.get(node.0).map_or(&[], |n| &n.shape)
     }
 
-    /// Whether a name is taken.
+    /// Whether a name is in use.
     pub fn contains(&self, name: &str) -> bool {
         self.nodes.iter().any(|n| n.name == name)
     }
@@ -266,7 +266,7 @@ impl<T: Scalar> Model<T> {
         self.with_operators(|op| op.fastest())
     }
 
-    /// The same network with operators that are slower and take less memory: weights are packed for each call
+    /// The same network with operators that are slower and use less memory: weights are packed for each call
     /// ([`thrifty`](Operator::thrifty)).
     #[must_use]
     pub fn low_memory(&self) -> Self {
@@ -306,7 +306,7 @@ impl<T: Scalar> Model<T> {
         self.output
     }
 
-    /// The weighted layers in topological order: what recipe indices count.
+    /// The weighted layers in topological order: the layers that recipe indices count.
     pub fn layers(&self) -> &[NodeId] {
         &self.layers
     }

@@ -11,7 +11,7 @@ use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use crate::{Assignment, Behaviour, Error, Explanation, Model, Plan, PreparedRule, Record, RuleError, Start, Target};
 
-/// What is compiled here; there is no reason to call it.
+/// Instances of the generic code; not to be called.
 #[doc(hidden)]
 pub fn instances() {
     of_type::<f32>();

@@ -1,4 +1,4 @@
-//! What an operator is: the contract between the graph, the rules and the kernels.
+//! Operators: the contract between the graph, the rules and the kernels.
 //!
 //! Operators are bound to their shapes when they are made (`Conv::new` and friends check everything
 //! once), so that running them cannot fail. Shapes are *sample shapes*: the batch axis is not part of them.
@@ -29,7 +29,7 @@ macro_rules! kinds {
                 match self { $(Kind::$variant => $name,)* }
             }
 
-            /// What kind of relevance behaviour operators of this kind have.
+            /// The relevance behaviour of operators of this kind.
             pub fn group(self) -> Group {
                 match self { $(Kind::$variant => Group::$group,)* }
             }
@@ -77,7 +77,7 @@ kinds! {
     Silu = "silu", Activation;
     /// `x·hard-sigmoid(x)`.
     HardSwish = "hard-swish", Activation;
-    /// A sigmoid of three straight pieces.
+    /// A piecewise linear sigmoid of three pieces.
     HardSigmoid = "hard-sigmoid", Activation;
     /// `x·Φ(x)`, exact or by its tanh approximation.
     Gelu = "gelu", Activation;
@@ -158,13 +158,13 @@ pub enum Group {
     Winner,
     /// Moves elements around: routes relevance exactly.
     Structural,
-    /// Multiplies activations: the gated signal takes all relevance, or each factor its part.
+    /// Multiplies activations: the gated signal receives all relevance, or each factor its part.
     Product,
     /// Centres and scales by statistics of the input: LRP-ε with the scale taken as a constant.
     Normalization,
     /// Reads a sequence step by step: LRP-ε with the gates taken as constants, fixed in spite of the weights.
     Recurrent,
-    /// Computes something for which nobody has said what happens to relevance: needs a rule, as weighted layers do.
+    /// Has no defined relevance behaviour: needs a rule, as weighted layers do.
     Undefined,
 }
 
@@ -186,7 +186,7 @@ impl Group {
     }
 }
 
-/// What happens to relevance at an operator to which no rule was assigned.
+/// The behaviour of an operator to which no rule was assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fixed {
     /// Nothing: a rule is needed.
@@ -219,7 +219,7 @@ impl Fixed {
     }
 }
 
-/// What went into an operator and what came out, as the forward pass recorded it.
+/// The inputs and the output of an operator, as the forward pass recorded them.
 ///
 /// Activations that the rule did not ask for (see [`Needs`]) are empty tensors.
 #[derive(Debug, Clone, Copy)]
@@ -232,7 +232,7 @@ pub struct Io<'a, T: Scalar> {
 
 /// One operator of the graph, bound to its shapes.
 pub trait Operator<T: Scalar>: Debug + Send + Sync {
-    /// What it is called in recipes and listings.
+    /// Its name in recipes and listings.
     fn kind(&self) -> Kind;
 
     /// Sample shapes of its inputs.
@@ -274,7 +274,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
-    /// This operator as one that takes up a scale and a shift, if it is.
+    /// This operator as one that absorbs a scale and a shift, if it is.
     fn as_rescale(&self) -> Option<&dyn Rescale<T>> {
         None
     }
@@ -285,7 +285,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         vec![0.0; samples(r)]
     }
 
-    /// What happens to relevance here when no rule was assigned: the operator's fixed behaviour. Affine operators and
+    /// The operator's fixed behaviour, if no rule was assigned. Affine operators and
     /// those for which none is defined have none; they always need a rule.
     fn fixed(&self) -> Fixed {
         match self.kind().group() {
@@ -296,7 +296,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         }
     }
 
-    /// The fixed behaviour of operators that are [`Fixed::Own`]: redistributes `r` and books what does not arrive.
+    /// The fixed behaviour of operators that are [`Fixed::Own`]: redistributes `r` and records the accounts of the rest.
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         Propagated::lossless(self.vjp(io, r))
     }
@@ -311,7 +311,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
-    /// Whether the output is known to have no negative element, given what is known of the inputs.
+    /// Whether the output is known to have no negative element, given which inputs have none.
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         let _ = inputs;
         false
@@ -322,7 +322,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         0
     }
 
-    /// How a convolution is computed; none for operators that leave no choice.
+    /// The algorithm of a convolution; none for operators that have only one.
     fn algorithm(&self) -> Option<Algorithm> {
         None
     }
@@ -360,13 +360,13 @@ pub trait Affine<T: Scalar>: Operator<T> {
     /// Connections stay as they are: `f = 1` gives the operator that sums the inputs each output sees.
     fn map_weights(&self, f: &dyn Fn(T) -> T) -> Arc<dyn Affine<T>>;
 
-    /// What it can do in fewer passes over memory than with the four methods above.
+    /// Operations that need fewer passes over memory than the four methods above.
     fn fused(&self) -> Option<&dyn Fused<T>> {
         None
     }
 }
 
-/// An operator that takes up a scale and a shift of its channels, for canonization.
+/// An operator that absorbs a scale and a shift of its channels, for canonization.
 pub trait Rescale<T: Scalar> {
     /// A copy whose output channels (axis 1 of `[N, C, …]`, or the last one of a dense layer) are scaled and
     /// shifted, `y_c ↦ scale_c·y_c + shift_c`, or `None` where that cannot be expressed.

@@ -37,7 +37,7 @@ pub struct Plan<T: Scalar> {
     times_input: bool,
 }
 
-/// How relevance passes one node.
+/// The behaviour of relevance at one node.
 pub(crate) enum Step<T: Scalar> {
     /// Inputs and constants: relevance ends here.
     End,
@@ -85,7 +85,7 @@ impl<T: Scalar> Plan<T> {
         if !unassigned.is_empty() {
             return Err(Error::Unassigned { nodes: unassigned });
         }
-        // Where no relevance arrives at negative outputs, what the ReLU leaves serves a rule that reads nothing else.
+        // If negative outputs have no relevance, the output of the ReLU suffices for a rule that reads nothing else.
         let reads_relevant = |id| needs(&model, &steps, id).output == Outputs::Relevant;
         let lent: Vec<bool> = model.nodes().map(|(id, _)| nonnegative[id.index()] && reads_relevant(id)).collect();
         let kept = kept_values(&model, &steps, &lent, false);
@@ -106,7 +106,7 @@ impl<T: Scalar> Plan<T> {
         &self.model
     }
 
-    /// What relevance meets at a node, in words: the rule, or the fixed behaviour.
+    /// The rule or the fixed behaviour of a node, in words.
     pub fn behaviour(&self, id: NodeId) -> String {
         match &self.steps[id.index()] {
             Step::End => "–".to_owned(),
@@ -165,7 +165,7 @@ impl<T: Scalar> Plan<T> {
         needs(&self.model, &self.steps, id)
     }
 
-    /// Whether a node hands on its relevance as it is, so that there is nothing to compute.
+    /// Whether a node propagates its relevance unchanged, so that there is nothing to compute.
     pub(crate) fn passes(&self, id: NodeId) -> bool {
         matches!(self.steps[id.index()], Step::Fixed(Fixed::Pass))
     }
@@ -268,7 +268,7 @@ fn kept_values<T: Scalar>(model: &Model<T>, steps: &[Step<T>], lent: &[bool], ti
     kept
 }
 
-/// For which nodes no relevance arrives at outputs below zero: a ReLU is all that reads them, and none arrives where it was zero.
+/// The nodes whose outputs below zero have no relevance: only a ReLU reads them, and its zeros have none.
 fn nonnegative_outputs<T: Scalar>(model: &Model<T>, rules: &Assignment<T>) -> Vec<bool> {
     let relu = Limits { low: T::zero(), high: T::infinity() };
     let limits = |id: NodeId| model.node(id).op().and_then(|op| op.limits());

@@ -8,7 +8,7 @@ use crate::plan::{Explanation, Plan, Record};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
 
-/// What the nodes of a plan have taken so far, in the order of the model's nodes.
+/// The time and memory of the nodes of a plan so far, in the order of the model's nodes.
 ///
 /// A function that clips is computed together with the operator before it, which then has the time of both.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +19,7 @@ pub struct Profile {
     pub nodes: Vec<NodeProfile>,
 }
 
-/// What one node has taken so far.
+/// The time and memory of one node so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NodeProfile {
     /// Seconds of the forward pass.
@@ -64,7 +64,7 @@ impl Profile {
         walk: impl FnOnce(&mut (dyn FnMut(NodeId, &Tensor<T>) + Send)) -> Explanation<T>,
     ) -> Explanation<T> {
         let mut clock = Clock::start();
-        // When relevance arrives at a node, the one before it is done.
+        // When a node receives relevance, the one before it is done.
         let mut before: Option<usize> = None;
         let nodes = &mut self.nodes;
         let mut passed = |next: Option<usize>| {

@@ -1,4 +1,4 @@
-//! What a rule is. The rules themselves live in `lrp-rules`, and in anybody's own crate.
+//! The trait of rules. The rules themselves are in `lrp-rules`, and in anybody's own crate.
 
 use std::fmt::{Debug, Display};
 
@@ -13,7 +13,7 @@ use crate::scalar::Scalar;
 ///
 /// `Display` prints it the way a recipe writes it, for plans and manifests.
 pub trait Rule<T: Scalar>: Debug + Display + Send + Sync {
-    /// What the rule does. The other methods follow from it, unless it is [`Behaviour::Custom`]: then the rule has a `prepare` of its own.
+    /// The behaviour of the rule. The other methods follow from it, unless it is [`Behaviour::Custom`]: then the rule has a `prepare` of its own.
     fn behaviour(&self) -> Behaviour {
         Behaviour::Custom
     }
@@ -26,7 +26,7 @@ pub trait Rule<T: Scalar>: Debug + Display + Send + Sync {
         self.behaviour().prepare(layer)
     }
 
-    /// What this rule promises, to be verified by `lrp_testing::verify_rule`. A custom rule promises nothing in particular.
+    /// The claims of this rule, to be verified by `lrp_testing::verify_rule`. A custom rule promises nothing in particular.
     fn claims(&self) -> Claims {
         self.behaviour().claims()
     }

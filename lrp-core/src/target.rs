@@ -1,4 +1,4 @@
-//! What is explained: which output, and how much relevance is put on it.
+//! The target: the output that is explained, and the relevance that the walk starts with.
 
 use ndarray::Axis;
 

@@ -1,4 +1,4 @@
-//! What the unit tests of several operators share.
+//! Helpers of the unit tests of several operators.
 
 use crate::operator::{Io, Operator};
 use crate::tensor::Tensor;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// So many characters of a name are shown. Names that exporters write are shorter.
+/// The number of characters of a name that are shown. Names that exporters write are shorter.
 const NAME: usize = 160;
 
 /// Whether a terminal acts on this character, or shows nothing of it: controls, marks that change the direction of text, and most
@@ -23,13 +23,13 @@ pub fn number(value: f64) -> String {
     if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e6) { format!("{value:e}") } else { format!("{value:?}") }
 }
 
-/// A name as a message or a table shows it: in one line, hidden characters as escapes (`\u{1b}`, `\n`), the middle left out where it is
+/// A name as a message or a table shows it: in one line, hidden characters as escapes (`\u{1b}`, `\n`), the middle omitted if it is
 /// long.
 pub fn shown(name: &str) -> Cow<'_, str> {
     shortened(name, NAME)
 }
 
-/// As [`shown`], with at most so many characters of the text.
+/// As [`shown`], with at most `limit` characters of the text.
 pub fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
     match cut(text, limit) {
         Some((start, end)) => Cow::Owned(format!("{}…{}", escaped(start, false), escaped(end, false))),

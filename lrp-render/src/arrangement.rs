@@ -9,10 +9,10 @@ const SLICES: usize = 256;
 /// Cells of a strip before it goes on in the next row.
 const CELLS: usize = 256;
 
-/// The picture of samples of one shape. Channels lie on top of each other; all other axes have places.
+/// The picture of samples of one shape. Channels are summed; all other axes have positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrangement {
-    /// How many numbers share a place.
+    /// The number of elements of a position.
     channels: usize,
     /// Whether channels are the last axis; otherwise they are the first.
     channels_last: bool,
@@ -31,8 +31,8 @@ enum Tiles {
 }
 
 impl Arrangement {
-    /// How samples of this shape (without the batch axis) are arranged. Of `[C, D, H, W]` (or `[D, H, W, C]` with one or three channels) and
-    /// of more axes, all but channels, height and width count slices. What has no height and width is a strip.
+    /// The arrangement of samples of this shape (without the batch axis). Of `[C, D, H, W]` (or `[D, H, W, C]` with one or three channels) and
+    /// of more axes, all but channels, height and width count slices. A sample without height and width is a strip.
     pub fn of(shape: &[usize]) -> Self {
         let slices = |channels: usize, channels_last, all: usize, height: usize, width: usize| {
             let shown = all.min(SLICES);
@@ -72,7 +72,7 @@ impl Arrangement {
         Self { channels: 1, channels_last: false, ..self }
     }
 
-    /// Numbers that share a place.
+    /// The number of elements of a position.
     pub fn channels(&self) -> usize {
         self.channels
     }
@@ -82,7 +82,7 @@ impl Arrangement {
         self.places
     }
 
-    /// Where the number of a channel and a place is in the sample, in the order of its elements.
+    /// The index of a channel and a position among the elements of the sample.
     pub fn index(&self, channel: usize, place: usize) -> usize {
         if self.channels_last { place * self.channels + channel } else { channel * self.places + place }
     }
@@ -99,7 +99,7 @@ impl Arrangement {
         (u32::try_from(width).unwrap_or(u32::MAX), u32::try_from(height).unwrap_or(u32::MAX))
     }
 
-    /// The place that a pixel shows; nothing between slices and where the last row ends.
+    /// The position that a pixel shows; `None` between slices and after the last row.
     pub fn place(&self, x: u32, y: u32) -> Option<usize> {
         let (x, y) = (x as usize, y as usize);
         match self.tiles {
@@ -118,7 +118,7 @@ impl Arrangement {
         }
     }
 
-    /// What a reader must know of the picture, where it is not simply the sample: to be said.
+    /// A remark for readers, if the picture is not simply the sample.
     pub fn note(&self, shape: &[usize]) -> Option<String> {
         match self.tiles {
             Tiles::Slices { all: 1, .. } => None,
@@ -152,7 +152,7 @@ fn gap(tall: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// All places, in the order of pixels.
+    /// All positions, in the order of pixels.
     fn seen(shape: &[usize]) -> Vec<usize> {
         let arrangement = Arrangement::of(shape);
         let (width, height) = arrangement.size();

@@ -1,4 +1,4 @@
-//! What a sample is, and so how its relevance is drawn.
+//! The kind of a sample, and the drawing of its relevance.
 
 use image::RgbImage;
 use lrp::{Error, Layout};
@@ -25,16 +25,16 @@ pub struct Drawing {
 pub struct Drawn {
     /// The picture.
     pub picture: RgbImage,
-    /// The same as a piece of HTML, where that says more than the picture: text.
+    /// The same as an HTML fragment, for text.
     pub html: Option<String>,
 }
 
 impl Drawing {
-    /// Decides how samples of this shape are drawn, given what `[input]` says of them, the texts of their tokens, and whether they come from
+    /// Chooses the drawing of samples of this shape, given `[input]`, the texts of their tokens, and whether they come from
     /// tables.
     ///
     /// # Errors
-    /// When the recipe or a flag says what samples of this shape cannot be.
+    /// When the recipe or a flag gives a kind that samples of this shape cannot have.
     pub fn new<T: Scalar>(
         expected: &Input,
         tokens: Option<Tokens>,
@@ -64,7 +64,7 @@ impl Drawing {
         Ok(Self { kind, look: look.clone(), expected: expected.clone(), tokens })
     }
 
-    /// What a reader must know of the pictures, where they are not simply the samples.
+    /// A remark for readers, if the pictures are not simply the samples.
     pub fn note(&self, shape: &[usize]) -> Option<String> {
         (self.kind == Kind::Image).then(|| Arrangement::of(shape).note(shape)).flatten()
     }

@@ -16,7 +16,7 @@ const TITLE: f32 = 24.0;
 const CAPTION: f32 = 17.0;
 const MARGIN: u32 = 24;
 const GAP: u32 = 18;
-/// How large pictures are, unless the user says so.
+/// The default size of pictures.
 const SIZE: Size = Size::Side(160);
 
 /// Characters of a title or a caption.
@@ -33,7 +33,7 @@ pub struct Figure {
     pub rows: Vec<Row>,
     /// Whether a score is negative, so that its map has a negative sum.
     pub negative: bool,
-    /// How heatmaps look.
+    /// The appearance of heatmaps.
     pub look: Look,
 }
 
@@ -42,7 +42,7 @@ pub struct Figure {
 pub struct Row {
     /// The sample as a picture.
     pub input: RgbImage,
-    /// What stands under it: its name, then what the model says.
+    /// The caption: its name, then the prediction of the model.
     pub caption: [String; 2],
     /// One heatmap for each recipe.
     pub heatmaps: Vec<Heatmap>,

@@ -9,7 +9,7 @@ use crate::arrangement::Arrangement;
 use crate::look::Look;
 use crate::picture::over;
 
-/// Relevance per place of a picture, channels summed.
+/// Relevance per position of a picture, channels summed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heatmap {
     arrangement: Arrangement,

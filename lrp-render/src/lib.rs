@@ -1,6 +1,6 @@
 //! Pictures of relevance: heatmaps of images, curves of series, coloured texts of tokens, figures of several recipes.
 //!
-//! [`heatmap`] draws one sample with a [`Look`]: colours and what they stand for. [`Drawing`] decides from a model and a shape whether samples are
+//! [`heatmap`] draws one sample with a [`Look`]: colours and their range. [`Drawing`] decides from a model and a shape whether samples are
 //! images, series or texts. Everything is drawn into [`image::RgbImage`]; this crate writes no files.
 
 mod arrangement;
@@ -27,7 +27,7 @@ pub use self::picture::picture;
 pub use self::tokens::Tokens;
 
 /// The heatmap of one sample's relevance, without the batch axis: `[C, H, W]`, `[H, W, C]` or `[H, W]`; channels are summed. Every value is
-/// a square of pixels, as large as `look.size` says. To lay it over the input, see [`Heatmap::picture`].
+/// a square of pixels, of the size `look.size`. To lay it over the input, see [`Heatmap::picture`].
 pub fn heatmap<T: Scalar>(relevance: ArrayViewD<'_, T>, look: &Look) -> RgbImage {
     Heatmap::new(relevance).picture(look, None)
 }

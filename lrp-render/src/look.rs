@@ -1,25 +1,25 @@
-//! How relevance is turned into colours: the map, what its ends stand for, and what is drawn around it.
+//! The colours of relevance: the map, the values of its ends, and overlay and size.
 
 use image::Rgb;
 use lrp_config::{Colormap, Recipe, Scale, Size};
 
-/// How heatmaps look.
+/// The appearance of heatmaps.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Look {
     /// The colours.
     pub colormap: Colormap,
-    /// What they stand for.
+    /// Their range.
     pub scale: Scale,
-    /// The percentile of |R| that the ends stand for, if not the maximum.
+    /// The percentile of |R| at the ends, if not the maximum.
     pub clip: Option<f64>,
-    /// How opaque relevance is over the input, if it is drawn there.
+    /// The opacity of relevance over the input, if it is drawn there.
     pub overlay: Option<f64>,
-    /// How large, where the user says so.
+    /// The size, if given.
     pub size: Option<Size>,
 }
 
 impl Look {
-    /// As the recipe's `[output]` says, and the defaults where it says nothing.
+    /// From the recipe's `[output]`, with defaults.
     pub fn of_recipe(recipe: &Recipe) -> Self {
         let output = recipe.output();
         Self {
@@ -39,7 +39,7 @@ impl Look {
         })
     }
 
-    /// The value that the ends of the colours stand for.
+    /// The value at the ends of the colours.
     pub fn limit(&self, values: &[f64]) -> f64 {
         let mut sizes: Vec<f64> = match self.scale {
             Scale::Symmetric => values.iter().map(|v| v.abs()).collect(),
@@ -62,7 +62,7 @@ impl Look {
         if limit > 0.0 { (value / limit).clamp(-1.0, 1.0) } else { 0.0 }
     }
 
-    /// Where on the scale there is something to name, 0 being its left end and 1 its right one, and what stands there.
+    /// The ticks of the scale: position, from 0 at the left end to 1 at the right one, and label.
     pub fn marks(&self) -> Vec<(f64, String)> {
         let most = match self.clip {
             Some(clip) => format!("P{clip}|R|"),
@@ -74,7 +74,7 @@ impl Look {
         }
     }
 
-    /// The colour of a place on the scale, from 0 to 1.
+    /// The colour at a position of the scale, from 0 to 1.
     pub fn color_on_scale(&self, place: f64) -> Rgb<u8> {
         match self.scale {
             Scale::Symmetric => self.color(place * 2.0 - 1.0),

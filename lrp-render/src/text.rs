@@ -1,4 +1,4 @@
-//! Text in pictures, in the bundled font, and the colour scale that stands under them.
+//! Text in pictures, in the bundled font, and the colour scale below them.
 
 use ab_glyph::{Font, FontRef, PxScale};
 use image::{Rgb, RgbImage};
@@ -8,9 +8,9 @@ use lrp::Error;
 
 use crate::look::Look;
 
-/// What is read first.
+/// The colour of primary text.
 pub const INK: Rgb<u8> = Rgb([30, 30, 30]);
-/// What is read next.
+/// The colour of secondary text.
 pub const FAINT: Rgb<u8> = Rgb([105, 105, 105]);
 /// Lines around pictures.
 pub const FRAME: Rgb<u8> = Rgb([205, 205, 205]);
@@ -37,7 +37,7 @@ pub struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// How wide a text is.
+    /// The width of a text.
     pub fn width(&self, text: &str) -> u32 {
         text_size(PxScale::from(self.size), self.font, text).0
     }
@@ -69,7 +69,7 @@ impl Text<'_> {
     }
 }
 
-/// The height of [`scale`], with what is written below it.
+/// The height of [`scale`], with its labels.
 pub const SCALE_HEIGHT: u32 = 84;
 /// The width that [`scale`] needs, with its labels.
 pub const SCALE_WIDTH: u32 = 600;

@@ -34,7 +34,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// From the text of a file, one token on a line with an empty line between samples, or, where `path` ends in .json, from JSON, a list for
-    /// each sample. `path` stands for it in messages.
+    /// each sample. messages call it `path`.
     ///
     /// # Errors
     /// When the text is not of that form.
@@ -65,7 +65,7 @@ impl Tokens {
         )
     }
 
-    /// The texts of a sample with so many positions. Positions behind the last token are padding, and have none.
+    /// The texts of a sample with this number of positions. Positions behind the last token are padding, and have none.
     ///
     /// # Errors
     /// When there are no texts for the sample, or more than it has positions.
@@ -171,7 +171,7 @@ impl Scored {
         Ok(image)
     }
 
-    /// The text as a piece of HTML that stands by itself: no script, no other file.
+    /// The text as a self-contained HTML fragment: no script, no other file.
     pub fn html(&self, look: &Look) -> String {
         let hex = |Rgb([red, green, blue]): Rgb<u8>| format!("#{red:02x}{green:02x}{blue:02x}");
         let mut html = String::from("<p class=\"lrp-tokens\" style=\"font: 1.1rem/2 monospace\">\n");
@@ -188,7 +188,7 @@ impl Scored {
     }
 }
 
-/// A token as the font can show it. What it has no character for is shown by its code.
+/// A token as the font can show it. Other characters are shown by their code.
 fn visible(text: &str, font: &Text<'_>) -> String {
     let mut shown = String::new();
     for c in text.chars() {

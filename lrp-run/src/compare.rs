@@ -29,9 +29,9 @@ pub struct CompareJob {
     pub recipes: Vec<(String, Recipe)>,
     /// The input files.
     pub inputs: Vec<PathBuf>,
-    /// What is explained, and how.
+    /// Target and start of the explanation, and options of the computation.
     pub how: HowJob,
-    /// How heatmaps look.
+    /// The appearance of heatmaps.
     pub look: Look,
     /// The figure's file, a PNG.
     pub figure: PathBuf,
@@ -99,7 +99,7 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<RgbIm
     let changes = changes.iter().map(|(path, changes)| (path.as_str(), changes.as_slice()));
     let mut warnings = fit::converted(changes, &job.how.input);
     for warning in fits.iter().flat_map(Fit::warnings) {
-        // What several recipes share is said once.
+        // Warnings that several recipes share are shown once.
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }

@@ -1,4 +1,4 @@
-//! What a run says while it works.
+//! Events of a run.
 
 use lrp::{Diagnosis, Error};
 

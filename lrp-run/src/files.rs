@@ -1,4 +1,4 @@
-//! The files of an output folder: what they are called, and how they come into being.
+//! The files of an output folder: their names, and how they are written.
 //!
 //! Each is written under another name and renamed when it is complete, so that whatever ends the program, no file looks finished that
 //! is not.
@@ -26,10 +26,10 @@ pub const VIRELAY: &str = "virelay";
 /// The arrays for Quantus.
 pub const QUANTUS: &str = "quantus.npz";
 
-/// Most bytes of a stem: file systems allow 255 for a name, and what follows the stem has its place in the rest.
+/// Maximum number of bytes of a stem: file systems allow 255 for a name, and the rest is for extensions.
 const LONGEST_STEM: usize = 195;
 
-/// What the results of an input are named after: the input's name without its extension, shortened where names would become too long.
+/// The stem of the results of an input: the input's name without its extension, shortened if names would become too long.
 pub fn stem(input: &Path) -> String {
     let stem = input::stem(input);
     if stem.len() <= LONGEST_STEM {
@@ -76,10 +76,10 @@ pub fn is_result(name: &str) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// What became of a result since it was recorded.
+/// The state of a result since it was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It is what was written.
+    /// Unchanged.
     Same,
     /// It is gone.
     Missing,
@@ -115,7 +115,7 @@ pub fn as_html(heatmap: &str) -> String {
     format!("{}.html", heatmap.strip_suffix(".png").unwrap_or(heatmap))
 }
 
-/// What a file is called until it is complete.
+/// The name of a file until it is complete.
 pub fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
@@ -158,7 +158,7 @@ pub fn record(dir: &Path, name: &str) -> Result<FileRecord, Error> {
     Ok(FileRecord { path: name.to_owned(), sha256 })
 }
 
-/// Makes a file that is not complete yet. What stands there goes away, and is not written to: it may be a link to another file.
+/// Makes a file that is not complete yet. An existing file is removed, not written to: it may be a link to another file.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -221,7 +221,7 @@ pub fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// What is said of a file that cannot be written.
+/// The error of a file that cannot be written.
 pub fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::user(
         format!("cannot write '{}': {why}", path.display()),

@@ -1,6 +1,6 @@
 //! No output may be an input: every command that writes a file asks here first.
 //!
-//! Files are compared by what they are, not by their names: a symbolic or a hard link to an input is the input.
+//! Files are compared by identity, not by name: a symbolic or a hard link to an input is the input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use lrp_core::Scalar;
 
 use crate::files;
 
-/// What tells a file from all others.
+/// The identity of a file.
 #[cfg(unix)]
 type Identity = (u64, u64);
 #[cfg(not(unix))]

@@ -1,11 +1,11 @@
-//! SHA-256 of what is read, so that a file need not be read once more for it.
+//! SHA-256 of files while they are read, so that a file need not be read once more for it.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// A reader that fingerprints what passes through it.
+/// A reader that fingerprints its bytes.
 pub struct Hashing<R> {
     inner: R,
     hash: Sha256,
@@ -23,7 +23,7 @@ impl<R: Read> Hashing<R> {
         self.inner
     }
 
-    /// How many bytes have been read.
+    /// The number of bytes read.
     pub fn passed(&self) -> u64 {
         self.bytes
     }
@@ -43,14 +43,14 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// A writer that fingerprints what passes through it.
+/// A writer that fingerprints its bytes.
 pub struct Written<W> {
     inner: W,
     hash: Sha256,
 }
 
 impl<W: Write> Written<W> {
-    /// Around a writer. The fingerprint is that of what `hash` has seen, and then of what is written.
+    /// Around a writer. The fingerprint continues that of `hash` with the written bytes.
     pub fn new(inner: W, hash: Sha256) -> Self {
         Self { inner, hash }
     }

@@ -1,4 +1,4 @@
-//! What to do, decided: arguments and a recipe merged into values that a run starts from.
+//! Jobs: arguments and a recipe merged into values that a run starts from.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use lrp_render::Look;
 
 use crate::input;
 
-/// Which model, and what is known of it.
+/// The model, its input shape and its labels.
 #[derive(Debug, Clone)]
 pub struct ModelJob {
     /// The ONNX file, and how it is loaded.
@@ -41,7 +41,7 @@ impl ModelJob {
     }
 }
 
-/// What is explained, and how.
+/// Target and start of the explanation, and options of the computation.
 #[derive(Debug, Clone)]
 pub struct HowJob {
     /// The outputs.
@@ -52,20 +52,20 @@ pub struct HowJob {
     pub precision: Precision,
     /// Samples at once.
     pub batch: usize,
-    /// How images become input.
+    /// The scaling of images.
     pub input: Input,
     /// The rule of nodes that need one and have none.
     pub on_unknown: Option<OnUnknown>,
 }
 
 impl HowJob {
-    /// What the computation needs of it.
+    /// The options of the computation.
     pub fn options(&self) -> Options {
         Options { start: self.start, batch: self.batch }
     }
 }
 
-/// What an explanation, or a check of one, is made of.
+/// The parts of an explanation, or of a check of one.
 pub struct WhatJob {
     /// The model.
     pub model: ModelJob,
@@ -73,7 +73,7 @@ pub struct WhatJob {
     pub recipe: Recipe,
     /// The input files.
     pub inputs: Vec<PathBuf>,
-    /// What is explained, and how.
+    /// Target and start of the explanation, and options of the computation.
     pub how: HowJob,
 }
 
@@ -82,13 +82,13 @@ pub struct WhatJob {
 pub struct OutputJob {
     /// The folder.
     pub dir: PathBuf,
-    /// What is written.
+    /// The files to write.
     pub save: Vec<Save>,
-    /// How heatmaps look.
+    /// The appearance of heatmaps.
     pub look: Look,
     /// Whether a run that was interrupted is continued.
     pub resume: bool,
-    /// Whether what another run has left there is removed.
+    /// Whether the results of another run there are removed.
     pub force: bool,
     /// Whether time and memory of every layer are measured.
     pub stats: bool,
@@ -103,7 +103,7 @@ impl OutputJob {
 
 /// Everything that an explanation run is made of.
 pub struct ExplainJob {
-    /// What is explained.
+    /// Model, recipe and inputs.
     pub what: WhatJob,
     /// Where results go.
     pub output: OutputJob,

@@ -1,7 +1,7 @@
 //! Explaining whole folders: inputs stream through, results are files, a journal lets an interrupted run go on.
 //!
 //! [`explain::run`] writes relevance, heatmaps, exports and a manifest; [`compare::compare`] draws one figure of several recipes;
-//! [`report::report`] makes the HTML report of a folder. A run tells [`Events`] what happens meanwhile: this crate prints nothing.
+//! [`report::report`] makes the HTML report of a folder. A run reports its progress to [`Events`]: this crate prints nothing.
 
 pub mod compare;
 mod events;

@@ -1,6 +1,6 @@
 //! One process holds an output folder at a time.
 //!
-//! The system releases the lock when the process ends, however it ends: what a killed one has left is taken over.
+//! The system releases the lock when the process ends, however it ends: the lock of a killed one is taken over.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};

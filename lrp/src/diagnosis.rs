@@ -1,4 +1,4 @@
-//! Mistakes and warnings for machines: what `--json` prints of them.
+//! Mistakes and warnings for machines, as `--json` prints them.
 
 use lrp_config::{Diagnostic, Edit};
 use serde::Serialize;
@@ -11,7 +11,7 @@ pub struct Diagnosis {
     /// The warning's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'static str>,
-    /// What is wrong.
+    /// The message.
     pub message: String,
     /// The remedy, in words.
     pub help: Option<String>,
@@ -23,11 +23,11 @@ pub struct Diagnosis {
     pub column: Option<usize>,
     /// The spot, in bytes of the file.
     pub span: Option<[usize; 2]>,
-    /// What would repair it.
+    /// Edits that repair it.
     pub fix: Option<Vec<Change>>,
 }
 
-/// A piece of the file, in bytes, and what to write instead.
+/// A byte range of the file, and its replacement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Its first byte.
@@ -39,12 +39,12 @@ pub struct Change {
 }
 
 impl Diagnosis {
-    /// An error that has no place in a file.
+    /// An error without a position in a file.
     pub fn error(message: impl Into<String>, help: Option<String>) -> Self {
         Self { severity: "error", message: message.into(), help, ..Self::default() }
     }
 
-    /// A warning that has no place in a file.
+    /// A warning without a position in a file.
     pub fn warning(name: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: "warning",

@@ -1,4 +1,4 @@
-//! Errors: what is wrong, where, and the remedy.
+//! Errors: message, location and remedy.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub enum Error {
     /// An input, a file or an option cannot be used. Never empty.
     #[error("{}", joined(.0))]
     User(Vec<Complaint>),
-    /// A recipe is wrong, with the places in its text.
+    /// Mistakes in a recipe, with their positions in its text.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
     /// The model cannot be imported.
@@ -42,7 +42,7 @@ pub enum Error {
     Internal(String),
 }
 
-/// What is wrong, and the remedy.
+/// The error, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     message: String,
@@ -50,7 +50,7 @@ pub struct Complaint {
 }
 
 impl Complaint {
-    /// What is wrong, and the remedy.
+    /// The error, and the remedy.
     pub fn new(message: impl fmt::Display, help: impl fmt::Display) -> Self {
         Self { message: message.to_string(), help: Some(help.to_string()) }
     }
@@ -60,7 +60,7 @@ impl Complaint {
         Self { message: message.to_string(), help: None }
     }
 
-    /// What is wrong, and where.
+    /// The error, and its location.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -96,7 +96,7 @@ impl Error {
         Error::User(vec![Complaint::new(message, help)])
     }
 
-    /// Wrong input whose message says all there is to say.
+    /// Wrong input whose message needs no remedy.
     pub fn plain(message: impl fmt::Display) -> Self {
         Error::User(vec![Complaint::plain(message)])
     }
@@ -127,7 +127,7 @@ impl Error {
         }
     }
 
-    /// Each mistake with its remedy. Those of a recipe are without their places: [`RecipeError::diagnostics`] has these.
+    /// Each mistake with its remedy. Those of a recipe are without their positions: [`RecipeError::diagnostics`] has these.
     pub fn complaints(&self) -> Vec<Complaint> {
         match self {
             Error::User(complaints) => complaints.clone(),

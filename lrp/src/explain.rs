@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::loaded::Loaded;
 
-/// How samples are explained.
+/// Options of an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The relevance that is put on the target.
@@ -54,10 +54,10 @@ pub struct Largest {
 /// So many of the largest outputs are kept.
 const TOP: usize = 5;
 
-/// A line of a ledger: relevance in, relevance propagated, and what bias, stabilizer and rule took.
+/// A line of a ledger: received, propagated, bias, stabilizer, rule.
 pub type Line = [f64; 5];
 
-/// What was explained in one sample, and where its relevance went.
+/// One explained output of a sample, and its ledger.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The class.
@@ -81,7 +81,7 @@ pub struct Outcome {
 pub struct Unbalanced {
     /// The node's name.
     pub node: String,
-    /// What is missing, or too much, in proportion to the relevance that was moved there.
+    /// The imbalance, in proportion to the relevance moved.
     pub imbalance: f64,
 }
 
@@ -103,7 +103,7 @@ impl<T: Scalar> Explained<T> {
     }
 }
 
-/// Explains samples `[n, …]` in batches, and adds what that took to `profile`.
+/// Explains samples `[n, …]` in batches, and adds their time and memory to `profile`.
 ///
 /// # Errors
 /// As [`Plan::explain`], and when relevance overflows. Errors give the sample's index among all `n`.

@@ -35,7 +35,7 @@ impl<T: Scalar> Explainer<T> {
         Self::new(Loaded::new(&options(path.as_ref(), &recipe))?, recipe)
     }
 
-    /// As [`load`](Self::load), from the bytes of an ONNX file; `name` stands for it in messages.
+    /// As [`load`](Self::load), from the bytes of an ONNX file; messages call it `name`.
     ///
     /// # Errors
     /// As [`Loaded::from_bytes`] and [`new`](Self::new).
@@ -83,7 +83,7 @@ impl<T: Scalar> Explainer<T> {
         Ok(samples)
     }
 
-    /// Relevance of every value of a batch, `[N, …]`, for one output of each sample. [`Target::Argmax`] takes the largest.
+    /// Relevance of every value of a batch, `[N, …]`, for one output of each sample. [`Target::Argmax`] is the largest.
     ///
     /// # Errors
     /// When the batch has another shape, when it holds NaN or infinities, when the target does not exist, and when relevance overflows; the

@@ -1,4 +1,4 @@
-//! Whether inputs are what the model expects: what is said of the scale of pixels, and what the values that are fed show.
+//! Checks that inputs are as the model expects: the given scale of pixels, and the values of the samples.
 //!
 //! Three things are held against values: the bounds that `[input]` gives them, the boxes of z-box, and what the first batch norm of the
 //! model has recorded in training. A run gives each warning once.
@@ -15,7 +15,7 @@ use crate::loaded::Loaded;
 use crate::numbers::short;
 use crate::prepared::Prepared;
 
-/// The number of samples of a run that are compared with the statistics: each takes a pass through the first layer.
+/// The number of samples of a run that are compared with the statistics: each needs a pass through the first layer.
 const HELD: usize = 32;
 
 /// Statistics are of values that spread: that many may be far out.
@@ -24,7 +24,7 @@ const FAR: f64 = 0.05;
 /// Rounding, in proportion to the width of bounds: half precision has eleven bits.
 const ROUNDING: f64 = 1e-3;
 
-/// Images for a model of which nothing says how it expects pixels.
+/// A warning about images for a model whose pixel scaling is not given.
 pub fn unscaled<T: Scalar>(has_images: bool, expected: &Input, loaded: &Loaded<T>) -> Option<Diagnosis> {
     let normalises = loaded.model.has_preprocessing()
         || loaded.import.input_statistics.as_ref().is_some_and(InputStatistics::of_the_input);
@@ -80,7 +80,7 @@ pub fn converted<'a>(files: impl Iterator<Item = (&'a str, &'a [String])> + Clon
     grey.filter(|_| expected.channels != Some(Channels::Grey)).into_iter().chain(transparent).collect()
 }
 
-/// Holds samples against what is known of the model's input.
+/// Compares samples with the known properties of the model's input.
 pub struct Fit<'a, T: Scalar> {
     limits: Vec<Limits>,
     statistics: Option<&'a InputStatistics<T>>,
@@ -89,7 +89,7 @@ pub struct Fit<'a, T: Scalar> {
     held: usize,
 }
 
-/// Bounds, and what lies outside.
+/// Bounds, and the values outside.
 struct Limits {
     of: Of,
     bounds: Bounds,
@@ -101,7 +101,7 @@ struct Limits {
 
 /// Who has bounds.
 enum Of {
-    /// `[input]`, and the layers whose z-box takes them for its own.
+    /// `[input]`, and the layers whose z-box has the same bounds.
     Input(Vec<String>),
     /// The z-box of a layer.
     ZBox(String),
@@ -147,7 +147,7 @@ impl<'a, T: Scalar> Fit<'a, T> {
         }
     }
 
-    /// What deserves a look.
+    /// The warnings.
     pub fn warnings(&self) -> Vec<Diagnosis> {
         self.limits.iter().filter_map(Limits::warning).chain(self.unusual()).collect()
     }

@@ -1,4 +1,4 @@
-//! How the axes of a sample are to be read as a picture.
+//! The axes of a sample as a picture.
 
 /// The layout of a sample that is a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 //! let input = explainer.read_image(&std::fs::read("nine.png")?)?;
 //! let explanation = explainer.explain(&input, &lrp::Target::Argmax)?;
 //! println!("class {} has the score {}", explanation.class(0), explanation.score(0));
-//! println!("{} of it arrives at the input", explanation.ledger(0).input);
+//! println!("the input receives {} of it", explanation.ledger(0).input);
 //! # Ok(())
 //! # }
 //! ```

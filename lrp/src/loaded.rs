@@ -1,4 +1,4 @@
-//! A model, imported: what everything that explains starts with.
+//! An imported model, with labels and the notes of the importer.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::error::Error;
 /// Characters of a note.
 const NOTE: usize = 2000;
 
-/// Which model is loaded, and how.
+/// The model to load, and options.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelOptions {
     /// The ONNX file.
@@ -39,13 +39,13 @@ impl ModelOptions {
 
 /// A model, as imported.
 pub struct Loaded<T: Scalar> {
-    /// How it was loaded.
+    /// The options of loading.
     pub options: ModelOptions,
     /// Where it came from.
     pub path: PathBuf,
     /// The files that it was read from.
     pub files: Vec<ModelFile>,
-    /// The network and what the importer has to say about it.
+    /// The network and the notes of the importer.
     pub import: Import<T>,
     /// The network, shared.
     pub model: Arc<Model<T>>,
@@ -64,7 +64,7 @@ impl<T: Scalar> Loaded<T> {
         Ok(Self::of_import(import, files, options))
     }
 
-    /// A model from the bytes of an ONNX file, without weights in other files. `options.path` stands for it in messages.
+    /// A model from the bytes of an ONNX file, without weights in other files. messages call it `options.path`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -85,7 +85,7 @@ impl<T: Scalar> Loaded<T> {
         Self { options: options.clone(), path: options.path.clone(), files, import, model, labels: Vec::new() }
     }
 
-    /// With labels from a text with one on each line, in the order of the model's outputs. `name` stands for it in messages.
+    /// With labels from a text with one on each line, in the order of the model's outputs. messages call it `name`.
     ///
     /// # Errors
     /// When there are more or fewer than the model has outputs.
@@ -165,14 +165,14 @@ impl<T: Scalar> Loaded<T> {
         self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// What was explained, in words: a class, or the difference of two.
+    /// The explained output, in words: a class, or the difference of two.
     pub fn explained(&self, class: usize, against: Option<usize>) -> String {
         let against = against.map(|other| format!(" − {}", self.label(other))).unwrap_or_default();
         format!("{}{against}", self.label(class))
     }
 
-    /// The outputs to explain, one after the other. Where it is the recipe that asks for what the model does not have, the error shows the
-    /// place.
+    /// The outputs to explain, one after the other. If the recipe asks for an output that the model does not have, the error shows the
+    /// position.
     ///
     /// # Errors
     /// When the model has no such class or label.

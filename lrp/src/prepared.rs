@@ -12,14 +12,14 @@ use crate::loaded::Loaded;
 pub struct Prepared<T: Scalar> {
     /// The recipe.
     pub recipe: Recipe,
-    /// Which entry chose which rule.
+    /// The rules, and the entries that chose them.
     pub resolved: Resolved<T>,
     /// The model, ready to explain.
     pub plan: Plan<T>,
 }
 
 impl<T: Scalar> Prepared<T> {
-    /// Resolves a recipe and prepares its rules; nodes that need one and have none get what `on_unknown` says.
+    /// Resolves a recipe and prepares its rules; nodes that need one and have none get the rule of `on_unknown`.
     ///
     /// # Errors
     /// When the recipe does not fit the model: it names the entry, or the nodes without a rule.
@@ -50,7 +50,7 @@ impl<T: Scalar> Prepared<T> {
     }
 }
 
-/// What to call a recipe: its name, or that of its file or preset.
+/// The title of a recipe: its name, or that of its file or preset.
 pub fn title(recipe: &Recipe) -> String {
     recipe.name().unwrap_or_else(|| recipe.source().name()).to_owned()
 }

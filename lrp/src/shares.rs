@@ -1,6 +1,6 @@
 //! Relevance that does not get to the input: a warning where most of it goes to biases, stabilizers or rules.
 //!
-//! A map of what is left says little of the prediction then, and nothing on the picture shows it.
+//! The map of the rest says little of the prediction then, and the picture does not show it.
 
 use lrp_core::Scalar;
 use lrp_core::ledger::Totals;
@@ -14,7 +14,7 @@ const MOST: f64 = 0.5;
 /// The number of layers that a warning names.
 const NAMED: usize = 3;
 
-/// What takes relevance.
+/// The accounts that absorb relevance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Account {
     /// Biases and other constants.
@@ -25,7 +25,7 @@ pub enum Account {
     Rule,
 }
 
-/// A layer that an account took relevance at, and its share of the start.
+/// A layer at which an account absorbed relevance, and its share of the start.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The account.

@@ -207,7 +207,7 @@ fn power<T: Scalar>(x: T, exponent: f64) -> T {
     if exponent.fract() == 0.0 && exponent.abs() <= 16.0 { x.powi(exponent as i32) } else { x.powf(T::of(exponent)) }
 }
 
-/// What GELU's approximation takes the tanh of.
+/// The argument of the tanh in GELU's approximation.
 fn gelu_inner<T: Scalar>(x: T) -> T {
     T::of(GELU_TANH.0) * (x + T::of(GELU_TANH.1) * x * x * x)
 }

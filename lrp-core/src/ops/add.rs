@@ -10,7 +10,7 @@ use crate::operator::{Affine, Kind, Operator, batch_of};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, map, update, zip};
 
-/// `z = Σ_i w_i x_i` over inputs of one shape; `w_i` is 1, or −1 for what is subtracted.
+/// `z = Σ_i w_i x_i` over inputs of one shape; `w_i` is 1, or −1 for inputs that are subtracted.
 #[derive(Debug, Clone)]
 pub struct Add<T> {
     weights: Vec<T>,

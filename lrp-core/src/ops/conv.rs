@@ -384,7 +384,7 @@ mod tests {
         };
         let (direct, fast) = (errors(&conv), errors(fast.as_affine().unwrap()));
         assert!(0.5 * direct.0 < fast.0 && fast.0 < 2.0 * direct.0, "{direct:?} {fast:?}");
-        // What decides nothing is faster, and not as exact.
+        // A copy that decides nothing is faster, and less exact.
         assert!(2.0 * direct.1 < fast.1 && fast.1 < 12.0 * direct.1, "{direct:?} {fast:?}");
         assert!(2.0 * direct.2 < fast.2 && fast.2 < 12.0 * direct.2, "{direct:?} {fast:?}");
         let small = Conv::new(Tensor::<f32>::zeros(vec![8, 8, 3, 3]), None, &WindowSpec::new(&[3, 3]), 1, &[8, 24, 24]);
@@ -407,7 +407,7 @@ mod tests {
         }
     }
 
-    /// What counts is that shares of a part that is zero change no bit: numbers are such that rounding shows.
+    /// Contributions of a part that is zero must change no bit: the numbers make rounding visible.
     #[test]
     fn two_concatenated_inputs_are_both_and_one_alone_is_itself() {
         let number = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as f32 % 1e4 / 1e4 - 0.5;

@@ -75,8 +75,8 @@ impl<T: Scalar> Dense<T> {
         DenseKernel::new(self.weights.stored(), self.inputs)
     }
 
-    /// Rows of `s` in which few outputs carry something are given to `sparse(row, s, target)`; the others are
-    /// collected for one matrix product. The decision looks at one row alone, so a batch cannot change a bit.
+    /// Rows of `s` with few nonzero outputs are given to `sparse(row, s, target)`; the others are
+    /// collected for one matrix product. The decision depends on one row alone, so a batch cannot change a bit.
     fn by_sparsity(
         s: &[T],
         width: usize,
@@ -99,7 +99,7 @@ impl<T: Scalar> Dense<T> {
     }
 }
 
-/// Indices of the elements that are not zero.
+/// Indices of the nonzero elements.
 fn nonzero<T: Scalar>(values: &[T]) -> Vec<usize> {
     values.iter().enumerate().filter(|(_, v)| !v.is_zero()).map(|(i, _)| i).collect()
 }
@@ -109,7 +109,7 @@ fn pick<T: Scalar>(rows: &[usize], data: &[T], width: usize) -> Vec<T> {
     rows.iter().flat_map(|&r| &data[r * width..(r + 1) * width]).copied().collect()
 }
 
-/// Writes a block of rows back to where [`pick`] would take them from.
+/// Writes a block of rows back to the rows from which [`pick`] copies.
 fn put<T: Scalar>(rows: &[usize], block: &[T], data: &mut [T], width: usize) {
     for (&r, row) in rows.iter().zip(block.chunks(width)) {
         data[r * width..(r + 1) * width].copy_from_slice(row);

@@ -1,4 +1,4 @@
-//! What does nothing when a model is explained: identities and dropout.
+//! Operators without effect when a model is explained: identities and dropout.
 
 use super::{check_shape, one};
 use crate::error::OperatorError;

@@ -10,7 +10,7 @@ use crate::tensor::{Tensor, batch_shape, dots, elements, from_elements, samples,
 /// `γ (x − mean(x)) / √(var(x) + ε) + β` over the last axes of each sample.
 ///
 /// With the standard deviation taken as a constant this is affine in `x`, and relevance is divided as LRP-ε divides it (Ali et
-/// al. 2022): what the mean subtracts belongs to the inputs that make it up, `β` is booked as bias.
+/// al. 2022): the mean belongs to the inputs that it is made of, `β` is recorded as bias.
 #[derive(Debug, Clone)]
 pub struct LayerNorm<T> {
     gamma: Vec<T>,

@@ -1,6 +1,6 @@
 //! The operators. Each is checked and bound to its shapes when it is made.
 
-/// What the `Operator` of every affine operator has in common.
+/// The common methods of `Operator` for affine operators.
 macro_rules! affine_methods {
     () => {
         fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
@@ -21,7 +21,7 @@ macro_rules! affine_methods {
     };
 }
 
-/// What [`Conv`] and [`ConvTranspose`] have in common: everything about how the kernel is computed, which runs in this direction.
+/// The common methods of [`Conv`] and [`ConvTranspose`], whose kernel runs in this direction.
 macro_rules! convolution_methods {
     ($runs:expr) => {
         fn parameters(&self) -> usize {

@@ -9,8 +9,8 @@ use crate::tensor::Tensor;
 
 /// `z = a ⊙ b` for two inputs of one shape.
 ///
-/// Where one factor is a gate (the output of a sigmoid, say), the other one, the gated signal, takes all relevance: a gate decides
-/// how much passes, not what (Arras et al. 2017, for LSTMs). Where neither is, each takes half, which is the
+/// Where one factor is a gate (the output of a sigmoid, say), the other one, the gated signal, receives all relevance: a gate decides
+/// how much passes, not what (Arras et al. 2017, for LSTMs). Where neither is, each receives half, which is the
 /// first-order Taylor expansion's division of a product (Achtibat et al. 2024, eq. 14).
 #[derive(Debug, Clone)]
 pub struct Mul {

@@ -8,10 +8,10 @@ use crate::operator::{Io, Kind, Operator};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 
-/// What padded positions hold.
+/// The values of padded positions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PadMode {
-    /// A constant. Relevance that reaches such a position rests on nothing in the input; the ledger books it as bias.
+    /// A constant. Relevance of such a position belongs to no input; the ledger records it as bias.
     Constant(f64),
     /// The input mirrored at its edge, without repeating the edge.
     Reflect,
@@ -74,7 +74,7 @@ impl Pad {
         Ok(Self { mode, begin: begin.to_vec(), end: end.to_vec(), map, input_shape: one(input) })
     }
 
-    /// What padded positions hold.
+    /// The values of padded positions.
     pub fn mode(&self) -> PadMode {
         self.mode
     }

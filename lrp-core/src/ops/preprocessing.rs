@@ -14,7 +14,7 @@ use crate::tensor::{Tensor, sums};
 /// `z = w ⊙ x + b` between the model's input and its first layers.
 ///
 /// Relevance passes it unchanged: a picture that is normalised inside the model gets the map that it gets when it is normalised
-/// outside. Only where `w` is 0 does `z` not depend on the picture at all: relevance that arrives there is booked as bias, as it is for
+/// outside. Only where `w` is 0 does `z` not depend on the picture at all: its relevance is recorded as bias, as it is for
 /// padding. A rule that is assigned sees the affine operator, a [`Scale`].
 #[derive(Debug, Clone)]
 pub struct Preprocessing<T: Scalar> {
@@ -85,7 +85,7 @@ impl<T: Scalar> Operator<T> for Preprocessing<T> {
     fn propagate(&self, _: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let Some(alive) = &self.alive else { return Propagated::lossless(vec![r.clone()]) };
         let passed = r * alive;
-        // What does not pass, element by element, rather than the difference of two sums.
+        // The difference, element by element, rather than the difference of two sums.
         let bias = sums(&(r - &passed));
         Propagated { bias, ..Propagated::lossless(vec![passed]) }
     }

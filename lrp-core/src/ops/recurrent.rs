@@ -19,7 +19,7 @@ use crate::weights::stored;
 /// The stabilizer of the fixed behaviour.
 const STABILIZER: f64 = 1e-6;
 
-/// What happens at each step.
+/// The kind of cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cell {
     /// `c ← f⊙c + i⊙g`, `h ← o⊙tanh(c)`, with the gates `i`, `o`, `f` and the signal `g = tanh(W x + R h + b)`.
@@ -41,7 +41,7 @@ impl Cell {
     }
 }
 
-/// In which order the sequence is read.
+/// The order in which the sequence is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the first step to the last.
@@ -62,7 +62,7 @@ impl Direction {
         }
     }
 
-    /// How many directions that is.
+    /// The number of directions.
     pub fn count(self) -> usize {
         self.reversed().len()
     }
@@ -86,9 +86,9 @@ pub struct Parameters<T: Scalar> {
 
 /// A recurrent layer from `[T, K]` to `[T, D, H]`: the hidden states of all steps, in the order of time for every direction.
 ///
-/// Relevance by LRP-all of Arras et al. 2017 and 2019. In a product of gate and signal the signal takes all, so that the gates are
+/// Relevance by LRP-all of Arras et al. 2017 and 2019. In a product of gate and signal the signal receives all relevance, so that the gates are
 /// constant factors; sums (a cell's update, and the linear maps inside signals) are divided by LRP-ε, tanh passes. Biases
-/// and constant initial states are booked as bias. It has weights but is no weighted layer: this behaviour is fixed,
+/// and constant initial states absorb relevance as bias. It has weights but is no weighted layer: this behaviour is fixed,
 /// and no rule is asked for.
 #[derive(Debug, Clone)]
 pub struct Recurrent<T: Scalar> {
@@ -118,7 +118,7 @@ struct Weights<T> {
     initial: State<T>,
 }
 
-/// What is handed from step to step, or the gradient or relevance of it. GRUs have no cell.
+/// The state between two steps, or its gradient or relevance. GRUs have no cell.
 #[derive(Debug, Clone)]
 struct State<T> {
     hidden: Vec<T>,
@@ -231,9 +231,9 @@ impl<T: Scalar> Recurrent<T> {
         steps
     }
 
-    /// Goes back through the steps of a direction, with what arrives at the output in `given`. `back` takes a step, the state before it
-    /// and what arrived after it; it gives what arrives before it, and the coefficients of the last rows of
-    /// `W`, of which the sum is added to `input`. Returns what arrives at the initial state.
+    /// Goes back through the steps of a direction, with the gradient or relevance of the output in `given`. `back` gets a step, the state
+    /// before it and the gradient or relevance after it; it returns that before it, and the coefficients of the last rows of `W`, whose sum
+    /// is added to `input`. Returns the gradient or relevance of the initial state.
     fn back(
         &self,
         d: usize,

@@ -21,7 +21,7 @@ pub struct Resize<T> {
     output_shape: Vec<usize>,
 }
 
-/// How the weights of a resize are held.
+/// The weights of a resize.
 #[derive(Debug, Clone)]
 enum Weights<T> {
     /// For each axis and each output position along it its taps. A weight is the product of those along all axes, so that the

@@ -10,7 +10,7 @@ use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 /// `exp(x_i) / Σ exp(x_j)` along one axis.
 ///
 /// Relevance by the Taylor expansion of Achtibat et al. 2024 (AttnLRP, Proposition 3.1): `R_i = x_i (R_i − s_i Σ_j R_j)`. It does not
-/// conserve: the expansion's constant term takes the rest, which the ledger books under the rule.
+/// conserve: the expansion's constant term absorbs the rest, which the ledger records in the rule's account.
 #[derive(Debug, Clone)]
 pub struct Softmax {
     /// Length of the axis, and the distance between its elements.

@@ -116,8 +116,8 @@ impl<'p, T: Scalar> Record<'p, T> {
         self.propagate_observed(start, &mut |_, _| {})
     }
 
-    /// As [`propagate`](Record::propagate), and shows `observe` the relevance that arrives at each node, `[N, …]`, from the
-    /// output to the inputs. Nodes at which none arrives are left out.
+    /// As [`propagate`](Record::propagate), and shows `observe` the relevance received at each node, `[N, …]`, from the
+    /// output to the inputs. Nodes that receive none are omitted.
     pub fn propagate_observed(
         &self,
         start: Tensor<T>,
@@ -150,7 +150,7 @@ impl<T: Scalar> std::fmt::Debug for Record<'_, T> {
     }
 }
 
-/// Whether values that are not finite can arise at a node whose inputs are finite. What only moves or picks elements, or clips them, cannot
+/// Whether values that are not finite can arise at a node whose inputs are finite. Operators that only move, pick or clip elements cannot
 /// make any.
 fn can_overflow<T: Scalar>(node: &Node<T>) -> bool {
     node.op().is_some_and(|op| !matches!(op.kind().group(), Group::Structural | Group::Winner) && op.limits().is_none())

@@ -1,4 +1,4 @@
-//! The relevance walk: from the output back to the inputs, keeping the books on the way.
+//! The relevance walk: from the output back to the inputs, with the ledger.
 
 use super::{Plan, Values};
 use crate::graph::{Body, NodeId};
@@ -26,7 +26,7 @@ impl<T: Scalar> Explanation<T> {
     }
 }
 
-/// Walks from `start` at the output to the inputs; `observe` sees the relevance that arrived at each node, `[N, …]`. Each of `values` is
+/// Walks from `start` at the output to the inputs; `observe` sees the relevance received at each node, `[N, …]`. Each of `values` is
 /// let go when the walk has passed its node: nobody further down reads it.
 pub(crate) fn walk<T: Scalar>(
     plan: &Plan<T>,
@@ -38,7 +38,7 @@ pub(crate) fn walk<T: Scalar>(
     let model = plan.model();
     let n = samples(&start);
     let mut ledger = Ledger { start: sums(&start), input: vec![0.0; n], entries: Vec::new() };
-    // Relevance that has arrived at each node so far; complete when the node's turn comes.
+    // Relevance received at each node so far; complete when the node's turn comes.
     let mut arrived: Vec<Option<Arrived<T>>> = model.nodes().map(|_| None).collect();
     arrived[model.output().index()] = Some(Arrived { totals: totals(&start), relevance: start });
     let mut at_inputs: Vec<Tensor<T>> = Vec::new();
@@ -103,7 +103,7 @@ pub(crate) fn walk<T: Scalar>(
     Explanation { relevance: at_inputs, output: output.clone(), ledger }
 }
 
-/// Relevance that has arrived at a node, and its `Σ` and `Σ |·|` per sample.
+/// Relevance received at a node, and its `Σ` and `Σ |·|` per sample.
 struct Arrived<T: Scalar> {
     relevance: Tensor<T>,
     totals: Vec<[f64; 2]>,

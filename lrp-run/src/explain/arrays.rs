@@ -19,12 +19,12 @@ pub struct Arrays {
     ledger: RowsFile,
 }
 
-/// What the files have room for, and where they are.
+/// The shape of the files, and their paths.
 #[derive(Debug, Clone)]
 pub struct ArraysOf<'a> {
     /// The folder.
     pub dir: &'a Path,
-    /// What they are named after.
+    /// Their stem.
     pub stem: String,
     /// The number of targets, where they have an axis.
     pub targets: Option<usize>,
@@ -32,7 +32,7 @@ pub struct ArraysOf<'a> {
     pub samples: usize,
     /// The shape of a sample.
     pub sample: &'a [usize],
-    /// How many nodes the walk passes.
+    /// The number of nodes that the walk passes.
     pub nodes: usize,
 }
 
@@ -59,7 +59,7 @@ impl ArraysOf<'_> {
         })
     }
 
-    /// How many of these batches, from the first on, are in the files as they were written: `[samples, hash of relevance, hash of ledger]`.
+    /// The number of these batches, from the first on, that are in the files as they were written: `[samples, hash of relevance, hash of ledger]`.
     pub fn examine<'h, T>(&self, batches: impl Iterator<Item = (usize, &'h [String; 2])>) -> usize {
         let (relevance, ledger) = (self.relevance(), self.ledger());
         let files = RowsFile::examine::<T>(&relevance.0, relevance.1)
@@ -109,7 +109,7 @@ impl ArraysOf<'_> {
 }
 
 impl Arrays {
-    /// Writes what was explained of the samples from number `first` on; gives hashes of relevance and ledger.
+    /// Writes the explanations of the samples from number `first` on; returns hashes of relevance and ledger.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -122,7 +122,7 @@ impl Arrays {
         Ok([self.relevance.write(first, &explained.relevance)?, self.ledger.write(first, &ledgers)?])
     }
 
-    /// Waits until what was written is on the disk.
+    /// Waits until the written bytes are on the disk.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -16,7 +16,7 @@ use super::model::Watch;
 use super::reader::{Piece, Place, Read, Stopped};
 use crate::job::HowJob;
 
-/// What comes out of the computation.
+/// The results of the computation.
 pub enum Computed<T: Scalar> {
     /// The explanations of a piece, its samples `[n, …]`, and which of them cannot be explained.
     Piece(Place, Explained<T>, Tensor<T>, Vec<(usize, Error)>),
@@ -37,19 +37,19 @@ pub struct Computation<'a, T: Scalar> {
     to: SyncSender<Computed<T>>,
     /// The last input that could not be explained: the rest of it, which may be on its way, is not.
     failed: Option<usize>,
-    /// Whether samples are what is known of the input.
+    /// Checks samples against the known properties of the input.
     fit: Fit<'a, T>,
     spent: Spent,
 }
 
-/// What the computation took.
+/// The time and memory of the computation.
 #[derive(Debug, Default)]
 pub struct Spent {
     /// Seconds, waiting excepted.
     pub seconds: f64,
     /// Node by node.
     pub profile: Profile,
-    /// What the samples deserve a look for.
+    /// Warnings about the samples.
     pub warnings: Vec<Diagnosis>,
     /// Why it ended early: the model has changed.
     pub failure: Option<Error>,
@@ -68,7 +68,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
         Self { loaded, plan, targets, how, watch, stop, to, failed: None, fit, spent: Spent::default() }
     }
 
-    /// Explains what comes.
+    /// Explains batches as they come.
     pub fn run(mut self, from: Receiver<Read<T>>) -> Spent {
         for read in from {
             let sent = match read {
@@ -103,7 +103,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                 for piece in pieces {
                     let good = good(&piece);
                     let last = first + good.len();
-                    // Only where samples are left out does this take a copy.
+                    // This copies only if samples are omitted.
                     let fed = (!piece.bad.is_empty()).then(|| piece.samples.select(Axis(0), &good));
                     self.fit.see(fed.as_ref().unwrap_or(&piece.samples));
                     let all = spread(explained.part(first, last), &good, &piece.samples);
@@ -117,7 +117,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
         }
     }
 
-    /// Explains what can be explained of a piece that as a whole cannot, sample by sample.
+    /// Explains a piece that fails as a whole sample by sample, as far as possible.
     fn explain_some(&mut self, piece: Piece<T>, error: Error) -> Result<(), Stopped> {
         let Piece { place, samples, mut bad } = piece;
         if place.of == 1 {
@@ -199,7 +199,7 @@ fn spread<T: Scalar>(explained: Explained<T>, good: &[usize], samples: &Tensor<T
     all
 }
 
-/// Puts explanations in their places among those of all.
+/// Writes explanations to their positions among those of all.
 fn put<T: Scalar>(all: &mut Explained<T>, explained: Explained<T>, places: &[usize]) {
     for (all, relevance) in all.relevance.iter_mut().zip(&explained.relevance) {
         for (sample, place) in relevance.outer_iter().zip(places) {

@@ -1,4 +1,4 @@
-//! The output folder before and after a run: what an earlier run has left there is not lost by accident, nor taken for what this one makes.
+//! The output folder before and after a run: results of an earlier run are not lost by accident, nor mistaken for results of this one.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,15 +16,15 @@ use crate::manifest::Fingerprint;
 use crate::manifest::{FileRecord, Manifest};
 use crate::{hash, input};
 
-/// How a run begins.
+/// The start of a run.
 pub enum Start {
-    /// With this journal, and what is done already.
+    /// With this journal, and the finished samples.
     Run(Journal, AllDone),
     /// Not at all: all is done.
     NothingToDo(Box<Manifest>),
 }
 
-/// Refuses to write over what is read, before anything is written.
+/// Refuses to write over input files, before anything is written.
 ///
 /// # Errors
 /// When a file of the folder that this run may write is one of its inputs.
@@ -60,7 +60,7 @@ fn saves(save: &[Save], name: &str) -> bool {
     files::is_result(name) && (!picture || save.contains(&Save::Png))
 }
 
-/// The stems that a result of this name can have: what stands before one of its dots.
+/// The stems that a result of this name can have: the part before one of its dots.
 fn starts_of(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('.').filter_map(|(dot, _)| name.get(..dot))
 }
@@ -68,7 +68,7 @@ fn starts_of(name: &str) -> impl Iterator<Item = &str> {
 /// Decides how a run begins in the folder, and clears the way: a run that has not come to its end has no manifest.
 ///
 /// # Errors
-/// When a run was interrupted there and it is not said what is to become of it; when another run is to be resumed; and when a file
+/// When a run was interrupted there and neither `--resume` nor `--force` is given; when another run is to be resumed; and when a file
 /// cannot be removed.
 pub fn start(job: &ExplainJob, guard: &Guard, fingerprint: &Fingerprint, events: &dyn Events) -> Result<Start, Error> {
     let output = &job.output;

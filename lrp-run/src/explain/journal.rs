@@ -1,8 +1,8 @@
-//! The journal: what of a run is done, line by line, for the case that it does not come to its end.
+//! The journal: the finished samples of a run, line by line, in case it does not end.
 //!
 //! The first line is the run's fingerprint. Each of the others is about samples of one input whose results have been written. A line is
 //! handed to the system as a whole, after the results it is about: killed at any time, the program leaves a journal that is true, with
-//! at most its last line torn. It has hashes of these results: what is no longer there, or was never on the disk when the machine went
+//! at most its last line torn. It has hashes of these results: results that are no longer there, or were never on the disk when the machine went
 //! down, is found.
 
 use std::collections::{HashMap, HashSet};
@@ -32,13 +32,13 @@ pub struct Journal {
 pub struct Entry {
     /// The input.
     pub path: String,
-    /// The number of the first of these samples. What earlier lines say of it and of those that follow it is void.
+    /// The number of the first of these samples. Earlier lines on it and on those after it are void.
     pub first: usize,
-    /// How many samples the input has.
+    /// The number of samples of the input.
     pub of: usize,
     /// SHA-256 of the input up to the last of these samples.
     pub sha256: String,
-    /// What was changed in an image.
+    /// The changes of an image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conversions: Vec<String>,
     /// Their records.
@@ -51,23 +51,23 @@ pub struct Entry {
     pub files: Vec<FileRecord>,
 }
 
-/// What is done of one input.
+/// The finished samples of one input.
 #[derive(Debug)]
 pub struct Done {
-    /// How many samples the input has.
+    /// The number of samples of the input.
     pub of: usize,
-    /// What was changed in an image.
+    /// The changes of an image.
     pub conversions: Vec<String>,
     /// The records of these samples, from the first on.
     pub samples: Vec<SampleRecord>,
-    /// How they were written, a few at a time.
+    /// The batches in which they were written.
     pub batches: Vec<Batch>,
 }
 
 /// Samples of an input that were written together.
 #[derive(Debug)]
 pub struct Batch {
-    /// How many.
+    /// The number.
     pub samples: usize,
     /// SHA-256 of the input up to the last of them.
     pub sha256: String,
@@ -104,7 +104,7 @@ impl Done {
     }
 }
 
-/// What is done of each input.
+/// The finished samples of each input.
 pub type AllDone = HashMap<String, Done>;
 
 impl Journal {
@@ -113,7 +113,7 @@ impl Journal {
         Self { path, file: None, fingerprint, mentioned: HashSet::new() }
     }
 
-    /// Starts a new journal. What an earlier run has left there is no longer true when files are written.
+    /// Starts a new journal. The journal of an earlier run is void when files are written.
     ///
     /// # Errors
     /// When an earlier journal cannot be removed.
@@ -123,7 +123,7 @@ impl Journal {
         Ok(Self::new(path, fingerprint))
     }
 
-    /// What is done of the run that was interrupted in a folder, whatever run that was; empty where there is none.
+    /// The finished samples of the run that was interrupted in a folder, whatever run that was; empty where there is none.
     pub fn of_interrupted(dir: &Path) -> AllDone {
         let bytes = contents(&dir.join(files::JOURNAL)).unwrap_or_default();
         read(String::from_utf8_lossy(&bytes).lines().skip(1))
@@ -143,7 +143,7 @@ impl Journal {
                 return Err(Error::user(message, "check its permissions, or start anew with --force"));
             }
         };
-        // What follows the end of the last line was torn off.
+        // The rest after the end of the last line was torn off.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let text = String::from_utf8_lossy(bytes.get(..whole).unwrap_or_default());
         let mut lines = text.lines();
@@ -178,7 +178,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes back what has been said of an input.
+    /// Retracts the lines on an input.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -201,7 +201,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Waits until what was written is on the disk.
+    /// Waits until the written bytes are on the disk.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -247,7 +247,7 @@ fn check(path: &Path, first: &str, fingerprint: &Fingerprint) -> Result<(), Erro
     ))
 }
 
-/// What the lines say in sum. Lines that cannot be read, and those that do not continue what is known, are left out: their samples
+/// The sum of the lines. Lines that cannot be read or do not continue the earlier ones are ignored: their samples
 /// are explained again.
 fn read<'a>(lines: impl Iterator<Item = &'a str>) -> AllDone {
     let mut all: AllDone = HashMap::new();

@@ -52,13 +52,13 @@ use crate::{files, input};
 /// So many batches wait between reading and computing, and again between computing and writing.
 const WAITING: usize = 1;
 
-/// How a run ended.
+/// The end of a run.
 pub enum Outcome {
     /// All inputs are explained, as far as they can be.
     Done(Box<Done>),
     /// There was nothing to do: an earlier run has written this manifest.
     Nothing(Box<Manifest>),
-    /// It was told to stop; what is done can be resumed.
+    /// It was told to stop; it can be resumed.
     Interrupted {
         /// Samples that are done.
         done: usize,
@@ -67,13 +67,13 @@ pub enum Outcome {
     },
 }
 
-/// What a run has made.
+/// The results of a run.
 pub struct Done {
     /// Everything about it; it is also a file, where that was asked for.
     pub manifest: Manifest,
     /// The report, or why there is none, where one was asked for.
     pub report: Option<Result<Made, Error>>,
-    /// How many inputs and samples could not be explained, in words, if there are such.
+    /// The number of inputs and samples that could not be explained, in words, if any.
     pub failures: Option<String>,
 }
 
@@ -125,7 +125,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     }
     let has_images = job.what.inputs.iter().any(|path| input::is_image(path));
     let mut warnings: Vec<_> = fit::unscaled(has_images, &job.what.how.input, &loaded).into_iter().collect();
-    // What is wrong with the output makes every map wrong; the rest of the recipe's warnings are for lrp check.
+    // A wrong output makes every map wrong; the rest of the recipe's warnings are for lrp check.
     warnings.extend(prepared.recipe.lint_output(&loaded.model).iter().map(Diagnosis::from));
     warnings.iter().for_each(|warning| events.warning(warning));
     let dir = &job.output.dir;
@@ -268,7 +268,7 @@ fn failed_inputs(failed: &[FailedRecord]) -> usize {
     failed.iter().filter(|failed| failed.sample.is_none()).count()
 }
 
-/// What is said in the end where not everything could be explained.
+/// The final message if some inputs could not be explained.
 fn failures(failed: &[FailedRecord], of: usize) -> Option<String> {
     let inputs = failed_inputs(failed);
     let samples = failed.len() - inputs;
@@ -283,7 +283,7 @@ fn failures(failed: &[FailedRecord], of: usize) -> Option<String> {
     (!what.is_empty()).then(|| format!("{} could not be explained; the others were", what.join(" and ")))
 }
 
-/// What a thread came to. Its panic is ours.
+/// The result of a thread. Its panic is propagated.
 fn joined<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -1,4 +1,4 @@
-//! The model's files: what they were when it was read, and that they still are.
+//! The model's files: their state when it was read, and the check that it is unchanged.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -21,26 +21,26 @@ pub struct Piece<T: Scalar> {
     pub place: Place,
     /// `[n, …]`
     pub samples: Tensor<T>,
-    /// The samples among them that cannot be explained, by their place here.
+    /// The samples among them that cannot be explained, by their index here.
     pub bad: Vec<(usize, Error)>,
 }
 
-/// Where in the inputs a piece stands.
+/// The position of a piece in the inputs.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The number of the input.
     pub input: usize,
     /// The number of the first sample within it.
     pub first: usize,
-    /// How many samples the input has.
+    /// The number of samples of the input.
     pub of: usize,
     /// SHA-256 of the input up to the last sample of the piece: of all of it, with the last piece.
     pub sha256: String,
-    /// What was changed in an image.
+    /// The changes of an image.
     pub conversions: Vec<String>,
 }
 
-/// What comes out of the reader.
+/// The messages of the reader.
 pub enum Read<T: Scalar> {
     /// Pieces to explain together.
     Batch(Vec<Piece<T>>),
@@ -50,25 +50,25 @@ pub enum Read<T: Scalar> {
     Failed(usize, Error),
 }
 
-/// What reading all inputs came to.
+/// The result of reading all inputs.
 #[derive(Debug, Default)]
 pub struct Reading {
     /// Seconds, waiting excepted.
     pub seconds: f64,
-    /// What an earlier run had done, and is done again.
+    /// Samples that an earlier run had finished, and that are explained again.
     pub again: Again,
 }
 
-/// Samples that a journal tells of, but whose input or results are not what it says.
+/// Samples in a journal whose input or results have changed.
 #[derive(Debug, Default)]
 pub struct Again {
-    /// How many.
+    /// The number.
     pub samples: usize,
     /// The first input that they are of.
     pub input: Option<String>,
 }
 
-/// Nobody takes what is read any more: the run has failed elsewhere.
+/// The receiver is gone: the run has failed elsewhere.
 pub struct Stopped;
 
 /// Reads all inputs.
@@ -80,15 +80,15 @@ pub struct Reader<'a, T: Scalar> {
     to: SyncSender<Read<T>>,
     /// Whether the run is to end.
     stop: &'a AtomicBool,
-    /// What is read and not sent yet: fewer samples than a batch has.
+    /// Samples read and not sent yet: fewer samples than a batch has.
     batch: Vec<Piece<T>>,
-    /// How many more samples the batch takes.
+    /// The number of samples that complete the batch.
     room: usize,
     seconds: f64,
 }
 
 impl<'a, T: Scalar> Reader<'a, T> {
-    /// A reader that leaves out what is `done`.
+    /// A reader that skips the samples in `done`.
     pub fn new(subject: Subject<'a>, done: AllDone, to: SyncSender<Read<T>>, stop: &'a AtomicBool) -> Self {
         let job = subject.job;
         let (batch, room, again) = (Vec::new(), job.what.how.batch, Again::default());
@@ -145,7 +145,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
         Ok(())
     }
 
-    /// Opens an input, behind what is done of it. There is nothing to open where all is done.
+    /// Opens an input after its finished samples; `None` if all are finished.
     fn open(&mut self, input: usize, path: &Path) -> Result<(Option<Source<T>>, Option<Done>), Error> {
         let Some(mut done) = self.done.remove(&path.display().to_string()) else {
             return Ok((Some(self.source(path)?), None));
@@ -169,7 +169,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
         }
     }
 
-    /// The input behind what is done, if it is the one of which that was done.
+    /// The input after its finished samples, if it is unchanged.
     fn behind(&self, path: &Path, done: &Done) -> Result<Option<Source<T>>, Error> {
         let mut source = self.source(path)?;
         source.skip(done.samples.len())?;
@@ -180,7 +180,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
         Source::open(path, self.subject.shape, &self.job.what.how.input)
     }
 
-    /// How many batches of an input, from the first on, have results that are there as they were written.
+    /// The number of batches of an input, from the first on, that have results that are there as they were written.
     fn hold(&self, input: usize, done: &Done) -> usize {
         let dir = &self.job.output.dir;
         let mut hold = done.batches.len();

@@ -17,17 +17,17 @@ const HEADER: u64 = 1 << 16;
 
 /// A file `[N, …]`, or `[targets, N, …]`, that is being written.
 pub struct RowsFile {
-    /// What it will be called.
+    /// Its final name.
     path: PathBuf,
     file: File,
     /// Where its numbers start.
     start: u64,
-    /// What stands before them, hashed.
+    /// The hash of the header.
     header: Sha256,
     shape: RowsShape,
 }
 
-/// What a file has room for.
+/// The shape of a file.
 #[derive(Debug, Clone)]
 pub struct RowsShape {
     /// The number of targets, where they have an axis.
@@ -92,7 +92,7 @@ impl RowsFile {
         self.read_header::<T>().map_err(|e| files::unwritable(&self.path, &e))
     }
 
-    /// The numbers are what the file ends with. Of a file that is too short or too long, what stands before them is no header.
+    /// The numbers are what the file ends with. Of a file that is too short or too long, the part before them is no header.
     fn read_header<T>(&mut self) -> io::Result<()> {
         let length = self.file.metadata()?.len();
         let rows = (self.shape.targets.unwrap_or(1) * self.shape.samples) as u64;
@@ -126,12 +126,12 @@ impl RowsFile {
         Ok(hash::hex(&hash.finalize()))
     }
 
-    /// Where a sample stands.
+    /// The offset of a sample.
     fn offset<T>(&self, target: usize, sample: usize) -> u64 {
         self.start + (target * self.shape.samples + sample) as u64 * self.shape.row::<T>()
     }
 
-    /// Writes the samples from number `first` on: `[n, …]` for each target. Gives what [`sha256`](Self::sha256) then gives.
+    /// Writes the samples from number `first` on: `[n, …]` for each target. Returns [`sha256`](Self::sha256).
     ///
     /// # Errors
     /// When they cannot be written.
@@ -147,7 +147,7 @@ impl RowsFile {
         Ok(file.sha256())
     }
 
-    /// Waits until what was written is on the disk.
+    /// Waits until the written bytes are on the disk.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -1,4 +1,4 @@
-//! What a run explains, as its three threads see it.
+//! The model, rules and targets of a run, shared by its three threads.
 
 use lrp_config::Target as Wanted;
 use lrp_core::Target;
@@ -7,7 +7,7 @@ use super::arrays::ArraysOf;
 use crate::files;
 use crate::job::ExplainJob;
 
-/// What is explained.
+/// The job.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The job.
@@ -28,7 +28,7 @@ impl<'a> Subject<'a> {
         self.job.what.inputs[input].display().to_string()
     }
 
-    /// What its results are named after.
+    /// The stem of its results.
     pub fn stem(&self, input: usize) -> String {
         files::stem(&self.job.what.inputs[input])
     }

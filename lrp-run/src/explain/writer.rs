@@ -27,7 +27,7 @@ use crate::manifest::{FailedRecord, FileRecord, InputRecord, SampleRecord, Score
 /// The names of heatmaps, per sample, per target, and the files.
 type Heatmaps = (Vec<Vec<Option<String>>>, Vec<FileRecord>);
 
-/// So often, what is written is brought to the disk.
+/// The interval of syncs to the disk.
 const SYNC: Duration = Duration::from_secs(1);
 
 /// The number of samples of one input whose errors are printed.
@@ -37,10 +37,10 @@ const COMPLAINTS: usize = 3;
 pub struct Writer<'a> {
     subject: Subject<'a>,
     job: &'a ExplainJob,
-    /// How heatmaps are drawn, if they are.
+    /// The drawing of heatmaps, if they are written.
     drawing: Option<Drawing>,
     events: &'a dyn Events,
-    /// The input whose samples are arriving.
+    /// The input whose samples are being received.
     current: Option<Current>,
     /// Names of the heatmaps that were written.
     heatmaps: HashSet<String>,
@@ -48,7 +48,7 @@ pub struct Writer<'a> {
     written: Written,
 }
 
-/// What there is when all is written.
+/// The result when all is written.
 pub struct Written {
     /// The journal, not ended yet.
     pub journal: Journal,
@@ -67,7 +67,7 @@ struct Current {
     input: usize,
     of: usize,
     arrays: Option<Arrays>,
-    /// What was changed in an image.
+    /// The changes of an image.
     conversions: Vec<String>,
     samples: Vec<SampleRecord>,
     /// The heatmaps.
@@ -84,7 +84,7 @@ impl<'a> Writer<'a> {
         Self { subject, job: subject.job, drawing, events, current, heatmaps, synced, written }
     }
 
-    /// Writes what comes.
+    /// Writes explanations as they come.
     ///
     /// # Errors
     /// When something cannot be written, and when the only input cannot be explained.
@@ -116,7 +116,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Removes what has been written of an input.
+    /// Removes the results of an input.
     fn discard(&mut self, input: usize) -> Result<(), Error> {
         let Some(current) = self.current.take_if(|current| current.input == input) else { return Ok(()) };
         self.written.journal.take_back(&self.subject.path(input))?;
@@ -126,7 +126,7 @@ impl<'a> Writer<'a> {
         current.files.iter().filter_map(|file| files::inside(dir, &file.path)).try_for_each(|path| files::remove(&path))
     }
 
-    /// Takes over what an earlier run has done of an input.
+    /// Takes over the results of an earlier run for an input.
     fn go_on<T: Scalar>(&mut self, input: usize, done: Done) -> Result<(), Error> {
         let names: Vec<String> =
             done.samples.iter().flat_map(|s| &s.targets).filter_map(|target| target.heatmap.clone()).collect();
@@ -157,7 +157,7 @@ impl<'a> Writer<'a> {
         let Place { input, first, of, .. } = place;
         let path = self.subject.path(input);
         if self.current.is_none() {
-            // The file that is made now has nothing of what the journal may tell of.
+            // The new file has none of the results in the journal.
             self.written.journal.take_back(&path)?;
             let arrays = self.subject.arrays(input, of).map(|arrays| arrays.create::<T>()).transpose()?;
             let (samples, files, failures) = (Vec::new(), Vec::new(), Vec::new());

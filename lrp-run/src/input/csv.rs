@@ -8,7 +8,7 @@ use lrp_core::text::shown;
 use lrp_core::{Scalar, Tensor};
 use ndarray::{ArrayD, Axis, IxDyn};
 
-/// Reads a table as one sample for a model that takes samples of this shape: `[C, L]` (or `[L]`), and `[L, C]` where the recipe says so.
+/// Reads a table as one sample for a model with samples of this shape: `[C, L]` (or `[L]`), and `[L, C]` if the recipe says so.
 pub fn read<T: Scalar>(path: &Path, bytes: &[u8], shape: &[usize], expected: &Input) -> Result<Tensor<T>, Error> {
     let (table, columns) = table::<T>(path, bytes)?;
     let rows = table.len() / columns.max(1);
@@ -48,7 +48,7 @@ pub fn read<T: Scalar>(path: &Path, bytes: &[u8], shape: &[usize], expected: &In
     table.insert_axis(Axis(0)).into_shape_with_order(batch).map_err(|e| Error::Internal(e.to_string()))
 }
 
-/// What is wrong with a table.
+/// The error of a table.
 pub fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Error {
     let help = "write numbers with a point, separated by commas, a row for each time step";
     Error::user(format!("cannot read the table '{}': {why}", path.display()), help)

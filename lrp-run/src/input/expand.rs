@@ -7,7 +7,7 @@ use lrp::{Complaint, Error};
 
 use super::{EXTENSIONS, extension, stem};
 
-/// The files that these paths stand for: files, folders (every image and array in them, by name) and globs.
+/// The files of these paths: files, folders (every image and array in them, by name) and globs.
 ///
 /// # Errors
 /// When a path matches nothing, or two files would write results of the same name.

@@ -11,11 +11,11 @@ use py_literal::Value;
 /// From a reader, a type as `.npy` headers describe it, and a count to numbers.
 type ReadNumbers<T> = fn(&mut dyn Read, &Value, usize) -> Result<Vec<T>, ReadDataError>;
 
-/// How numbers of one type become `T`.
+/// The conversion of numbers of one type to `T`.
 pub struct Kind<T: Scalar> {
     /// Bytes of a number.
     pub size: usize,
-    /// Reads all that a reader has: so many numbers of the type that an `.npy` header describes.
+    /// Reads to the end: this number of elements of the type that an `.npy` header describes.
     pub read: ReadNumbers<T>,
 }
 

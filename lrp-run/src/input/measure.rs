@@ -1,4 +1,4 @@
-//! What inputs show of how a model expects them: the range of arrays, and the sizes of images.
+//! Properties of inputs: the range of arrays, and the sizes of images.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::{Source, image, is_array};
 /// So many samples of the arrays are looked at.
 const SAMPLES: usize = 256;
 
-/// Looks at files for a model that takes samples of this shape.
+/// Examines files for a model with samples of this shape.
 ///
 /// # Errors
 /// When an array cannot be read or does not go with the model, or an image cannot be read.

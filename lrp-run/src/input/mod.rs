@@ -27,7 +27,7 @@ pub struct InputFile<T: Scalar> {
     pub stem: String,
     /// Its samples, `[N, …]`.
     pub samples: Tensor<T>,
-    /// What was changed in an image before its pixels were scaled, in words.
+    /// The changes of an image before its pixels were scaled, in words.
     pub conversions: Vec<String>,
 }
 
@@ -72,12 +72,12 @@ pub fn sample_shape(path: &Path) -> Option<Vec<usize>> {
     array_shape(path)?.get(1..).map(<[usize]>::to_vec)
 }
 
-/// How many samples a file promises.
+/// The number of samples of a file, by its header.
 pub fn expected_samples(path: &Path) -> usize {
     array_shape(path).and_then(|shape| shape.first().copied()).unwrap_or(1)
 }
 
-/// How many samples these inputs promise.
+/// The number of samples of these inputs, by their headers.
 pub fn count(inputs: &[PathBuf]) -> usize {
     inputs.iter().map(|path| expected_samples(path)).sum()
 }
@@ -109,7 +109,7 @@ fn image(path: &Path) -> Result<Vec<u8>, Error> {
     file::read(path, Limit::IMAGE).map_err(|e| lrp::input::unreadable(path, &e))
 }
 
-/// Reads one file for a model that takes samples of this shape.
+/// Reads one file for a model with samples of this shape.
 ///
 /// # Errors
 /// When the file cannot be read, has another shape than the model's input, or holds NaN or infinities.
@@ -119,7 +119,7 @@ pub fn read<T: Scalar>(path: &Path, shape: &[usize], expected: &Input) -> Result
     Ok(InputFile { stem: stem(path), samples, conversions: source.conversions().to_vec() })
 }
 
-/// What is wrong with an array's file.
+/// The error of an array's file.
 fn unreadable(path: &Path, what: impl std::fmt::Display) -> Error {
     let help = "write it with numpy.save or numpy.savez, as float16, float32, float64 or integers";
     Error::user(format!("cannot read '{}': {what}", path.display()), help)

@@ -1,4 +1,4 @@
-//! `.npy` files, read from the front to the back in as many steps as one likes: only what is asked for is in memory.
+//! `.npy` files, read from the front to the back in any number of steps: only the requested samples are in memory.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -21,10 +21,10 @@ pub struct Npy<T: Scalar> {
 }
 
 impl<T: Scalar> Npy<T> {
-    /// Reads the header, and checks what it says against the length of the file before memory is set aside for what it promises.
+    /// Reads the header, and checks it against the length of the file before memory is allocated.
     ///
     /// # Errors
-    /// What is wrong with the file, as the end of a sentence.
+    /// The error, as the end of a sentence.
     pub fn open(path: &Path) -> Result<Self, String> {
         let file = file::open(path).map_err(|e| e.to_string())?;
         let length = file.metadata().map_err(|e| e.to_string())?.len();
@@ -57,7 +57,7 @@ impl<T: Scalar> Npy<T> {
     /// The next `samples` of the array, `[samples, …]`.
     ///
     /// # Errors
-    /// What is wrong with the file, as the end of a sentence.
+    /// The error, as the end of a sentence.
     pub fn take(&mut self, samples: usize) -> Result<Tensor<T>, String> {
         let mut shape = self.header.shape.clone();
         shape.first_mut().into_iter().for_each(|n| *n = samples);
@@ -70,7 +70,7 @@ impl<T: Scalar> Npy<T> {
     /// The array, if nothing of it has been taken before.
     ///
     /// # Errors
-    /// What is wrong with the file, as the end of a sentence.
+    /// The error, as the end of a sentence.
     pub fn whole(&mut self) -> Result<Tensor<T>, String> {
         fits_memory(self.header.promised(self.kind.size))?;
         let shape = self.header.shape.clone();
@@ -83,7 +83,7 @@ impl<T: Scalar> Npy<T> {
     /// Reads past the next `samples`.
     ///
     /// # Errors
-    /// What is wrong with the file, as the end of a sentence.
+    /// The error, as the end of a sentence.
     pub fn skip(&mut self, samples: usize) -> Result<(), String> {
         let bytes = self.header.shape.iter().skip(1).product::<usize>() * self.kind.size * samples;
         let mut part = (&mut self.file).take(bytes as u64);
@@ -95,14 +95,14 @@ impl<T: Scalar> Npy<T> {
         self.file.sha256()
     }
 
-    /// The array in rows of so many numbers, to be read in any order. Nothing of it has been taken before.
+    /// The array in rows of this number of elements, to be read in any order. Nothing of it has been read before.
     pub fn rows(self, numbers: usize) -> Rows<T> {
         let start = self.file.passed();
         Rows { file: self.file.into_inner(), start, numbers, descr: self.header.descr, kind: self.kind }
     }
 }
 
-/// Refuses what is read whole and does not fit: there, an allocation that fails ends the program.
+/// Refuses an array that is read whole and does not fit into memory: there, an allocation that fails ends the program.
 pub(super) fn fits_memory(bytes: u128) -> Result<(), String> {
     // As it is read, as numbers of the type that is calculated with, and in the layout that kernels take.
     match lrp_core::memory::limit() {
@@ -131,7 +131,7 @@ impl<T: Scalar> Rows<T> {
     /// Reads a row.
     ///
     /// # Errors
-    /// What is wrong with the file, as the end of a sentence.
+    /// The error, as the end of a sentence.
     pub fn read(&mut self, row: usize) -> Result<Vec<T>, String> {
         let bytes = (self.numbers * self.kind.size) as u64;
         self.file.seek(SeekFrom::Start(self.start + row as u64 * bytes)).map_err(|e| e.to_string())?;
@@ -140,7 +140,7 @@ impl<T: Scalar> Rows<T> {
     }
 }
 
-/// What an `.npy` file says of itself: `{'descr': '<f4', 'fortran_order': False, 'shape': (16, 1, 28, 28), }`.
+/// The header of an `.npy` file: `{'descr': '<f4', 'fortran_order': False, 'shape': (16, 1, 28, 28), }`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
     pub(super) descr: Value,

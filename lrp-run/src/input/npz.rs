@@ -51,7 +51,7 @@ fn array<T: Scalar>(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Resu
     }
     fits_memory(promised)?;
     let mut bytes = Vec::new();
-    // What is unpacked can be more than the archive says.
+    // The unpacked data can be larger than the archive states.
     let most = u64::try_from(promised).unwrap_or(u64::MAX).saturating_add(1);
     entry.take(most).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     match bytes.len() as u128 {
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_unpacks_to_more_than_it_says_is_refused() {
-        // The central directory is at the end: there, the size is what readers go by.
+        // The central directory is at the end: readers use the size there.
         let mut bytes = zipped(&[("x.npy", npy("(1000,)", 1000))]);
         let size = u32::try_from(npy("(1000,)", 1000).len()).unwrap().to_le_bytes();
         let places: Vec<usize> = bytes.windows(4).enumerate().filter(|(_, w)| **w == size).map(|(i, _)| i).collect();

@@ -16,14 +16,14 @@ use crate::hash;
 /// An open input file.
 pub struct Source<T: Scalar> {
     path: PathBuf,
-    /// What the model expects.
+    /// The input that the model expects.
     expected: Input,
     /// Number of samples in the file.
     samples: usize,
-    /// How many of them have been taken.
+    /// The number of samples read.
     taken: usize,
     from: From<T>,
-    /// What was changed in an image before its pixels were scaled.
+    /// The changes of an image before its pixels were scaled.
     conversions: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ enum From<T: Scalar> {
 }
 
 impl<T: Scalar> Source<T> {
-    /// Opens a file for a model that takes samples of this shape.
+    /// Opens a file for a model with samples of this shape.
     ///
     /// # Errors
     /// When the file cannot be read, or has another shape than the model's input.
@@ -86,17 +86,17 @@ impl<T: Scalar> Source<T> {
         self.samples
     }
 
-    /// What was changed in an image before its pixels were scaled, in words.
+    /// The changes of an image before its pixels were scaled, in words.
     pub fn conversions(&self) -> &[String] {
         &self.conversions
     }
 
-    /// How many samples have been taken.
+    /// The number of samples read.
     pub fn taken(&self) -> usize {
         self.taken
     }
 
-    /// How many have not.
+    /// The number of samples left.
     pub fn left(&self) -> usize {
         self.samples - self.taken
     }
@@ -138,7 +138,7 @@ impl<T: Scalar> Source<T> {
         Some(Error::user(message, "use --precision f64, or scale the input"))
     }
 
-    /// As [`take`](Self::take), with those that hold NaN or infinities, and what is wrong with each of them.
+    /// As [`take`](Self::take), with those that hold NaN or infinities, and the error of each of them.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -43,7 +43,7 @@ impl FileRecord {
             let sha256 = hash::of_bytes(&lrp_core::file::read(path, limit).ok()?);
             Some(Self { path: path.display().to_string(), sha256 })
         };
-        // What cannot be read is complained of by whoever reads it.
+        // The reader of an unreadable file reports it.
         let before = record();
         let result = read()?;
         if before.is_some() && before != record() {

@@ -1,4 +1,4 @@
-//! What a run is about, so that only a run that is about the same is continued.
+//! The identity of a run, so that only the same run is continued.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 pub struct Fingerprint(Map<String, Value>);
 
 impl Fingerprint {
-    /// What is another in another run: its names.
+    /// The differences to another run: names.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let names = self.0.keys().chain(other.0.keys().filter(|name| !self.0.contains_key(*name)));
         names.filter(|name| self.0.get(*name) != other.0.get(*name)).cloned().collect()

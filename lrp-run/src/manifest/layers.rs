@@ -8,7 +8,7 @@ use lrp_core::kernels::conv::Algorithm;
 use lrp_core::{Model, Scalar};
 use serde::{Deserialize, Serialize};
 
-/// What relevance meets at one node.
+/// The rule of one node.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LayerRecord {
     /// Its index among the weighted layers, if it is one.
@@ -17,14 +17,14 @@ pub struct LayerRecord {
     pub name: String,
     /// Its operator.
     pub op: Cow<'static, str>,
-    /// How it is computed, where there is a choice.
+    /// The algorithm, if there is a choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<Cow<'static, str>>,
     /// The rule, or the operator's fixed behaviour.
     pub rule: String,
     /// The recipe entry that chose the rule, if one did.
     pub origin: Option<String>,
-    /// For a product: what the importer decided about its two inputs, and why. A rule of the recipe overrides it.
+    /// For a product: the decision of the importer on its two inputs, and the reason. A rule of the recipe overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factors: Option<String>,
 }
@@ -58,8 +58,8 @@ impl LayerRecord {
     }
 }
 
-/// A node that relevance passes: a row of a ledger file, whose columns are relevance in, relevance propagated, and what bias,
-/// stabilizer and rule took.
+/// A node that relevance passes: a row of a ledger file, whose columns are received, propagated, bias,
+/// stabilizer and rule.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LedgerNode {
     /// The node's name.

@@ -25,7 +25,7 @@ pub const SCHEMA: u32 = 1;
 pub struct Manifest {
     /// The format of this file.
     pub schema: u32,
-    /// What wrote it.
+    /// The program that wrote it.
     pub program: Program,
     /// The command that it was called with.
     #[serde(default)]
@@ -43,12 +43,12 @@ pub struct Manifest {
     pub tokens: Option<FileRecord>,
     /// The recipe.
     pub recipe: RecipeRecord,
-    /// What the model expects of its input, and how images became that.
+    /// Input that the model expects, and the conversion of images.
     #[serde(default)]
     pub expects: Expected,
     /// `f32` or `f64`.
     pub precision: Cow<'static, str>,
-    /// What was asked for, as a recipe writes it.
+    /// The requested target, as a recipe writes it.
     pub target: String,
     /// `logit` or `one`.
     pub start: Cow<'static, str>,
@@ -57,16 +57,16 @@ pub struct Manifest {
     /// The colours of heatmaps.
     #[serde(default)]
     pub colormap: String,
-    /// What the importer had to say about the model, and warnings about its inputs.
+    /// Notes of the importer about the model, and warnings about its inputs.
     pub notes: Vec<String>,
     /// The rule of every node that relevance can pass.
     pub layers: Vec<LayerRecord>,
-    /// What the rows of a ledger file are about, from the output to the input.
+    /// The nodes of the rows of a ledger file, from the output to the input.
     #[serde(default)]
     pub ledger: Vec<LedgerNode>,
-    /// What was explained.
+    /// The explained inputs.
     pub inputs: Vec<InputRecord>,
-    /// What was made of all of it, for other programs, within the output folder.
+    /// Exports of the whole run for other programs, within the output folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exports: Vec<String>,
     /// These files, with their SHA-256.
@@ -75,7 +75,7 @@ pub struct Manifest {
     /// Inputs that could not be explained, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedRecord>,
-    /// How long it took.
+    /// The duration.
     pub timings: Timings,
     /// Time and memory, node by node, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
@@ -89,18 +89,18 @@ impl Manifest {
     }
 }
 
-/// What the model expects of its input.
+/// Input that the model expects.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Expected {
     /// The shape of a sample.
     pub shape: Vec<usize>,
-    /// What the darkest and the brightest pixel are, if that was said: 0 and 1 otherwise.
+    /// Values of the darkest and the brightest pixel, if given: 0 and 1 otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<Vec<[f64; 2]>>,
-    /// What is subtracted from pixels, if anything is.
+    /// Subtracted from pixels, if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
-    /// What the difference is divided by.
+    /// Divisor of the difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
     /// `rgb`, `bgr` or `grey`, if that was said.

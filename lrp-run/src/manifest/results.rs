@@ -1,4 +1,4 @@
-//! Records of what was explained: inputs, samples, targets and their ledgers.
+//! Records of the explanations: inputs, samples, targets and their ledgers.
 
 use lrp::Unbalanced;
 use lrp_core::ledger::Totals;
@@ -18,10 +18,10 @@ pub struct InputRecord {
     /// The ledger file, within the output folder: float64, `[N, rows, 5]`, with a leading axis for targets where the relevance has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
-    /// What else was made of it, within the output folder.
+    /// Exports of it, within the output folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exports: Vec<String>,
-    /// What was changed in an image before its pixels were scaled: rotated as its EXIF data say, made grey, and the like.
+    /// The changes of an image before its pixels were scaled: rotated as its EXIF data say, made grey, and the like.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conversions: Vec<String>,
     /// One for each sample.
@@ -66,7 +66,7 @@ pub struct ScoreRecord {
     pub label: Option<String>,
     /// The model's output for it: the logit, where the model ends in a softmax, a sigmoid or a relative.
     pub score: f64,
-    /// What the model itself says there: the probability.
+    /// The model's own output: the probability.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
 }
@@ -88,7 +88,7 @@ pub struct TargetRecord {
     /// The model's output for the class, which is explained: the logit, where the model ends in a softmax, a sigmoid or a relative.
     /// For a contrast, by how much it is above that for the other.
     pub score: f64,
-    /// What the model itself says there: the probability; for a contrast, by how much it is above the other's.
+    /// The model's own output: the probability; for a contrast, by how much it is above the other's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
     /// Where relevance went.
@@ -104,20 +104,20 @@ pub struct TargetRecord {
 /// The totals of the ledger: `start = input + bias + stabilizer + rule`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LedgerRecord {
-    /// What was put on the target.
+    /// Relevance that the walk starts with.
     pub start: f64,
-    /// What arrived at the input.
+    /// Relevance received by the input.
     pub input: f64,
-    /// What biases took.
+    /// Relevance absorbed by biases.
     pub bias: f64,
-    /// What stabilizers took.
+    /// Relevance absorbed by stabilizers.
     pub stabilizer: f64,
-    /// What rules took.
+    /// Relevance lost (positive) or created (negative) by rules.
     pub rule: f64,
 }
 
 impl LedgerRecord {
-    /// What arrived at the input, and what bias, stabilizer and rule took.
+    /// Relevance received by the input, and the accounts bias, stabilizer and rule.
     pub fn shares(&self) -> [f64; 4] {
         [self.input, self.bias, self.stabilizer, self.rule]
     }

@@ -1,4 +1,4 @@
-//! What `--stats` shows: where time and memory went, node by node.
+//! The table of `--stats`: time and memory, node by node.
 
 use lrp_config::Resolved;
 use lrp_core::profile::Profile;
@@ -29,14 +29,14 @@ pub struct LayerStats {
     pub forward_ms: f64,
     /// Milliseconds of the walk, per sample; of all targets together.
     pub relevance_ms: f64,
-    /// Both, as a part of what all operators took.
+    /// Both, as fractions of those of all operators.
     pub share: f64,
     /// Bytes of its output that the walk reads, for one batch.
     pub kept_bytes: usize,
 }
 
 impl Stats {
-    /// From what was measured.
+    /// From measurements.
     pub fn new<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>, profile: &Profile) -> Self {
         let operators = model.nodes().filter(|(_, node)| node.op().is_some()).map(|(id, _)| id.index());
         let nodes: Vec<_> = operators.map(|i| profile.nodes.get(i).copied().unwrap_or_default()).collect();

@@ -24,7 +24,7 @@ struct Targets {
 }
 
 impl Arrays {
-    /// Opens the arrays of an input: samples of this shape, ledgers of so many nodes.
+    /// Opens the arrays of an input: samples of this shape, ledgers of this number of nodes.
     ///
     /// # Errors
     /// When an array that the manifest names cannot be read.

@@ -1,4 +1,4 @@
-//! The inputs of an explanation, as far as they are still what was explained.
+//! The inputs of an explanation, as far as they are unchanged.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub struct Inputs<'a> {
 
 /// An input file, or why there is none.
 pub enum Opened {
-    /// The file, its first sample not taken, and what the model expects of it.
+    /// The file, before its first sample, and the input that the model expects.
     File(Box<Source<f64>>, Input),
     /// The end of "The input is not shown: …".
     Nothing(String),
@@ -44,7 +44,7 @@ impl<'a> Inputs<'a> {
         Self { folders, shape: &expected.shape, expected: input, missing: Vec::new() }
     }
 
-    /// Opens an input, if a file is found that is what was explained.
+    /// Opens an input, if an unchanged file is found.
     pub fn open(&mut self, record: &InputRecord) -> Opened {
         let path = Path::new(&record.file.path);
         let named =

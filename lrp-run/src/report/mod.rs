@@ -34,13 +34,13 @@ pub use lrp_report::Limits;
 pub struct Made {
     /// The file.
     pub report: String,
-    /// How many samples it shows.
+    /// The number of samples that it shows.
     pub samples: usize,
-    /// How many there are.
+    /// The number of all samples.
     pub of: usize,
     /// Its size.
     pub bytes: u64,
-    /// What it leaves out of the samples that it shows.
+    /// Omissions in the samples that it shows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
 }
@@ -49,7 +49,7 @@ pub struct Made {
 /// were are looked for in `folders`.
 ///
 /// # Errors
-/// When another process holds the folder, when what the report is made from cannot be read, and when it cannot be written.
+/// When another process holds the folder, when results cannot be read, and when the report cannot be written.
 pub fn report(
     dir: &Path,
     out: Option<&Path>,
@@ -91,7 +91,7 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
     let file = BufWriter::new(files::create(out)?);
     let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
     let written = fill(writer, dir, &manifest, &view, &mut inputs, out);
-    // What is half a report is none.
+    // Half a report is none.
     let Written { samples, bytes, left_out } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
     files::finish(out)?;
     if let Some(note) = inputs.note() {
@@ -130,7 +130,7 @@ fn fill(
     writer.finish().map_err(|e| files::unwritable(out, &e))
 }
 
-/// What is to be said of one sample.
+/// Remarks on one sample.
 fn sample(
     record: &InputRecord,
     i: usize,
@@ -161,7 +161,7 @@ fn sample(
     })
 }
 
-/// What the report is made from.
+/// The sources of the report.
 fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
     let inputs = || manifest.inputs.iter().map(|input| Path::new(&input.file.path));
     let moved =
@@ -178,7 +178,7 @@ fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
         .with("a result", manifest.results().filter_map(|file| files::inside(dir, &file.path)))
 }
 
-/// Checks that results are what was written. What the report is not made from may have changed, which is worth a note, or be gone.
+/// Checks that results are unchanged. Files that the report does not read may have changed, which gives a note, or be gone.
 fn verify(manifest: &Manifest, dir: &Path) -> Result<Option<String>, Error> {
     let arrays: HashSet<&String> =
         manifest.inputs.iter().flat_map(|input| [&input.relevance, &input.ledger]).flatten().collect();

@@ -1,4 +1,4 @@
-//! From a manifest to what a report says once.
+//! The parts of a report that do not depend on the inputs, from a manifest.
 
 use lrp::numbers::{rule, typeset};
 use lrp_config::{Colormap, Resize};
@@ -65,7 +65,7 @@ fn palette(map: &Colormap) -> Palette {
     Palette { name: map.name().to_owned(), colors }
 }
 
-/// The rows of a ledger, with what the plan says of them.
+/// The rows of a ledger, with the plan of them.
 fn nodes(manifest: &Manifest) -> Vec<Node> {
     let layer = |name: &str| manifest.layers.iter().find(|layer| layer.name == name);
     let place = |name: &String| manifest.ledger.iter().position(|node| node.name == *name);
@@ -129,7 +129,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// What was explained, in words.
+/// The explained output, in words.
 pub fn title(target: &TargetRecord) -> String {
     let name = |class: usize, label: &Option<String>| label.clone().unwrap_or_else(|| class.to_string());
     let against = target.against.map(|other| format!(" − {}", name(other, &target.against_label))).unwrap_or_default();

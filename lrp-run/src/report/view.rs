@@ -1,15 +1,15 @@
-//! How samples of a shape are shown: as pictures, or as series.
+//! The display of samples of a shape: as pictures, or as series.
 
 use lrp::Layout;
 use lrp_report::{Kind, Shape};
 
-/// Up to so many rows, a plane that is four times as long as it is high is a series with several channels.
+/// Up to this number of rows, a plane that is four times as long as it is high is a series with several channels.
 const CHANNELS: usize = 16;
 
-/// How samples are shown.
+/// The display of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
-    /// What they become.
+    /// Their layout in the report.
     pub shape: Shape,
     /// Whether their channels come last.
     last: bool,

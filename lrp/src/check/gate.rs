@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::ledger::{LedgerRow, worse};
 
-/// What can be limited, with what it means.
+/// The quantities that can be limited, with their meaning.
 const QUANTITIES: [(&str, &str); 7] = [
     ("absorbed", "share of the start absorbed by biases and stabilizers"),
     ("bias", "share of the start absorbed by biases"),
@@ -42,22 +42,22 @@ impl FromStr for Limit {
     }
 }
 
-/// What a limit says about this check.
+/// The result of a limit.
 #[derive(Debug, Serialize)]
 pub struct Gate {
-    /// What was limited.
+    /// The limited quantity.
     pub quantity: &'static str,
     /// In words.
     pub meaning: &'static str,
-    /// To how much.
+    /// The limit.
     pub limit: f64,
-    /// What it is.
+    /// The value.
     pub value: f64,
     /// Whether it is within the limit.
     pub holds: bool,
 }
 
-/// Holds the limits against what was found. Shares are those of the worst sample.
+/// Compares the limits with the values found. Shares are those of the worst sample.
 pub fn gates<'a, T: Scalar>(
     limits: &[Limit],
     ledger: &[LedgerRow],

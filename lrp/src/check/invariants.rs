@@ -1,4 +1,4 @@
-//! What should hold for every recipe, and what for this model: tested on this input.
+//! The invariants of every recipe and of this model, tested on this input.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::prepared::Prepared;
 /// Something that should hold.
 #[derive(Debug, Serialize)]
 pub struct Invariant {
-    /// What.
+    /// Its name.
     pub name: &'static str,
-    /// Whether it does; nothing where it says nothing about this model or recipe.
+    /// Whether it holds; `None` if it does not apply to this model or recipe.
     pub holds: Option<bool>,
-    /// By how much, or why it says nothing.
+    /// The deviation, or why it does not apply.
     pub detail: String,
 }
 
@@ -49,7 +49,7 @@ pub fn balance<T: Scalar>(ledger: &[LedgerRow], totals: &LedgerRow) -> Invariant
     Invariant::new("the ledger balances", imbalance <= tolerance::<T>(), detail)
 }
 
-/// What should hold for every recipe, on a batch `x` and its explanation.
+/// The invariants of every recipe, on a batch `x` and its explanation.
 pub fn of_recipe<T: Scalar>(
     prepared: &Prepared<T>,
     x: &Tensor<T>,

@@ -1,4 +1,4 @@
-//! The ledger, summed over samples: relevance in, relevance propagated, and what was lost at every layer, and to what.
+//! The ledger, summed over samples: relevance received and propagated, and the losses of every layer.
 
 use lrp_core::{Explanation, Plan, Scalar};
 use serde::Serialize;
@@ -13,24 +13,24 @@ pub struct LedgerRow {
     pub name: String,
     /// Its rule, or its fixed behaviour.
     pub rule: String,
-    /// Relevance in.
+    /// Relevance received.
     pub received: f64,
     /// Relevance propagated to the inputs.
     #[serde(rename = "handed_on")]
     pub propagated: f64,
-    /// What the bias took.
+    /// Relevance absorbed by the bias.
     pub bias: f64,
-    /// What the stabilizer took.
+    /// Relevance absorbed by the stabilizer.
     pub stabilizer: f64,
-    /// What the rule lost or created.
+    /// Relevance lost (positive) or created (negative) by the rule.
     pub rule_share: f64,
     /// The largest imbalance of a sample, in proportion to the relevance moved.
     pub imbalance: f64,
     /// The largest `Σ|R| propagated / Σ|R| received` of a sample.
     pub amplification: f64,
-    /// How far the relevance that arrives in single precision is from that in double precision, relative L2.
+    /// The relative L2 error of the relevance received in single precision, against double precision.
     pub f32_error: Option<f64>,
-    /// Whether the rule divides relevance by denominators, and loses nothing of its own but what arrives at those that are zero.
+    /// Whether the rule divides relevance by denominators, and loses only the relevance of zero denominators.
     #[serde(skip)]
     pub divides: bool,
     /// Whether the rule keeps positive and negative contributions apart (LRP-αβ with β > 0).
@@ -45,11 +45,11 @@ pub struct Loss {
     pub name: String,
     /// `bias`, `stabilizer`, `dead denominators` or `rule`.
     pub to: &'static str,
-    /// How much; negative where it was created.
+    /// The amount; negative if created.
     pub amount: f64,
-    /// In proportion to what was put on the target.
+    /// In proportion to the start.
     pub share: f64,
-    /// What that means, where the account does not say it.
+    /// An explanation, where the account alone is not enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'static str>,
 }
@@ -113,7 +113,7 @@ pub fn rows<'a, T: Scalar>(
     (rows, totals)
 }
 
-/// Where relevance was lost, and to what, the worst first. Losses below a millionth of the start are left out.
+/// The losses of relevance, by layer and account, the largest first. Losses below a millionth of the start are omitted.
 pub fn losses(ledger: &[LedgerRow], totals: &LedgerRow) -> Vec<Loss> {
     let accounts = ledger.iter().flat_map(|row| {
         let of_rule = if row.divides { "dead denominators" } else { "rule" };
@@ -130,9 +130,9 @@ pub fn losses(ledger: &[LedgerRow], totals: &LedgerRow) -> Vec<Loss> {
     losses
 }
 
-/// What loses and creates relevance under LRP-αβ: its denominators, one for each sign, can be zero where the sum of both is not.
+/// Why LRP-αβ loses and creates relevance: its denominators, one for each sign, can be zero where the sum of both is not.
 const ONE_SIDED: &str = "alpha-beta gives alpha times the relevance to positive contributions and takes beta times of it from negative \
-                         ones; where an output has contributions of one sign only, nothing takes the other part; epsilon, gamma or \
+                         ones; where an output has contributions of one sign only, nothing receives the other part; epsilon, gamma or \
                          beta = 0 at this layer avoids it";
 
 /// The larger absolute value; NaN is the worst.

@@ -34,20 +34,20 @@ pub struct Report {
     pub samples: usize,
     /// `f32` or `f64`.
     pub precision: &'static str,
-    /// How far accounts may be off, in proportion to the relevance moved.
+    /// The tolerance of the ledger, in proportion to the relevance moved.
     pub tolerance: f64,
     /// From the output to the input, summed over samples.
     #[serde(rename = "books")]
     pub ledger: Vec<LedgerRow>,
     /// The whole walk, summed over samples.
     pub totals: LedgerRow,
-    /// What should hold.
+    /// The invariants.
     pub invariants: Vec<Invariant>,
     /// Where relevance was lost, the worst first.
     pub losses: Vec<Loss>,
-    /// About the recipe, and about what the ledger shows.
+    /// Warnings about the recipe and about the ledger.
     pub warnings: Vec<Diagnosis>,
-    /// What `--fail-above` limits.
+    /// The limits of `--fail-above`.
     pub gates: Vec<Gate>,
 }
 
@@ -71,7 +71,7 @@ pub struct Check<'a, T: Scalar> {
     pub target: Target,
     /// The relevance that is put on it, and samples at once.
     pub options: Options,
-    /// Limits for what is found.
+    /// Limits.
     pub limits: &'a [Limit],
 }
 
@@ -117,7 +117,7 @@ impl<T: Scalar> Check<'_, T> {
         })
     }
 
-    /// What needs the model in both precisions: the error of single precision goes into the ledger.
+    /// The tests that need the model in both precisions: the error of single precision goes into the ledger.
     fn against_double(&self, x: &Tensor<f64>, start: Start, ledger: &mut [LedgerRow]) -> Result<Invariant, Error> {
         let options = &self.loaded.options;
         let (single, double) = (Loaded::<f32>::new(options)?, Loaded::<f64>::new(options)?);

@@ -1,4 +1,4 @@
-//! How far single precision is from double precision, layer by layer.
+//! The error of single precision against double precision, layer by layer.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::prepared::Prepared;
 /// Samples that are compared: the relevance at every layer is held for one at a time.
 const SAMPLES: usize = 8;
 
-/// For each node the relative L2 error of the relevance that arrives there in single precision, the worst of the first samples.
+/// For each node the relative L2 error of the relevance received there in single precision, the worst of the first samples.
 pub fn f32_errors(
     single: &Prepared<f32>,
     double: &Prepared<f64>,

@@ -1,4 +1,4 @@
-//! Which rules to start with: a composite by the network's family, its parts by their place.
+//! The rules to start with: a composite by the network's family, its parts by position.
 
 use std::collections::BTreeSet;
 
@@ -210,7 +210,7 @@ fn by_kind<T: Scalar>(model: &Model<T>, survey: &Survey, parts: &mut Parts) {
     parts.add_kinds(model, &CONVOLUTIONS, GAMMA, reason);
 }
 
-/// What the first layers get; the reason where they get nothing of their own.
+/// The rule of the first layers; the reason if they get none of their own.
 fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, parts: &mut Parts) -> Option<String> {
     let layers = model.first_layers();
     let all = |kinds: &[Kind]| layers.iter().all(|id| model.node(*id).kind().is_some_and(|kind| kinds.contains(&kind)));

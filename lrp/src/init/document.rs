@@ -1,4 +1,4 @@
-//! The recipe as a text: what is known, what was chosen, why, and what to check.
+//! The recipe as a text: known properties, choices with reasons, and points to check.
 
 use lrp_config::{Input, InputPreset};
 use lrp_core::operator::Kind;
@@ -16,13 +16,13 @@ use super::text::{Line, Text, clean, number, quoted};
 
 /// Everything that goes into the text.
 pub struct Document<'a> {
-    /// What was asked for.
+    /// The request.
     pub request: &'a Request,
     /// The model.
     pub loaded: &'a Loaded<f32>,
     /// The network at a glance.
     pub survey: Survey,
-    /// What is known of the input.
+    /// The known properties of the input.
     pub expected: Expected,
     /// The rules.
     pub composite: Composite,
@@ -89,7 +89,7 @@ impl Document<'_> {
         ]);
     }
 
-    /// What to do with the recipe.
+    /// Instructions for the recipe.
     fn commands(&self, recipe: &str) -> Vec<(String, &'static str)> {
         let mut commands = vec![(format!("lrp plan -r {recipe}"), "the rule of each layer")];
         match self.request.inputs.is_empty() {
@@ -105,7 +105,7 @@ impl Document<'_> {
         commands
     }
 
-    /// What the importer does not say.
+    /// Facts that the importer does not note.
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if !self.request.input_shape.is_empty() {
@@ -229,7 +229,7 @@ impl Document<'_> {
         text.table(&lines);
     }
 
-    /// `range`, `mean` and `std`, and above them what is known of them.
+    /// `range`, `mean` and `std`, and above them their sources.
     fn pixels(&self, text: &mut Text, layout: Layout) -> Vec<Line> {
         let expected = &self.expected;
         let bounds = if self.composite.needs_range() { ", which gives z-box its bounds" } else { "" };
@@ -376,7 +376,7 @@ impl Document<'_> {
     }
 }
 
-/// The lines of `[input]` that a convention for pixels stands for.
+/// The lines of `[input]` of a convention for pixels.
 fn preset_lines(preset: InputPreset, bounds: &str) -> Vec<Line> {
     let Input { range, mean, std, channels, .. } = preset.input();
     let list = |values: Vec<String>| match values.as_slice() {

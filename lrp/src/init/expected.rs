@@ -1,4 +1,4 @@
-//! What is known of the model's input: its layout, what the file says of pixels, and what arrays hold.
+//! The known properties of the model's input: its layout, statements of the file on pixels, and values of arrays.
 
 use lrp_config::InputPreset;
 
@@ -8,26 +8,26 @@ use crate::layout::Layout;
 /// The side of the smallest picture: a sample `[1, 2, 3]` is no picture.
 const SIDE: u32 = 8;
 
-/// What is known of the input.
+/// The known properties of the input.
 #[derive(Debug, Default)]
 pub struct Expected {
     /// Its layout, where samples are pictures.
     pub picture: Option<Layout>,
-    /// What the user says of pixels.
+    /// Statements of the user on pixels.
     pub preset: Option<InputPreset>,
-    /// What the file says of pixel values.
+    /// Statements of the file on pixel values.
     pub stated: Option<Stated>,
     /// Whether the file says that the model expects blue, green, red.
     pub bgr: bool,
     /// Lowest and highest number in the arrays to explain.
     pub measured: Option<Measured>,
-    /// What the model does to pixels itself.
+    /// Scaling inside the model.
     pub inside: Option<Inside>,
     /// Whether some image to explain has another size than the model's input.
     pub resized: bool,
 }
 
-/// What the inputs to explain show.
+/// Properties of the inputs to explain.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Seen {
     /// Whether there are images among them.
@@ -53,7 +53,7 @@ pub struct Measured {
     pub low: f64,
     /// The highest.
     pub high: f64,
-    /// In so many samples.
+    /// The number of samples.
     pub samples: usize,
 }
 
@@ -69,7 +69,7 @@ pub enum Stated {
 }
 
 impl Expected {
-    /// Gathers what the file says and what the inputs show.
+    /// Gathers the statements of the file and the properties of the inputs.
     pub fn new(metadata: &[(String, String)], shape: &[usize], seen: Seen) -> Self {
         let value = |wanted: &str| metadata.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_str());
         let picture = picture(shape, seen.images);
@@ -83,7 +83,7 @@ impl Expected {
         }
     }
 
-    /// Whether pixels go to the model as they are, from 0 to 1: what is stated or measured does not say otherwise.
+    /// Whether pixels go to the model as they are, from 0 to 1: no statement or measurement contradicts it.
     pub fn unit_range(&self) -> bool {
         self.picture.is_some() && self.fits([0.0, 1.0])
     }
@@ -112,7 +112,7 @@ impl Stated {
 }
 
 impl Stated {
-    /// The name in the file, and the range that it stands for.
+    /// The name in the file, and its range.
     pub fn range(self) -> (&'static str, [f64; 2]) {
         match self {
             Stated::ZeroToOne => ("Normalized_0_1", [0.0, 1.0]),

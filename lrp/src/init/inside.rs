@@ -1,8 +1,8 @@
-//! Scaling of pixels that the model does itself, and what it says about the pixels that the model expects.
+//! Scaling of pixels inside the model, and the pixels that the model therefore expects.
 
 use lrp_core::{Model, Scalar};
 
-/// What a model does to its input before the first layers.
+/// Scaling of the input before the first layers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inside {
     /// The nodes that do it.
@@ -15,7 +15,7 @@ pub struct Inside {
 const RANGES: [[f64; 2]; 2] = [[0.0, 1.0], [0.0, 255.0]];
 
 impl Inside {
-    /// What the preprocessing of a model says, if it has any.
+    /// The scaling in the preprocessing of a model, if it has any.
     pub fn new<T: Scalar>(model: &Model<T>) -> Option<Self> {
         let nodes: Vec<String> = model.preprocessing().map(|id| model.node(id).name.clone()).collect();
         if nodes.is_empty() {

@@ -1,6 +1,6 @@
 //! A commented recipe to start from, made for a model.
 //!
-//! The graph is looked at (`survey`), rules are chosen for its parts (`composite`), what is known of the input is gathered
+//! The graph is examined (`survey`), rules are chosen for its parts (`composite`), properties of the input are gathered
 //! (`expected`), and all of it is written down with its reasons (`document`, in the form that `text` gives it).
 
 mod composite;
@@ -31,7 +31,7 @@ pub struct Draft {
     pub family: String,
 }
 
-/// Makes a recipe for a model, given what the inputs to explain show.
+/// Makes a recipe for a model, given the properties of the inputs to explain.
 ///
 /// # Errors
 /// When the model has several inputs.

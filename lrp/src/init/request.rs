@@ -1,8 +1,8 @@
-//! What a first recipe is asked for.
+//! The request for a first recipe.
 
 use lrp_config::InputPreset;
 
-/// What the recipe is to name: texts, paths already as the recipe writes them.
+/// The names in the recipe: texts, paths already as the recipe writes them.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The name of the model's file, without folders.
@@ -17,6 +17,6 @@ pub struct Request {
     pub input_shape: Vec<usize>,
     /// The path of the labels.
     pub labels: Option<String>,
-    /// What the user says of pixels.
+    /// Statements of the user on pixels.
     pub preset: Option<InputPreset>,
 }

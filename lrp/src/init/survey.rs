@@ -1,4 +1,4 @@
-//! What kind of network a graph is, seen from its operators.
+//! The family of a network, by its operators.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,13 +27,13 @@ pub enum Architecture {
 pub struct Survey {
     /// Its family.
     pub architecture: Architecture,
-    /// How many operators there are of each kind.
+    /// The number of operators of each kind.
     pub counts: BTreeMap<Kind, usize>,
     /// Names of batch norms that could not be folded.
     pub batch_norms: Vec<String>,
-    /// Kinds of operators without a relevance behaviour, weighted layers left out.
+    /// Kinds of operators without a relevance behaviour, without weighted layers.
     pub undefined: Vec<Kind>,
-    /// Names of operators that change values between the input and the first layers, scaling left out.
+    /// Names of operators that change values between the input and the first layers, without scaling.
     pub before_first: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Survey {
         survey
     }
 
-    /// How many operators of these kinds there are.
+    /// The number of operators of these kinds.
     pub fn count(&self, kinds: &[Kind]) -> usize {
         kinds.iter().filter_map(|kind| self.counts.get(kind)).sum()
     }
@@ -101,7 +101,7 @@ impl Survey {
         }
     }
 
-    /// What it was recognised by.
+    /// The property that it was recognised by.
     pub fn why(&self) -> String {
         let part = |kinds: &[Kind], one: &str, many: &str| match self.count(kinds) {
             0 => None,

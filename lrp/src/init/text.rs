@@ -5,7 +5,7 @@ use std::fmt::Write;
 use lrp_core::text::is_hidden;
 use textwrap::core::display_width;
 
-/// Lines are at most this wide, but for what cannot be broken.
+/// The maximum width of lines, except for words that cannot be broken.
 const WIDTH: usize = 120;
 /// Where comments after a value begin.
 const COLUMN: usize = 42;

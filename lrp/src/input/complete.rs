@@ -1,14 +1,14 @@
 //! Whether an image file is all there. Decoders are lenient: of a JPEG that is cut off, they make up the rest.
 //!
-//! Each format says where it ends: JPEG with a marker, PNG with a chunk, WebP with a length. The parts of a file are walked through up to
-//! there; what follows is left to whoever put it there.
+//! Each format marks its end: JPEG with a marker, PNG with a chunk, WebP with a length. The parts of a file are walked through up to
+//! there; the rest is ignored.
 
 use image::ImageFormat;
 
 /// Checks that a file does not end before its image does.
 ///
 /// # Errors
-/// Says what is missing, as the end of a sentence.
+/// The missing part, as the end of a sentence.
 pub fn check(bytes: &[u8], format: ImageFormat) -> Result<(), String> {
     let complete = match format {
         ImageFormat::Jpeg => jpeg(bytes),
@@ -60,7 +60,7 @@ fn png(bytes: &[u8]) -> Option<()> {
     }
 }
 
-/// Checks that a WebP is as long as it says, and walks through its chunks.
+/// Checks that a WebP has the length in its header, and walks through its chunks.
 fn webp(bytes: &[u8]) -> Option<()> {
     let (length, rest) = bytes.strip_prefix(b"RIFF")?.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;

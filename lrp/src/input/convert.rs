@@ -15,7 +15,7 @@ pub const TO_GREY: &str = "colours to grey";
 pub const TO_COLOURS: &str = "grey to three channels";
 const CMYK: &str = "CMYK to RGB";
 
-/// Decodes an image; turns it as its EXIF data say, and makes it opaque. Gives what was changed.
+/// Decodes an image; turns it as its EXIF data say, and makes it opaque. Returns the changes.
 pub fn decoded(
     mut reader: ImageReader<Cursor<&[u8]>>,
     bytes: &[u8],
@@ -53,7 +53,7 @@ pub fn upright_size(decoder: &mut impl ImageDecoder) -> (u32, u32) {
     }
 }
 
-/// What makes the image upright, in words.
+/// The rotation that makes the image upright, in words.
 fn turned(orientation: Orientation) -> Option<&'static str> {
     match orientation {
         Orientation::NoTransforms => None,
@@ -67,7 +67,7 @@ fn turned(orientation: Orientation) -> Option<&'static str> {
     }
 }
 
-/// How many components the pixels of a JPEG file have: the frame header says it.
+/// The number of components of the pixels of a JPEG file, from the frame header.
 fn jpeg_components(bytes: &[u8]) -> Option<u8> {
     let mut at = bytes.starts_with(&[0xFF, 0xD8]).then_some(2)?;
     loop {
@@ -123,7 +123,7 @@ fn opaque(image: DynamicImage) -> (DynamicImage, bool) {
     }
 }
 
-/// The pixels of an opaque image, row by row, in the channels of a model that takes one or three, as `wanted` says; and what was changed.
+/// The pixels of an opaque image, row by row, in the one or three channels of a model, as `wanted`; and the changes.
 pub fn pixels(image: &DynamicImage, channels: usize, wanted: Option<Channels>) -> (Vec<u16>, Option<&'static str>) {
     let colours = image.color().has_color();
     match (channels, wanted) {

@@ -15,7 +15,7 @@ use crate::layout::Layout;
 /// Pixels of an image: as many as the largest cameras take. A small file can claim, or unpack to, any number of them.
 const MOST_PIXELS: u64 = 150_000_000;
 
-/// What decoding an image may take.
+/// The limits of decoding an image.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     // Sixteen bits for each of four channels.
@@ -28,7 +28,7 @@ pub fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::user(format!("cannot read the image '{}': {why}", path.display()), "PNG, JPEG and WebP are read")
 }
 
-/// Width and height in pixels of an image once it is upright. `path` stands for it in messages.
+/// Width and height in pixels of an image once it is upright. messages call it `path`.
 ///
 /// # Errors
 /// When the bytes are no image.
@@ -39,7 +39,7 @@ pub fn size(path: &Path, bytes: &[u8]) -> Result<(u32, u32), Error> {
 }
 
 /// Reads an image as one sample `[1, …]`, the rest being `shape`: resized as the recipe allows, scaled to `range`, then `(pixel − mean) / std`.
-/// Gives what was changed before, in words. `path` stands for the image in messages; no file is read.
+/// Returns the changes made before, in words. Messages call the image `path`; no file is read.
 ///
 /// # Errors
 /// When the bytes are no image, when it has another size and the recipe does not say how to resize it, or other channels than the model's input.
@@ -99,7 +99,7 @@ pub fn read<T: Scalar>(
     Ok((sample, conversions))
 }
 
-/// Checks that what `[input]` says of channels is of as many as the model has.
+/// Checks that `[input]` has the number of channels of the model.
 fn check_channels(expected: &Input, channels: usize) -> Result<(), Error> {
     let lengths = [
         ("range", expected.range.as_ref().map(Vec::len)),
@@ -123,7 +123,7 @@ fn check_channels(expected: &Input, channels: usize) -> Result<(), Error> {
     }
 }
 
-/// Brings an image to the model's size, if the recipe says how.
+/// Brings an image to the model's size, by the `resize` of the recipe.
 fn resized(path: &Path, image: DynamicImage, size: (u32, u32), how: Option<Resize>) -> Result<DynamicImage, Error> {
     let (height, width) = size;
     if (image.height(), image.width()) == size {
