@@ -137,7 +137,7 @@ pub struct ExplainArgs {
 pub struct LayersArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Show what canonization did to the graph
+    /// Show the changes of canonization to the graph
     #[arg(long)]
     pub passes: bool,
     #[command(flatten)]
@@ -209,10 +209,10 @@ pub struct ReportArgs {
     /// Where to look for inputs that are no longer where they were
     #[arg(short, long, value_name = "FOLDER")]
     pub inputs: Vec<PathBuf>,
-    /// Most inputs that are shown [default: 1000]
+    /// Maximum number of inputs that are shown [default: 1000]
     #[arg(long, value_name = "N")]
     pub max_samples: Option<usize>,
-    /// Most megabytes that the report takes [default: 64]
+    /// Maximum size of the report, in megabytes [default: 64]
     #[arg(long, value_name = "MB")]
     pub max_size: Option<u32>,
     #[command(flatten)]
@@ -365,7 +365,7 @@ pub struct LookArgs {
     /// Range of the colours: symmetric, with zero in the centre, or positive, from zero up [default: symmetric]
     #[arg(long, value_parser = scale)]
     pub scale: Option<Scale>,
-    /// The percentile of |R| that the ends of the colours stand for, as 99.5 [default: 100, the maximum]
+    /// The percentile of |R| at the ends of the colours, as 99.5 [default: 100, the maximum]
     #[arg(long, value_name = "PERCENTILE", value_parser = percentile)]
     pub clip: Option<f64>,
     /// Draw relevance over the input, with this opacity at the maximum, as 0.8 [default: the heatmap alone]

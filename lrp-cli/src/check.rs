@@ -17,10 +17,10 @@ use crate::output::{note, print_json, say};
 use crate::precision::in_precision;
 use crate::{job, table};
 
-/// So many losses are printed; JSON has all.
+/// The number of losses that are printed; JSON has all.
 const LOSSES: usize = 5;
 
-/// Characters of what is said of an invariant, or in a warning.
+/// Maximum number of characters of an invariant or a warning.
 const LINE: usize = 1000;
 
 /// Runs `lrp check`.

@@ -1,6 +1,6 @@
 //! A mistake made ready for a terminal: its words and the lines of the file that it shows cannot act there, and fit on a screen.
 //!
-//! A recipe can have a line of a megabyte, and anything can stand in it. The library that draws mistakes takes lines as they are, and
+//! A recipe can have a line of a megabyte, and it can contain anything. The library that draws mistakes takes lines as they are, and
 //! panics beyond column 65,535.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use miette::{
 
 /// Characters of a message, and of help.
 const MESSAGE: usize = 2000;
-/// Characters of a line of help: what to write instead can be as long as the line of the file.
+/// Maximum number of characters of a line of help: a replacement can be as long as the line of the file.
 const HELP_LINE: usize = 1000;
 /// Characters of a line of the file.
 const LINE: usize = 96;
@@ -115,7 +115,7 @@ fn fitted(text: &str, spot: Range<usize>) -> (String, Range<usize>) {
     (shown, span)
 }
 
-/// Adds a line without its end, cut around a part of it. Gives where the part is in what was added.
+/// Adds a line without its end, cut around a part of it. Returns the position of the part in the added text.
 fn push_fitted(shown: &mut String, line: &str, part: Range<usize>) -> (usize, usize) {
     let at = shown.len();
     let before = line.get(..part.start).map_or(0, |before| before.chars().count());

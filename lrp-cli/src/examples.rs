@@ -1,8 +1,8 @@
-//! The examples at the end of every command's `--help`. They run as they stand in the repository, which a test does.
+//! The examples at the end of every command's `--help`. A test runs them in the repository.
 
 use clap_mangen::roff::{Roff, roman};
 
-/// What an example does, and the command.
+/// The purpose of an example, and the command.
 type Example = (&'static str, &'static str);
 
 /// Every command with its examples, as `--help` lists them.

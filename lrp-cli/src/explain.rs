@@ -1,4 +1,4 @@
-//! `lrp explain`, and the part of `lrp run` that does the same: runs a job, and prints what it came to.
+//! `lrp explain`, and the part of `lrp run` that does the same: runs a job, and prints its results.
 
 use lrp::Error;
 use lrp_config::Save;

@@ -1,4 +1,4 @@
-//! How the program fails: what is wrong, where, and the remedy, on one screen.
+//! Errors of the program: message, location and remedy, on one screen.
 
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use crate::drawn::Drawn;
 use crate::output::{json, report, report_styled};
 
-/// So many mistakes are drawn: what is on one screen.
+/// The number of mistakes that are drawn: one screen.
 const MISTAKES: usize = 3;
 
 /// Characters of a message that could not be drawn.
@@ -111,7 +111,7 @@ fn draw_some<D: Diagnostic>(mistakes: &[D]) {
 
 /// Draws a diagnostic on standard error.
 pub fn draw(diagnostic: &dyn Diagnostic) {
-    // This is where the program says what is wrong: a panic of the library that draws must not come in between.
+    // This prints the error: a panic of the library that draws must not come in between.
     let rendered = catch_unwind(AssertUnwindSafe(|| {
         let mut text = String::new();
         handler().render_report(&mut text, &Drawn::new(diagnostic)).ok().map(|()| text)

@@ -16,7 +16,7 @@ use crate::threads;
 
 /// Writes a recipe for a model.
 pub fn init(args: &InitArgs) -> Result<(), Error> {
-    // A complaint about the place comes before the work.
+    // Errors of the output path come before the work.
     let base = Base::of(args.out.as_deref())?;
     if let Some(path) = args.out.as_deref().filter(|path| path.exists() && !args.force) {
         return Err(exists(path));
@@ -61,7 +61,7 @@ pub fn init(args: &InitArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the recipe is to name.
+/// The names in the recipe.
 fn request(args: &InitArgs, base: &Base) -> Request {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     Request {
@@ -75,7 +75,7 @@ fn request(args: &InitArgs, base: &Base) -> Request {
     }
 }
 
-/// What the schema of recipes is called where it is a file.
+/// The name of the schema of recipes as a file.
 const SCHEMA_FILE: &str = "recipe.schema.json";
 
 /// The line that tells editors of the schema, where there is one: beside the recipe, or in `configs` of a folder above, as in this repository.

@@ -1,6 +1,6 @@
 //! From the command line and the recipe to the jobs of `lrp-run`.
 //!
-//! Flags override what the recipe says.
+//! Flags override the recipe.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub fn model(args: Option<&ModelArgs>, recipe: Option<&Recipe>) -> Result<ModelJ
         Error::user("no model is given", flag_or(args.is_some(), "-m MODEL.onnx", help))
     })?;
     let labels = args.and_then(|a| a.labels.clone()).or_else(|| files.and_then(|f| f.labels.clone()));
-    // What only the recipe names is shown in the recipe.
+    // A file that only the recipe names is shown in the recipe.
     for (key, wanted, flag) in [
         ("model.path", Some(&path), args.and_then(|a| a.model.as_ref())),
         ("model.labels", labels.as_ref(), args.and_then(|a| a.labels.as_ref())),
@@ -81,7 +81,7 @@ pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<PathBuf>
     input::expand(patterns)
 }
 
-/// What the recipe's `[input]` and these flags say of the model's input.
+/// The model's input, by the recipe's `[input]` and these flags.
 fn pixels(flags: &PixelArgs, recipe: &Recipe) -> Result<Input, Error> {
     let mut input = recipe.input().clone();
     if let Some(preset) = flags.input_preset {
@@ -100,7 +100,7 @@ fn pixels(flags: &PixelArgs, recipe: &Recipe) -> Result<Input, Error> {
     }
 }
 
-/// The recipe with what flags say of pixels: z-box takes its bounds from that.
+/// The recipe with the pixel scaling of flags: z-box takes its bounds from that.
 ///
 /// # Errors
 /// As [`how`].
@@ -109,10 +109,10 @@ pub fn scaled(recipe: Recipe, how: &HowArgs) -> Result<Recipe, Error> {
     Ok(recipe.replace_input(input))
 }
 
-/// What is explained, and how: flags over recipe over defaults.
+/// Target, start and options: flags over recipe over defaults.
 ///
 /// # Errors
-/// When what flags and recipe say of pixels is for different numbers of channels.
+/// When flags and recipe give pixel scales for different numbers of channels.
 pub fn how(args: &HowArgs, recipe: &Recipe) -> Result<HowJob, Error> {
     let explain = recipe.explain();
     let mut input = pixels(&args.pixels, recipe)?;
@@ -129,7 +129,7 @@ pub fn how(args: &HowArgs, recipe: &Recipe) -> Result<HowJob, Error> {
     })
 }
 
-/// What the flags name, and where they are silent the recipe.
+/// The values of the flags, else those of the recipe.
 pub fn what(args: &WhatArgs) -> Result<WhatJob, Error> {
     let recipe = Recipe::find(&args.recipe)?;
     threads::start(args.how.threads)?;
@@ -139,7 +139,7 @@ pub fn what(args: &WhatArgs) -> Result<WhatJob, Error> {
     Ok(WhatJob { model, inputs, recipe: scaled(recipe, &args.how)?, how })
 }
 
-/// What a recipe names, under these flags.
+/// The values of a recipe, under these flags.
 pub fn what_of_recipe(recipe: Recipe, how: &HowArgs) -> Result<WhatJob, Error> {
     let inputs = inputs(None, &recipe)?;
     let model = model_for_inputs(None, &recipe, &inputs, how.prepare)?;
@@ -156,7 +156,7 @@ pub fn output(args: &OutputArgs, recipe: &Recipe) -> Result<OutputJob, Error> {
     let save = args.save.clone().or_else(|| output.save.clone());
     let mut save = save.unwrap_or_else(|| vec![Save::Npy, Save::Png, Save::Json]);
     if save.contains(&Save::Html) {
-        // What the report is made from; `lrp report` can make it again.
+        // The sources of the report; `lrp report` can make it again.
         save.extend([Save::Npy, Save::Json]);
     }
     Ok(OutputJob {
@@ -169,7 +169,7 @@ pub fn output(args: &OutputArgs, recipe: &Recipe) -> Result<OutputJob, Error> {
     })
 }
 
-/// How heatmaps look: flags over recipe over defaults.
+/// The appearance of heatmaps: flags over recipe over defaults.
 pub fn look(args: &LookArgs, recipe: &Recipe) -> Look {
     let look = Look::of_recipe(recipe);
     Look {

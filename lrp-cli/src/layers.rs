@@ -11,7 +11,7 @@ use crate::args::LayersArgs;
 use crate::output::{named, note, print_json, say};
 use crate::{job, table, threads};
 
-/// Characters of what a pass has changed.
+/// Maximum number of characters of the changes of a pass.
 const CHANGE: usize = 400;
 
 #[derive(Serialize)]

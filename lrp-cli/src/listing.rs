@@ -1,4 +1,4 @@
-//! `lrp rules`, `lrp presets` and `lrp schema`: what there is to choose from, and how it is written.
+//! `lrp rules`, `lrp presets` and `lrp schema`: the available rules and presets, and the format of recipes.
 
 use lrp::Error;
 use serde::Serialize;

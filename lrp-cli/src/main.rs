@@ -37,7 +37,7 @@ use lrp::Error;
 use crate::args::Command;
 use crate::failure::Failure;
 
-/// What `lrp_core::memory::keep` does for glibc's allocator cannot be done for musl's.
+/// `lrp_core::memory::keep` configures glibc's allocator; musl's cannot be configured.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

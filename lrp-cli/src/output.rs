@@ -12,7 +12,7 @@ use serde::Serialize;
 /// Characters of a path that are shown.
 const PATH: usize = 1000;
 
-/// Prints a line to standard output, what a terminal would act on as escapes; gives an error where that fails.
+/// Prints a line to standard output, with control characters as escapes; returns an error if that fails.
 macro_rules! say {
     ($($argument:tt)*) => {
         $crate::output::line(format_args!($($argument)*))
@@ -43,7 +43,7 @@ pub fn print(text: fmt::Arguments<'_>) -> Result<(), Error> {
     }
 }
 
-/// Prints to standard error, what a terminal would act on as escapes. Where that fails, there is nobody left to tell.
+/// Prints to standard error, with control characters as escapes. Where that fails, there is nobody left to tell.
 pub fn report(text: fmt::Arguments<'_>) {
     let text = text.to_string();
     report_styled(&clean(&text, usize::MAX));
@@ -80,12 +80,12 @@ pub fn shown(path: &Path) -> String {
     named(&short.unwrap_or_else(|| path.to_path_buf()))
 }
 
-/// A path as it was given, in one line: what a terminal would act on as escapes.
+/// A path as it was given, in one line: control characters as escapes.
 pub fn named(path: &Path) -> String {
     shortened(&path.display().to_string(), PATH).into_owned()
 }
 
-/// JSON for a terminal: values are what they were, what a terminal would act on is written as JSON's own escapes.
+/// JSON for a terminal: values are unchanged, control characters are written as JSON's own escapes.
 pub fn json(text: &str) -> Cow<'_, str> {
     let acts = |c: char| is_hidden(c) && c != '\n';
     if !text.contains(acts) {

@@ -13,7 +13,7 @@ use crate::failure::{self, Failure};
 use crate::output::{named, note, print_json, say};
 use crate::{job, table, threads};
 
-/// Prints a plan. Nodes that need a rule and have none stand in it, too, and are then named in an error.
+/// Prints a plan. It includes nodes that need a rule and have none, which an error then names.
 pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
     let job = job::computed(job::model(Some(&args.model), Some(&recipe))?, args.prepare);
@@ -50,7 +50,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
         let by = match &record.origin {
             Some(origin) => origin,
             None if record.rule == Fixed::RuleNeeded.name() => "nobody",
-            // What scales the input is shown, since it decides what first layers and their bounds are.
+            // Scaling of the input is shown, since it determines the first layers and their bounds.
             None if all || record.op == Kind::Preprocessing.name() || record.factors.is_some() => "fixed behaviour",
             None => {
                 hidden += 1;
@@ -78,7 +78,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
     Ok(())
 }
 
-/// What was decided about each product, and why.
+/// The decision about each product, and the reason.
 fn print_products(records: &[LayerRecord]) -> Result<(), Error> {
     let mut products = records.iter().filter_map(|record| Some((record, record.factors.as_ref()?))).peekable();
     if products.peek().is_none() {

@@ -1,4 +1,4 @@
-//! What a run says while it works, and the progress bar on a terminal.
+//! The messages of a run, and the progress bar on a terminal.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -107,7 +107,7 @@ fn bar() -> ProgressBar {
 struct Window {
     /// When how many samples were done.
     points: VecDeque<(Instant, u64)>,
-    /// How many are left.
+    /// The number of samples left.
     left: u64,
 }
 

@@ -21,7 +21,7 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
     if args.listing.json { print_json(&made) } else { print(&made) }
 }
 
-/// Says where a report is, and what it leaves out.
+/// Prints the path of a report, and its omissions.
 pub fn print(made: &Made) -> Result<(), Error> {
     let of = if made.samples < made.of { format!("{} of {}", made.samples, made.of) } else { made.of.to_string() };
     let plural = if made.of == 1 { "" } else { "s" };

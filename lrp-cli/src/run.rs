@@ -93,7 +93,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Error> {
         let recipe = job::scaled(Recipe::find(name)?, &args.how)?;
         recipes.push((args.title.get(i).cloned().unwrap_or_else(|| title(&recipe)), recipe));
     }
-    // What the first recipe says of the model and its input counts where flags are silent.
+    // Without flags, the first recipe gives the model and its input.
     let Some((_, first)) = recipes.first() else { return Err(Error::plain("no recipe is given")) };
     let inputs = job::inputs(Some(&args.input), first)?;
     let job = CompareJob {

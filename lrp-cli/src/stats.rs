@@ -8,7 +8,7 @@ use lrp_run::manifest::{LayerStats, Stats};
 use crate::output::say;
 use crate::table;
 
-/// Prints a table, and what is to be said of the whole.
+/// Prints a table, and a summary.
 ///
 /// # Errors
 /// When standard output cannot be written.

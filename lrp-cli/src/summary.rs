@@ -1,4 +1,4 @@
-//! What is printed when inputs have been explained.
+//! The table after inputs have been explained.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub fn print(records: &[InputRecord], dir: &Path) -> Result<(), Error> {
     say!("{samples} sample{plural} explained into {}", shown(dir))
 }
 
-/// What was explained, in words: a class, or the difference of two.
+/// The explained output, in words: a class, or the difference of two.
 fn explained(target: &TargetRecord) -> String {
     let name = |class: usize, label: &Option<String>| label.clone().unwrap_or_else(|| class.to_string());
     let against = target.against.map(|other| format!(" − {}", name(other, &target.against_label)));

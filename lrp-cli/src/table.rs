@@ -6,7 +6,7 @@ use lrp_core::text::shown;
 
 use crate::output::say;
 
-/// A table whose cells are shown in one line each, what a terminal would act on as escapes, and long ones shortened.
+/// A table whose cells are shown in one line each, control characters as escapes, and long ones shortened.
 pub struct Table(comfy_table::Table);
 
 impl Table {

@@ -1,8 +1,8 @@
-//! The table of targets in `--help`, of the commands that take one.
+//! The table of targets in `--help`, of the commands that have a target.
 
 use clap_mangen::roff::{Roff, roman};
 
-/// What `--target` takes, what it explains, and whether that is several outputs.
+/// The forms of `--target`, their meaning, and whether that is several outputs.
 const TARGETS: [(&str, &str, bool); 6] = [
     ("argmax", "the largest output of each sample (the default)", false),
     ("281", "one class, by its number, counted from 0", false),

@@ -15,20 +15,20 @@ use crate::output::note;
 const MOST_PER_PROCESSOR: usize = 4;
 /// The number of threads that is always allowed.
 const ALWAYS: usize = 16;
-/// Threads that are left to others where the system gives no more: reading and writing take one each.
+/// Threads that are left to others where the system gives no more: reading and writing need one each.
 const SPARE: usize = 2;
 
 /// Whether the threads have been started.
 static STARTED: Mutex<bool> = Mutex::new(false);
 
-/// A thread that waits to be told what to do.
+/// A thread that waits for a task.
 struct Waiting {
     to: SyncSender<ThreadBuilder>,
     handle: JoinHandle<()>,
 }
 
-/// Starts the threads that everything which follows computes with, unless they have been: as many as are wanted, or one for each
-/// processor. Fewer where there cannot be so many: results do not depend on it.
+/// Starts the worker threads, unless they have been started: the requested number, or one for each
+/// processor. Fewer if the system does not allow that number: results do not depend on it.
 ///
 /// # Errors
 /// When not a single thread can be started.
@@ -59,7 +59,7 @@ pub fn start(requested: Option<u16>) -> Result<(), Error> {
     pool.build_global().map_err(|e| Error::Internal(format!("thread pool: {e}")))
 }
 
-/// Starts so many threads, or as many as there can be.
+/// Starts this number of threads, or as many as the system allows.
 fn waiting(
     count: usize,
     spawn: &dyn Fn(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>,

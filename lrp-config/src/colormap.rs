@@ -1,7 +1,7 @@
 //! Colour maps: the ones that people know by zennit's names, and sources in its colour-map language.
 //!
 //! A source is a list of colours, `00f,80:fff,f00`, three or six hexadecimal digits each, from the most negative value to the most
-//! positive one. Colours stand at equal steps, or at a position of their own, one or two hexadecimal digits from `00` to `ff`. Between
+//! positive one. Colours are at equal steps, or at a position of their own, one or two hexadecimal digits from `00` to `ff`. Between
 //! colours the map is linear. Zero is always at `80`: the centre of a diverging map.
 
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ use crate::suggest;
 pub const COLORMAPS: &[&str] =
     &["bwr", "france", "seismic", "coolio", "coleus", "coldnhot", "gray", "wred", "wblue", "hot", "cold"];
 
-/// Their sources, and what they look like.
+/// Their sources, and their appearance.
 const SOURCES: [(&str, &str); COLORMAPS.len()] = [
     ("00f,80:fff,f00", "blue, white, red"),
     ("0055a4,80:fff,ef4135", "blue, white, red, as in the flag"),
@@ -33,12 +33,12 @@ const SOURCES: [(&str, &str); COLORMAPS.len()] = [
     ("000,00f,0ff", "black, blue, cyan"),
 ];
 
-/// Where zero stands, between 0 and [`LAST`].
+/// The position of zero, between 0 and [`LAST`].
 const ZERO: u8 = 0x80;
 /// The position of the most positive value.
 const LAST: u8 = 0xff;
 
-/// What a source looks like, for help.
+/// The form of a source, for help.
 const EXAMPLE: &str = "\"00f,80:fff,f00\"";
 
 /// A colour map.
@@ -65,7 +65,7 @@ impl Colormap {
         self.known().map_or(&self.name, |(source, _)| source)
     }
 
-    /// What the map looks like, if it is one that has a name.
+    /// The appearance of the map, if it has a name.
     pub fn description(&self) -> Option<&'static str> {
         self.known().map(|(_, description)| description)
     }
@@ -132,7 +132,7 @@ impl fmt::Display for Colormap {
 }
 
 impl FromStr for Colormap {
-    /// What is wrong, and on a second line what would be right.
+    /// The error, and on a second line the valid forms.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -216,7 +216,7 @@ fn item(number: usize, text: &str) -> Result<Item, String> {
     Ok((position, [0, 1, 2].map(channel)))
 }
 
-/// Every colour at its place: those without a position at equal steps between those with one.
+/// Every colour at its position: those without a position at equal steps between those with one.
 fn placed(items: &[Item]) -> Result<Vec<(u8, [u8; 3])>, String> {
     let [(first, color), rest @ ..] = items else { return Err(too_few()) };
     let Some(end) = rest.len().checked_sub(1) else { return Err(too_few()) };

@@ -1,4 +1,4 @@
-//! What is wrong with a recipe: which spot of which file, and what would be right.
+//! Mistakes in a recipe: position in a file, message and fix.
 //!
 //! Everything that can be wrong is collected, so that one run shows all mistakes. Nothing is printed here: a [`Diagnostic`]
 //! is a [`miette::Diagnostic`], which `lrp-cli` draws, and [`RecipeError`]'s `Display` is a line for each.
@@ -12,7 +12,7 @@ use miette::LabeledSpan;
 use crate::fix::Fix;
 use crate::source::Source;
 
-/// One mistake: where it is, what it is, and the way out.
+/// One mistake: position, message and fix.
 ///
 /// Its `Display` is the message alone; [`line`](Diagnostic::line) has everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Diagnostic {
         Self { span: Some(span), ..diagnostic }
     }
 
-    /// A mistake that has no spot (a file cannot be read, say). The message must name what it is about.
+    /// A mistake without a position (an unreadable file, for example). The message must name its subject.
     pub(crate) fn about(source: &Arc<Source>, message: impl Into<String>) -> Self {
         Self {
             source: Arc::clone(source),
@@ -47,21 +47,21 @@ impl Diagnostic {
         }
     }
 
-    /// A few words to stand at the spot itself.
+    /// A label at the position itself.
     #[must_use]
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into().into();
         self
     }
 
-    /// What would be right.
+    /// The help: how to repair it.
     #[must_use]
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// What would repair it.
+    /// The edits that repair it.
     #[must_use]
     pub(crate) fn fix(mut self, fix: Option<Fix>) -> Self {
         self.fix = fix.map(Box::new);
@@ -100,22 +100,22 @@ impl Diagnostic {
         self.span.clone()
     }
 
-    /// What is wrong, in one line.
+    /// The message, in one line.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The way out, if there is an obvious one.
+    /// The help, if there is an obvious fix.
     pub fn help_text(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    /// Words that stand at the spot itself; may be empty.
+    /// The label at the position itself; may be empty.
     pub fn label_text(&self) -> &str {
         &self.label
     }
 
-    /// What would repair it, if that is known.
+    /// The edits that repair it, if known.
     pub fn repair(&self) -> Option<&Fix> {
         self.fix.as_deref()
     }
@@ -130,7 +130,7 @@ impl Diagnostic {
         self.span.as_ref().map(|span| self.source.position(span.start))
     }
 
-    /// Everything in one line: `file:line:column: message (help)`, without the place where there is no spot.
+    /// Everything in one line: `file:line:column: message (help)`, without the position if there is none.
     pub fn line(&self) -> String {
         let place = match self.position() {
             Some((line, column)) => format!("{}:{line}:{column}: ", self.file()),

@@ -1,4 +1,4 @@
-//! An `[[assign]]` entry at work: which nodes of a model it means, and what to say when it means none.
+//! An `[[assign]]` entry at work: the nodes of a model that it selects, and the message if it selects none.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::rule_spec::{Domain, Unbuildable};
 use crate::source::Source;
 use crate::values::OneOrMany;
 
-/// An entry, and where it stands.
+/// An entry, and its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub place: Place,
     pub assign: Assign,
-    /// Where the values of the rule's keys stand.
+    /// The positions of the values of the rule's keys.
     pub rule_keys: KeySpans,
 }
 
@@ -91,7 +91,7 @@ impl Entry {
         }
     }
 
-    /// What a parameter can be, and what was probably meant.
+    /// The possible values of a parameter, and a suggestion.
     fn possible(&self, error: &ParameterError, spot: &Range<usize>) -> (String, Option<Fix>) {
         let text = |span: &Range<usize>| self.place.source.text().get(span.clone()).unwrap_or_default();
         let number = |key: &str| text(self.rule_keys.get(key)?).parse::<f64>().ok();
@@ -318,7 +318,7 @@ fn hint(globs: &[NameGlob], all: &[&str], main: &[&str]) -> String {
         .to_owned()
 }
 
-/// How alike a name must be to be offered as what was meant.
+/// The minimum similarity of a name that is suggested.
 const LIKELY: f64 = 0.8;
 
 /// So many names are offered where none is likely.

@@ -36,7 +36,7 @@ pub struct Explain {
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "Option<OneOrMany<PathBuf>>", extend("x-default" = "none"), example = json!(["digits/*.png"]))]
     pub inputs: Option<Vec<PathBuf>>,
-    /// Which outputs: `"argmax"`, a class by index or label, `"all"`, `{ top = 3 }` or `{ contrast = [0, 9] }`.
+    /// The explained outputs: `"argmax"`, a class by index or label, `"all"`, `{ top = 3 }` or `{ contrast = [0, 9] }`.
     #[schemars(extend("default" = "argmax"), example = 3, example = &"tabby", example = &"all")]
     #[schemars(example = json!({ "top": 3 }), example = json!({ "contrast": [0, 9] }))]
     pub target: Option<Target>,
@@ -86,7 +86,7 @@ pub enum Precision {
     F64,
 }
 
-/// `[output]`: the folder of the results and their appearance.
+/// `[output]`: the folder of the results, and their appearance.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {

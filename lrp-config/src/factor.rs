@@ -14,7 +14,7 @@ use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, Visitor};
 
 use crate::names::NameGlob;
 
-/// How many nodes a message lists for each input.
+/// The number of nodes that a message lists for each input.
 const LISTED: usize = 6;
 
 /// One input of a product.

@@ -1,13 +1,13 @@
-//! What would repair a mistake: changes of the recipe's text, for people to read and for programs to apply.
+//! Fixes: changes of the recipe's text that repair a mistake, for people to read and for programs to apply.
 
 use std::ops::Range;
 
-/// A piece of the text, and what to write instead. An empty piece is a place to insert at.
+/// A range of the text, and its replacement. An empty range is a position to insert at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// What is replaced, in bytes of the text.
+    /// The range that is replaced, in bytes of the text.
     pub span: Range<usize>,
-    /// What stands there afterwards.
+    /// The replacement.
     pub replacement: String,
 }
 

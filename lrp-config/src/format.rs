@@ -21,7 +21,7 @@ use crate::values::{Count, OneOrMany};
 /// The version of the format that this program reads.
 pub(crate) const SCHEMA_VERSION: usize = 1;
 
-/// Which propagation rule each layer of a network gets; with a model and inputs, a whole experiment.
+/// The propagation rules of a network's layers; with a model and inputs, a whole experiment.
 ///
 /// Paths are relative to the recipe's own folder.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -78,7 +78,7 @@ pub(crate) struct RecipeFile {
     /// Inputs, target and start of the explanation.
     #[serde(default)]
     pub explain: Explain,
-    /// Where results go.
+    /// The folder of the results, and their appearance.
     #[serde(default)]
     pub output: Output,
     /// Several recipes side by side.

@@ -1,4 +1,4 @@
-//! `[input]`: what the model expects of its input, and the bounds that follow for z-box.
+//! `[input]`: the input that the model expects, and the bounds that follow for z-box.
 
 use std::path::{Path, PathBuf};
 

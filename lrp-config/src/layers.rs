@@ -20,7 +20,7 @@ use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, V
 use crate::suggest::closest;
 use crate::values::Count;
 
-/// What stands to the right of `layers =`.
+/// The value of `layers =`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layers(Vec<LayerSet>);
 
@@ -124,7 +124,7 @@ impl LayerSet {
         }
     }
 
-    /// Reads one of the string forms; an error says what is wrong.
+    /// Reads one of the string forms; an error explains the mistake.
     fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         match text {
@@ -175,7 +175,7 @@ impl LayerSet {
     }
 }
 
-/// What was probably meant by a string that cannot be read, as TOML.
+/// A suggestion for a string that cannot be read, as TOML.
 fn meant(text: &str) -> Option<String> {
     let text = text.trim();
     if let Ok(index) = text.parse::<usize>() {

@@ -30,7 +30,7 @@
 //!
 //! The way of a recipe: text → `reader` (a spanned tree, then the types of `format`) → [`Recipe`] (parents merged, parameters
 //! checked) → [`Recipe::resolve`] with a model → [`Resolved`], whose assignment makes an [`lrp_core::Plan`]. Mistakes come out
-//! as [`RecipeError`], all at once, each with its place in the text and the way out.
+//! as [`RecipeError`], all at once, each with its position in the text and a fix.
 
 /// For sections of a recipe: takes the named keys from the parent's section where they are not given.
 macro_rules! inherit {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::number;
 
-/// `scale = …`: what the colours stand for.
+/// `scale = …`: the range of the colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
@@ -24,7 +24,7 @@ pub enum Scale {
 /// `size = …`: how large a picture is drawn. Every pixel becomes a square, so that nothing is smoothed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// At least so many pixels on the longer side.
+    /// The minimum number of pixels on the longer side.
     Side(u32),
     /// So many times as large.
     Factor(u32),

@@ -63,7 +63,7 @@ impl NameGlob {
     }
 }
 
-/// How deep braces are within braces; those that are meant literally count as well.
+/// The maximum depth of nested braces, literal ones included.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     for c in text.chars() {

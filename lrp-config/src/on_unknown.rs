@@ -1,4 +1,4 @@
-//! What to do with nodes that no entry reaches and that have no relevance behaviour of their own.
+//! The rule of nodes that no entry reaches and that have no relevance behaviour of their own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use lrp_core::{Rule, Scalar};
 use lrp_rules::{Gradient, Pass};
 
 /// The explicit way past operators that nobody has given a relevance behaviour, and past weighted layers without a rule.
-/// Neither conserves by itself; the ledger shows what the gradient creates or loses.
+/// Neither conserves by itself; the ledger shows the relevance that the gradient creates or loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUnknown {
     /// They get the rule `gradient`.

@@ -1,4 +1,4 @@
-//! `ops = …`: nodes by what they are, a kind of operator (`"conv"`) or a group of kinds (`"activation"`).
+//! `ops = …`: nodes by operator, a kind of operator (`"conv"`) or a group of kinds (`"activation"`).
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

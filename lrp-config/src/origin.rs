@@ -14,14 +14,14 @@ pub enum Origin {
     Entry(Place),
     /// No entry: an operator without weights of its own gets `norm`.
     Default,
-    /// No entry: the node would have no relevance behaviour, and the caller said what it gets.
+    /// No entry: the node would have no relevance behaviour, and the caller chose its rule.
     OnUnknown(OnUnknown),
 }
 
-/// Where an entry stands.
+/// The position of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The recipe that it stands in, which with `extends` is not always the one that was loaded.
+    /// The recipe that contains it, which with `extends` is not always the one that was loaded.
     pub source: Arc<Source>,
     /// Its number among that recipe's own entries, from 1.
     pub number: usize,

@@ -7,7 +7,7 @@ use crate::suggest;
 pub struct Preset {
     /// Its name, as `-r` and `extends` take it.
     pub name: &'static str,
-    /// What it does, in a line.
+    /// Its purpose, in a line.
     pub description: &'static str,
     /// The recipe's text.
     pub source: &'static str,

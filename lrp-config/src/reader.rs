@@ -30,16 +30,16 @@ const RULE_FORMS: &str = r#"write a rule as "zero" or { type = "gamma", gamma = 
 /// Shown where something else stands for true or false.
 const BOOLEANS: &str = "write true or false, without quotes";
 
-/// Where the values of a rule's keys stand.
+/// The positions of the values of a rule's keys.
 pub(crate) type KeySpans = BTreeMap<String, Range<usize>>;
 
-/// What was read, and what is wrong with it.
+/// The values read, and the mistakes.
 pub(crate) struct Reading {
     /// The file, without the parts that could not be read.
     pub file: Option<RecipeFile>,
-    /// For each rule, by the byte at which it starts, where its keys stand.
+    /// For each rule, by the byte at which it starts, the positions of its keys.
     pub rule_keys: BTreeMap<usize, KeySpans>,
-    /// Where the sections and the values of their keys stand, by names such as `input` and `input.mean`.
+    /// The positions of sections and of the values of their keys, by names such as `input` and `input.mean`.
     pub keys: KeySpans,
     /// The mistakes.
     pub problems: Vec<Diagnostic>,
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
         is_head.then(|| Fix::replace(head.end..head.end, "\nrule = \"epsilon\""))
     }
 
-    /// What to write where a value of another type is expected, and why.
+    /// The replacement of a value of the wrong type, and the reason.
     fn retyped(&self, spot: &Range<usize>, expected: &str, key: Option<&str>) -> (Option<&'static str>, Option<Fix>) {
         let text = self.source.text();
         let value = text.get(spot.clone()).unwrap_or_default();
@@ -261,7 +261,7 @@ fn first_line(text: &str) -> usize {
     if before == text.len() { 0 } else { before }
 }
 
-/// Where sections and the values of their keys stand.
+/// The positions of sections and of the values of their keys.
 fn key_spans(root: &DeTable<'_>) -> KeySpans {
     let mut spans = KeySpans::new();
     for (name, value) in root {
@@ -415,7 +415,7 @@ fn words<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
     Some((quoted.next()?, quoted.collect()))
 }
 
-/// Of serde's "invalid type: integer `3`, expected a string": what was got and what was expected, in TOML's terms.
+/// Of serde's "invalid type: integer `3`, expected a string": the actual and the expected type, in TOML's terms.
 fn mismatch(message: &str) -> Option<(String, String)> {
     let rest = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start))?;
     let (got, expected) = rest.rsplit_once(", expected ")?;

@@ -38,7 +38,7 @@ pub use self::resolve::{Choice, Resolved};
 #[derive(Debug, Clone)]
 pub struct Recipe {
     source: Arc<Source>,
-    /// What is extended, from the nearest to the farthest.
+    /// The extended recipes, from the nearest to the farthest.
     ancestors: Vec<Arc<Source>>,
     name: Option<String>,
     description: Option<String>,
@@ -55,14 +55,14 @@ pub struct Recipe {
 /// One of the recipes of a comparison.
 #[derive(Debug, Clone)]
 pub struct Compared {
-    /// What stands above its heatmaps.
+    /// The title above its heatmaps.
     pub title: String,
     /// The recipe.
     pub recipe: Recipe,
 }
 
 impl Recipe {
-    /// Loads a recipe file, and what it extends.
+    /// Loads a recipe file, and the recipes that it extends.
     ///
     /// # Errors
     /// When a file cannot be read, or has mistakes: all of them are listed.
@@ -75,7 +75,7 @@ impl Recipe {
         Self::from_source(Arc::new(source), folder_of(path), &[path.to_owned()])
     }
 
-    /// Reads a recipe's text. `file_name` is what errors call it, and `folder` what paths in it are relative to.
+    /// Reads a recipe's text. Errors call it `file_name`, and paths in it are relative to `folder`.
     ///
     /// # Errors
     /// As [`load`](Recipe::load).
@@ -110,7 +110,7 @@ impl Recipe {
         }
     }
 
-    /// What a person means by `-r`: a preset's name, or a file.
+    /// The recipe of `-r`: a preset's name, or a file.
     ///
     /// # Errors
     /// As [`load`](Recipe::load), and when it is neither.
@@ -145,7 +145,7 @@ impl Recipe {
         self.name.as_deref()
     }
 
-    /// What the recipe says about itself.
+    /// The description of the recipe.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
@@ -165,7 +165,7 @@ impl Recipe {
         self.times_input.unwrap_or(false)
     }
 
-    /// `[input]`: what the model expects.
+    /// `[input]`: the input that the model expects.
     pub fn input(&self) -> &Input {
         &self.input
     }
@@ -190,7 +190,7 @@ impl Recipe {
         &self.compare
     }
 
-    /// Loads the recipes of `[compare]`, with their titles. What this recipe says under `[input]` holds for all of them.
+    /// Loads the recipes of `[compare]`, with their titles. This recipe's `[input]` holds for all of them.
     ///
     /// # Errors
     /// As [`load`](Recipe::load), for the first of them that has mistakes.
@@ -233,7 +233,7 @@ impl Recipe {
         chosen.collect()
     }
 
-    /// Where the keys of sections stand.
+    /// The positions of the keys of sections.
     pub(crate) fn places(&self) -> &Places {
         &self.places
     }
@@ -246,7 +246,7 @@ impl Recipe {
         Self::from_source(Arc::new(Source::preset(preset.name, preset.source)), Path::new(""), &[])
     }
 
-    /// Reads a recipe, and one after the other what it extends. `files` has the recipe's own file, if it is one.
+    /// Reads a recipe, and one after the other the recipes that it extends. `files` has the recipe's own file, if it is one.
     fn from_source(source: Arc<Source>, folder: &Path, files: &[PathBuf]) -> Result<Self, RecipeError> {
         let mut chain: Vec<PathBuf> = files.iter().map(|path| identity(path)).collect();
         let mut shown: Vec<PathBuf> = files.to_vec();
@@ -288,7 +288,7 @@ impl Recipe {
         parent
     }
 
-    /// Reads a text without what it extends: the recipe, its mistakes, and what it extends.
+    /// Reads a single text: the recipe, its mistakes, and the recipe that it extends.
     #[allow(clippy::type_complexity)] // Three things that are taken apart at once.
     fn read_one(
         source: Arc<Source>,
@@ -356,7 +356,7 @@ impl Recipe {
         Ok(Next { source, file: Some(path.to_path_buf()) })
     }
 
-    /// Puts the parent's entries before the own ones, and takes from its sections what is not given here.
+    /// Puts the parent's entries before the own ones, and takes its sections' keys that are not given here.
     fn inherit(&mut self, parent: Recipe, extends: Range<usize>) -> Option<Diagnostic> {
         let own = std::mem::replace(&mut self.entries, parent.entries);
         self.entries.extend(own);
@@ -405,7 +405,7 @@ fn folder_relative(file: &Path, folder: &Path) -> Option<PathBuf> {
     file.strip_prefix(folder).ok().map(Path::to_owned)
 }
 
-/// Mistakes in this text by their place, then those in what it extends.
+/// Mistakes in this text by position, then those in the recipes that it extends.
 fn in_order(source: &Source, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems.sort_by_key(|problem| match problem.span() {
         Some(span) if problem.source_file() == source => span.start,
@@ -414,7 +414,7 @@ fn in_order(source: &Source, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems
 }
 
-/// What is wrong with sections as a whole.
+/// Mistakes of sections as a whole.
 fn checks(source: &Arc<Source>, file: &RecipeFile, places: &Places) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     if let Some(input) = &file.input
@@ -439,7 +439,7 @@ fn checks(source: &Arc<Source>, file: &RecipeFile, places: &Places) -> Vec<Diagn
     problems
 }
 
-/// What is wrong with a recipe that does nothing.
+/// The mistake of a recipe without effect.
 fn no_rules(source: &Arc<Source>, file: &RecipeFile) -> Option<Diagnostic> {
     let help = "add an entry ([[assign]] and below it, say, rule = \"epsilon\"), or extend a preset (extends = \"epsilon-plus\")";
     let nothing = file.assign.is_empty() && file.extends.is_none() && file.compare.is_none();
@@ -460,7 +460,7 @@ fn entries(source: &Arc<Source>, assign: Vec<Spanned<Assign>>, mut rule_keys: BT
     assign.into_iter().enumerate().map(entry).collect()
 }
 
-/// What is wrong with the parameters of an entry's rule. Bounds may still come from a recipe that extends this one.
+/// Mistakes of the parameters of an entry's rule. Bounds may still come from a recipe that extends this one.
 fn parameter_problem(entry: &Entry) -> Option<Diagnostic> {
     match entry.assign.rule.get_ref().build::<f64>(&Input::default()).err()? {
         Unbuildable::NoBounds => None,
@@ -471,13 +471,13 @@ fn parameter_problem(entry: &Entry) -> Option<Diagnostic> {
 /// More files than these do not extend each other.
 const MOST_FILES: usize = 32;
 
-/// What a recipe extends: its text, and its file unless it is a preset.
+/// The extended recipe: its text, and its file unless it is a preset.
 struct Next {
     source: Source,
     file: Option<PathBuf>,
 }
 
-/// Why a recipe file cannot be read, what to do, and the file that was probably meant.
+/// The error of a recipe file that cannot be read, with a fix and a similar file.
 struct Unreadable {
     message: String,
     help: String,
@@ -514,7 +514,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// What two paths to one file have in common.
+/// The identity of a file, the same for all its paths.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }

@@ -1,4 +1,4 @@
-//! The rules there are, for `lrp rules` and for "did you mean": what the JSON Schema says of them.
+//! The rules there are, for `lrp rules` and for "did you mean": from the JSON Schema.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ pub struct RuleInfo {
     pub name: &'static str,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
-    /// What it does, in a line.
+    /// Its purpose, in a line.
     pub summary: &'static str,
     /// Where it comes from.
     pub source: &'static str,
@@ -27,7 +27,7 @@ pub struct Parameter {
     pub name: &'static str,
     /// The default, as a recipe would write it, or in words (`from …`, `required`).
     pub default: String,
-    /// What it does.
+    /// Its purpose.
     pub doc: String,
 }
 
@@ -55,7 +55,7 @@ fn parameters(keys: &'static Map<String, Value>) -> Vec<Parameter> {
     keys.map(parameter).collect()
 }
 
-/// What a parameter does, and the words that it can be, if it is one.
+/// The purpose of a parameter, and its possible words, if it is a word.
 fn doc(key: &Map<String, Value>) -> String {
     let about = text(key, "description").trim_end_matches('.').replace('\n', " ");
     let choices = key.get("oneOf").and_then(Value::as_array).into_iter().flatten();

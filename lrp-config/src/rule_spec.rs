@@ -1,6 +1,6 @@
 //! `rule = …`: the rules' keys, with their docs, defaults and examples, and how a rule is made from them.
 //!
-//! What parameters are allowed is known by the rules themselves (`lrp-rules`); here they only get their names. `lrp rules`, the JSON
+//! The rules themselves (`lrp-rules`) check their parameters; here they only get their names. `lrp rules`, the JSON
 //! Schema and the reference page are made from these types and their comments.
 
 use std::borrow::Cow;
@@ -352,7 +352,7 @@ enum Bias {
     /// It is part of the denominator, and its share is recorded as absorbed.
     #[default]
     Absorb,
-    /// It is left out of the denominator.
+    /// It is not part of the denominator.
     Ignore,
     /// Its share is spread over the inputs, so that the layer conserves relevance.
     Distribute,

@@ -25,7 +25,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// The schema before defaults and examples are told in descriptions: what the reference page and `lrp rules` are made from.
+/// The schema before defaults and examples are told in descriptions: the source of the reference page and of `lrp rules`.
 pub(crate) fn plain() -> &'static Value {
     static PLAIN: LazyLock<Value> = LazyLock::new(|| {
         let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);

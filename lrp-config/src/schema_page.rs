@@ -50,7 +50,7 @@ pub fn schema_page() -> String {
     page
 }
 
-/// What `ops` takes is too long for a cell.
+/// The values of `ops` are too long for a cell.
 fn operators(page: &mut String, assign: &Value) {
     let names = assign.pointer("/properties/ops/anyOf/0/enum").and_then(Value::as_array).into_iter().flatten();
     let names: Vec<String> = names.map(|name| format!("`{}`", toml_text(name))).collect();
@@ -110,7 +110,7 @@ fn table<'a>(page: &mut String, keys: impl Iterator<Item = (&'a String, &'a Valu
     }
 }
 
-/// What a key takes, in words.
+/// The values of a key, in words.
 fn takes(schema: &Value) -> String {
     if let Some(value) = schema.get("const") {
         return format!("`{}`", toml_text(value));

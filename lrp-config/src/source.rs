@@ -1,10 +1,10 @@
-//! A recipe's text and its name: what diagnostics and origins point into.
+//! A recipe's text and its name, for diagnostics and origins.
 
 use std::ops::Range;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-/// The text of a recipe, and what to call it.
+/// The text of a recipe, and its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     name: String,

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// How alike two names must be (Jaro–Winkler, 0 to 1) for one to be offered instead of the other.
+/// The minimum similarity (Jaro–Winkler, 0 to 1) of a suggested name.
 const ALIKE: f64 = 0.8;
 
-/// What things are called elsewhere.
+/// Names in other programs.
 const ALIASES: [(&str, &str); 16] = [
     ("linear", "dense"),
     ("gemm", "dense"),
@@ -42,7 +42,7 @@ pub(crate) fn closest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
         .map(|(_, name)| name)
 }
 
-/// A file beside `path` whose name is nearly the same: what was probably meant by a path that leads nowhere.
+/// A file beside `path` whose name is nearly the same: the suggestion for a path that does not exist.
 pub fn closest_file(path: &Path) -> Option<PathBuf> {
     let wanted = path.file_name()?.to_str()?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -58,7 +58,7 @@ pub fn closest_file(path: &Path) -> Option<PathBuf> {
     alike.or_else(|| closest(wanted, names.iter().map(String::as_str))).map(|name| folder.join(name))
 }
 
-/// A sentence of help: what was probably meant, and everything there is.
+/// A sentence of help: a suggestion, and all names.
 pub(crate) fn choices(word: &str, names: &[&str]) -> String {
     let list = names.join(", ");
     match closest(word, names.iter().copied()) {

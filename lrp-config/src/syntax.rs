@@ -1,7 +1,7 @@
-//! Text that is not TOML: what was probably meant.
+//! Suggestions for text that is not TOML.
 //!
-//! A parser says where it could not go on, not what to write instead. The usual slips are few: each is tried on the line in
-//! question, and what lets the parser get further is offered.
+//! A parser reports a position, not a fix. The usual slips are few: each is tried on the line in
+//! question, and one that lets the parser get further is suggested.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! `target = …`: which outputs are explained, as people name them.
 //!
 //! `lrp_core::Target` is one output for each sample, by number. A recipe can also ask for several at once, or for a class by
-//! its label, which takes the model's list of labels to resolve.
+//! its label, which needs the model's list of labels to resolve.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ use toml::de::ValueDeserializer;
 use crate::suggest::closest;
 use crate::values::{Count, positive_count};
 
-/// Which outputs to explain.
+/// The outputs to explain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Target {
     /// The largest output of each sample.
@@ -38,7 +38,7 @@ pub enum Target {
 pub enum Class {
     /// Its number, from 0.
     Index(usize),
-    /// Its label, as it stands in the model's list of labels.
+    /// Its label, as in the model's list of labels.
     Label(String),
 }
 
@@ -46,7 +46,7 @@ impl Class {
     /// The class's number, given the labels of all classes in order.
     ///
     /// # Errors
-    /// When no class, or more than one, has this label; the message says what was probably meant.
+    /// When no class, or more than one, has this label; the message has a suggestion.
     pub fn index(&self, labels: &[String]) -> Result<usize, String> {
         let label = match self {
             Class::Index(index) => return Ok(*index),
@@ -71,7 +71,7 @@ impl Class {
 }
 
 impl Class {
-    /// How to write what was probably meant by a word that is no label: `top=3`, `281,282`, `class 3` and the like.
+    /// A suggestion for a word that is no label: `top=3`, `281,282`, `class 3` and the like.
     pub fn respelt(&self) -> Option<String> {
         match self {
             Class::Index(_) => None,

@@ -1,7 +1,7 @@
-//! Small values that several keys of a recipe share, read with checks and without losing their place in the text.
+//! Small values that several keys of a recipe share, read with checks and with their position in the text.
 //!
 //! Serde's `untagged` enums buffer their input and forget where it stood, so "one or many" and its like are visitors. An error
-//! message may have a second line, which [`reader`](crate::reader) shows as help, and a third: what to write instead.
+//! message may have a second line, which [`reader`](crate::reader) shows as help, and a third: the replacement.
 
 use std::borrow::Cow;
 use std::fmt;

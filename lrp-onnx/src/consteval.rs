@@ -9,7 +9,7 @@ use crate::error::Problem;
 use crate::proto::NodeProto;
 use crate::tensor::{Array, Constant, DType, MAX_RANK, volume};
 
-/// How many elements all computed constants of a model may have together.
+/// The maximum number of elements of all computed constants of a model together.
 #[derive(Debug)]
 pub(crate) struct Budget(usize);
 

@@ -1,4 +1,4 @@
-//! Why a model cannot be imported. Every message names the file, the place in it, and the way out, on one screen.
+//! Errors of the import. Every message names the file, the position in it, and a fix, on one screen.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use thiserror::Error;
 pub struct Error {
     /// The file, as it was given.
     pub file: String,
-    /// What is wrong with it.
+    /// The error.
     pub kind: ErrorKind,
 }
 
@@ -27,7 +27,7 @@ fn brief(kind: &ErrorKind) -> String {
     }
 }
 
-/// What can be wrong with a model file.
+/// The kinds of errors of a model file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -48,7 +48,7 @@ pub enum ErrorKind {
     Input {
         /// The input's name.
         input: String,
-        /// What is wrong, and the way out.
+        /// The error, and a fix.
         reason: String,
     },
     /// An input of the model has axes without a length, or no shape at all, or another shape than the one that was given.
@@ -56,7 +56,7 @@ pub enum ErrorKind {
     Shape {
         /// The input's name.
         input: String,
-        /// What is wrong, and the way out.
+        /// The error, and a fix.
         reason: String,
     },
     /// A stored tensor cannot be used.
@@ -64,7 +64,7 @@ pub enum ErrorKind {
     Tensor {
         /// The tensor's name.
         tensor: String,
-        /// What is wrong, and the way out.
+        /// The error, and a fix.
         reason: String,
     },
     /// A node is wrong, or does what cannot be explained.
@@ -74,7 +74,7 @@ pub enum ErrorKind {
         node: String,
         /// Its ONNX operator.
         op_type: String,
-        /// What is wrong, and the way out.
+        /// The error, and a fix.
         reason: String,
     },
     /// Nodes that cannot be explained, all of them.
@@ -98,11 +98,11 @@ pub struct UnsupportedNode {
     pub node: String,
     /// Its ONNX operator, with the domain if it is not ONNX's own.
     pub op_type: String,
-    /// What about it is not supported, and the way out if there is one; empty if it is the operator as such.
+    /// The unsupported part, and a fix if there is one; empty if the operator itself is not supported.
     pub reason: String,
 }
 
-/// How many groups of nodes, and how many names in each, a message lists.
+/// The numbers of groups of nodes, and of names in each, that a message lists.
 const LISTED: (usize, usize) = (8, 3);
 
 /// The message for [`ErrorKind::Unsupported`]: nodes with the same operator and reason share a line.
@@ -125,7 +125,7 @@ fn unsupported(nodes: &[UnsupportedNode], supported: &[&str]) -> String {
     text + "  supported operators: " + &supported.join(", ")
 }
 
-/// What to do where the batch is another axis than 0.
+/// The fix if the batch is another axis than 0.
 pub(crate) fn batch_advice(has_recurrent_layers: bool) -> &'static str {
     if has_recurrent_layers {
         "for recurrent layers in PyTorch: batch_first=True"
@@ -135,7 +135,7 @@ pub(crate) fn batch_advice(has_recurrent_layers: bool) -> &'static str {
     }
 }
 
-/// What an operator's translator finds wrong; the importer adds the node.
+/// An error of an operator's translator; the importer adds the node.
 #[derive(Debug)]
 pub(crate) enum Problem {
     /// The node is broken, or breaks an assumption such as the batch being axis 0.

@@ -4,7 +4,7 @@
 //! Small files are read into memory: whatever is written to them later changes nothing here. Larger ones are mapped, and watched: see
 //! [`ModelFile`].
 //!
-//! Memory: `raw_data` stays in the map, and its pages are let go when they have been read; weights stay there for good. What is decoded takes
+//! Memory: `raw_data` stays in the map, and its pages are released when they have been read; weights stay there for good. What is decoded takes
 //! a few times its size in the file. The worst is a file of nothing but empty tensors: each takes two bytes there and some 230 here, before a growing
 //! list's slack.
 
@@ -58,7 +58,7 @@ impl AsRef<[u8]> for Mapped {
 pub struct ModelFile {
     path: PathBuf,
     bytes: Bytes,
-    /// None where the file was read into memory. What the system said of it when it was opened.
+    /// None if the file was read into memory. Its stamp when it was opened.
     mapped: Option<(Arc<File>, Stamp)>,
 }
 
@@ -87,12 +87,12 @@ impl ModelFile {
         }
     }
 
-    /// What the system said of the mapped file when it was opened.
+    /// The stamp of the mapped file when it was opened.
     pub fn opened(&self) -> Option<Stamp> {
         self.mapped.as_ref().map(|(_, opened)| *opened)
     }
 
-    /// What the system says of the mapped file now: it has not been written to between two equal stamps. None where it is not mapped.
+    /// The stamp of the mapped file now: it has not been written to between two equal stamps. None where it is not mapped.
     ///
     /// # Errors
     /// When the system does not say.
@@ -180,7 +180,7 @@ fn open_up_to(path: &Path, copied: u64) -> io::Result<ModelFile> {
     Ok(model_file(registered(Region { map, of_file: true }), Some((Arc::new(file), Stamp::new(&meta)))))
 }
 
-/// The contents of a file of so many bytes, at a place in memory of its own.
+/// The contents of a file of this number of bytes, in memory of its own.
 fn copy(mut file: File, length: u64) -> io::Result<Mmap> {
     let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     let mut map = MmapMut::map_anon(length)?;
@@ -229,7 +229,7 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<ModelProto, ErrorKind> {
     Ok(model)
 }
 
-/// What the bytes are, if their beginning gives them away.
+/// The format of the bytes, if their beginning shows it.
 fn recognise(bytes: &[u8]) -> Option<&'static str> {
     const EXPORT: &str = "it looks like a zip archive, such as PyTorch's .pt and Keras's .keras files; export the model to \
                           ONNX first (torch.onnx.export, tf2onnx)";
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_let_go_is_there_again() {
+    fn released_pages_are_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         let contents: Vec<u8> = (0..100_000).map(|i| (i % 251) as u8).collect();

@@ -39,7 +39,7 @@ pub(crate) enum Body<T: Scalar> {
     Operator(Arc<dyn Operator<T>>, Origin<T>),
 }
 
-/// What an operator was made from, where a pass needs more of it than the trait `Operator` offers.
+/// The source of an operator, for passes that need more than the trait `Operator` offers.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin<T: Scalar> {
     /// Nothing that a pass wants to know.
@@ -87,7 +87,7 @@ impl<T: Scalar> Constants<T> {
 /// Layer normalisation over the last axes.
 #[derive(Debug, Clone)]
 pub(crate) struct Normalization<T: Scalar> {
-    /// How many axes.
+    /// The number of axes.
     pub axes: usize,
     pub gamma: Vec<T>,
     pub beta: Option<Vec<T>>,
@@ -212,7 +212,7 @@ impl<T: Scalar> Graph<T> {
         self.nodes.len() - 1
     }
 
-    /// How often each node's value is used; being the output counts as a use.
+    /// The number of uses of each node's value; being the output counts as a use.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0usize; self.nodes.len()];
         for &id in self.nodes.iter().flat_map(|n| &n.inputs).chain([&self.output]) {
@@ -288,7 +288,7 @@ pub(crate) struct Rewrite<T: Scalar> {
     pub graph: Graph<T>,
     /// For each old node the new one that has its value.
     map: Vec<usize>,
-    /// What was changed, in words.
+    /// The changes, in words.
     pub changes: Vec<String>,
 }
 

@@ -29,7 +29,7 @@ const NEWEST_OPSET: i64 = 21;
 /// The operator set that gave these operators the meaning that is read here (among others, today's broadcasting).
 const CHANGED: (i64, [&str; 7]) = (7, ["Add", "BatchNormalization", "Div", "Dropout", "Gemm", "Mul", "Sub"]);
 
-/// What a symbolic batch axis is bound to while shapes are computed: a number that few networks have elsewhere.
+/// The size of a symbolic batch axis while shapes are computed: a number that few networks have elsewhere.
 const SYMBOLIC_BATCH: usize = 13;
 
 /// A graph as the file has it, before any pass.
@@ -182,7 +182,7 @@ fn output<'a>(proto: &'a GraphProto, notes: &mut Vec<String>) -> Result<&'a str,
 /// The type of tensors of texts, in ONNX's numbering.
 const TEXT: i32 = 8;
 
-/// How many nodes can follow the scores where a class is picked: a cast, a table of labels, a reshape, ….
+/// The maximum number of nodes between the scores and the choice of a class: a cast, a table of labels, a reshape, ….
 const PICKING: usize = 32;
 
 /// The scores that an output is made of, if that is a class that was picked by them or a map from classes to them.
@@ -493,9 +493,9 @@ struct Walk<'a, T: Scalar> {
     tables: Tables,
     /// The first batch norm.
     batch_norm: Option<BatchNorm>,
-    /// What each tensor name stands for so far.
+    /// The values of tensor names so far.
     values: HashMap<&'a str, Value>,
-    /// What is wrong with nodes, in their order. After one, the walk goes on with what is known of its output.
+    /// Errors of nodes, in their order. After one, the walk continues with the known properties of its output.
     problems: Vec<(UnsupportedNode, Problem)>,
     /// Whether the model has recurrent layers.
     recurrent: bool,
@@ -504,7 +504,7 @@ struct Walk<'a, T: Scalar> {
     batch: usize,
 }
 
-/// After so many problems the walk ends.
+/// The number of problems after which the walk ends.
 const MOST_PROBLEMS: usize = 1000;
 
 fn described(node: &NodeProto, name: &str) -> UnsupportedNode {
@@ -577,7 +577,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
         Ok(())
     }
 
-    /// What stands for the outputs of a node that was refused, so that what comes after it can be checked. The graph is not used then.
+    /// Placeholders for the outputs of a refused node, so that the nodes after it can be checked. The graph is not used then.
     fn stand_ins(&mut self, node: &'a NodeProto, name: &str) -> Vec<Value> {
         let inputs: Vec<Option<Value>> = node.input.iter().map(|i| self.values.get(i.as_str()).cloned()).collect();
         let depends = |v: &Value| !matches!(v, Value::Constant(_) | Value::UnknownConstant);
@@ -594,7 +594,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
         vec![Value::Data(self.graph.push(Node { name, body: Body::Input, inputs: Vec::new(), shape }))]
     }
 
-    /// What a node's outputs are; of those that are left out nothing is known.
+    /// The outputs of a node; omitted ones are unknown.
     fn outputs(&mut self, node: &'a NodeProto, name: &str) -> Result<Vec<Value>, Problem> {
         let inputs: Vec<Option<Value>> = node
             .input

@@ -1,4 +1,4 @@
-//! What the first batch norm of a network tells of its input: mean and variance, per channel, of what arrived there in training.
+//! Input statistics from the first batch norm of a network: mean and variance, per channel, of its input in training.
 //!
 //! Batch norms are folded into their neighbours by the passes, so this is taken from the graph as the file has it, with the few operators
 //! between the input and the batch norm. Files whose exporter has folded the batch norms tell nothing.
@@ -41,7 +41,7 @@ pub struct InputStatistics<T: Scalar> {
     nodes: Vec<Node<T>>,
 }
 
-/// How far values are from what statistics suggest.
+/// The deviation of values from statistics.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Distance {
     /// Values in all.
@@ -115,7 +115,7 @@ impl<T: Scalar> InputStatistics<T> {
         self.nodes.iter().filter_map(Node::op).all(|op| op.kind().group() != Group::Weighted)
     }
 
-    /// How far what these samples `[N, …]` become is from the statistics.
+    /// The deviation of the values of these samples `[N, …]` from the statistics.
     pub fn distance(&self, x: &Tensor<T>) -> Distance {
         let mut values: Vec<Tensor<T>> = Vec::new();
         for node in &self.nodes {

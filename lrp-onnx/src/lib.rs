@@ -37,7 +37,7 @@ use file::External;
 pub use file::{ModelFile, Stamp};
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 
-/// How to import a model.
+/// Options of an import.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Shape of one sample (`[3, 224, 224]`), for models that leave it open. Where the file fixes an axis, they must agree.
@@ -59,18 +59,18 @@ pub struct Import<T: Scalar> {
     pub opset: i64,
     /// The program that wrote the file, with its version.
     pub producer: String,
-    /// What the file says of itself (`metadata_props`), key and value, in its order; at most 80 characters of each, control
+    /// The metadata of the file (`metadata_props`), key and value, in its order; at most 80 characters of each, control
     /// characters replaced. Example: `("Image.NominalPixelRange", "Normalized_0_1")`.
     pub metadata: Vec<(String, String)>,
     /// The names of the inputs, in the order of [`Model::inputs`].
     pub input_names: Vec<String>,
     /// The name of the file's output that is explained.
     pub output_name: String,
-    /// What the first batch norm tells of the input, where the file has one.
+    /// Input statistics from the first batch norm, if the file has one.
     pub input_statistics: Option<InputStatistics<T>>,
-    /// What each canonization pass did, in the order in which they ran.
+    /// The changes of each canonization pass, in the order in which they ran.
     pub passes: Vec<PassReport>,
-    /// What the user should know, a sentence each.
+    /// Notes for the user, a sentence each.
     pub notes: Vec<String>,
 }
 
@@ -92,12 +92,12 @@ impl<T: Scalar> OutputFunction<T> {
     }
 }
 
-/// What one canonization pass did.
+/// The changes of one canonization pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassReport {
     /// The name of the pass.
     pub name: &'static str,
-    /// How many changes it made.
+    /// The number of changes.
     pub changes: usize,
     /// Each change in words: `'bn1' into 'conv1' before it`.
     pub what: Vec<String>,

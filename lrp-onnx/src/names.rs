@@ -61,7 +61,7 @@ impl Names {
         }
     }
 
-    /// What nodes are called besides their name.
+    /// Other names of nodes.
     pub fn into_others(self) -> HashMap<String, Vec<String>> {
         self.others
     }

@@ -160,7 +160,7 @@ impl Net {
         crate::import::read(&self.proto, 0, &mut External::default(), &Options::default()).unwrap().graph
     }
 
-    /// What the imported model makes of `x`, `[N, …]`: its own output, whatever of it was cut.
+    /// The output of the imported model for `x`, `[N, …]`, without the cut of its end.
     pub fn run(&self, x: &Tensor<f64>) -> Tensor<f64> {
         let import = self.import().unwrap();
         let y = forward(&import.model, x);

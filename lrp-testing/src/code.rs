@@ -168,7 +168,7 @@ pub fn op(op: &Op, inputs: &[&[usize]]) -> String {
     }
 }
 
-/// What an operator's code names: from `lrp_core::ops`, whether a window, and whether a tensor or a kind.
+/// The names in an operator's code: from `lrp_core::ops`, whether a window, and whether a tensor or a kind.
 fn names(op: &Op) -> (&'static [&'static str], bool) {
     match op {
         Op::Dense { .. } => (&["Dense"], true),

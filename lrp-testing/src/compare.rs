@@ -1,4 +1,4 @@
-//! How far apart two tensors are, and whether they have the same bits.
+//! The distance of two tensors, and whether they have the same bits.
 
 use lrp_core::{Scalar, Tensor};
 

@@ -34,7 +34,7 @@ pub use op::Op;
 pub use random::Random;
 pub use verify::{Counterexample, Report, assert_rule, verify_rule};
 
-/// How many cases each property is tested on: 256, or what `LRP_CASES` says (`LRP_CASES=20000 cargo test -p lrp-testing --release`).
+/// The number of cases of each property: 256, or `LRP_CASES` (`LRP_CASES=20000 cargo test -p lrp-testing --release`).
 pub fn cases() -> u32 {
     std::env::var("LRP_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(256)
 }

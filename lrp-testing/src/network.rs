@@ -82,7 +82,7 @@ pub struct Net {
     pub bits: i32,
 }
 
-/// What a strategy may put into networks.
+/// The operators that a strategy may put into networks.
 #[derive(Debug, Clone, Copy)]
 pub struct Allow {
     /// Biases, and other constants that take relevance.

@@ -9,7 +9,7 @@ use lrp_rules::{
 };
 use proptest::prelude::*;
 
-/// What is done with biases.
+/// The bias modes.
 pub fn bias_modes() -> impl Strategy<Value = BiasMode> {
     prop_oneof![Just(BiasMode::Absorb), Just(BiasMode::Ignore), Just(BiasMode::Distribute)]
 }

@@ -1,9 +1,9 @@
-//! The suite for rules: what holds for every rule, and what a rule claims, on random operators and networks.
+//! The suite for rules: the properties of every rule, and the claims of a rule, on random operators and networks.
 //!
 //! **Every rule**, on every operator that it can be prepared for:
-//! - hands on relevance of the inputs' shapes and books per sample, all of it finite;
-//! - keeps balanced books, `R = handed on + bias + stabilizer + rule`, and books nothing on the bias of an operator without one;
-//! - gives for a batch bit for bit what its samples give one by one, and the same bits when it is prepared again;
+//! - propagates relevance of the inputs' shapes and has accounts per sample, all of them finite;
+//! - keeps a balanced ledger, `R = propagated + bias + stabilizer + rule`, and absorbs nothing by the bias of an operator without one;
+//! - gives the same bits for a batch as for its samples one by one, and when it is prepared again;
 //! - reads no activations but those it [needs](lrp_core::rule::Needs);
 //! - gives in `f32` what it gives in `f64`, where that is well-conditioned;
 //! - prints itself.
@@ -11,9 +11,9 @@
 //! **What it [claims](lrp_core::Claims)** besides: linear, conserving, positive, independent of the input, vanishing, of
 //! bounded amplification.
 //!
-//! Books that balance are not enough: a rule can book any mistake as taken by its stabilizer. The claim to be conserving therefore
-//! looks at one output at a time: of relevance 1 there, the stabilizer must take between 0 and 1. One with the wrong sign
-//! hands on more than it got, and has to book a negative amount for it. The rule's own account must be nil wherever contributions of
+//! A ledger that balances is not enough: a rule can record any mistake as absorbed by its stabilizer. The claim to be conserving is
+//! therefore tested for one output at a time: of relevance 1 there, the stabilizer must absorb between 0 and 1. One with the wrong sign
+//! propagates more than it received, and has to record a negative amount. The rule's own account must be zero wherever contributions of
 //! both signs meet without cancelling; and denominators that a bias can bring near zero break the bound on the amplification.
 
 mod layer;
@@ -31,16 +31,16 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use crate::network::{ANYTHING, nets};
 use crate::operators::{any_operator, applied};
 
-/// What was verified, and on what.
+/// The operators and claims that were verified.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// How often the rule ran on an operator of each kind.
+    /// The number of runs on operators of each kind.
     pub operators: BTreeMap<Kind, u32>,
     /// The kinds of operators that the rule refused, and why (the last reason).
     pub refused: BTreeMap<Kind, String>,
     /// Random networks.
     pub networks: u32,
-    /// How often each claim was made and checked.
+    /// The number of times that each claim was made and checked.
     pub claims: BTreeMap<&'static str, u32>,
 }
 
@@ -86,7 +86,7 @@ impl fmt::Display for Report {
 pub struct Counterexample {
     /// The rule, as it prints itself.
     pub rule: String,
-    /// What does not hold, and by how much.
+    /// The property that does not hold, and the deviation.
     pub broken: String,
     /// The operator with its inputs and relevance, or the network, as code.
     pub case: String,
@@ -101,7 +101,7 @@ impl fmt::Display for Counterexample {
 
 impl std::error::Error for Counterexample {}
 
-/// How often [`cases`](crate::cases) operators are tried until the rule has accepted that many.
+/// The maximum number of operators that are tried, as a multiple of [`cases`](crate::cases), until the rule has accepted that many.
 const ROUNDS: u8 = 32;
 
 /// Verifies rules drawn from a strategy, on [`cases`](crate::cases) random operators that they can be prepared for and as many random
@@ -181,7 +181,7 @@ fn name(rule: &impl Rule<f64>) -> String {
     rule.to_string()
 }
 
-/// What does not hold, as an adjective and the numbers.
+/// The property that does not hold, as an adjective, and the numbers.
 type Broken = String;
 
 /// Looks for a value on which `holds` fails, the same values in every run, and makes it small.

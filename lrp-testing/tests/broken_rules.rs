@@ -1,4 +1,4 @@
-//! Rules with the mistakes of others are caught by the public suite, whatever they book to make their books balance.
+//! Rules with the mistakes of others are caught by the public suite, whatever they record to make their ledger balance.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn divide<T: Scalar>(r: &Tensor<T>, denominator: &Tensor<T>) -> Tensor<T> {
     ndarray::Zip::from(r).and(denominator).map_collect(|&r, &z| if z.is_zero() { T::zero() } else { r / z })
 }
 
-/// What is left per sample when these amounts are taken from `r`: how a mistake is booked away.
+/// The rest per sample of `r` without these amounts: it hides a mistake in an account.
 fn left<T: Scalar>(r: &Tensor<T>, relevance: &[Tensor<T>], taken: &[f64]) -> Vec<f64> {
     let propagated = relevance
         .iter()
@@ -25,7 +25,7 @@ fn left<T: Scalar>(r: &Tensor<T>, relevance: &[Tensor<T>], taken: &[f64]) -> Vec
     sums(r).iter().zip(propagated).zip(taken).map(|((r, h), t)| r - h - t).collect()
 }
 
-/// How the stabilizer of an ε rule is wrong.
+/// The mistake of the stabilizer of an ε rule.
 #[derive(Debug, Clone, Copy)]
 enum Sign {
     /// `z − ε·s(z)`.
@@ -34,7 +34,7 @@ enum Sign {
     None,
 }
 
-/// LRP-ε with a wrong sign. What the stabilizer takes is computed from the wrong denominators: the books balance.
+/// LRP-ε with a wrong sign. The relevance absorbed by the stabilizer is computed from the wrong denominators: the ledger balances.
 #[derive(Debug, Clone, Copy)]
 struct WrongSign {
     epsilon: f64,
@@ -149,7 +149,7 @@ impl<T: Scalar> PreparedRule<T> for PreparedFullBias<T> {
     }
 }
 
-/// Where a rule that doubles relevance at sums books what it creates.
+/// The account in which a rule that doubles relevance at sums records it.
 #[derive(Debug, Clone, Copy)]
 enum Booked {
     Nowhere,
@@ -265,7 +265,7 @@ impl<T: Scalar> PreparedRule<T> for PreparedGreedy<T> {
     }
 }
 
-/// What the suite finds, and that the counterexample is a small one.
+/// The finding of the suite, and that the counterexample is small.
 #[track_caller]
 fn caught<S>(rules: S, broken: &str, operator: &str) -> Counterexample
 where

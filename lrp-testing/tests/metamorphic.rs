@@ -423,7 +423,7 @@ fn two_or_one(two: &[Op], one: &Arc<dyn Operator<f64>>, mode: BiasMode, case: &A
     let record = plan.record(&case.xs[0]).unwrap();
     let output = one.forward(&[&case.xs[0]]);
     prop_assert!(max_difference(record.output(), &output) <= 1e-12 * largest(&output).max(1.0));
-    // A value of zero between the two, but for rounding, where contributions cancel: its relevance is 0 · R / 0. None arrives there.
+    // A value of zero between the two, but for rounding, where contributions cancel: its relevance is 0 · R / 0. It receives none.
     let mut case = case.clone();
     let between = two[0].build::<f64>(&[case.bound.shapes[0].as_slice()]).unwrap().forward(&[&case.xs[0]]);
     let cancels = |y: f64| y.abs() < 1e-9;
@@ -447,7 +447,7 @@ fn two_or_one(two: &[Op], one: &Arc<dyn Operator<f64>>, mode: BiasMode, case: &A
     Ok(())
 }
 
-/// What these tests can tell apart.
+/// The mistakes that these tests detect.
 #[test]
 fn a_difference_is_seen() {
     let x = Tensor::from_shape_vec(vec![1, 2], vec![1.0, 2.0]).unwrap();

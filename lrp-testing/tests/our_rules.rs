@@ -50,7 +50,7 @@ fn z_plus() {
     holds(rules::z_plus(), &[AMPLIFICATION, "conserving", "linear", "positive", VANISHING]);
 }
 
-/// What follows from gains that no paper has.
+/// The claims of gains that no paper has.
 #[test]
 fn gains() {
     holds(rules::gains(), &[AMPLIFICATION, "conserving", "linear", "positive", VANISHING]);

@@ -15,7 +15,7 @@ use lrp_testing::{Random, cases, max_difference, rules};
 use ndarray::{Axis, Slice};
 use proptest::prelude::*;
 
-/// Relevance books of random networks may amplify rounding: this is far above f64 rounding and far below any mistake.
+/// Ledgers of random networks may amplify rounding: this is far above f64 rounding and far below any mistake.
 const BALANCE: f64 = 1e-9;
 
 type Shared<T> = Arc<dyn Rule<T>>;
@@ -55,7 +55,7 @@ fn explain<T: Scalar>(plan: &Plan<T>, xs: &[Tensor<T>]) -> Explanation<T> {
     explain_from(plan, xs, Start::Logit)
 }
 
-/// What every node of the model gives.
+/// The values of every node of the model.
 fn values(model: &Model<f64>, xs: &[Tensor<f64>]) -> Vec<Tensor<f64>> {
     let mut inputs = xs.iter();
     let mut values: Vec<Tensor<f64>> = Vec::new();
@@ -97,7 +97,7 @@ fn gradient(net: &Net, xs: &[Tensor<f64>]) -> Tensor<f64> {
     joined(&explain_from(&plan, xs, Start::One).relevance)
 }
 
-/// Rules that hand on exactly what they get where nothing is stabilized and no bias takes part.
+/// Rules that propagate exactly the relevance they receive if nothing is stabilized and biases are ignored.
 fn conserving(which: usize) -> Shared<f64> {
     let bias = BiasMode::Absorb;
     match which {
@@ -122,7 +122,7 @@ proptest! {
         let x = net.inputs::<f64>(2, -1.0, 1.0);
         let plan = everywhere(&net, Zero::new(BiasMode::Absorb));
         let lrp = explain(&plan, &x);
-        // Relevance starts at the logit: f ∂f/∂x · x / f. A dead output (f = 0) explains nothing either way.
+        // Relevance starts at the logit: f ∂f/∂x · x / f. An output of zero (f = 0) explains nothing either way.
         let expected = gradient(&net, &x) * joined(&x);
         prop_assert!(close(&joined(&lrp.relevance), &expected, 1e-8), "{:?}\n{expected:?}", lrp.relevance);
     }
@@ -132,7 +132,7 @@ proptest! {
     fn epsilon_approaches_zero(net in nets(ANYTHING)) {
         let x = net.inputs::<f64>(1, -1.0, 1.0);
         let zero = explain(&everywhere(&net, Zero::new(BiasMode::Absorb)), &x);
-        // Where contributions cancel to exactly zero under relevance, the limit does not exist: LRP-0 books a loss there. Where they
+        // Where contributions cancel to exactly zero under relevance, the limit does not exist: LRP-0 records a loss there. Where they
         // cancel but for rounding, this ε is not small.
         prop_assume!(zero.ledger.entries.iter().all(|e| e.rule[0] == 0.0));
         prop_assume!(values(&net.build(), &x).iter().flatten().all(|&z| z == 0.0 || z.abs() > 1e-8));
@@ -177,8 +177,8 @@ proptest! {
         prop_assert_eq!(ab.input_relevance(), zp.input_relevance());
     }
 
-    /// Property 5: without biases and stabilizers, conserving rules hand on exactly what they get, but for what the books name as
-    /// lost to dead denominators.
+    /// Property 5: without biases and stabilizers, conserving rules propagate exactly the relevance they receive, except for the
+    /// recorded losses at zero denominators.
     #[test]
     fn conserving_rules_conserve(net in nets(Allow { biases: false, products: false, ..ANYTHING }), which in 0..7usize) {
         let rule = conserving(which);
@@ -188,20 +188,20 @@ proptest! {
         let e = explain(&plan, &net.inputs(2, -1.0, 1.0));
         for entry in &e.ledger.entries {
             for sample in 0..2 {
-                // Padding of its own holds constants: what they get is theirs, and the books say so.
+                // Padding of its own holds constants: their relevance stays there, as the ledger records.
                 let is_pad = model.node(entry.node).kind_name() == "pad";
                 prop_assert!(is_pad || entry.bias[sample] == 0.0);
                 prop_assert_eq!(entry.stabilizer[sample], 0.0);
                 prop_assert!(entry.relative_imbalance(sample).abs() < BALANCE);
             }
         }
-        // Where no denominator is dead, all of it arrives.
+        // If no denominator is zero, all of it is propagated.
         let t = e.ledger.totals(0);
         let moved = e.ledger.entries.iter().map(|e| e.propagated_abs[0]).fold(0.0, f64::max);
         prop_assert!((t.start - t.input - t.bias - t.rule).abs() <= BALANCE * moved.max(1.0));
     }
 
-    /// Property 6: the books balance, per layer and in total, for every rule, operator, bias mode and network.
+    /// Property 6: the ledger balances, per layer and in total, for every rule, operator, bias mode and network.
     #[test]
     fn the_ledger_balances(rule in rules::any_affine(), other in rules::any_affine(), net in nets(ANYTHING)) {
         let model = Arc::new(net.build());
@@ -276,7 +276,7 @@ proptest! {
         let (ru, rv) = (of(u.clone()), of(v.clone()));
         let both = of(&u * a + &v * b);
         let expected = joined(&ru.relevance) * a + joined(&rv.relevance) * b;
-        // Rounding grows with what was moved on the way, not with what arrives.
+        // Rounding grows with the relevance moved on the way, not with that at the input.
         let moved = [&ru, &rv].iter().flat_map(|e| &e.ledger.entries).map(|e| e.propagated_abs[0]).fold(1e-300, f64::max);
         prop_assume!(moved.is_finite());
         prop_assert!(max_difference(&joined(&both.relevance), &expected) <= 1e-9 * moved, "{rule}");

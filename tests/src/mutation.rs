@@ -14,12 +14,12 @@ use lrp_onnx::Options;
 
 use crate::Random;
 
-/// How much an import may allocate at once for each byte of the file…
+/// The limit of one allocation of an import for each byte of the file…
 pub const MEMORY_PER_BYTE: usize = 512;
 /// …and on top of that, whatever the size: a model's tables of positions and weights may have 512 MiB together (and while it
 /// is made, the last one is there twice), constants that are computed 16 Mi elements (128 MiB).
 pub const MEMORY: usize = 1 << 30;
-/// How long an import may take.
+/// The time limit of an import.
 pub const TIME: Duration = Duration::from_secs(2);
 /// Larger files are not mutated.
 const LARGEST_SEED: u64 = 60_000;
@@ -31,7 +31,7 @@ pub struct Seeds(Vec<(String, Vec<u8>)>);
 /// A changed file.
 #[derive(Debug, Clone)]
 pub struct Mutant {
-    /// What was changed, in which file.
+    /// The change, and its file.
     pub history: String,
     /// The file.
     pub bytes: Vec<u8>,
@@ -106,7 +106,7 @@ impl Seeds {
         Self(files)
     }
 
-    /// How many files there are.
+    /// The number of files.
     pub fn count(&self) -> usize {
         self.0.len()
     }
@@ -461,7 +461,7 @@ pub struct Meter {
     pub peak: fn() -> usize,
 }
 
-/// What became of the cases.
+/// The results of the cases.
 #[derive(Debug, Default)]
 pub struct Report {
     cases: usize,

@@ -173,7 +173,7 @@ fn split(arguments: &str) -> Vec<String> {
     list
 }
 
-/// What a run of the program came to.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub struct Run {
     /// The arguments.

@@ -5,7 +5,7 @@ use std::fmt;
 /// A table with a title, which is for the terminal only.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// What it shows.
+    /// Its title.
     pub title: &'static str,
     head: Vec<String>,
     rows: Vec<Vec<String>>,

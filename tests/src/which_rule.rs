@@ -350,7 +350,7 @@ fn flipping(network: &Network, x: &Tensor<f64>) -> Table {
 }
 
 fn two_classes(network: &Network, x: &Tensor<f64>) -> Table {
-    // A class with a negative logit has nothing that could speak for it.
+    // A class with a negative logit has no evidence for it.
     let second = |logits: &Vec<f64>| {
         let mut sorted = logits.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));

@@ -225,7 +225,7 @@ fn targets_choose_what_is_explained() {
     let explain = |target: &str, dir: &str| {
         let flags = "-i digits.npy --labels words.txt --precision f64 --save npy,json";
         let run = folder.lrp(&format!("{EXPLAIN} {flags} --target '{target}' -o {dir}"));
-        // Biases speak for some classes that are not there more than the digits do.
+        // Biases are more evidence for some absent classes than the digits are.
         run.warned();
         (npy::<f64>(&folder, &format!("{dir}/digits.relevance.npy")), manifest(&folder, dir))
     };
@@ -250,7 +250,7 @@ fn targets_choose_what_is_explained() {
     let ranks = ranked["inputs"][0]["samples"][0]["targets"].as_array().unwrap().clone();
     assert!(ranks.len() == 3 && ranks.windows(2).all(|pair| number(&pair[0]["score"]) >= number(&pair[1]["score"])));
 
-    // A contrast starts with the difference of two logits, and its books balance.
+    // A contrast starts with the difference of two logits, and its ledger balances.
     let scores = |class: usize| number(&manifest(&folder, "all")["inputs"][0]["samples"][4]["targets"][class]["score"]);
     let record = &targets(&contrasted)[4];
     assert_eq!((&record["class"], &record["against"], &record["label"]), (&0.into(), &9.into(), &"zero".into()));
@@ -449,7 +449,7 @@ fn an_experiment_runs_from_anywhere_and_flags_override_it() {
     assert_eq!(classes.map(Option::unwrap).collect::<Vec<_>>(), (0..20).map(|i| i / 2).collect::<Vec<_>>());
 
     let flags = "--target 3 --start one --precision f64 --save json --batch 7 --threads 1 --json";
-    // Biases speak for some classes that are not there more than the digits do.
+    // Biases are more evidence for some absent classes than the digits are.
     let printed = folder.lrp(&format!("run '{}' -o flags {flags}", experiment.display()));
     let printed: serde_json::Value = serde_json::from_str(printed.warned()).unwrap();
     assert_eq!(folder.list("flags"), ["manifest.json"]);
@@ -626,7 +626,7 @@ fn a_check_says_where_relevance_is_lost_and_where_it_grows() {
     let losses = report["losses"].as_array().unwrap();
     let amounts: Vec<f64> = losses.iter().map(|loss| number(&loss["amount"]).abs()).collect();
     assert!(amounts.is_sorted_by(|a, b| a >= b) && losses[0]["to"] == "bias", "{report}");
-    // The list and the books are about the same relevance; what is below a millionth is left out.
+    // The list and the ledger have the same relevance; losses below a millionth are omitted.
     let listed: f64 = losses.iter().map(|loss| number(&loss["amount"])).sum();
     let totals = &report["totals"];
     let booked: f64 = ["bias", "stabilizer", "rule_share"].iter().map(|account| number(&totals[account])).sum();
@@ -635,7 +635,7 @@ fn a_check_says_where_relevance_is_lost_and_where_it_grows() {
     for row in report["books"].as_array().unwrap() {
         assert!((0.0..1e-5).contains(&number(&row["f32_error"])), "{row}");
     }
-    // A stabilizer that takes everything; the dead denominators of LRP-0 where nothing arrives.
+    // A stabilizer that absorbs everything; the zero denominators of LRP-0.
     folder.write("all.toml", "schema = 1\n[[assign]]\nrule = { type = \"epsilon\", epsilon = 1e3 }\n");
     let run = folder.lrp("check -m cnn.onnx -r all.toml -i digits.npy --precision f64");
     assert!(run.silent().contains("\nlost  ") && run.stdout.contains(" at /fc2/Gemm to stabilizer ("), "{run}");
@@ -662,7 +662,7 @@ fn what_deserves_a_look_is_a_warning_and_no_mistake() {
     assert_eq!((&warning["severity"], &warning["name"]), (&"warning".into(), &"entry-overridden".into()));
     assert_eq!((&warning["file"], &warning["line"], &warning["column"]), (&"warned.toml".into(), &3.into(), &1.into()));
 
-    // The books show what the recipe alone does not: this ε swallows everything.
+    // The ledger shows what the recipe alone does not: this ε absorbs everything.
     let check = "check -m cnn.onnx -r warned.toml -i digits.npy --precision f64";
     let run = folder.lrp(check);
     let lines: Vec<&str> = run.silent().lines().filter(|line| line.starts_with("warn  ")).collect();
@@ -697,7 +697,7 @@ fn limits_make_a_check_a_gate() {
 }
 
 /// Five layers with ε = 1e10 each divide relevance by some 1e50. Single precision ends at 1e-45: what is left is lost in
-/// rounding, and booked nowhere. In double precision the same books balance.
+/// rounding, and recorded nowhere. In double precision the same ledger balances.
 #[test]
 fn a_ledger_that_does_not_balance_is_exit_code_1() {
     let folder = Folder::with(&["cnn.onnx", "digits.npy"]);

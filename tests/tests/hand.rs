@@ -38,7 +38,7 @@ fn propagate(rule: &dyn Rule<f64>, op: &Arc<dyn Operator<f64>>, xs: &[Tensor<f64
     rule.prepare(&layer).unwrap().propagate(Io { inputs: &xs, output: &z }, &row(r))
 }
 
-/// Compares relevance, then what bias, stabilizer and rule took.
+/// Compares relevance, then the accounts bias, stabilizer and rule.
 #[track_caller]
 fn check(out: &Propagated<f64>, relevance: &[f64], bias: f64, stabilizer: f64, rule: f64) {
     let got: Vec<f64> = out.relevance.iter().flat_map(|r| r.iter().copied()).collect();
@@ -101,7 +101,7 @@ fn gamma() {
 fn alpha_beta() {
     let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
     on_mixed(&rule, &[8.0, -2.0], -2.0, 0.0, 0.0);
-    // Where all contributions have one sign, the other side is dead and its share lost (or, for β, created) openly.
+    // Where all contributions have one sign, the other denominator is zero and its share lost (or, for β, created) openly.
     let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
     check(&propagate(&rule, &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]), &[0.0, 2.0], 1.0, 0.0, 9.0);
 }
@@ -126,7 +126,7 @@ fn gains() {
     // 6, −0.5 and −0.5 over 5; half of R, and the rest is lost.
     let half = Branch { coefficient: 0.5, ..Branch::all(1.0, 0.5) };
     on_mixed(&rule(&[half], 0.0), &[2.4, -0.2], -0.2, 0.0, 2.0);
-    // Nothing arrives at the one output that is not negative.
+    // The one output that is not negative has no relevance.
     let below = Branch { outputs: Side::Negative, ..Branch::all(1.0, 1.0) };
     on_mixed(&rule(&[below], 0.0), &[0.0, 0.0], 0.0, 0.0, 4.0);
     assert!(Gains::new(Vec::new(), EpsilonValue::Absolute(0.0), Absorb).is_err());
@@ -226,7 +226,7 @@ fn residual_sums_do_not_double_relevance() {
 }
 
 /// What a ReLU leaves is all that is kept of the layer before it, where no rule can tell the difference: not below a rule that gives
-/// relevance to inputs of zero, and not for one that reads outputs at which no relevance arrives.
+/// relevance to inputs of zero, and not for one that reads outputs without relevance.
 #[test]
 fn outputs_before_a_relu_are_kept_only_where_they_are_read() {
     let mut net = Builder::<f64>::new();

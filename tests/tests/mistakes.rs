@@ -1,4 +1,4 @@
-//! Typical mistakes in recipes (`tests/recipes/mistakes/*.toml`): the message shows the line, the spot and the way out, and the way out
+//! Typical mistakes in recipes (`tests/recipes/mistakes/*.toml`): the message shows the line, the position and a fix, and the fix
 //! works, as it stands: its edits are applied to the file, and `lrp plan` takes it.
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Real architectures, small, as PyTorch's exporters write them (`models/`, made by `tools/zoo.py`): each loads, computes
-//! what ONNX Runtime computes, and is explained with balanced books.
+//! what ONNX Runtime computes, and is explained with a balanced ledger.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

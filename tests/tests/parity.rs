@@ -113,7 +113,7 @@ fn gradient_agrees_with_autograd() {
     }
 }
 
-/// The acceptance of the books: the sum over a sample is the logit minus what the ledger books.
+/// The acceptance of the ledger: the sum over a sample is the logit minus the accounts.
 #[test]
 fn the_ledger_balances_on_the_bundled_networks() {
     fn worst<T: Scalar>(recipe: &Recipe, model: &str) -> f64 {

@@ -76,7 +76,7 @@ enum AsCaptum {
     Gamma(f64),
     /// A negative bias takes part in the denominator of the positive contributions: `b`, not `b⁺`.
     Alpha1Beta0,
-    /// Behind a ReLU, relevance is not left as it is: what is handed on is `Σ_k w_jk R_k / stab(z_k)`.
+    /// Behind a ReLU, relevance is not left as it is: the relevance propagated is `Σ_k w_jk R_k / stab(z_k)`.
     Identity,
 }
 
@@ -111,7 +111,7 @@ impl PreparedRule<f64> for Prepared {
         Needs::INPUTS
     }
 
-    /// Keeps no books.
+    /// Keeps no ledger.
     fn propagate(&self, io: Io<'_, f64>, r: &Tensor<f64>) -> Propagated<f64> {
         let z = self.modified.apply(io.inputs) + &self.bias;
         let s = r / &z.mapv(|z| if z < 0.0 { z - STABILIZER } else { z + STABILIZER });

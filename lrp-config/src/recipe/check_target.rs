@@ -7,7 +7,7 @@ use crate::recipe::Recipe;
 use crate::target::{Class, Target};
 
 impl Recipe {
-    /// Checks the recipe's own target for a model with so many outputs and these labels (none where they are not known).
+    /// Checks the recipe's own target for a model with this number of outputs and these labels (none where they are not known).
     ///
     /// # Errors
     /// When a class does not exist, or more are asked for than there are.
@@ -33,7 +33,7 @@ impl Recipe {
     }
 }
 
-/// What is wrong with a class and the way out; puts in its place what was probably meant.
+/// The error of a class and a fix; replaces the class by the suggestion.
 fn check(class: &mut Class, labels: &[String], classes: usize) -> Option<(String, String)> {
     match class.index(labels) {
         Ok(index) if index < classes => None,

@@ -1,7 +1,7 @@
-//! What deserves a look in a recipe that is not wrong: [`Recipe::lint`] holds it against the model that it was resolved for.
+//! Warnings about suspicious settings: [`Recipe::lint`] compares a valid recipe with the model that it was resolved for.
 //!
-//! Nothing here changes what is computed. What takes numbers to see — denominators that cancel, stabilizers that swallow relevance — is
-//! found by `lrp check`, which points to the recipe by [`Resolved::warning`].
+//! Nothing here changes what is computed. Warnings that depend on numbers — denominators that cancel, stabilizers that absorb
+//! relevance — come from `lrp check`, which points to the recipe by [`Resolved::warning`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ptr;
@@ -126,7 +126,7 @@ impl Recipe {
             if nodes.is_empty() || entry.is_for_all() || entry.assign.optional {
                 continue;
             }
-            // What a recipe overrides of one that it extends is meant to be overridden.
+            // A recipe may override the entries of one that it extends.
             let later =
                 selected.iter().skip(i + 1).filter(|(other, _)| Arc::ptr_eq(&other.place.source, &entry.place.source));
             let mut left = nodes.clone();
@@ -170,7 +170,7 @@ impl Recipe {
             if let Some(why) = hides_sign(kind, node.op().map(|op| op.detail()).unwrap_or_default().as_str()) {
                 break (node, why);
             }
-            // What is added to something else is not the output.
+            // A summand is not the output.
             let passes = matches!(
                 kind.group(),
                 Group::Structural | Group::Activation | Group::Weightless | Group::Winner | Group::Undefined

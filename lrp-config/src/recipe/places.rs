@@ -1,4 +1,4 @@
-//! Where the keys of a recipe's sections stand, for what is only found out later: a model that is not there, a class that no label
+//! The positions of the keys of a recipe's sections, for errors that are found later: a model that is not there, a class that no label
 //! has.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::recipe::Recipe;
 use crate::source::Source;
 use crate::suggest::closest_file;
 
-/// The values of keys by `section.key`, in the recipe itself or in what it extends.
+/// The values of keys by `section.key`, in the recipe itself or in those that it extends.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Places(BTreeMap<String, (Arc<Source>, Range<usize>)>);
 
@@ -23,26 +23,26 @@ impl Places {
         Self(keys.into_iter().map(|(key, span)| (key, (Arc::clone(source), span))).collect())
     }
 
-    /// Takes the places of keys that are not given here.
+    /// Takes the positions of keys that are not given here.
     pub fn inherit(&mut self, parent: Places) {
         for (key, place) in parent.0 {
             self.0.entry(key).or_insert(place);
         }
     }
 
-    /// Where a key's value or a section stands.
+    /// The position of a key's value or of a section.
     pub fn get(&self, key: &str) -> Option<(&Arc<Source>, Range<usize>)> {
         self.0.get(key).map(|(source, span)| (source, span.clone()))
     }
 
-    /// As [`get`](Self::get), if it stands in this text.
+    /// As [`get`](Self::get), if it is in this text.
     pub fn within(&self, source: &Arc<Source>, key: &str) -> Option<Range<usize>> {
         self.get(key).filter(|(found, _)| Arc::ptr_eq(found, source)).map(|(_, span)| span)
     }
 }
 
 impl Recipe {
-    /// An error about the value of a key, named `section.key`: what is wrong, the way out, and what to write instead (as TOML), if that
+    /// An error about the value of a key, named `section.key`: message, help, and the replacement (as TOML), if that
     /// is known.
     pub fn diagnose_key(&self, key: &str, message: &str, help: &str, instead: Option<String>) -> RecipeError {
         let problem = match self.places().get(key) {

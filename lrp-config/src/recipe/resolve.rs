@@ -38,7 +38,7 @@ pub struct Choice<T: Scalar> {
 }
 
 impl<T: Scalar> Resolved<T> {
-    /// The rules as [`Plan::new`](lrp_core::Plan::new) takes them.
+    /// The rules for [`Plan::new`](lrp_core::Plan::new).
     pub fn assignment(&self) -> Assignment<T> {
         self.choices.iter().map(|(id, choice)| (*id, Arc::clone(&choice.rule))).collect()
     }
@@ -74,7 +74,7 @@ impl<T: Scalar> Resolved<T> {
     }
 }
 
-/// How recipes are resolved, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
+/// Resolution of recipes, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
 #[doc(hidden)]
 #[cfg(all(debug_assertions, not(test)))]
 pub fn instances() {
@@ -90,7 +90,7 @@ impl Recipe {
     /// no entry reaches get `norm`; activations, pooling and structural operators keep their fixed behaviour.
     ///
     /// # Errors
-    /// When an entry asks for layers beyond the model, matches nothing, or has a rule that means nothing for what it matches;
+    /// When an entry asks for layers beyond the model, matches nothing, or has a rule that does not apply to its matches;
     /// when a weighted layer or an operator without a relevance behaviour is reached by no entry; when z-box has no bounds. All
     /// of these are reported at once.
     pub fn resolve<T: Scalar>(&self, model: &Model<T>) -> Result<Resolved<T>, RecipeError> {
@@ -99,7 +99,7 @@ impl Recipe {
         Ok(resolved)
     }
 
-    /// As [`resolve`](Self::resolve), except that nodes that need a rule and that no entry reaches get what `on_unknown` says,
+    /// As [`resolve`](Self::resolve), except that nodes that need a rule and that no entry reaches get the rule of `on_unknown`,
     /// or are listed in [`Resolved::missing`].
     ///
     /// # Errors
@@ -162,7 +162,7 @@ impl Recipe {
     /// Checks that every node has a rule that needs one.
     ///
     /// # Errors
-    /// When nodes are missing, naming all of them with what can be done.
+    /// When nodes are missing, naming all of them with a fix.
     pub fn check_missing<T: Scalar>(&self, model: &Model<T>, resolved: &Resolved<T>) -> Result<(), RecipeError> {
         let (layers, others): (Vec<NodeId>, Vec<NodeId>) =
             resolved.missing.iter().partition(|id| model.layer_index(**id).is_some());
@@ -176,7 +176,7 @@ impl Recipe {
         RecipeError::check(problems)
     }
 
-    /// What to say about a z-box without bounds: those of the model's input are missing in this recipe, wherever the entry stands.
+    /// The error of a z-box without bounds: those of the model's input are missing in this recipe, wherever the entry is.
     fn no_bounds(&self, entry: &Entry) -> Diagnostic {
         let problem = entry.unbuildable(Unbuildable::NoBounds);
         let own = Arc::ptr_eq(&entry.place.source, self.source());
@@ -206,12 +206,12 @@ impl Recipe {
         }
     }
 
-    /// The entries that stand in this recipe itself.
+    /// The entries of this recipe itself.
     fn own_entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries().iter().filter(|entry| Arc::ptr_eq(&entry.place.source, self.source()))
     }
 
-    /// What to say about weighted layers that no entry reaches.
+    /// The error of weighted layers that no entry reaches.
     fn unreached<T: Scalar>(&self, model: &Model<T>, layers: &[NodeId]) -> Diagnostic {
         let described = |id: &NodeId| {
             let index = model.layer_index(*id).map(|i| i.to_string()).unwrap_or_default();
@@ -231,7 +231,7 @@ impl Recipe {
         problem.help("begin with an entry for all layers: one without `layers`, `ops` and `names`").fix(fix)
     }
 
-    /// What to say about operators that have no relevance behaviour.
+    /// The error of operators that have no relevance behaviour.
     fn undefined<T: Scalar>(&self, model: &Model<T>, nodes: &[NodeId]) -> Diagnostic {
         let described = |id: &NodeId| {
             let node = model.node(*id);

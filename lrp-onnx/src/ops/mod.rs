@@ -144,7 +144,7 @@ pub(crate) const ANY_BATCH_AXIS: &[&str] = &[
 /// The operators whose first input may be a [`Value::Row`].
 pub(crate) const READS_ROWS: [&str; 2] = ["Gather", "Reshape"];
 
-/// What stands behind a tensor's name.
+/// The value of a tensor's name.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     /// The output of a node of the graph: depends on the model's input.
@@ -163,7 +163,7 @@ pub(crate) enum Value {
     UnknownConstant,
 }
 
-/// How many words the tables have that operators look their inputs up in: all of a model's together.
+/// The number of words of all lookup tables of a model's operators.
 #[derive(Debug, Default)]
 pub(crate) struct Tables(usize);
 
@@ -231,7 +231,7 @@ pub(crate) struct Context<'a, T: Scalar> {
     /// The outputs after the first, from the operators that have such.
     pub further: Vec<Value>,
     pub opset: i64,
-    /// What the batch axis is bound to in shapes.
+    /// The size of the batch axis in shapes.
     pub batch: usize,
     /// Which of the file's axes is the batch in the activations among the inputs, and in the outputs unless the operator
     /// moves it. Zero but for the operators in [`ANY_BATCH_AXIS`].

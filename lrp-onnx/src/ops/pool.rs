@@ -62,7 +62,7 @@ pub(super) fn reduce_sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     cx.push_made_from(op, Origin::Combination { total: summed as f64, overshoot: 0.0 }, &[x])
 }
 
-/// What is reduced, along which axes (ascending), and whether those keep length one.
+/// The reduced input, the axes (ascending), and whether those keep length one.
 struct Reduction {
     x: usize,
     axes: Vec<usize>,

@@ -46,7 +46,7 @@ pub(super) fn upsample<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     resized(cx, x, &lengths_by_scale(cx, x, &scales)?, Coordinates::Asymmetric, |_| Rounding::Floor)
 }
 
-/// How long an axis becomes, and by what factor.
+/// The new length of an axis, and the factor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Length {
     input: usize,
@@ -274,7 +274,7 @@ mod tests {
     use crate::testing::{Attr, Net, kinds};
     use ndarray::array;
 
-    /// What becomes of 0, 10, 20, 30 when the axis gets this length.
+    /// The result for 0, 10, 20, 30 at this length of the axis.
     fn resized(to: i64, mode: &'static str, coordinates: &'static str, nearest: &'static str) -> Vec<f64> {
         let mut net = Net::new(&[1, 4]);
         let sizes = net.ints(&[13, 1, to]);

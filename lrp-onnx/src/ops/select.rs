@@ -159,7 +159,7 @@ fn pick<T: Scalar>(
     cx.push(Select::new(kind, detail, indices, &cx.shape(x))?, &[x])
 }
 
-/// What is picked along an axis, in a few words.
+/// The selection along an axis, in a few words.
 fn described(axis: usize, picked: &[usize]) -> String {
     match picked {
         [one] => format!("axis {axis}, {one}"),

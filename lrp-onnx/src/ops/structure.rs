@@ -1,4 +1,4 @@
-//! What moves elements around or does nothing: reshape and its relatives, transpose, concat, pad, dropout, cast; and the
+//! Structural operators: reshape and its relatives, transpose, concat, pad, dropout, cast; and the
 //! softmax at the end, which is cut later.
 
 use std::sync::Arc;

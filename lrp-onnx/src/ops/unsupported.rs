@@ -19,7 +19,7 @@ const ACTIVATION: &str = "an elementwise function that has not been added here y
 const SCATTER: &str = "it writes elements to places given by another tensor, which has no relevance rule here yet";
 const TREES: &str = "a classical model, not a network of layers: layer-wise relevance does not apply to it";
 
-/// What an operator is and why it is not supported; nothing for one that is not known.
+/// A description of an operator, and why it is not supported; `None` if it is not known.
 pub(crate) fn about(op_type: &str) -> &'static str {
     match op_type {
         "Attention" | "MultiHeadAttention" | "GroupQueryAttention" => {

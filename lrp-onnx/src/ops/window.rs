@@ -6,7 +6,7 @@ use lrp_core::kernels::window::{MAX_VOLUME, Window, WindowSpec};
 use super::{Context, Tables};
 use crate::error::Problem;
 
-/// How a node wants its input padded.
+/// The padding mode of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AutoPad {
     /// As its pads say.
@@ -88,7 +88,7 @@ pub(super) fn spec<T: Scalar>(cx: &Context<'_, T>, kernel: Vec<usize>, space: &[
     Ok(spec)
 }
 
-/// How many connections a pooling window may have in one channel: they are walked once while importing.
+/// The maximum number of connections of a pooling window in one channel: they are walked once while importing.
 const MAX_CONNECTIONS: usize = 1 << 27;
 
 /// Refuses a pooling window that would take long to set up; only a damaged file has one.

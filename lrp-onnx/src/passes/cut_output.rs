@@ -1,4 +1,4 @@
-//! Cuts off the end of the model what hides the logit: softmax, sigmoid and their relatives. What is explained is the logit.
+//! Cuts off the operators at the end of the model that hide the logit: softmax, sigmoid and their relatives. The logit is explained.
 //!
 //! The probability of a class also depends on the evidence for all other classes, and it is positive even where its logit is
 //! negative: relevance that starts from it has the wrong sign. The pass walks from the output upwards, through what only
@@ -17,7 +17,7 @@ use super::Passed;
 use super::pattern::{close, function_of, lines, numbers};
 use crate::graph::{Body, Graph, Node, Origin};
 
-/// How deep the search goes, and how many nodes it looks at.
+/// The maximum depth of the search, and the number of nodes that it examines.
 const LIMITS: (usize, usize) = (200, 2000);
 
 /// An output as a function of logits.
@@ -85,7 +85,7 @@ impl Step {
     }
 }
 
-/// What has been found: the tail, and between which values the output lies.
+/// The result: the tail, and the bounds of the output.
 #[derive(Debug)]
 struct Found {
     tail: Tail,
@@ -100,7 +100,7 @@ const ANY: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 /// Looks for tails in a graph.
 struct Search<'g, T: Scalar> {
     graph: &'g Graph<T>,
-    /// How many nodes are left to look at.
+    /// The number of nodes left to examine.
     left: usize,
 }
 
@@ -195,7 +195,7 @@ impl<T: Scalar> Search<'_, T> {
         Some(Found { tail: Tail::Normalized(id, inner), range, keeps_sign: false })
     }
 
-    /// What a node normalises, if it does: the argument of a softmax; `x` in `x / Σ x` and in `x − log Σ exp x`.
+    /// The normalised value of a node, if it normalises: the argument of a softmax; `x` in `x / Σ x` and in `x − log Σ exp x`.
     fn normalized(&self, node: &Node<T>) -> Option<usize> {
         match (node.kind()?, node.origin()?, node.inputs.as_slice()) {
             (Kind::Softmax | Kind::LogSoftmax, _, &[x]) => Some(x),
@@ -306,7 +306,7 @@ impl Tail {
         }
     }
 
-    /// What is cut off, from the output upwards: a phrase for each node.
+    /// The nodes that are cut off, from the output upwards: a phrase for each.
     fn phrases<T: Scalar>(&self, graph: &Graph<T>, phrases: &mut Vec<String>) {
         let (Tail::Increasing(id, ..) | Tail::Decreasing(id, ..) | Tail::Normalized(id, _)) = self else {
             match self {
@@ -555,7 +555,7 @@ fn with_unique_names<T: Scalar>(mut graph: Graph<T>) -> Graph<T> {
     graph
 }
 
-/// What is cut off a graph, as the rest of the program sees it.
+/// The nodes that are cut off a graph, for the rest of the program.
 #[derive(Debug, Clone)]
 pub(crate) struct Cut<T: Scalar> {
     /// From logits to the model's own output; none where that depends on more than the logits that are explained.

@@ -83,7 +83,7 @@ fn decide<T: Scalar>(factors: [&Value; 2], same: bool, graph: &Graph<T>) -> (Opt
     }
 }
 
-/// What is known of a node's values.
+/// The known properties of a node's values.
 #[derive(Debug, Clone)]
 enum Value {
     /// Nothing that matters here.
@@ -124,14 +124,14 @@ impl Value {
     }
 }
 
-/// What depends on the activations through bounded activations only.
+/// A value that depends on the activations through bounded activations only.
 #[derive(Debug, Clone)]
 struct Bounded {
     /// The bounded activation, or the first of several.
     source: usize,
     function: &'static str,
     several: bool,
-    /// What came since, as far as it changes values.
+    /// The operators since, as far as they change values.
     steps: Vec<&'static str>,
     range: Range,
     /// Always, but for a clip that leaves room for values beyond 1, such as a ReLU6: as long as nothing scales it.
@@ -139,7 +139,7 @@ struct Bounded {
 }
 
 impl Bounded {
-    /// How many steps are told.
+    /// The number of steps that are listed.
     const TOLD: usize = 4;
 
     fn after(&self, step: Kind, range: Range) -> Value {
@@ -223,7 +223,7 @@ impl Range {
     }
 }
 
-/// What is known of a node's values, given what is known of those before it.
+/// The known properties of a node's values, given those of the nodes before it.
 fn value_of<T: Scalar>(node: &Node<T>, values: &[Value]) -> Value {
     let inputs: Option<Vec<&Value>> = node.inputs.iter().map(|&input| values.get(input)).collect();
     let (Some(kind), Some(inputs)) = (node.kind(), inputs) else {
@@ -322,7 +322,7 @@ fn of_function(function: Function, x: &Value, kind: Kind, here: usize) -> Value 
     }
 }
 
-/// What is made of several gates or constants, at least one of them a gate.
+/// The combination of several gates or constants, at least one of them a gate.
 fn joined(inputs: &[&Value], kind: Kind, range: impl FnOnce(&[Range]) -> Option<Range>) -> Value {
     let bounded: Vec<&Bounded> =
         inputs.iter().filter_map(|v| if let Value::Bounded(b) = v { Some(b) } else { None }).collect();
@@ -365,7 +365,7 @@ mod tests {
 
     const SHAPE: [usize; 3] = [4, 4, 4];
 
-    /// What is decided about the product of a ReLU and what `factor` builds out of `x`, with the ReLU as either input.
+    /// The decision about the product of a ReLU and the output of `factor` for `x`, with the ReLU as either input.
     fn beside_a_relu(factor: impl Fn(&mut Net) -> String) -> String {
         let decisions = [false, true].map(|swapped| {
             let mut net = Net::new(&[4, 4, 4]);

@@ -33,7 +33,7 @@ pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
     new.finish(graph.output)
 }
 
-/// What a node is found to be.
+/// The recognised form of a node.
 struct Found<T: Scalar> {
     norm: Normalization<T>,
     x: usize,
@@ -135,7 +135,7 @@ fn squared<T: Scalar>(graph: &Graph<T>, id: usize) -> Option<usize> {
     }
 }
 
-/// What a node repeats, or the node itself.
+/// The input that a node repeats, or the node itself.
 fn unrepeated<T: Scalar>(graph: &Graph<T>, id: usize) -> Option<usize> {
     let node = graph.nodes.get(id)?;
     if node.kind() == Some(Kind::Broadcast) { node.inputs.first().copied() } else { Some(id) }

@@ -1,7 +1,7 @@
 //! However a gate is written, the relevance map is that of the network in which the gate's value is a constant.
 //!
 //! The reference does not know what a gate is: the network is built again with the values that the gate has at one input as a
-//! constant factor, and explained by the gradient of all its operators, times the input. What is compared with it is LRP-0.
+//! constant factor, and explained by the gradient of all its operators, times the input. It is compared with LRP-0.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use lrp_core::{Model, Plan, RuleError, Start, Target, Tensor};
 
 use crate::testing::{Attr, Net, evaluated, forward, varied};
 
-/// How an operator is explained in these tests.
+/// The explanation of an operator in these tests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum How {
     /// By the gradient, which every operator has.

@@ -1,4 +1,4 @@
-//! What the passes have in common that recognise a pattern: several nodes that are one operator, written out.
+//! Common functions of the passes that recognise a pattern: several nodes that are one operator, written out.
 //!
 //! Such a pass looks from a node backwards at what the node is computed from. What a recognised node makes superfluous is
 //! dropped with all that the output does not depend on; what is used elsewhere, too, stays. How far a search goes is
@@ -72,7 +72,7 @@ pub(super) fn numbers<T: Scalar>(node: &Node<T>) -> Option<(f64, f64)> {
     Some((number(weight, 1.0)?, number(bias, 0.0)?))
 }
 
-/// How many steps back a search goes.
+/// The maximum number of steps of a search.
 const STEPS: usize = 6;
 
 /// The nodes of which a node is a linear function, from itself backwards.
@@ -89,7 +89,7 @@ pub(super) fn lines<T: Scalar>(graph: &Graph<T>, id: usize) -> Vec<Line> {
     found
 }
 
-/// What a node is the product of: a number and other nodes.
+/// The factors of a node: a number and other nodes.
 fn factors<T: Scalar>(node: &Node<T>) -> Option<(f64, &[usize])> {
     match (node.kind()?, numbers(node)) {
         (Kind::Mul, _) => Some((1.0, &node.inputs)),

@@ -13,13 +13,13 @@ use crate::compare::{largest, max_difference, same_bits};
 use crate::operators::Applied;
 use crate::random::Random;
 
-/// Books may be off by rounding, in proportion to what was moved; mistakes are far larger.
+/// The tolerance of the ledger: rounding, in proportion to the relevance moved; mistakes are far larger.
 const ROUNDING: f64 = 1e-9;
 
 /// Outputs that are looked at one by one.
 const OUTPUTS: usize = 24;
 
-/// What became of a case.
+/// The result of a case.
 pub(super) enum Outcome {
     /// The rule and the operator do not go together.
     Refused(Kind, String),
@@ -44,7 +44,7 @@ impl<T: Scalar> Subject<T> {
         self.op.as_affine()
     }
 
-    /// Passes `r` back where `xs` went in; activations that are not in `given` are empty tensors, and outputs at which no relevance arrives
+    /// Passes `r` back where `xs` went in; activations that are not in `given` are empty tensors, and outputs without relevance
     /// anything where only the others are.
     fn run_with(&self, xs: &[Tensor<T>], r: &Tensor<T>, given: Needs) -> Propagated<T> {
         let nothing = empty();
@@ -95,7 +95,7 @@ fn identical<T: Scalar>(a: &Propagated<T>, b: &Propagated<T>) -> bool {
         && bits(a) == bits(b)
 }
 
-/// As [`identical`], but that a zero may have either sign: it has that of a denominator at which no relevance arrives.
+/// As [`identical`], but that a zero may have either sign: it has that of a denominator without relevance.
 fn same(a: &Propagated<f64>, b: &Propagated<f64>) -> bool {
     let unsigned = |p: &Propagated<f64>| {
         let plus = |account: &[f64]| account.iter().map(|v| v + 0.0).collect();
@@ -197,7 +197,7 @@ fn sensitivity(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>, ro
     most * rounding / by
 }
 
-/// The largest difference in what is handed on.
+/// The largest difference of the relevance propagated.
 fn distance(a: &Propagated<f64>, b: &Propagated<f64>) -> f64 {
     a.relevance.iter().zip(&b.relevance).map(|(a, b)| max_difference(a, b)).fold(0.0, f64::max)
 }
@@ -214,7 +214,7 @@ fn repeated(
         return Err("the same when it is prepared again".into());
     }
     let needs = subject.prepared.needs();
-    // All of the relevance, and every third of it, so that there are outputs at which none arrives.
+    // All of the relevance, and every third of it, so that some outputs have none.
     let mut third = case.r.clone();
     third.iter_mut().enumerate().for_each(|(i, r)| *r *= f64::from(u8::from(i % 3 == 0)));
     for r in [&case.r, &third] {
@@ -320,7 +320,7 @@ fn conserving(subject: &Subject<f64>, case: &Applied, claims: &Claims) -> Result
                 let limits = format!("between {} and {}", 0.0 - claims.beta, 1.0 + claims.beta);
                 return Err(format!("conserving: of 1 at output {k} the stabilizer must take {limits}; {accounts}"));
             }
-            // A dead denominator loses its part whole.
+            // A zero denominator loses its whole part.
             let parts = [0.0, 1.0, 1.0 + claims.beta, -claims.beta];
             if (live[k] && rule.abs() > off) || !parts.iter().any(|part| (rule - part).abs() <= off) {
                 return Err(format!("conserving: 1 arrives at output {k}; {accounts}"));

@@ -29,7 +29,7 @@ struct Expected {
 const EPSILON: f64 = 1e-6;
 
 impl Expected {
-    /// Divides `r` among `contributions` to `z` by LRP-ε; what the stabilizer takes is booked.
+    /// Divides `r` among `contributions` to `z` by LRP-ε; the share of the stabilizer is recorded.
     fn divide(&mut self, r: f64, contributions: &[f64]) -> Vec<f64> {
         let z: f64 = contributions.iter().sum();
         let size: f64 = contributions.iter().map(|c| c.abs()).sum();
@@ -155,7 +155,7 @@ impl Way<'_> {
     }
 }
 
-/// What a direction computed at one step.
+/// The values of a direction at one step.
 struct Moment {
     x: Vec<f64>,
     h: Vec<f64>,

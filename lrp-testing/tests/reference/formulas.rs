@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 
-/// What is done with a bias.
+/// The bias modes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Bias {
     /// Takes part, and takes its share.
@@ -22,7 +22,7 @@ pub enum Stabilizer {
     Relative(f64),
 }
 
-/// What arrives, and what the books must say.
+/// The expected relevance and accounts.
 pub struct Expected {
     /// `R_j`.
     pub relevance: Vec<f64>,
@@ -36,7 +36,7 @@ pub struct Expected {
     pub moved: f64,
 }
 
-/// What one output divides by one denominator.
+/// The contributions that one output divides by one denominator.
 pub struct Part {
     /// Of `R_k`.
     share: f64,
@@ -51,7 +51,7 @@ pub struct Part {
 type Parts = dyn Fn(&Matrix, &[f64], usize) -> Vec<Part>;
 type Simple = dyn Fn(&Matrix, usize, usize) -> f64;
 
-/// How a rule divides relevance.
+/// The division of relevance by a rule.
 pub enum Formula {
     /// In proportion to contributions.
     Shares { stabilizer: Stabilizer, bias: Bias, parts: Box<Parts> },
@@ -167,7 +167,7 @@ impl Formula {
                     Part { share, contributions, bias: gained(b), lost: false }
                 })
                 .collect();
-            // What no branch takes.
+            // The part of no branch.
             let rest = 1.0 - parts.iter().map(|part| part.share).sum::<f64>();
             parts.push(Part { share: rest, contributions: vec![0.0; m.inputs()], bias: 0.0, lost: true });
             parts

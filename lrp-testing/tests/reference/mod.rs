@@ -49,7 +49,7 @@ fn agree(rule: &Arc<dyn Rule<f64>>, formula: &Formula, case: &Applied) -> Result
     let matrix = Matrix::of(op.as_affine().unwrap());
     let xs: Vec<&Tensor<f64>> = case.xs.iter().collect();
     let output = op.forward(&xs);
-    // Where a denominator is zero but for rounding, either result is as good: no relevance arrives there.
+    // Where a denominator is zero but for rounding, either result is as good: there is no relevance.
     let mut r = case.r.clone();
     for (sample, mut r) in r.axis_iter_mut(Axis(0)).enumerate() {
         let x = flat(&case.xs, sample);

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p lrp-tests --bin steady -- MODEL.onnx RECIPE INPUT.npy [--exact] [--low-memory] [--threads N] [--forward] [--layers] [--out R.npy]`
 //!
-//! Model and rules are prepared first. Then, for every line on standard input, the forward pass, the walk and the books of one batch; one
+//! Model and rules are prepared first. Then, for every line on standard input, the forward pass, the walk and the ledger of one batch; one
 //! line of JSON each with the seconds, and the peak memory of the process so far in bytes (Linux). With `--forward` the forward pass
 //! alone. With `--layers` milliseconds of each node, forward and in the walk, on standard error. With `--out` the relevance goes
 //! to a file.

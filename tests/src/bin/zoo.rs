@@ -1,4 +1,4 @@
-//! One row for each model of a folder: whether it loads, computes what ONNX Runtime computes, keeps balanced books, and what an
+//! One row for each model of a folder: whether it loads, computes what ONNX Runtime computes, keeps a balanced ledger, and what an
 //! explanation costs: `cargo run --release -p lrp-tests --bin zoo [FOLDER]` (`tests/models`, or what `tools/zoo.py --out` wrote).
 //!
 //! With `--zennit` one row for each network whose relevance by zennit is in the folder (`NAME.zennit.npz`): how far ours is from it.
@@ -18,7 +18,7 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// How far outputs may be from ONNX Runtime's, in proportion to their range, and how far books out of balance.
+/// How far outputs may be from ONNX Runtime's, in proportion to their range, and the tolerance of ledgers.
 const BOUNDS: (f64, f64) = (1e-4, 1e-4);
 /// How far relevances may be from zennit's, f64 from f64 and f32 from f32: relative L2. (Not f32 from f64: where rounding decides on
 /// which side of 0 a neuron is, zennit's f32 is further from zennit's f64.)
@@ -44,7 +44,7 @@ fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// What is compared for each network.
+/// The comparisons of each network.
 const COMPARED: [&str; 4] =
     ["ours f64 to zennit f64", "ours f32 to zennit f32", "ours f32 to zennit f64", "zennit f32 to zennit f64"];
 

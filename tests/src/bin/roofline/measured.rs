@@ -30,7 +30,7 @@ pub enum Way {
 pub const WAYS: [Way; 3] = [Way::Forward, Way::Adjoint, Way::Winograd];
 
 impl Way {
-    /// What it is called in tables and in the figure.
+    /// Its name in tables and in the figure.
     pub fn name(self) -> &'static str {
         match self {
             Way::Forward => "forward",

@@ -19,7 +19,7 @@ use lrp_tests::{Random, Table};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use vgg::Vgg;
 
-/// What is measured.
+/// The measured quantity.
 struct Extent {
     rounds: usize,
     narrow: usize,
@@ -58,7 +58,7 @@ struct Setting {
     plan: Arc<Plan<f32>>,
     x: Tensor<f32>,
     pool: Arc<ThreadPool>,
-    /// How many of the table's units this is.
+    /// The value in the table's units.
     units: f64,
 }
 

@@ -8,7 +8,7 @@ use lrp_core::ops::{Activation, Conv, Dense, Function, MaxPool, Reshape};
 use lrp_core::{Builder, Model, NodeId};
 use lrp_tests::Random;
 
-/// What a network looks like.
+/// The shape of a network.
 #[derive(Debug, Clone, Copy)]
 pub struct Vgg {
     /// Number of weighted layers: 11, 13, 16 or 19.
