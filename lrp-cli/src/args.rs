@@ -234,7 +234,7 @@ pub struct WhatArgs {
     pub how: HowArgs,
 }
 
-/// Which model.
+/// The model.
 #[derive(Debug, Args)]
 pub struct ModelArgs {
     /// The model, an ONNX file (or the recipe's [model] path)

@@ -27,7 +27,7 @@ pub(crate) enum Factor {
 }
 
 impl Factor {
-    /// Which input of this product is meant.
+    /// The input of this product that is meant.
     ///
     /// # Errors
     /// When a name is found among the nodes of both inputs, or of neither: in words.

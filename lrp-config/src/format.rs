@@ -88,7 +88,7 @@ pub(crate) struct RecipeFile {
 
 /// `[[assign]]`: a rule, and the nodes that get it.
 ///
-/// Selectors must all match, and one that is left out matches everything; but without `ops` and `names` only weighted layers
+/// Selectors must all match, and one that is not given matches everything; but without `ops` and `names` only weighted layers
 /// are meant.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -34,7 +34,7 @@ pub(crate) use self::places::Places;
 pub use self::resolve::instances;
 pub use self::resolve::{Choice, Resolved};
 
-/// Which rule each layer gets; with a model and inputs, a whole experiment.
+/// The rules of layers; with a model and inputs, a whole experiment.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     source: Arc<Source>,

@@ -8,12 +8,12 @@ use lrp_core::Model;
 use miette::Diagnostic as _;
 use nets::{cnn, gated, mlp, recipe};
 
-/// What is said about a recipe (its first line, `schema = 1`, is added) before it has met a model.
+/// Messages about a recipe (its first line, `schema = 1`, is added) before it has met a model.
 fn reading(text: &str) -> String {
     recipe(text).unwrap_err().to_string()
 }
 
-/// What is said about a recipe when it meets a model. Its first entry, `zero` for every layer, is added on lines 2 and 3.
+/// Messages about a recipe when it meets a model. Its first entry, `zero` for every layer, is added on lines 2 and 3.
 fn resolving(model: &Model<f64>, text: &str) -> String {
     let recipe = recipe(&format!("[[assign]]\nrule = 'zero'\n{text}")).unwrap();
     recipe.resolve(model).unwrap_err().to_string()

@@ -65,7 +65,7 @@ fn entries_of_the_parent_come_first_and_sections_are_merged_key_by_key() {
     assert_eq!(child.output().save, Some(vec![Save::Png]));
 }
 
-/// The way out of a circle.
+/// The fix of a circle.
 const CIRCLE: &str = "(a recipe may extend a preset or another file, which does not lead back to it)";
 
 #[test]

@@ -74,7 +74,7 @@ fn z_box_inside_the_network() {
         lint(&mlp(), &recipe),
         ["6:8 z-box-inside: z-box is for layers that the input reaches first, and this entry gives it to 2 'fc2'"]
     );
-    // The way out works.
+    // The fix works.
     let model = mlp();
     let warning = recipe.lint(&model, &recipe.resolve(&model).unwrap()).remove(0);
     let repaired = warning.repair().unwrap().apply(recipe.source().text());

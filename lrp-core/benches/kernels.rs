@@ -1,4 +1,4 @@
-//! How fast the kernels are, as a share of what the machine can do.
+//! The speed of the kernels, as a share of the peak of the machine.
 //!
 //! ```sh
 //! cargo bench -p lrp-core                                    # every layer

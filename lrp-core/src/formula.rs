@@ -92,7 +92,7 @@ pub enum BiasMode {
     /// It is part of the denominator, and its share is recorded as absorbed.
     #[default]
     Absorb,
-    /// It is left out of the denominator.
+    /// It is not part of the denominator.
     Ignore,
     /// It is part of the denominator, and its share is distributed evenly over the inputs that the output is connected to, so
     /// that the layer conserves relevance.

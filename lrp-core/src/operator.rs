@@ -201,7 +201,7 @@ pub enum Fixed {
     Own {
         /// In a word or two.
         name: &'static str,
-        /// Which recorded activations it reads.
+        /// The recorded activations that it reads.
         needs: Needs,
     },
 }

@@ -21,7 +21,7 @@ pub use self::walk::Explanation;
 /// The values of all nodes that are kept.
 type Values<T> = Vec<Option<Arc<Tensor<T>>>>;
 
-/// Which rule each node gets. Nodes without an entry keep their fixed behaviour.
+/// The rules of nodes. Nodes without an entry keep their fixed behaviour.
 pub type Assignment<T> = BTreeMap<NodeId, Arc<dyn Rule<T>>>;
 
 /// A model with a prepared rule for every layer: immutable, shareable, made once.
@@ -92,7 +92,7 @@ impl<T: Scalar> Plan<T> {
         Ok(Self { model, steps, kept, lent, times_input: false })
     }
 
-    /// Multiplies the relevance at the inputs with the inputs, as gradient × input does. What the product changes is booked
+    /// Multiplies the relevance at the inputs with the inputs, as gradient × input does. The difference is recorded
     /// under the input's own entry.
     #[must_use]
     pub fn times_input(mut self, yes: bool) -> Self {
@@ -250,7 +250,7 @@ fn needs<T: Scalar>(model: &Model<T>, steps: &[Step<T>], id: NodeId) -> Needs {
     }
 }
 
-/// Which values the walk will read: the model's output always, and what rules ask for.
+/// The values that the walk will read: the model's output always, and what rules ask for.
 fn kept_values<T: Scalar>(model: &Model<T>, steps: &[Step<T>], lent: &[bool], times_input: bool) -> Vec<bool> {
     let mut kept = vec![false; steps.len()];
     kept[model.output().index()] = true;

@@ -40,7 +40,7 @@ impl<T: Scalar> Layer<'_, T> {
 
 /// A rule prepared for one operator, ready to propagate any number of batches from any thread.
 pub trait PreparedRule<T: Scalar>: Send + Sync {
-    /// Which recorded activations [`propagate`](PreparedRule::propagate) reads.
+    /// The recorded activations that [`propagate`](PreparedRule::propagate) reads.
     fn needs(&self) -> Needs;
 
     /// Redistributes the relevance `r` at the output (`[N, …]`) over the inputs and records the accounts of the rest.

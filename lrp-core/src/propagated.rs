@@ -3,7 +3,7 @@
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, samples};
 
-/// Which recorded activations a prepared rule reads; the others are dropped during the forward pass.
+/// The recorded activations that a prepared rule reads; the others are dropped during the forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
     /// The operator's inputs.

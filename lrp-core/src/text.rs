@@ -38,7 +38,7 @@ pub fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
 }
 
 /// A text of several lines: line breaks and tabs stay, other hidden characters become escapes, and the middle of what has more than
-/// `limit` characters is left out.
+/// `limit` characters is omitted.
 pub fn clean(text: &str, limit: usize) -> Cow<'_, str> {
     match cut(text, limit) {
         Some((start, end)) => Cow::Owned(format!("{} […] {}", escaped(start, true), escaped(end, true))),

@@ -217,7 +217,7 @@ struct Dots<S: Simd> {
     /// Where the first row's result for the first sample goes; the next sample's follow at a distance of `y_pitch`.
     y: *mut S::T,
     y_pitch: usize,
-    /// How many of the rows' results are written, at the end of the rows.
+    /// The number of the rows' results that are written, at the end of the rows.
     last: Option<usize>,
 }
 

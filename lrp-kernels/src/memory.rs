@@ -32,7 +32,7 @@ const HEAP: usize = (1 << 30) - (1 << 20);
 /// Asks the system for large pages for memory of the caller's.
 #[cfg(target_os = "linux")]
 pub fn in_large_pages(start: usize, bytes: usize) {
-    /// What addresses must be a multiple of; no machine has larger small pages.
+    /// The alignment of addresses; no machine has larger small pages.
     const PAGE: usize = 64 << 10;
     let (first, end) = (start.next_multiple_of(PAGE), (start + bytes) / PAGE * PAGE);
     if first < end {

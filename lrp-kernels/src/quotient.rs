@@ -61,7 +61,7 @@ impl<T: Scalar> BlockEpilogue<T> for Quotients<'_, T> {
     }
 }
 
-/// What is divided, and by what: `share · r` by `stab(z + b)`.
+/// Numerators and denominators: `share · r` by `stab(z + b)`.
 #[derive(Debug, Clone, Copy)]
 struct Dividend<'a, T> {
     share: T,

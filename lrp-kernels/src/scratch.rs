@@ -10,7 +10,7 @@ use super::CACHE_LINE;
 use crate::simd::scalar::Scalar;
 
 thread_local! {
-    /// What the thread has and nobody uses.
+    /// Memory of the thread that is not in use.
     static KEPT: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
 }
 

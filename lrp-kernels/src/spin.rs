@@ -22,7 +22,7 @@ use rayon::Yield;
 
 use self::slot::Slot;
 
-/// How long a thread spins without finding work: longer than most of what one thread does alone between two layers.
+/// The spin timeout: longer than most of the work that one thread does alone between two layers.
 const SPIN_TIMEOUT: Duration = Duration::from_micros(500);
 /// Attempts between two readings of the clock.
 const ATTEMPTS: usize = 32;
@@ -36,13 +36,13 @@ struct Work<'a> {
     /// Tasks that are taken at a time.
     grain: usize,
     parts: usize,
-    /// How many tasks of each part have been taken.
+    /// The number of tasks of each part that have been taken.
     taken: [AtomicUsize; PARTS],
     /// The panic of another thread.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-/// What the threads of one process share.
+/// The data that the threads of one process share.
 struct Shared {
     process: u32,
     slot: Slot<Work<'static>>,
@@ -56,7 +56,7 @@ thread_local! {
 }
 
 impl Shared {
-    /// What this process has. A process that was forked begins anew: threads that visited the slot of its parent do not exist in it.
+    /// The data of this process. A process that was forked begins anew: threads that visited the slot of its parent do not exist in it.
     fn of_this_process() -> &'static Shared {
         static SHARED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
         let process = std::process::id();
@@ -165,7 +165,7 @@ fn help_with_current(shared: &Shared, own: usize) -> bool {
     shared.slot.visit(help).unwrap_or(false)
 }
 
-/// What `slot` is made of.
+/// The parts of `slot`.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 

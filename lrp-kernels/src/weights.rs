@@ -69,7 +69,7 @@ impl<T: Scalar> Weights<T> {
         &self.shape
     }
 
-    /// How many there are.
+    /// Their number.
     pub fn len(&self) -> usize {
         self.bytes.len() / size_of::<T>()
     }

@@ -652,7 +652,7 @@ fn broadcast<A: Clone>(a: &ArrayD<A>, shape: &[usize]) -> Result<ArrayD<A>, Prob
         .ok_or_else(|| Problem::invalid(format!("{:?} does not broadcast to {shape:?}", a.shape())))
 }
 
-/// `yes` where the condition is not zero, `no` elsewhere; all of one shape.
+/// `yes` where the condition is nonzero, `no` elsewhere; all of one shape.
 fn select<A: Copy>(condition: &ArrayD<f64>, yes: &ArrayD<A>, no: &ArrayD<A>) -> ArrayD<A> {
     ndarray::Zip::from(condition).and(yes).and(no).map_collect(|&c, &y, &n| if c == 0.0 { n } else { y })
 }

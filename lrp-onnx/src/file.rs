@@ -36,7 +36,7 @@ const COPIED: u64 = 64 << 20;
 /// Memory that bytes refer to.
 struct Region {
     map: Mmap,
-    /// Whether its pages are a file's, and come from there again when they have been let go.
+    /// Whether its pages are a file's, and are read again after their release.
     of_file: bool,
 }
 

@@ -130,7 +130,7 @@ pub(crate) enum Array {
     Int(ArrayD<i64>),
 }
 
-/// Bytes that are read before they are let go: whole elements of any type.
+/// Bytes that are read before they are released: whole elements of any type.
 const PIECE: usize = 4 << 20;
 
 /// The largest number of axes of any tensor.

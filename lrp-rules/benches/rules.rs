@@ -1,4 +1,4 @@
-//! What a rule costs at one layer, in passes: how many times as long as one adjoint pass of the same layer.
+//! The cost of a rule at one layer, in units of one adjoint pass of the same layer.
 //!
 //! ```sh
 //! cargo bench -p lrp-rules                                     # every rule on every layer that it goes with

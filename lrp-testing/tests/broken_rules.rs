@@ -325,7 +325,7 @@ fn doubled_residuals_are_caught_wherever_they_are_booked() {
     // What the author sees: a sentence, and a case that is code. Its numbers are those of the search.
     let text = found.to_string();
     let expected = [
-        "the rule `doubling { booked = Rule }` is not conserving: 1 arrives at output 0; ",
+        "the rule `doubling { booked = Rule }` is not conserving: output 0 receives 1; ",
         "",
         "the smallest case found:",
         "",

@@ -134,7 +134,7 @@ impl<T: Scalar> Loaded<T> {
             |shape: &[usize]| shape.iter().fold(size_of::<T>() as u128, |bytes, n| bytes.saturating_mul(*n as u128));
         let largest = self.model.nodes().map(|(_, node)| node).max_by_key(|node| bytes(&node.shape));
         let (Some(node), Some(limit)) = (largest, lrp_core::memory::limit()) else { return Ok(()) };
-        // The value, and the relevance that arrives there.
+        // The value, and the relevance received there.
         if 2 * bytes(&node.shape) <= u128::from(limit) {
             return Ok(());
         }

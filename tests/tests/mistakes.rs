@@ -75,7 +75,7 @@ fn what_is_suggested_works() {
                 .collect();
             assert_eq!(text[..span[0]].matches('\n').count() + 1, line, "{json}");
             assert!(run.stderr.contains(&format!("[{file}:{line}:{}]", error["column"])), "{run}\n{json}");
-            assert!(error["help"].is_string(), "no way out: {json}");
+            assert!(error["help"].is_string(), "no help: {json}");
             assert_eq!(error["fix"].is_array(), name != NO_REPAIR, "{json}");
         }
 

@@ -249,8 +249,8 @@ impl<T: Scalar> Recurrent<T> {
             let time = self.time(weights, i);
             state.hidden.iter_mut().zip(&given[self.place(time, d)]).for_each(|(sum, &g)| *sum += g);
             let before = if i == 0 { &weights.initial } else { &steps[i - 1].after };
-            let (arrived, coefficients) = back(step, before, state);
-            state = arrived;
+            let (received, coefficients) = back(step, before, state);
+            state = received;
             let rows = &weights.input[weights.input.len() - coefficients.len() * self.inputs..];
             add_transposed(rows, &coefficients, &mut input[time * self.inputs..(time + 1) * self.inputs]);
         }

@@ -127,7 +127,7 @@ impl<'p, T: Scalar> Record<'p, T> {
         rayon::scope(|_| walk(self.plan, self.values.clone(), &self.output, start, observe))
     }
 
-    /// As [`propagate_observed`](Record::propagate_observed), for the last time: every activation is let go as soon as it has been read,
+    /// As [`propagate_observed`](Record::propagate_observed), for the last time: every activation is released as soon as it has been read,
     /// which leaves room for what the walk needs.
     pub fn propagate_last(
         self,

@@ -27,7 +27,7 @@ impl<T: Scalar> Explanation<T> {
 }
 
 /// Walks from `start` at the output to the inputs; `observe` sees the relevance received at each node, `[N, …]`. Each of `values` is
-/// let go when the walk has passed its node: nobody further down reads it.
+/// released when the walk has passed its node: nobody further down reads it.
 pub(crate) fn walk<T: Scalar>(
     plan: &Plan<T>,
     mut values: Values<T>,
@@ -39,14 +39,14 @@ pub(crate) fn walk<T: Scalar>(
     let n = samples(&start);
     let mut ledger = Ledger { start: sums(&start), input: vec![0.0; n], entries: Vec::new() };
     // Relevance received at each node so far; complete when the node's turn comes.
-    let mut arrived: Vec<Option<Arrived<T>>> = model.nodes().map(|_| None).collect();
-    arrived[model.output().index()] = Some(Arrived { totals: totals(&start), relevance: start });
+    let mut received_at: Vec<Option<Received<T>>> = model.nodes().map(|_| None).collect();
+    received_at[model.output().index()] = Some(Received { totals: totals(&start), relevance: start });
     let mut at_inputs: Vec<Tensor<T>> = Vec::new();
     let nothing = crate::tensor::empty();
 
     for (id, node) in model.nodes().rev() {
         let is_input = matches!(node.body, Body::Input);
-        let Some(Arrived { relevance: r, totals: received }) = arrived[id.index()].take() else {
+        let Some(Received { relevance: r, totals: received }) = received_at[id.index()].take() else {
             if is_input {
                 at_inputs.push(Tensor::zeros(crate::tensor::batch_shape(n, &node.shape)));
             }
@@ -91,9 +91,9 @@ pub(crate) fn walk<T: Scalar>(
             at_inputs.extend(result.relevance);
         } else {
             for ((&i, relevance), totals) in node.inputs.iter().zip(result.relevance).zip(parts) {
-                match &mut arrived[i.index()] {
+                match &mut received_at[i.index()] {
                     Some(sum) => sum.add(&relevance),
-                    slot => *slot = Some(Arrived { relevance, totals }),
+                    slot => *slot = Some(Received { relevance, totals }),
                 }
             }
         }
@@ -104,12 +104,12 @@ pub(crate) fn walk<T: Scalar>(
 }
 
 /// Relevance received at a node, and its `Σ` and `Σ |·|` per sample.
-struct Arrived<T: Scalar> {
+struct Received<T: Scalar> {
     relevance: Tensor<T>,
     totals: Vec<[f64; 2]>,
 }
 
-impl<T: Scalar> Arrived<T> {
+impl<T: Scalar> Received<T> {
     fn add(&mut self, relevance: &Tensor<T>) {
         self.totals = update_sums(&mut self.relevance, relevance, relevance, |sum, r, _| {
             let sum = sum + r;

@@ -73,7 +73,7 @@ struct PassSchedule<'a, S: Simd> {
     copies: Vec<S::T>,
 }
 
-/// What the jobs of all passes share.
+/// The data that the jobs of all passes share.
 struct Work<'a, S: Simd> {
     packed: &'a Packed<S::T>,
     sides: Sides,
@@ -748,7 +748,7 @@ struct Staged<'a, T> {
     pitch: usize,
     /// Distance between columns in the target.
     spacing: usize,
-    /// Which rows and columns of the strip.
+    /// The rows and columns of the strip.
     rows: Range<usize>,
     columns: Range<usize>,
 }

@@ -88,7 +88,7 @@ pub struct ConvKernel<T> {
     parts: usize,
     /// Number of groups; divides both.
     pub groups: usize,
-    /// Which input positions each output position sees.
+    /// The input positions of each output position.
     pub window: Window,
     isa: Isa,
     algorithm: Algorithm,
@@ -153,7 +153,7 @@ impl<T: Scalar> ConvKernel<T> {
         Self { thrifty: true, ..self.with_algorithm(Algorithm::Direct) }
     }
 
-    /// How it is computed, both ways and after [`map`](Self::map).
+    /// The algorithm, both ways and after [`map`](Self::map).
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -254,7 +254,7 @@ impl<T: Scalar> ConvKernel<T> {
         runs
     }
 
-    /// How it is computed one way, where the source has few zeros.
+    /// The algorithm one way, if the source has few zeros.
     fn way(&self, direction: Direction) -> Algorithm {
         match self.algorithm {
             Algorithm::Winograd4 if self.decisive == Some(direction) => Algorithm::Winograd2,

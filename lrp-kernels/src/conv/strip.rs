@@ -21,7 +21,7 @@ pub(super) struct Layout {
     pub pitch: usize,
     /// Distance between channels.
     pub channel: usize,
-    /// How much of it is room at the end.
+    /// The padding at the end of it.
     apart: usize,
     /// For every tap, in the order of [`Pass::taps`], the offset from an output to the element that it reads.
     pub taps: Vec<usize>,

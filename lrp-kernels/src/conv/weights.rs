@@ -11,7 +11,7 @@ use crate::each_chunk;
 use crate::simd::Simd;
 use crate::simd::scalar::Scalar;
 
-/// Which way a convolution is taken.
+/// The direction of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From input to output.

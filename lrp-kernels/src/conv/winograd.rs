@@ -44,7 +44,7 @@ pub(super) struct Packed<T> {
     block: usize,
 }
 
-/// What is read and written along an axis.
+/// The reads and writes along an axis.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
     source: usize,
@@ -190,7 +190,7 @@ fn convolve_by<S: Simd, P: Patch>(
     target
 }
 
-/// How the patches of an image are divided into panels: into *bands* of one or more rows, and these into parts.
+/// The division of the patches of an image into panels: into *bands* of one or more rows, and these into parts.
 #[derive(Debug)]
 struct Panels {
     /// Rows and columns of patches.
@@ -199,7 +199,7 @@ struct Panels {
     bands: usize,
     /// Panels in a band.
     across: usize,
-    /// Distances between channels, products and panels: `[panel, product, channel, patch]`, with room between products, because what is a
+    /// Distances between channels, products and panels: `[panel, product, channel, patch]`, with padding between products, because what is a
     /// multiple of 4096 bytes away pushes each other out of the cache.
     channel: usize,
     product: usize,
@@ -228,7 +228,7 @@ impl Panels {
     }
 }
 
-/// What is convolved. An image is one depth of one group of one sample.
+/// The source. An image is one depth of one group of one sample.
 struct Work<'a, S: Simd, P> {
     patch: PhantomData<P>,
     packed: &'a Packed<S::T>,

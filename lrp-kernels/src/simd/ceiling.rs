@@ -1,4 +1,4 @@
-//! What the machine can do at most: the yardstick of the benchmarks.
+//! The peak of the machine: the yardstick of the benchmarks.
 
 #![allow(unsafe_code)]
 

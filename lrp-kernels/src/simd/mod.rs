@@ -139,7 +139,7 @@ pub trait Task {
     unsafe fn run(self) -> Self::Output;
 }
 
-/// How many of `n` elements are in the vector that begins with this one.
+/// The number of `n` elements that are in the vector that begins with this one.
 #[inline(always)]
 pub fn left<S: Simd>(n: usize, first: usize) -> usize {
     n.saturating_sub(first).min(S::LANES)

@@ -229,7 +229,7 @@ impl<S: Simd> Task for Taken<'_, S> {
     }
 }
 
-/// Which of `K` things there are among the elements of a batch: `f(a, b)` tells which it sees. Both have the same shape. Stops when all have
+/// The set of `K` properties among the elements of a batch: `f(a, b)` gives those of one. Both have the same shape. Stops when all have
 /// been seen.
 pub fn seen<T: Scalar, const K: usize>(
     a: &Tensor<T>,

@@ -233,7 +233,7 @@ pub(crate) struct Context<'a, T: Scalar> {
     pub opset: i64,
     /// The size of the batch axis in shapes.
     pub batch: usize,
-    /// Which of the file's axes is the batch in the activations among the inputs, and in the outputs unless the operator
+    /// The axis of the file that is the batch in the activations among the inputs, and in the outputs unless the operator
     /// moves it. Zero but for the operators in [`ANY_BATCH_AXIS`].
     pub batch_axis: usize,
 }

@@ -159,7 +159,7 @@ impl Coordinates {
     }
 }
 
-/// Which neighbour is the nearest.
+/// The choice of the nearest neighbour.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Rounding {
     PreferFloor,

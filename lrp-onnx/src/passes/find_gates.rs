@@ -47,7 +47,7 @@ fn decided<T: Scalar>(graph: &Graph<T>, node: &Node<T>, values: &[Value]) -> Opt
     Some((node.op()?.factors()?, node))
 }
 
-/// Which of two factors is the gate, if one is, and why.
+/// The gate among two factors, if one is, and the reason.
 fn decide<T: Scalar>(factors: [&Value; 2], same: bool, graph: &Graph<T>) -> (Option<usize>, String) {
     if same {
         return (None, "both factors are the same value".into());

@@ -180,7 +180,7 @@ fn resized(net: &mut Net, x: &str, mode: &'static str) -> String {
     net.op("Resize", &[&g, "", &scales], &[("mode", Attr::Text(mode))])
 }
 
-/// How a gate is used: what `gated` makes of the signal `[N, 4, 4, 4]`, the gate, and the network's input.
+/// The use of a gate: the output of `gated` for the signal `[N, 4, 4, 4]`, the gate, and the network's input.
 type Use = fn(&mut Net, signal: &str, gate: &str) -> String;
 
 const USES: [(&str, Use); 4] = [

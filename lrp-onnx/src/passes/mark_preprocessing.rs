@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(kinds(&check_pass(run, &net, &[3], 1)), ["preprocessing", "tanh", "scale", "dense"]);
     }
 
-    /// What a first layer and a scale behind it share out stays as it was.
+    /// The division between a first layer and a scale after it stays as it was.
     #[test]
     fn behind_the_first_layer_nothing_changes() {
         let mut net = Net::new(&[2, 5, 6]);

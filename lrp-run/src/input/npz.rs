@@ -71,7 +71,7 @@ fn array<T: Scalar>(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Resu
     Ok(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
 }
 
-/// Which array to read: the only one, or one called `x`, `input` or `arr_0`. Gives the name of its member.
+/// The array to read: the only one, or one called `x`, `input` or `arr_0`. Returns the name of its member.
 fn array_name<R: Read + Seek>(path: &Path, archive: &ZipArchive<R>) -> Result<String, Error> {
     let called = |member: &str| member.strip_suffix(".npy").unwrap_or(member).to_owned();
     let members: Vec<&str> = archive.file_names().collect();

@@ -22,7 +22,7 @@ pub struct Stats {
 /// Time and memory of an operator.
 #[derive(Debug, Serialize)]
 pub struct LayerStats {
-    /// Which one.
+    /// The node.
     #[serde(flatten)]
     pub layer: LayerRecord,
     /// Milliseconds of the forward pass, per sample. A function that clips is computed with the operator before it.

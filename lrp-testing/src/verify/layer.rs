@@ -172,7 +172,7 @@ fn balance(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Res
         // Most cases need no second look.
         if off.abs() > ROUNDING * scale && off.abs() > 1e3 * sensitivity(subject, case, out, f64::EPSILON) {
             return Err(format!(
-                "balanced: {received} arrives at sample {sample}; {}: {off} is missing",
+                "balanced: sample {sample} receives {received}; {}: {off} is missing",
                 written(accounts)
             ));
         }
@@ -323,7 +323,7 @@ fn conserving(subject: &Subject<f64>, case: &Applied, claims: &Claims) -> Result
             // A zero denominator loses its whole part.
             let parts = [0.0, 1.0, 1.0 + claims.beta, -claims.beta];
             if (live[k] && rule.abs() > off) || !parts.iter().any(|part| (rule - part).abs() <= off) {
-                return Err(format!("conserving: 1 arrives at output {k}; {accounts}"));
+                return Err(format!("conserving: output {k} receives 1; {accounts}"));
             }
         }
     }

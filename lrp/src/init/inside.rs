@@ -27,7 +27,7 @@ impl Inside {
     }
 }
 
-/// How odd the values are that reach the first layers, on average, where pixels have this range: networks are trained on values around
+/// The oddity of the values at the first layers, on average, for pixels of this range: networks are trained on values around
 /// zero, of a size about one.
 fn oddity<T: Scalar>(model: &Model<T>, [low, high]: [f64; 2]) -> f64 {
     let (mut sum, mut count) = (0.0, 0.0);

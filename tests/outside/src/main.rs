@@ -15,6 +15,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     heatmap(explanation.relevance(0), &Look::default()).save(out)?;
 
     println!("class {}, score {:.3}", explanation.class(0), explanation.score(0));
-    println!("{:.3} of it arrives at the input", explanation.ledger(0).input);
+    println!("the input receives {:.3} of it", explanation.ledger(0).input);
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) fn gradient<T: Scalar>(
 ) -> (State<T>, Vec<T>) {
     let n = before.hidden.len();
     let mut arguments = vec![T::zero(); 4 * n];
-    let mut arrived = State { hidden: vec![T::zero(); n], cell: vec![T::zero(); n] };
+    let mut received = State { hidden: vec![T::zero(); n], cell: vec![T::zero(); n] };
     let slope = |s: T| s * (T::one() - s);
     for k in 0..n {
         let [i, o, f, signal] = [0, 1, 2, 3].map(|gate| step.gates[gate * n + k]);
@@ -34,10 +34,10 @@ pub(super) fn gradient<T: Scalar>(
         arguments[n + k] = g.hidden[k] * squashed * slope(o);
         arguments[2 * n + k] = cell * before.cell[k] * slope(f);
         arguments[3 * n + k] = cell * i * (T::one() - signal * signal);
-        arrived.cell[k] = cell * f;
+        received.cell[k] = cell * f;
     }
-    add_transposed(&weights.recurrent, &arguments, &mut arrived.hidden);
-    (arrived, arguments)
+    add_transposed(&weights.recurrent, &arguments, &mut received.hidden);
+    (received, arguments)
 }
 
 /// The relevance before the step, and relevance over value at the signal's argument.
@@ -50,17 +50,17 @@ pub(super) fn relevance<T: Scalar>(
 ) -> (State<T>, Vec<T>) {
     let n = before.hidden.len();
     let mut arguments = vec![T::zero(); n];
-    let mut arrived = State { hidden: vec![T::zero(); n], cell: vec![T::zero(); n] };
+    let mut received = State { hidden: vec![T::zero(); n], cell: vec![T::zero(); n] };
     for (k, argument) in arguments.iter_mut().enumerate() {
         let [i, f, signal] = [0, 2, 3].map(|gate| step.gates[gate * n + k]);
         // h = o ⊙ tanh(c): all to the cell.
         let s = absorbed.divide(r.cell[k] + r.hidden[k], step.after.cell[k]);
-        arrived.cell[k] = f * before.cell[k] * s;
+        received.cell[k] = f * before.cell[k] * s;
         *argument = absorbed.divide(i * signal * s, step.signal[k]);
         let bias = weights.input_bias[3 * n + k] + weights.recurrent_bias[3 * n + k];
         absorbed.bias += argument.wide() * bias.wide();
     }
-    add_transposed(&weights.recurrent[3 * n * n..], &arguments, &mut arrived.hidden);
-    arrived.hidden.iter_mut().zip(&before.hidden).for_each(|(c, &h)| *c *= h);
-    (arrived, arguments)
+    add_transposed(&weights.recurrent[3 * n * n..], &arguments, &mut received.hidden);
+    received.hidden.iter_mut().zip(&before.hidden).for_each(|(c, &h)| *c *= h);
+    (received, arguments)
 }

@@ -19,9 +19,9 @@ use crate::input::Source;
 use crate::job::ExplainJob;
 use crate::manifest::{FileRecord, InputRecord, ModelRecord, RecipeRecord, TargetRecord};
 
-/// What exports are made from.
+/// The sources of exports.
 pub struct Run<'a, T: Scalar> {
-    /// What was explained, and how.
+    /// The job.
     pub job: &'a ExplainJob,
     /// The model.
     pub loaded: &'a Loaded<T>,
@@ -119,7 +119,7 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         self.job.output.dir.join(name)
     }
 
-    /// What was made from what, in words.
+    /// Sources and results, in words.
     fn facts(&self, record: &InputRecord) -> Vec<(&'static str, String)> {
         let what = &self.job.what;
         let recipe = RecipeRecord::new(&what.recipe);

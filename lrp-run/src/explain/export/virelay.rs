@@ -90,7 +90,7 @@ fn pictures<T: Scalar>(run: &Run<'_, T>, inputs: &Tensor<T>) -> Result<([u64; 4]
     Ok(([inputs.shape()[0] as u64, u64::from(height), u64::from(width), 3], bytes))
 }
 
-/// What the model says of the inputs, `[N, classes]`.
+/// The predictions of the model, `[N, classes]`.
 fn outputs<T: Scalar>(run: &Run<'_, T>, inputs: &Tensor<T>) -> Result<Vec<f32>, Error> {
     let n = lrp_core::tensor::samples(inputs);
     let batch = run.job.what.how.batch;
