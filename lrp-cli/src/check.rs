@@ -67,7 +67,7 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
 fn print(report: &Report) -> Result<(), Error> {
     let headings =
         ["layer", "rule", "received", "propagated", "bias", "stabilizer", "rule", "imbalance", "|R| ×", "f32 error"];
-    let mut listing = table::table(&headings, &headings[2..]);
+    let mut listing = table::table(&headings, 2..headings.len());
     for row in report.ledger.iter().chain([&report.totals]) {
         let total = row.name == report.totals.name && row.rule.is_empty();
         listing.add_row([

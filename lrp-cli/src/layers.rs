@@ -78,8 +78,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Error> {
     if args.listing.json {
         return print_json(&report);
     }
-    let mut listing =
-        table::table(&["index", "name", "operator", "", "output", "parameters"], &["index", "parameters"]);
+    let mut listing = table::table(&["index", "name", "operator", "", "output", "parameters"], [0, 5]);
     for node in &report.nodes {
         listing.add_row([
             node.index.map(|i| i.to_string()).unwrap_or_default(),

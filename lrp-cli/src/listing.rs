@@ -74,7 +74,7 @@ pub fn presets(args: &PresetsArgs) -> Result<(), Error> {
     if args.listing.json {
         return print_json(&reports);
     }
-    let mut listing = table::table(&["preset", "what it does"], &[]);
+    let mut listing = table::table(&["preset", "what it does"], []);
     for preset in reports {
         listing.add_row([preset.name, preset.description]);
     }

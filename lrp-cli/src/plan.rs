@@ -44,7 +44,7 @@ struct Report<'a> {
 }
 
 fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bool) -> Result<(), Error> {
-    let mut listing = table::table(&["index", "name", "operator", "rule", "chosen by"], &["index"]);
+    let mut listing = table::table(&["index", "name", "operator", "rule", "chosen by"], [0]);
     let mut hidden = 0;
     for record in records {
         let by = match &record.origin {

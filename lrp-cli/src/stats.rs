@@ -14,8 +14,7 @@ use crate::table;
 /// When standard output cannot be written.
 pub fn print(of: &Stats) -> Result<(), Error> {
     let headings = ["index", "name", "operator", "rule", "forward ms", "relevance ms", "share", "kept"];
-    let right = ["index", "forward ms", "relevance ms", "share", "kept"];
-    let mut listing = table::table(&headings, &right);
+    let mut listing = table::table(&headings, [0, 4, 5, 6, 7]);
     for stats in &of.layers {
         listing.add_row([
             stats.layer.index.map(|i| i.to_string()).unwrap_or_default(),

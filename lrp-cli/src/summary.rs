@@ -22,7 +22,7 @@ pub fn print(records: &[InputRecord], dir: &Path) -> Result<(), Error> {
         let mut headings = vec!["input", "target", "score"];
         headings.extend(probable.then_some("probability"));
         headings.extend(["relevance", "bias", "stabilizer", "rule"]);
-        let mut table = table::table(&headings, &headings[2..]);
+        let mut table = table::table(&headings, 2..headings.len());
         for record in records {
             for (i, sample) in record.samples.iter().enumerate() {
                 let name = stem(Path::new(&record.file.path));

@@ -21,16 +21,16 @@ impl Table {
     }
 }
 
-/// A table with these headings; columns named in `right` are aligned to the right.
-pub fn table(headings: &[&str], right: &[&str]) -> Table {
+/// A table with these headings; the columns in `right` are aligned to the right.
+pub fn table(headings: &[&str], right: impl IntoIterator<Item = usize>) -> Table {
     let mut table = comfy_table::Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
-    for (i, heading) in headings.iter().enumerate() {
-        if let Some(column) = table.column_mut(i) {
-            column.set_padding((0, 2));
-            if right.contains(heading) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
+    for index in right {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
     }
     Table(table)

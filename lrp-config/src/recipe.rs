@@ -175,7 +175,7 @@ impl Recipe {
         &self.model
     }
 
-    /// `[explain]`: which inputs, which outputs, and how.
+    /// `[explain]`: inputs, outputs and computation.
     pub fn explain(&self) -> &Explain {
         &self.explain
     }

@@ -19,7 +19,7 @@ pub enum Target {
     Contrast(usize, usize),
 }
 
-/// The relevance put on the target.
+/// The relevance that the walk starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
     /// The target's own value.

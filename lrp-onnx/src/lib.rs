@@ -129,7 +129,7 @@ pub fn load_with_files<T: Scalar>(path: &Path, options: &Options) -> Result<(Imp
     Ok((import, std::iter::once(file).chain(external.into_files()).collect()))
 }
 
-/// Imports a model from memory; `name` stands for it in messages. Weights in other files cannot be read.
+/// Imports a model from memory; messages call it `name`. Weights in other files cannot be read.
 ///
 /// # Errors
 /// As [`load`].

@@ -1,4 +1,4 @@
-//! `STEM.relevance.safetensors`: `relevance`, `classes` and `scores`, with what they were made from.
+//! `STEM.relevance.safetensors`: `relevance`, `classes` and `scores`, with the inputs they were made from.
 
 use std::collections::BTreeMap;
 use std::io::Write;
