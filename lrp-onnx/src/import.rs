@@ -1073,7 +1073,7 @@ mod tests {
         let places = net.op("Cast", &["places"], &[("to", Attr::Int(1))]);
         net.op("Add", &[&best, &places], &[]);
         let found = refused(&net);
-        assert!(found.len() == 1 && found[0].1.contains("it picks the largest elements"), "{found:?}");
+        assert!(found.len() == 1 && found[0].1.contains("it selects and sorts the largest elements"), "{found:?}");
         let mut net = Net::new(&[4]);
         let flag = net.ints(&[1]);
         let chosen = net.op("If", &[&flag], &[]);

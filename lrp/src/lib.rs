@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let recipe = lrp::Recipe::preset("epsilon-gamma-box")?;
+//! let recipe = lrp::Recipe::preset("epsilon-plus")?;
 //! let explainer = lrp::Explainer::<f32>::load("model.onnx", recipe)?;
 //! let input = explainer.read_image(&std::fs::read("nine.png")?)?;
 //! let explanation = explainer.explain(&input, &lrp::Target::Argmax)?;

@@ -667,7 +667,7 @@ fn what_deserves_a_look_is_a_warning_and_no_mistake() {
     let run = folder.lrp(check);
     let lines: Vec<&str> = run.silent().lines().filter(|line| line.starts_with("warn  ")).collect();
     assert!(lines[0].starts_with("warn  warned.toml:3: entry 1 decides nothing here"), "{run}");
-    assert!(lines[1].starts_with("warn  warned.toml:8: the stabilizer of '/fc2/Gemm' takes 9"), "{run}");
+    assert!(lines[1].starts_with("warn  warned.toml:8: the stabilizer of '/fc2/Gemm' absorbs 9"), "{run}");
     assert_eq!(folder.lrp(&format!("{check} --deny-warnings")).code, Some(1));
     let warnings = folder.lrp(&format!("{check} --json")).json()["warnings"].clone();
     let names = warnings.as_array().unwrap().iter().map(|warning| warning["name"].as_str().unwrap());

@@ -125,7 +125,7 @@ fn all_that_cannot_be_explained_is_listed_with_advice_that_fits() {
         }
     }
     assert!(text.contains("as in attention") && text.contains("moves the batch whatever its batch_first is"), "{run}");
-    assert!(text.contains("TopK ('/TopK'): it picks the largest elements"), "{run}");
+    assert!(text.contains("TopK ('/TopK'): it selects and sorts the largest elements"), "{run}");
     assert!(!text.contains("batch_first=True"), "{run}");
     let run = case("refused-tokens.onnx").lrp("layers -m model.onnx");
     let text = unwrapped(run.complaint());

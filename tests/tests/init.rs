@@ -201,7 +201,7 @@ fn what_the_file_says_of_pixels_is_taken_over() {
         let model = [folder.read("cnn.onnx"), metadata("Image.NominalPixelRange", range), bgr].concat();
         folder.write("net.onnx", model);
         let recipe = folder.lrp("init -m net.onnx -i nine.png").silent().to_owned();
-        assert!(recipe.contains(text) && recipe.contains("CHECK: the file says that it expects blue"), "{recipe}");
+        assert!(recipe.contains(text) && recipe.contains("CHECK: the file states the order blue"), "{recipe}");
         folder.write("mine.toml", recipe);
         let plan = folder.lrp("plan -r mine.toml --json").json();
         let rule = format!("z-box {{ low = {low}, high = {high}, stabilizer = 1e-6 }}").replace(".0", "");

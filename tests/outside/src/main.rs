@@ -8,7 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut argument = |name| arguments.next().ok_or(name);
     let (model, image, out) = (argument("no model")?, argument("no image")?, argument("no heatmap")?);
 
-    let recipe = Recipe::preset("epsilon-gamma-box")?;
+    let recipe = Recipe::preset("epsilon-plus")?;
     let explainer = Explainer::<f32>::load(model, recipe)?;
     let input = explainer.read_image(&std::fs::read(image)?)?;
     let explanation = explainer.explain(&input, &Target::Argmax)?;
