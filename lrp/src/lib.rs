@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let recipe = lrp::Recipe::preset("epsilon-plus")?;
+//! let recipe = lrp::Recipe::preset("epsilon-gamma-box")?.replace_input(lrp::InputPreset::ImageNet.input());
 //! let explainer = lrp::Explainer::<f32>::load("model.onnx", recipe)?;
 //! let input = explainer.read_image(&std::fs::read("nine.png")?)?;
 //! let explanation = explainer.explain(&input, &lrp::Target::Argmax)?;
@@ -32,7 +32,7 @@ pub mod numbers;
 mod prepared;
 pub mod shares;
 
-pub use lrp_config::Recipe;
+pub use lrp_config::{Input, InputPreset, Recipe};
 pub use lrp_core::ledger::Totals;
 pub use lrp_core::{Scalar, Target, Tensor};
 
