@@ -3,6 +3,7 @@
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 
+#[allow(clippy::duplicate_mod, reason = "the same code with the model checker's types")]
 #[path = "slot.rs"]
 mod slot;
 
