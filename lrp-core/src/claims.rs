@@ -18,7 +18,7 @@ pub struct Claims {
     /// The relevance propagated does not depend on the operator's inputs.
     pub input_independent: bool,
     /// An input of zero receives no relevance: each input receives its contribution, which has the input as a factor. A value that only
-    /// scales the relevance of such inputs need not be known ([`Outputs::Relevant`]).
+    /// scales the relevance of such inputs need not be known ([`Outputs::Relevant`](crate::rule::Outputs::Relevant)).
     pub vanishing: bool,
     /// `Σ|R|` propagated is at most this many times `Σ|R|` received, however contributions cancel.
     pub amplification: Option<f64>,

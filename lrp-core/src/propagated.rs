@@ -18,7 +18,7 @@ pub enum Outputs {
     /// Nothing.
     Nothing,
     /// Elements with nonzero relevance. Elsewhere the rule may be given any finite number, and propagates the same relevance: so the
-    /// output of a ReLU suffices, if the rules after it are [vanishing](Claims::vanishing), and the values before it need not
+    /// output of a ReLU suffices, if the rules after it are [vanishing](crate::Claims::vanishing), and the values before it need not
     /// be kept.
     Relevant,
     /// Every element.
