@@ -66,7 +66,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Error> {
     let loaded = job.load::<f32>()?;
     let (import, model) = (&loaded.import, &loaded.model);
     let report = ModelReport {
-        path: loaded.path.display().to_string(),
+        path: loaded.options.path.display().to_string(),
         producer: import.producer.clone(),
         opset: import.opset,
         parameters: model.parameters(),
@@ -94,7 +94,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Error> {
     let count = model.layers().len();
     say!(
         "{}: {count} weighted layer{}, {} parameters, opset {}, written by {}",
-        named(&loaded.path),
+        named(&loaded.options.path),
         if count == 1 { "" } else { "s" },
         report.parameters,
         report.opset,

@@ -70,7 +70,7 @@ fn print(records: &[LayerRecord], recipe: &Recipe, loaded: &Loaded<f32>, all: bo
     print_products(records)?;
     let hidden =
         if hidden > 0 { format!("; {hidden} more with fixed behaviour (--all shows them)") } else { String::new() };
-    say!("{} on {}{hidden}", shown(&title(recipe)), named(&loaded.path))?;
+    say!("{} on {}{hidden}", shown(&title(recipe)), named(&loaded.options.path))?;
     if recipe.times_input() {
         say!("the relevance at the input is multiplied with the input")?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use lrp::Error;
 use lrp::numbers::short;
 use lrp_run::input::stem;
-use lrp_run::manifest::{InputRecord, TargetRecord};
+use lrp_run::manifest::InputRecord;
 
 use crate::output::{say, shown};
 use crate::table;
@@ -29,7 +29,7 @@ pub fn print(records: &[InputRecord], dir: &Path) -> Result<(), Error> {
                 let name = if record.samples.len() > 1 { format!("{name} [{i}]") } else { name };
                 for target in &sample.targets {
                     let [relevance, bias, stabilizer, rule] = target.ledger.shares().map(short);
-                    let mut row = vec![name.clone(), explained(target), short(target.score)];
+                    let mut row = vec![name.clone(), target.explained(), short(target.score)];
                     row.extend(probable.then(|| target.probability.map(short).unwrap_or_default()));
                     row.extend([relevance, bias, stabilizer, rule]);
                     table.add_row(row);
@@ -40,11 +40,4 @@ pub fn print(records: &[InputRecord], dir: &Path) -> Result<(), Error> {
     }
     let plural = if samples == 1 { "" } else { "s" };
     say!("{samples} sample{plural} explained into {}", shown(dir))
-}
-
-/// The explained output, in words: a class, or the difference of two.
-fn explained(target: &TargetRecord) -> String {
-    let name = |class: usize, label: &Option<String>| label.clone().unwrap_or_else(|| class.to_string());
-    let against = target.against.map(|other| format!(" − {}", name(other, &target.against_label)));
-    name(target.class, &target.label) + &against.unwrap_or_default()
 }

@@ -321,7 +321,7 @@ fn hint(globs: &[NameGlob], all: &[&str], main: &[&str]) -> String {
 /// The minimum similarity of a name that is suggested.
 const LIKELY: f64 = 0.8;
 
-/// So many names are offered where none is likely.
+/// The number of names that are offered where none is likely.
 const OFFERED: usize = 3;
 
 /// A name that has this text in it.

@@ -34,7 +34,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// From the text of a file, one token on a line with an empty line between samples, or, where `path` ends in .json, from JSON, a list for
-    /// each sample. messages call it `path`.
+    /// each sample. Messages call it `path`.
     ///
     /// # Errors
     /// When the text is not of that form.

@@ -9,12 +9,12 @@ pub trait Events: Sync {
     /// Preparation is over: from now on, a request to stop ends the run in order.
     fn started(&self) {}
 
-    /// So many more samples are explained and written.
+    /// `samples` more are explained and written.
     fn done(&self, samples: u64) {
         let _ = samples;
     }
 
-    /// So many samples are taken over from an earlier run: rates start anew.
+    /// `samples` are taken over from an earlier run: rates start anew.
     fn taken_over(&self, samples: u64) {
         let _ = samples;
     }
@@ -37,7 +37,7 @@ pub trait Events: Sync {
         let _ = error;
     }
 
-    /// So many more samples of an input could not be explained, after the first ones, which [`failed`](Self::failed) got.
+    /// `samples` more of an input could not be explained, after those that [`failed`](Self::failed) got.
     fn more_failed(&self, input: &str, samples: usize) {
         let _ = (input, samples);
     }

@@ -51,7 +51,7 @@ pub struct Largest {
     pub probability: Option<f64>,
 }
 
-/// So many of the largest outputs are kept.
+/// The number of largest outputs that are kept.
 const TOP: usize = 5;
 
 /// A line of a ledger: received, propagated, bias, stabilizer, rule.
@@ -87,7 +87,7 @@ pub struct Unbalanced {
 
 /// The imbalance of a ledger that rounding explains, in proportion to the relevance moved.
 pub fn tolerance<T: Scalar>() -> f64 {
-    // Rounding of single and double precision, with room for long sums.
+    // Rounding of single and double precision, with a margin for long sums.
     if T::NAME == "f32" { 1e-4 } else { 1e-10 }
 }
 

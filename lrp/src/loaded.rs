@@ -41,8 +41,6 @@ impl ModelOptions {
 pub struct Loaded<T: Scalar> {
     /// The options of loading.
     pub options: ModelOptions,
-    /// Where it came from.
-    pub path: PathBuf,
     /// The files that it was read from.
     pub files: Vec<ModelFile>,
     /// The network and the notes of the importer.
@@ -64,7 +62,7 @@ impl<T: Scalar> Loaded<T> {
         Ok(Self::of_import(import, files, options))
     }
 
-    /// A model from the bytes of an ONNX file, without weights in other files. messages call it `options.path`.
+    /// A model from the bytes of an ONNX file, without weights in other files. Messages call it `options.path`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -82,10 +80,10 @@ impl<T: Scalar> Loaded<T> {
             (false, true) => import.model.clone(),
             (false, false) => import.model.fastest(),
         });
-        Self { options: options.clone(), path: options.path.clone(), files, import, model, labels: Vec::new() }
+        Self { options: options.clone(), files, import, model, labels: Vec::new() }
     }
 
-    /// With labels from a text with one on each line, in the order of the model's outputs. messages call it `name`.
+    /// With labels from a text with one on each line, in the order of the model's outputs. Messages call it `name`.
     ///
     /// # Errors
     /// When there are more or fewer than the model has outputs.
@@ -97,7 +95,7 @@ impl<T: Scalar> Loaded<T> {
             return Ok(self);
         }
         Err(Error::user(
-            format!("'{name}' has {labels} labels, '{}' has {classes} outputs", self.path.display()),
+            format!("'{name}' has {labels} labels, '{}' has {classes} outputs", self.options.path.display()),
             "give one label on a line, in the order of the model's outputs",
         ))
     }
@@ -117,7 +115,7 @@ impl<T: Scalar> Loaded<T> {
             inputs => Err(Error::user(
                 format!(
                     "'{}' has {} inputs, and the program explains models with one input",
-                    self.path.display(),
+                    self.options.path.display(),
                     inputs.len()
                 ),
                 "use the lrp-core library (Plan::record_all), or fix the other inputs in the model",
@@ -203,7 +201,7 @@ impl<T: Scalar> Loaded<T> {
     fn no_such_class(&self, index: usize) -> Error {
         let count = self.classes();
         Error::user(
-            format!("target {index} does not exist: '{}' has {count} outputs", self.path.display()),
+            format!("target {index} does not exist: '{}' has {count} outputs", self.options.path.display()),
             format!("give a number from 0 to {}", count.saturating_sub(1)),
         )
     }

@@ -49,7 +49,7 @@ use crate::manifest::{
 use crate::report::{self, Made};
 use crate::{files, input};
 
-/// So many batches wait between reading and computing, and again between computing and writing.
+/// The number of batches that wait between reading and computing, and again between computing and writing.
 const WAITING: usize = 1;
 
 /// The end of a run.

@@ -8,7 +8,7 @@ use lrp_config::Input;
 
 use super::{Source, image, is_array};
 
-/// So many samples of the arrays are looked at.
+/// The number of samples of arrays that are examined.
 const SAMPLES: usize = 256;
 
 /// Examines files for a model with samples of this shape.

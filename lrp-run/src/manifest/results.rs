@@ -101,6 +101,15 @@ pub struct TargetRecord {
     pub heatmap: Option<String>,
 }
 
+impl TargetRecord {
+    /// The explained output, in words: a class, or the difference of two.
+    pub fn explained(&self) -> String {
+        let name = |class: usize, label: &Option<String>| label.clone().unwrap_or_else(|| class.to_string());
+        let against = self.against.map(|other| format!(" − {}", name(other, &self.against_label))).unwrap_or_default();
+        format!("{}{against}", name(self.class, &self.label))
+    }
+}
+
 /// The totals of the ledger: `start = input + bias + stabilizer + rule`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LedgerRecord {

@@ -143,7 +143,7 @@ fn sample(
     let mut targets = Vec::new();
     for (k, target) in of.targets.iter().enumerate() {
         targets.push(Target {
-            title: page::title(target),
+            title: target.explained(),
             class: target.class,
             against: target.against,
             score: target.score,

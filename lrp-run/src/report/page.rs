@@ -4,7 +4,7 @@ use lrp::numbers::{rule, typeset};
 use lrp_config::{Colormap, Resize};
 use lrp_report::{Accounts, Failed, File, Layer, Node, Palette, Report, Score, Shape, Text};
 
-use crate::manifest::{FileRecord, LedgerRecord, Manifest, ScoreRecord, TargetRecord};
+use crate::manifest::{FileRecord, LedgerRecord, Manifest, ScoreRecord};
 
 /// Colours of a palette: as many as one byte can tell apart, and one in the middle.
 const COLORS: u16 = 255;
@@ -127,13 +127,6 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
-}
-
-/// The explained output, in words.
-pub fn title(target: &TargetRecord) -> String {
-    let name = |class: usize, label: &Option<String>| label.clone().unwrap_or_else(|| class.to_string());
-    let against = target.against.map(|other| format!(" − {}", name(other, &target.against_label))).unwrap_or_default();
-    format!("{}{against}", name(target.class, &target.label))
 }
 
 /// Where relevance went in total.

@@ -13,7 +13,7 @@ const AMPLIFICATION: f64 = 10.0;
 /// Single precision that is further than this from double precision is warned about.
 const F32_ERROR: f64 = 1e-3;
 
-/// So many layers are named.
+/// The number of layers that a warning names.
 const NAMED: usize = 5;
 
 /// Layers whose stabilizer absorbs more than this share of the relevance they receive are warned about.

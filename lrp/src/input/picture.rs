@@ -28,7 +28,7 @@ pub fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::user(format!("cannot read the image '{}': {why}", path.display()), "PNG, JPEG and WebP are read")
 }
 
-/// Width and height in pixels of an image once it is upright. messages call it `path`.
+/// Width and height in pixels of an image once it is upright. Messages call it `path`.
 ///
 /// # Errors
 /// When the bytes are no image.

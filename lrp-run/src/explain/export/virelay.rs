@@ -58,7 +58,7 @@ pub fn write<T: Scalar + WritableElement + ReadableElement>(
         .map(|class| json!({ "index": class, "word_net_id": class.to_string(), "name": run.loaded.label(class) }))
         .collect();
     files::write(&folder.join("label-map.json"), |file| serde_json::to_writer_pretty(file, &map))?;
-    let model = run.loaded.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let model = run.loaded.options.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let project = project(&title(&run.job.what.recipe), &model);
     files::write(&folder.join("project.yaml"), |file| file.write_all(project.as_bytes()))?;
     Ok(["project.yaml", "dataset.h5", "attribution.h5", "label-map.json"]
