@@ -2,17 +2,20 @@
 //!
 //! Direct convolution: nothing is gathered into a matrix. `passes` brings both directions into one form, `weights` packs
 //! weights once, `strip` copies a few rows with their padding, `tile`, `run` and `pointwise` are micro-kernels, `sparse` is the one that skips
-//! zeros, `driver` has the loops, `partition` divides them among threads, and `epilogue` has the operations on sums before they are written. A
-//! transposed convolution is the same pair with the roles swapped.
+//! zeros. `driver` goes through the passes, `schedule` and `partition` divide them among threads, `loops` does a job, `stores` writes results,
+//! and `epilogue` has the operations on sums before they are written. A transposed convolution is the same pair with the roles swapped.
 
 mod driver;
 mod epilogue;
+mod loops;
 mod partition;
 mod passes;
 mod patch;
 mod pointwise;
 mod run;
+mod schedule;
 mod sparse;
+mod stores;
 mod strip;
 mod tile;
 mod weights;
@@ -20,9 +23,9 @@ mod winograd;
 
 use std::sync::{Arc, OnceLock};
 
-use self::driver::Sides;
 pub use self::epilogue::{BlockEpilogue, ElementEpilogue, Limits};
 use self::epilogue::{Blockwise, Epilogue, Shifted};
+use self::schedule::Sides;
 pub use self::weights::Direction;
 use self::weights::Packed;
 use super::each_chunk;

@@ -15,9 +15,9 @@ use std::ops::Range;
 
 use num_traits::Zero;
 
-use super::driver::Sides;
 use super::epilogue::ElementEpilogue;
 use super::patch::{FourByFour, MOST_IN, MOST_OUT, Patch, TwoByTwo};
+use super::schedule::Sides;
 use super::strip::{copy, zeros};
 use super::weights::{Direction, sizes};
 use super::{Algorithm, ConvKernel, tile};
