@@ -122,8 +122,10 @@ impl<S: Simd> PassSchedule<'_, S> {
         let len = size_of_val(words) / size_of::<u64>();
         // SAFETY: the memory begins at a cache line, any bits are a number, and nobody else has it.
         let words = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u64>(), len) };
+        // As many rows for the last columns, which may be few, as for others: words for more are not there.
+        let rows_at_once = self.rows_of_sums(layout.columns.min(most), outputs.len() * work.packed.block);
         for columns in chunks(output.columns.len(), most) {
-            for rows in chunks(output.rows.len(), self.rows_of_sums(columns.len(), outputs.len() * work.packed.block)) {
+            for rows in chunks(output.rows.len(), rows_at_once) {
                 let pixels = sparse::Sparse::<S> {
                     source: strip[rows.start * layout.pitch + columns.start..].as_ptr(),
                     channels: work.packed.sources,

@@ -207,6 +207,26 @@ fn shapes_of_real_networks() {
     }
 }
 
+/// Rows of any width are done in parts, the last of which may be narrow. Of narrow parts, more rows fit where sums are kept.
+#[test]
+fn zeros_in_rows_of_any_width() {
+    for (width, kernel) in (216..=232).chain([449]).flat_map(|width| [(width, 1), (width, 3)]) {
+        let spec = WindowSpec::new(&[kernel, kernel]).pad(kernel / 2);
+        let window = Window::new(&spec, &[90, width]).unwrap();
+        let w = narrow::<f32>(&noise(3 * 64 * window.taps(), 1));
+        let mut x = narrow::<f32>(&noise(3 * window.input_len(), 2));
+        thin(&mut x);
+        let kernel = ConvKernel::new(w, 3, 64, 1, window);
+        for isa in Isa::available() {
+            let kernel = kernel.with_isa(isa);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            let [sparse, dense] = [1.1, 0.0].map(|share| pool.install(|| kernel.with_sparse(share).forward(&x)));
+            let far = sparse.iter().zip(&dense).filter(|(sparse, dense)| (*sparse - *dense).abs() > 1e-4);
+            assert_eq!(far.count(), 0, "{isa:?}, {width}");
+        }
+    }
+}
+
 #[test]
 fn winograd_at_any_size() {
     for (height, width) in [(1, 1), (3, 4), (5, 7), (14, 14), (33, 70)] {
