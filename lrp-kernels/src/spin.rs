@@ -44,11 +44,13 @@ struct Work<'a> {
 
 /// The data that the threads of one process share.
 struct Shared {
-    process: u32,
     slot: Slot<Work<'static>>,
     /// Whether threads have been asked to spin, and none has stopped since.
     asked: AtomicBool,
 }
+
+/// The data of this process, once there is some.
+static SHARED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
 
 thread_local! {
     /// Whether this thread spins.
@@ -58,16 +60,13 @@ thread_local! {
 impl Shared {
     /// The data of this process. A process that was forked begins anew: threads that visited the slot of its parent do not exist in it.
     fn of_this_process() -> &'static Shared {
-        static SHARED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
-        let process = std::process::id();
-        let known = SHARED.load(Ordering::Acquire);
         // SAFETY: null, or a box that was leaked.
-        if let Some(shared) = unsafe { known.as_ref() }.filter(|shared| shared.process == process) {
+        if let Some(shared) = unsafe { SHARED.load(Ordering::Acquire).as_ref() } {
             return shared;
         }
-        let own = Box::new(Shared { process, slot: Slot::new(), asked: AtomicBool::new(false) });
-        let own = Box::into_raw(own);
-        match SHARED.compare_exchange(known, own, Ordering::AcqRel, Ordering::Acquire) {
+        forget_in_children();
+        let own = Box::into_raw(Box::new(Shared { slot: Slot::new(), asked: AtomicBool::new(false) }));
+        match SHARED.compare_exchange(ptr::null_mut(), own, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: it is never freed from here on.
             Ok(_) => unsafe { &*own },
             Err(other) => {
@@ -76,6 +75,19 @@ impl Shared {
                 unsafe { &*other }
             }
         }
+    }
+}
+
+/// From here on, a forked process has no [`SHARED`]. Asking for the process id instead would be a system call for each division of work.
+fn forget_in_children() {
+    #[cfg(unix)]
+    {
+        extern "C" fn forget() {
+            SHARED.store(ptr::null_mut(), Ordering::Release);
+        }
+        // SAFETY: the function only writes an atomic. Without memory for it, children would wait for threads that they do not have, as
+        // they would for those of the pool.
+        unsafe { libc::pthread_atfork(None, None, Some(forget)) };
     }
 }
 
@@ -259,7 +271,7 @@ mod tests {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             let own = Shared::of_this_process();
-            let anew = !ptr::eq(own, shared) && own.process == std::process::id();
+            let anew = !ptr::eq(own, shared) && ptr::eq(own, Shared::of_this_process());
             // SAFETY: ends the child.
             unsafe { libc::_exit(if anew { 0 } else { 1 }) };
         }
