@@ -23,8 +23,9 @@ use crate::{Shared, uninit};
 pub const LANES: usize = 16;
 
 /// Elements whose summands are computed before they are added: two simple loops, which compilers turn into vectors, where one that does
-/// both becomes scalar. A multiple of [`LANES`].
-const TILE: usize = 64;
+/// both becomes scalar. A multiple of [`LANES`]. Tiles have one size only, the last one included: another would be the same code again, for every
+/// function, type and instruction set.
+const TILE: usize = 32;
 
 /// `f(x)`, elementwise.
 pub fn map<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
@@ -287,13 +288,9 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
         let mut start = 0;
         // SAFETY: these elements exist.
         unsafe {
-            while start + TILE <= self.len {
-                self.tile::<TILE>(start, TILE, &mut sums);
-                start += TILE;
-            }
             while start < self.len {
-                self.tile::<LANES>(start, LANES.min(self.len - start), &mut sums);
-                start += LANES;
+                self.tile(start, TILE.min(self.len - start), &mut sums);
+                start += TILE;
             }
         }
         sums.map(total)
@@ -301,26 +298,27 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
 }
 
 impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const WRITES: bool> Tiles<S, F, K, WRITES> {
-    /// `n ≤ N` elements. Whatever their number, as many are computed as fit: what compilers make of the last few elements of a loop is slower
-    /// than all before them.
+    /// `n` elements, at most [`TILE`]. As many as fit are computed, whatever their number: what compilers make of the last few elements of a loop
+    /// is slower than all before them.
     ///
     /// # Safety
     /// There are `n` elements from `start` on.
     #[inline(always)]
-    unsafe fn tile<const N: usize>(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; K]) {
-        let mut inputs = [[S::T::zero(); N]; 3];
+    unsafe fn tile(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; K]) {
+        let whole = n == TILE;
+        let mut inputs = [[S::T::zero(); TILE]; 3];
         for (to, from) in inputs.iter_mut().zip(self.inputs) {
-            for i in (0..N).step_by(S::LANES) {
+            for i in (0..TILE).step_by(S::LANES) {
                 // SAFETY: the caller's.
                 unsafe {
                     let (from, to) = (from.wrapping_add(start + i), to.as_mut_ptr().add(i));
-                    S::store(to, S::load_first(from, left::<S>(n, i)));
+                    S::store(to, if whole { S::load(from) } else { S::load_first(from, left::<S>(n, i)) });
                 }
             }
         }
         let [a, b, c] = inputs;
-        let (mut values, mut parts) = ([S::T::zero(); N], [[0.0; N]; K]);
-        for i in 0..N {
+        let (mut values, mut parts) = ([S::T::zero(); TILE], [[0.0; TILE]; K]);
+        for i in 0..TILE {
             let (value, summands) = (self.f)(a[i], b[i], c[i]);
             values[i] = value;
             for k in 0..K {
@@ -328,19 +326,23 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
             }
         }
         if WRITES {
-            for i in (0..N).step_by(S::LANES) {
+            for i in (0..TILE).step_by(S::LANES) {
                 // SAFETY: the caller's.
                 unsafe {
                     let (v, to) = (S::load(values.as_ptr().add(i)), self.output.wrapping_add(start + i));
-                    S::store_first(to, left::<S>(n, i), v);
+                    if whole { S::store(to, v) } else { S::store_first(to, left::<S>(n, i), v) }
                 }
             }
         }
+        for part in &mut parts {
+            if !whole {
+                part[n..].fill(0.0);
+            }
+        }
         for k in 0..K {
-            for i in (0..N).step_by(LANES) {
+            for i in (0..TILE).step_by(LANES) {
                 for lane in 0..LANES {
-                    let inside = N > LANES || lane < n;
-                    sums[k][lane] += if inside { parts[k][i + lane] } else { 0.0 };
+                    sums[k][lane] += parts[k][i + lane];
                 }
             }
         }
