@@ -80,8 +80,6 @@ pub use look::{Scale, Size};
 pub use on_unknown::OnUnknown;
 pub use origin::{Origin, Place};
 pub use preset::{Preset, presets};
-#[cfg(all(debug_assertions, not(test)))]
-pub use recipe::instances;
 pub use recipe::{Choice, Compared, Recipe, Resolved};
 pub use reference::Reference;
 pub use rule_info::{Parameter, RuleInfo, rules};

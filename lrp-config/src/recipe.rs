@@ -30,8 +30,6 @@ use crate::source::Source;
 use crate::suggest::closest_file;
 
 pub(crate) use self::places::Places;
-#[cfg(all(debug_assertions, not(test)))]
-pub use self::resolve::instances;
 pub use self::resolve::{Choice, Resolved};
 
 /// The rules of layers; with a model and inputs, a whole experiment.

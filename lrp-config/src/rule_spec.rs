@@ -290,7 +290,7 @@ impl ZBoxKeys {
         if bounds.iter().all(|[lowest, highest]| is_of_channels(lowest, &low) && is_of_channels(highest, &high)) {
             return Ok(None);
         }
-        let wide = |bound: Tensor<T>| bound.mapv(Scalar::wide);
+        let wide = |bound: Tensor<T>| bound.mapv(T::wide);
         let bounds = bounds.into_iter().map(|bounds| bounds.map(wide)).collect();
         Ok(Some(Arc::new(lrp_rules::ZBox::of_elements(bounds, self.stabilizer)?)))
     }

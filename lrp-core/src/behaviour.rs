@@ -83,6 +83,10 @@ impl Behaviour {
     /// # Errors
     /// When it and the operator do not go together.
     pub fn prepare<T: Scalar>(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
+        T::prepare(self, layer)
+    }
+
+    pub(crate) fn prepared<T: Scalar>(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         Ok(match self {
             Behaviour::Formula(formula) => engine::prepare(formula, layer)?,
             Behaviour::Pass => Box::new(pass(layer)?),

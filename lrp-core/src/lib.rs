@@ -16,8 +16,6 @@ pub mod error;
 pub mod file;
 pub mod formula;
 pub mod graph;
-#[cfg(all(debug_assertions, not(test)))]
-mod instances;
 pub mod ledger;
 pub mod operator;
 pub mod ops;
@@ -26,19 +24,18 @@ mod prepared;
 pub mod profile;
 mod propagated;
 pub mod rule;
+pub mod scalar;
 pub mod target;
 #[cfg(test)]
 mod testing;
 pub mod text;
 
-pub use lrp_kernels::{self as kernels, blocks, memory, quotient, scalar, tensor, weights};
+pub use lrp_kernels::{self as kernels, blocks, memory, quotient, tensor, weights};
 
 pub use behaviour::Behaviour;
 pub use error::{Error, OperatorError, RuleError};
 pub use formula::Formula;
 pub use graph::{Builder, Model, NodeId};
-#[cfg(all(debug_assertions, not(test)))]
-pub use instances::instances;
 pub use ledger::{Accounts, Ledger};
 pub use operator::fused;
 pub use plan::{Assignment, Explanation, Plan, Record};

@@ -27,6 +27,7 @@ mod tensor;
 #[cfg(test)]
 mod testing;
 
+use std::any::{Any, TypeId};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -35,6 +36,8 @@ use lrp_core::{Model, Scalar, Tensor};
 pub use error::{Error, ErrorKind, UnsupportedNode};
 use file::External;
 pub use file::{ModelFile, Stamp};
+use proto::ModelProto;
+
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 
 /// Options of an import.
@@ -137,21 +140,43 @@ pub fn from_bytes<T: Scalar>(name: &str, bytes: impl Into<Bytes>, options: &Opti
     from(name, bytes.into(), &mut External::beside(None, false), options)
 }
 
-/// The import, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
-#[doc(hidden)]
-#[cfg(all(debug_assertions, not(test)))]
-pub fn instances() {
-    use std::hint::black_box;
-    black_box::<fn(&Path, &Options) -> Result<Import<f32>, Error>>(load);
-    black_box::<fn(&Path, &Options) -> Result<Import<f64>, Error>>(load);
-    black_box::<fn(&Path, &Options) -> Result<(Import<f32>, Vec<ModelFile>), Error>>(load_with_files);
-    black_box::<fn(&Path, &Options) -> Result<(Import<f64>, Vec<ModelFile>), Error>>(load_with_files);
+fn from<T: Scalar>(name: &str, bytes: Bytes, external: &mut External, options: &Options) -> Result<Import<T>, Error> {
+    let import = file::decode(&bytes).and_then(|model| compiled(&model, bytes.len(), external, options));
+    import.map_err(|kind| Error { file: name.to_owned(), kind })
 }
 
-fn from<T: Scalar>(name: &str, bytes: Bytes, external: &mut External, options: &Options) -> Result<Import<T>, Error> {
-    file::decode(&bytes)
-        .and_then(|model| import::import(&model, bytes.len(), external, options))
-        .map_err(|kind| Error { file: name.to_owned(), kind })
+/// The import, which is much code: this crate compiles it for both types, and a crate that calls this function does not compile it again.
+fn compiled<T: Scalar>(
+    model: &ModelProto,
+    bytes: usize,
+    external: &mut External,
+    options: &Options,
+) -> Result<Import<T>, ErrorKind> {
+    let import: Box<dyn Any> = if TypeId::of::<T>() == TypeId::of::<f32>() {
+        Box::new(in_single_precision(model, bytes, external, options)?)
+    } else {
+        Box::new(in_double_precision(model, bytes, external, options)?)
+    };
+    let other_type = |_| ErrorKind::Graph(format!("models of type {} are not compiled", T::NAME));
+    import.downcast().map(|import| *import).map_err(other_type)
+}
+
+fn in_single_precision(
+    model: &ModelProto,
+    bytes: usize,
+    external: &mut External,
+    options: &Options,
+) -> Result<Import<f32>, ErrorKind> {
+    import::import(model, bytes, external, options)
+}
+
+fn in_double_precision(
+    model: &ModelProto,
+    bytes: usize,
+    external: &mut External,
+    options: &Options,
+) -> Result<Import<f64>, ErrorKind> {
+    import::import(model, bytes, external, options)
 }
 
 #[cfg(test)]

@@ -94,8 +94,8 @@ impl DType {
     /// Whether elements are numbers of this type in the machine's byte order.
     fn is<T: Scalar>(self) -> bool {
         let name = match self {
-            DType::F32 => f32::NAME,
-            DType::F64 => f64::NAME,
+            DType::F32 => "f32",
+            DType::F64 => "f64",
             _ => return false,
         };
         cfg!(target_endian = "little") && name == T::NAME

@@ -28,7 +28,7 @@ pub fn is_one(shape: &[usize]) -> bool {
 
 /// A sample as `[C, L]`.
 pub fn rows<T: Scalar>(sample: ArrayViewD<'_, T>, channels_last: bool) -> Option<Array2<f64>> {
-    let wide = sample.mapv(Scalar::wide);
+    let wide = sample.mapv(T::wide);
     let rows = match wide.ndim() {
         1 => wide.into_dimensionality::<Ix1>().ok()?.insert_axis(Axis(0)),
         2 => wide.into_dimensionality::<Ix2>().ok()?,

@@ -41,8 +41,6 @@ mod gains;
 mod gamma;
 mod gradient;
 mod guided_backprop;
-#[cfg(all(debug_assertions, not(test)))]
-mod instances;
 mod norm;
 mod parameter;
 mod pass;
@@ -61,8 +59,6 @@ pub use gains::Gains;
 pub use gamma::Gamma;
 pub use gradient::Gradient;
 pub use guided_backprop::GuidedBackprop;
-#[cfg(all(debug_assertions, not(test)))]
-pub use instances::instances;
 pub use lrp_core::formula::{BiasMode, Branch, Side};
 pub use norm::Norm;
 pub use parameter::ParameterError;

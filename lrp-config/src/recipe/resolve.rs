@@ -74,15 +74,6 @@ impl<T: Scalar> Resolved<T> {
     }
 }
 
-/// Resolution of recipes, compiled for `f32` and `f64` here; see `instances` in `lrp-core`.
-#[doc(hidden)]
-#[cfg(all(debug_assertions, not(test)))]
-pub fn instances() {
-    use std::hint::black_box;
-    black_box::<fn(&Recipe, &Model<f32>) -> Result<Resolved<f32>, RecipeError>>(Recipe::resolve);
-    black_box::<fn(&Recipe, &Model<f64>) -> Result<Resolved<f64>, RecipeError>>(Recipe::resolve);
-}
-
 impl Recipe {
     /// Decides the rule of every node of a model.
     ///

@@ -166,7 +166,7 @@ mod tests {
             prepared.recorded = prepared.recorded.filter(|_| recorded);
             let out = prepared.propagate(Io { inputs: &[&x], output: &z }, &tensor(&[3, 3, 1], r));
             let Propagated { relevance, bias, stabilizer, rule } = out;
-            Propagated { relevance: relevance.iter().map(|r| r.mapv(Scalar::wide)).collect(), bias, stabilizer, rule }
+            Propagated { relevance: relevance.iter().map(|r| r.mapv(T::wide)).collect(), bias, stabilizer, rule }
         }
         let all = [&x[..], &w, &b, &relevance];
         let expected = run::<f64>(&rule, all, false);

@@ -94,8 +94,77 @@ pub use select::Select;
 pub use softmax::Softmax;
 pub use transpose::Transpose;
 
+use std::sync::Arc;
+
 use crate::error::OperatorError;
 use crate::kernels::window::MAX_VOLUME;
+use crate::operator::Operator;
+use crate::scalar::Scalar;
+
+macro_rules! builtin {
+    ($($Op:ident $(<$T:ident>)?),+ $(,)?) => {
+        /// An operator of this crate.
+        #[derive(Debug, Clone)]
+        #[allow(missing_docs)]
+        pub enum Builtin<T: Scalar> {
+            $($Op(Arc<$Op $(<$T>)?>),)+
+        }
+
+        $(
+            impl<T: Scalar> From<$Op $(<$T>)?> for Builtin<T> {
+                fn from(op: $Op $(<$T>)?) -> Self {
+                    Self::$Op(Arc::new(op))
+                }
+            }
+
+            impl<T: Scalar> From<Arc<$Op $(<$T>)?>> for Builtin<T> {
+                fn from(op: Arc<$Op $(<$T>)?>) -> Self {
+                    Self::$Op(op)
+                }
+            }
+        )+
+
+        impl<T: Scalar> Builtin<T> {
+            pub(crate) fn erased(self) -> Arc<dyn Operator<T>> {
+                match self {
+                    $(Self::$Op(op) => op,)+
+                }
+            }
+        }
+    };
+}
+
+builtin!(
+    Activation,
+    Add<T>,
+    AvgPool<T>,
+    Broadcast,
+    Concat,
+    Conv<T>,
+    ConvTranspose<T>,
+    Dense<T>,
+    Div,
+    Extremum,
+    Identity,
+    LayerNorm<T>,
+    MaxPool,
+    Mean<T>,
+    Mul,
+    Pad,
+    Preprocessing<T>,
+    Recurrent<T>,
+    Reshape,
+    Resize<T>,
+    Scale<T>,
+    Select,
+    Softmax,
+    Transpose,
+);
+
+/// An operator of this crate as any operator: what [`Arc::new`] does, compiled in this crate (see [`Scalar`]).
+pub fn shared<T: Scalar>(op: impl Into<Builtin<T>>) -> Arc<dyn Operator<T>> {
+    T::operator(op.into())
+}
 
 /// Checks that a sample shape has no zero and is not absurdly large.
 fn check_shape(shape: &[usize]) -> Result<(), OperatorError> {

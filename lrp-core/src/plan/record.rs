@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::walk::{Explanation, walk};
-use super::{Plan, Values};
+use super::{Explanation, Plan, Values};
 use crate::error::Error;
 use crate::graph::{Body, Node, NodeId};
 use crate::operator::Group;
@@ -124,7 +123,7 @@ impl<'p, T: Scalar> Record<'p, T> {
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Explanation<T> {
         // As in `Plan::record_observed`.
-        rayon::scope(|_| walk(self.plan, self.values.clone(), &self.output, start, observe))
+        rayon::scope(|_| T::walk(self.plan, self.values.clone(), &self.output, start, observe))
     }
 
     /// As [`propagate_observed`](Record::propagate_observed), for the last time: every activation is released as soon as it has been read,
@@ -135,7 +134,7 @@ impl<'p, T: Scalar> Record<'p, T> {
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Explanation<T> {
         let Self { plan, values, output } = self;
-        rayon::scope(|_| walk(plan, values, &output, start, observe))
+        rayon::scope(|_| T::walk(plan, values, &output, start, observe))
     }
 
     /// The elements of the value that is kept of a node.

@@ -1,9 +1,7 @@
 //! Elementwise activations.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
-use lrp_core::ops::{Activation, Add, Function, Mul};
+use lrp_core::ops::{Activation, Add, Function, Mul, shared};
 
 use super::{Context, Translated};
 use crate::error::Problem;
@@ -12,13 +10,13 @@ use crate::graph::{Constants, Origin};
 fn elementwise<T: Scalar>(cx: &mut Context<'_, T>, function: Function) -> Translated {
     let x = cx.data(0)?;
     let op = Activation::new(function, &cx.shape(x))?;
-    cx.push_made_from(Arc::new(op), Origin::Activation(function), &[x])
+    cx.push_made_from(shared(op), Origin::Activation(function), &[x])
 }
 
 /// An activation that this node needs besides its own operator.
 fn extra<T: Scalar>(cx: &mut Context<'_, T>, suffix: &str, function: Function, x: usize) -> Result<usize, Problem> {
     let op = Activation::new(function, &cx.shape(x))?;
-    Ok(cx.push_extra_made_from(suffix, Arc::new(op), Origin::Activation(function), &[x]))
+    Ok(cx.push_extra_made_from(suffix, shared(op), Origin::Activation(function), &[x]))
 }
 
 pub(super) fn relu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -100,7 +98,7 @@ pub(super) fn selu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let gamma = cx.node.float("gamma").unwrap_or(1.050_700_902_938_842_8);
     let elu = extra(cx, "elu", Function::Elu { alpha }, x)?;
     let constants = Constants { weight: Some(ndarray::arr0(T::of(gamma)).into_dyn()), bias: None };
-    let op = Arc::new(constants.build(&cx.shape(x))?);
+    let op = shared(constants.build(&cx.shape(x))?);
     cx.push_made_from(op, Origin::Scale(constants), &[elu])
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lrp_core::ops::{Activation, Add, Broadcast, Div, Extremum, Function, Mul};
+use lrp_core::ops::{Activation, Add, Broadcast, Div, Extremum, Function, Mul, shared};
 use lrp_core::{Scalar, Tensor};
 
 use super::{Context, Translated, Value};
@@ -44,7 +44,7 @@ pub(super) fn sub<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     match sides(cx)? {
         Sides::Both(a, b) => {
             let (inputs, shape) = aligned(cx, &[a, b])?;
-            cx.push_made_from(Arc::new(Add::difference(&shape)?), Origin::Difference, &inputs)
+            cx.push_made_from(shared(Add::difference(&shape)?), Origin::Difference, &inputs)
         }
         Sides::Right(x, c) => scale(cx, x, None, Some(c.mapv(|v| -v))),
         Sides::Left(x, c) => scale(cx, x, Some(minus_one()), Some(c)),
@@ -65,7 +65,7 @@ pub(super) fn div<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     match sides(cx)? {
         Sides::Left(x, c) => {
             let (op, origin) = power_of(cx, x, -1.0)?;
-            let x = cx.push_extra_made_from("reciprocal", op, origin, &[x]);
+            let x = cx.push_extra_made_from("reciprocal", shared(op), origin, &[x]);
             scale(cx, x, Some(c), None)
         }
         Sides::Both(a, b) => {
@@ -85,7 +85,7 @@ pub(super) fn neg<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 pub(super) fn reciprocal<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let (op, origin) = power_of(cx, x, -1.0)?;
-    cx.push_made_from(op, origin, &[x])
+    cx.push_made_from(shared(op), origin, &[x])
 }
 
 /// A constant power.
@@ -95,7 +95,7 @@ pub(super) fn pow<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         [power] if *power == 1.0 => scale(cx, x, None, None),
         [power] => {
             let (op, origin) = power_of(cx, x, *power)?;
-            cx.push_made_from(op, origin, &[x])
+            cx.push_made_from(shared(op), origin, &[x])
         }
         powers => Err(Problem::unsupported(format!("with {} different powers", powers.len()))),
     }
@@ -125,7 +125,7 @@ fn extremum<T: Scalar>(cx: &mut Context<'_, T>, largest: bool) -> Translated {
         let (low, high) = if largest { (*limit, f64::INFINITY) } else { (f64::NEG_INFINITY, *limit) };
         let function = if largest && low == 0.0 { Function::Relu } else { Function::Clip { low, high } };
         let op = Activation::new(function, &cx.shape(*x))?;
-        return cx.push_made_from(Arc::new(op), Origin::Activation(function), &[*x]);
+        return cx.push_made_from(shared(op), Origin::Activation(function), &[*x]);
     }
     let mut ids = Vec::new();
     for (position, value) in inputs.iter().enumerate() {
@@ -161,7 +161,7 @@ pub(super) fn sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         let constant = cx.per_sample(constant, rank)?;
         let (x, shape) = widened(cx, *first, constant.shape())?;
         let constants = Constants { weight: None, bias: Some(constant) };
-        let op = Arc::new(constants.build(&shape)?);
+        let op = shared(constants.build(&shape)?);
         *first = cx.push_extra_made_from("constant", op, Origin::Scale(constants), &[x]);
     }
     sum_of(cx, &with_constants)
@@ -169,7 +169,7 @@ pub(super) fn sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 fn sum_of<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Translated {
     let (inputs, shape) = aligned(cx, inputs)?;
-    cx.push_made_from(Arc::new(Add::new(inputs.len(), &shape)?), Origin::Sum, &inputs)
+    cx.push_made_from(shared(Add::new(inputs.len(), &shape)?), Origin::Sum, &inputs)
 }
 
 /// `weight ⊙ x + bias`.
@@ -186,7 +186,7 @@ pub(super) fn scale<T: Scalar>(
     let (x, shape) = widened(cx, x, &shape)?;
     let constants = Constants { weight, bias };
     let op = constants.build(&shape)?;
-    cx.push_made_from(Arc::new(op), Origin::Scale(constants), &[x])
+    cx.push_made_from(shared(op), Origin::Scale(constants), &[x])
 }
 
 fn minus_one<T: Scalar>() -> Tensor<T> {

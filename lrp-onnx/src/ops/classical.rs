@@ -1,10 +1,8 @@
 //! ONNX's extension for classical machine learning (`ai.onnx.ml`), as exporters of scikit-learn write it.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
 use lrp_core::operator::Affine;
-use lrp_core::ops::{Activation, Broadcast, Dense, Div, Function, Mean, Softmax};
+use lrp_core::ops::{Activation, Broadcast, Dense, Div, Function, Mean, Softmax, shared};
 
 use super::arithmetic::scale;
 use super::{Context, Translated, Value};
@@ -61,7 +59,7 @@ pub(super) fn linear_classifier<T: Scalar>(cx: &mut Context<'_, T>) -> Translate
         None | Some("NONE") => Value::Data(z),
         Some("SOFTMAX") => cx.push(Softmax::new(1, &[classes])?, &[z])?,
         Some("LOGISTIC") => {
-            let sigmoid = Arc::new(Activation::new(Function::Sigmoid, &[classes])?);
+            let sigmoid = shared(Activation::new(Function::Sigmoid, &[classes])?);
             cx.push_made_from(sigmoid, Origin::Activation(Function::Sigmoid), &[z])?
         }
         Some(other) => return Err(Problem::unsupported(format!("with the post_transform {other}"))),
@@ -81,7 +79,7 @@ pub(super) fn normalizer<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         }
         (norm, _) => return Err(Problem::unsupported(format!("with the norm {}", norm.unwrap_or("MAX")))),
     }
-    let absolute = Arc::new(Activation::new(Function::Abs, &shape)?);
+    let absolute = shared(Activation::new(Function::Abs, &shape)?);
     let absolute = cx.push_extra_made_from("abs", absolute, Origin::Activation(Function::Abs), &[x]);
     let sum = Mean::new(&[1], true, &shape)?.map_weights(&|_| T::one());
     let sum = cx.push_extra_made_from("sum", sum, Origin::Other, &[absolute]);

@@ -1,10 +1,8 @@
 //! Convolution and transposed convolution.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
 use lrp_core::kernels::window::{MAX_VOLUME, WindowSpec};
-use lrp_core::ops::ConvTranspose;
+use lrp_core::ops::{ConvTranspose, shared};
 
 use super::window::{AutoPad, lengths, spec};
 use super::{Context, Translated};
@@ -19,7 +17,7 @@ pub(super) fn conv<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let spec = spec(cx, kernel(cx, weights.shape())?, space(&input)?)?;
     let convolution = Convolution { weights, bias, spec, groups: groups(cx)? };
     let op = convolution.build::<T>(&input)?;
-    cx.push_made_from(Arc::new(op), Origin::Conv(convolution), &[x])
+    cx.push_made_from(shared(op), Origin::Conv(convolution), &[x])
 }
 
 /// Its spatial sizes are `stride·(input − 1) + output_padding + extent − pads`, unless `output_shape` or `auto_pad` fix

@@ -1,9 +1,7 @@
 //! Fully connected layers: Gemm, and MatMul with a constant.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
-use lrp_core::ops::{Reshape, Transpose};
+use lrp_core::ops::{Reshape, Transpose, shared};
 
 use super::{Context, Translated, Value};
 use crate::error::{Problem, Shape};
@@ -98,7 +96,7 @@ fn from_the_left<T: Scalar>(cx: &mut Context<'_, T>, weights: Constant) -> Trans
 
 fn push<T: Scalar>(cx: &mut Context<'_, T>, linear: Linear, x: usize) -> Translated {
     let dense = linear.build::<T>(&cx.shape(x))?;
-    cx.push_made_from(Arc::new(dense), Origin::Dense(linear), &[x])
+    cx.push_made_from(shared(dense), Origin::Dense(linear), &[x])
 }
 
 fn refuse_other_products<T: Scalar>(cx: &Context<'_, T>) -> Result<(), Problem> {

@@ -20,6 +20,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use lrp_core::operator::Operator;
+use lrp_core::ops::{Builtin, shared};
 use lrp_core::{Scalar, Tensor};
 
 use crate::consteval::axis;
@@ -331,8 +332,8 @@ impl<T: Scalar> Context<'_, T> {
     }
 
     /// Adds this node's operator to the graph.
-    fn push(&mut self, op: impl Operator<T> + 'static, inputs: &[usize]) -> Translated {
-        self.push_made_from(Arc::new(op), Origin::Other, inputs)
+    fn push(&mut self, op: impl Into<Builtin<T>>, inputs: &[usize]) -> Translated {
+        self.push_made_from(shared(op), Origin::Other, inputs)
     }
 
     fn push_made_from(&mut self, op: Arc<dyn Operator<T>>, origin: Origin<T>, inputs: &[usize]) -> Translated {
@@ -340,8 +341,8 @@ impl<T: Scalar> Context<'_, T> {
     }
 
     /// Adds an operator that this node needs besides its own.
-    fn push_extra(&mut self, suffix: &str, op: impl Operator<T> + 'static, inputs: &[usize]) -> usize {
-        self.push_extra_made_from(suffix, Arc::new(op), Origin::Other, inputs)
+    fn push_extra(&mut self, suffix: &str, op: impl Into<Builtin<T>>, inputs: &[usize]) -> usize {
+        self.push_extra_made_from(suffix, shared(op), Origin::Other, inputs)
     }
 
     fn push_extra_made_from(

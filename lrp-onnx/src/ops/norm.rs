@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lrp_core::ops::Scale;
+use lrp_core::ops::{Scale, shared};
 use lrp_core::{Scalar, Tensor};
 
 use super::{Context, Translated};
@@ -32,7 +32,7 @@ pub(super) fn batch_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
             variance: variance.iter().map(|v| v.wide() + epsilon.wide()).collect(),
         });
     }
-    cx.push_made_from(op.clone(), Origin::BatchNorm(op), &[x])
+    cx.push_made_from(shared(op.clone()), Origin::BatchNorm(op), &[x])
 }
 
 /// Over all axes from one on, which must not be the batch.
@@ -55,7 +55,7 @@ pub(super) fn layer_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let gamma = parameter(1)?.ok_or_else(|| Problem::invalid("it has no scale"))?;
     let epsilon = T::of(cx.node.float("epsilon").unwrap_or(1e-5));
     let norm = Normalization { axes: normalized.len(), gamma, beta: parameter(2)?, epsilon };
-    cx.push_made_from(Arc::new(norm.build(&input)?), Origin::LayerNorm(norm), &[x])
+    cx.push_made_from(shared(norm.build(&input)?), Origin::LayerNorm(norm), &[x])
 }
 
 /// Each channel of each sample by its own mean and variance: layer normalisation over all positions, and a factor and a
@@ -80,9 +80,9 @@ pub(super) fn instance_norm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let epsilon = T::of(cx.node.float("epsilon").unwrap_or(1e-5));
     let gamma = vec![T::one(); crate::tensor::volume(positions).unwrap_or(0)];
     let norm = Normalization { axes: positions.len(), gamma, beta: None, epsilon };
-    let op = Arc::new(norm.build(&input)?);
+    let op = shared(norm.build(&input)?);
     let normalized = cx.push_extra_made_from("normalized", op, Origin::LayerNorm(norm), &[x]);
-    cx.push_made_from(Arc::new(constants.build(&input)?), Origin::Scale(constants), &[normalized])
+    cx.push_made_from(shared(constants.build(&input)?), Origin::Scale(constants), &[normalized])
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! Pooling over windows and over whole axes.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::Affine;
-use lrp_core::ops::{AvgPool, MaxPool, Mean};
+use lrp_core::ops::{AvgPool, MaxPool, Mean, shared};
 
 use super::window::{check_pooling, lengths, spec};
 use super::{Context, Translated};
@@ -47,7 +45,7 @@ pub(super) fn global_max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated 
 /// Axes are an attribute up to operator set 17 and an input later.
 pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let Some(Reduction { x, axes, keep }) = reduction(cx, "mean")? else { return super::structure::identity(cx) };
-    let op = Arc::new(Mean::new(&axes, keep, &cx.shape(x))?);
+    let op = shared(Mean::new(&axes, keep, &cx.shape(x))?);
     move_batch(cx, &axes, keep);
     cx.push_made_from(op, if keep { Origin::Mean(axes) } else { Origin::Other }, &[x])
 }

@@ -3,11 +3,9 @@
 //! Nearest-neighbour resizing only copies elements, so that it is structural; interpolation is an affine operator. Where
 //! the standard leaves room, positions are computed as ONNX Runtime computes them.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
 use lrp_core::operator::Kind;
-use lrp_core::ops::{Identity, Resize, Select, Taps};
+use lrp_core::ops::{Identity, Resize, Select, Taps, shared};
 
 use super::{Context, Translated};
 use crate::consteval::axis;
@@ -239,7 +237,7 @@ fn resized<T: Scalar>(
     let largest = |axis: &Vec<Taps<T>>| axis.iter().map(size).fold(0.0, f64::max);
     let overshoot = (taps.iter().map(largest).product::<f64>() - 1.0).max(0.0) / 2.0;
     let overshoot = if overshoot < 1e-6 { 0.0 } else { overshoot };
-    let op = Arc::new(Resize::new(&taps, &input)?);
+    let op = shared(Resize::new(&taps, &input)?);
     cx.push_made_from(op, Origin::Combination { total: 1.0, overshoot }, &[x])
 }
 

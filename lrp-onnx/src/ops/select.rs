@@ -1,10 +1,8 @@
 //! Parts of activations: split, slice, and gather with constant indices.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
 use lrp_core::operator::Kind;
-use lrp_core::ops::{Reshape, Select};
+use lrp_core::ops::{Reshape, Select, shared};
 
 use super::{Context, Translated, Value};
 use crate::consteval::{axis, index, sliced, split_lengths};
@@ -32,7 +30,7 @@ pub(super) fn split<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
                 *slot = length;
             }
             cx.tables.charge_axes(part)?;
-            let op = Arc::new(Select::slice(axis, start, 1, length, &input)?);
+            let op = shared(Select::slice(axis, start, 1, length, &input)?);
             let name = if i == 0 { cx.name.clone() } else { cx.names.unique(&format!("{}.{i}", cx.name)) };
             Value::Data(cx.add(name, op, Origin::Other, &[x]))
         } else {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use lrp_core::Scalar;
-use lrp_core::ops::{Broadcast, Concat, Identity, Pad, PadMode, Reshape, Softmax, Transpose};
+use lrp_core::ops::{Broadcast, Concat, Identity, Pad, PadMode, Reshape, Softmax, Transpose, shared};
 
 use super::{Context, Translated, Value};
 use crate::consteval::{axis, flattened, joint_shape, reshaped, squeezed, unsqueezed};
@@ -140,7 +140,7 @@ pub(super) fn transpose<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     if moved && permutation.is_sorted() {
         return Ok(Value::Data(x));
     }
-    cx.push_made_from(Arc::new(op), Origin::Transpose(permutation), &[x])
+    cx.push_made_from(shared(op), Origin::Transpose(permutation), &[x])
 }
 
 /// Constants among the inputs become nodes of their own.
@@ -271,7 +271,7 @@ pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     };
     cx.tables.charge_axes(padded)?;
     let op = Arc::new(Pad::new(mode, begin, end, &input)?);
-    cx.push_made_from(op.clone(), Origin::Pad(op), &[x])
+    cx.push_made_from(shared(op.clone()), Origin::Pad(op), &[x])
 }
 
 /// At the end of the model the pass `cut-output` takes it away.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use lrp_core::Scalar;
 use lrp_core::operator::{Group, Kind};
-use lrp_core::ops::{Activation, Concat, Function, Reshape, Scale, Select, Transpose};
+use lrp_core::ops::{Activation, Concat, Function, Reshape, Scale, Select, Transpose, shared};
 
 use super::Passed;
 use super::pattern::{close, function_of, lines, numbers};
@@ -407,12 +407,12 @@ impl Tail {
                 // Back to where the elements were, and here again.
                 let before = whole.nodes.get(*node.inputs.first()?)?.shape.clone();
                 let back: Arc<dyn lrp_core::operator::Operator<T>> = match (node.kind()?, node.origin()?) {
-                    (Kind::Reshape, _) => Arc::new(Reshape::new(&shape, &before).ok()?),
+                    (Kind::Reshape, _) => shared(Reshape::new(&shape, &before).ok()?),
                     (Kind::Transpose, Origin::Transpose(permutation)) => {
                         let inverse: Vec<usize> = (0..permutation.len())
                             .map(|axis| permutation.iter().position(|&p| p == axis))
                             .collect::<Option<_>>()?;
-                        Arc::new(Transpose::new(&inverse, &shape).ok()?)
+                        shared(Transpose::new(&inverse, &shape).ok()?)
                     }
                     (Kind::Identity, _) => return inner.output(whole, tail, u),
                     _ => return None,
@@ -433,12 +433,12 @@ impl Tail {
                 for (i, (part, inner)) in shapes.iter().zip(tails).enumerate() {
                     let length = *part.get(axis)?;
                     let pick = Select::slice(axis + 1, start, 1, length, &shape).ok()?;
-                    let part = push(tail, &format!("{}/part{i}", node.name), Arc::new(pick), vec![u]);
+                    let part = push(tail, &format!("{}/part{i}", node.name), shared(pick), vec![u]);
                     inputs.push(inner.output(whole, tail, part)?);
                     start += length;
                 }
                 let op = Concat::new(axis + 1, &shapes).ok()?;
-                Some(push(tail, &node.name, Arc::new(op), inputs))
+                Some(push(tail, &node.name, shared(op), inputs))
             }
         }
     }
@@ -491,10 +491,10 @@ fn push<T: Scalar>(
 fn push_step<T: Scalar>(graph: &mut Graph<T>, name: &str, step: Step, x: usize) -> Option<usize> {
     let shape = graph.nodes.get(x)?.shape.clone();
     let op: Arc<dyn lrp_core::operator::Operator<T>> = match step {
-        Step::Function(function) => Arc::new(Activation::new(function, &shape).ok()?),
+        Step::Function(function) => shared(Activation::new(function, &shape).ok()?),
         Step::Line(weight, bias) => {
             let number = |v: f64| Some(ndarray::arr0(T::of(v)).into_dyn());
-            Arc::new(Scale::new(number(weight), number(bias), &shape).ok()?)
+            shared(Scale::new(number(weight), number(bias), &shape).ok()?)
         }
     };
     Some(push(graph, name, op, vec![x]))
@@ -511,12 +511,7 @@ fn negated<T: Scalar>(graph: &mut Graph<T>, x: usize, name: String) -> Option<us
     let shape = node.shape.clone();
     let constants = crate::graph::Constants { weight: Some(ndarray::arr0(-T::one()).into_dyn()), bias: None };
     let op = constants.build(&shape).ok()?;
-    Some(graph.push(Node {
-        name,
-        body: Body::Operator(Arc::new(op), Origin::Scale(constants)),
-        inputs: vec![x],
-        shape,
-    }))
+    Some(graph.push(Node { name, body: Body::Operator(shared(op), Origin::Scale(constants)), inputs: vec![x], shape }))
 }
 
 /// The tail of a graph, if there is one, with a phrase for each node that it cuts off.

@@ -10,11 +10,9 @@
 //! have it). Where both do or neither does, and where no factor qualifies, the product is left as one of equals. A softmax
 //! is no gate: its values are shares of one sum.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
 use lrp_core::operator::{Group, Kind};
-use lrp_core::ops::{Function, Mul, PadMode};
+use lrp_core::ops::{Function, Mul, PadMode, shared};
 
 use super::Passed;
 use crate::graph::{Body, Constants, Graph, Node, Origin, Rewrite};
@@ -43,7 +41,7 @@ fn decided<T: Scalar>(graph: &Graph<T>, node: &Node<T>, values: &[Value]) -> Opt
     let &[a, b] = node.inputs.as_slice() else { return None };
     let (gate, reason) = decide([values.get(a)?, values.get(b)?], a == b, graph);
     let op = Mul::new(gate, &node.shape).ok()?.because(reason);
-    let node = node.with(Arc::new(op), Origin::Other, node.inputs.clone());
+    let node = node.with(shared(op), Origin::Other, node.inputs.clone());
     Some((node.op()?.factors()?, node))
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lrp_core::Scalar;
 use lrp_core::operator::Group;
-use lrp_core::ops::Scale;
+use lrp_core::ops::{Scale, shared};
 
 use super::Passed;
 use crate::graph::{Graph, Node, Origin, Rewrite};
@@ -50,7 +50,7 @@ fn rescaled<T: Scalar>(before: &Node<T>, scale: &[T], shift: &[T]) -> Option<Nod
     let (scale, shift): (Vec<T>, Vec<T>) = both.map(|((&w1, &b1), (&w2, &b2))| (w1 * w2, b1 * w2 + b2)).unzip();
     let (zeros, ones) = (vec![T::zero(); scale.len()], vec![T::one(); scale.len()]);
     let op = Arc::new(Scale::batch_norm(&scale, &shift, &zeros, &ones, T::zero(), &before.shape).ok()?);
-    Some(before.with(op.clone(), Origin::BatchNorm(op), before.inputs.clone()))
+    Some(before.with(shared(op.clone()), Origin::BatchNorm(op), before.inputs.clone()))
 }
 
 /// For a batch norm or scale: its input, and what the layer there becomes with it folded in.

@@ -2,10 +2,8 @@
 //! products and sums with constants that follow a layer normalisation for its own. Where it is over other axes than the last
 //! (over channels, in front), it stands between two transpositions.
 
-use std::sync::Arc;
-
 use lrp_core::operator::Kind;
-use lrp_core::ops::{Function, Transpose};
+use lrp_core::ops::{Function, Transpose, shared};
 use lrp_core::{Scalar, Tensor};
 
 use super::Passed;
@@ -48,18 +46,18 @@ impl<T: Scalar> Found<T> {
         let Self { norm, x, permutation } = self;
         if permutation.is_sorted() {
             let op = norm.build(&node.shape).ok()?;
-            return Some(vec![node.with(Arc::new(op), Origin::LayerNorm(norm), vec![x])]);
+            return Some(vec![node.with(shared(op), Origin::LayerNorm(norm), vec![x])]);
         }
         let mut transposition = |permutation: Vec<usize>, shape: &[usize], suffix: &str| {
             let op = Transpose::new(&permutation, shape).ok()?;
             let name = names.unique(&format!("{}/{suffix}", node.name));
-            Some(Node { name, ..node.with(Arc::new(op), Origin::Transpose(permutation), vec![x]) })
+            Some(Node { name, ..node.with(shared(op), Origin::Transpose(permutation), vec![x]) })
         };
         let inverse = inverse(&permutation);
         let there = transposition(permutation, &node.shape, "transpose")?;
         let back = transposition(inverse, &there.shape, "transpose back")?;
         let op = norm.build(&there.shape).ok()?;
-        let norm = node.with(Arc::new(op), Origin::LayerNorm(norm), Vec::new());
+        let norm = node.with(shared(op), Origin::LayerNorm(norm), Vec::new());
         Some(vec![there, norm, back])
     }
 }

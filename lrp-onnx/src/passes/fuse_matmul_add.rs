@@ -1,8 +1,7 @@
 //! Makes one dense layer of a product with a constant matrix and the sum with a constant that follows it (as exporters
 //! write `x·W + b`), so that rules see the bias as the layer's.
 
-use std::sync::Arc;
-
+use lrp_core::ops::shared;
 use lrp_core::{Scalar, Tensor};
 
 use super::Passed;
@@ -38,7 +37,7 @@ fn fused<T: Scalar>(new: &Rewrite<T>, sum: &Node<T>, uses: &[usize]) -> Option<N
     };
     let linear = Linear { bias: Some(bias), ..linear.clone() };
     let op = linear.build::<T>(dense.op()?.input_shapes().first()?).ok()?;
-    (sum.shape == dense.shape).then(|| dense.with(Arc::new(op), Origin::Dense(linear), dense.inputs.clone()))
+    (sum.shape == dense.shape).then(|| dense.with(shared(op), Origin::Dense(linear), dense.inputs.clone()))
 }
 
 /// A constant as one number per output, if it is the same at all positions.

@@ -3,11 +3,10 @@
 //! and as the factor of a product it is a gate.)
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use lrp_core::Scalar;
 use lrp_core::operator::Kind;
-use lrp_core::ops::{Activation, Function, Mul};
+use lrp_core::ops::{Activation, Function, Mul, shared};
 
 use super::Passed;
 use super::pattern::{close, function_of, lines};
@@ -92,14 +91,14 @@ impl Sigmoid {
             let bias = Some(self.bias).filter(|bias| *bias != 0.0).map(number);
             let constants = Constants { weight: Some(number(self.weight)), bias };
             let op = constants.build(&node.shape).ok()?;
-            extra(graph, "argument", Body::Operator(Arc::new(op), Origin::Scale(constants)), vec![self.x])
+            extra(graph, "argument", Body::Operator(shared(op), Origin::Scale(constants)), vec![self.x])
         };
-        let sigmoid = Arc::new(Activation::new(Function::Sigmoid, &node.shape).ok()?);
+        let sigmoid = shared(Activation::new(Function::Sigmoid, &node.shape).ok()?);
         let origin = Origin::Activation(Function::Sigmoid);
         let Some(other) = self.times else { return Some(node.with(sigmoid, origin, vec![x])) };
         let product = Mul::new(None, &node.shape).ok()?;
         let gate = extra(graph, "sigmoid", Body::Operator(sigmoid, origin), vec![x]);
-        Some(node.with(Arc::new(product), Origin::Other, vec![other, gate]))
+        Some(node.with(shared(product), Origin::Other, vec![other, gate]))
     }
 }
 

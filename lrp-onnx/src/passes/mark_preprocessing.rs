@@ -9,11 +9,9 @@
 //! data comes from the inputs through such operators and through what only moves, pools or clips elements, and if a layer comes after it.
 //! Several in a row become one.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
 use lrp_core::operator::{Group, Kind};
-use lrp_core::ops::Preprocessing;
+use lrp_core::ops::{Preprocessing, shared};
 
 use super::Passed;
 use super::merge_scale::in_a_row;
@@ -81,12 +79,12 @@ fn is_layer<T: Scalar>(node: &Node<T>) -> bool {
 
 /// The constants of a product or sum with constants, in double precision.
 fn constants<T: Scalar>(node: &Node<T>) -> Option<Constants<f64>> {
-    let wide = |constant: &Option<lrp_core::Tensor<T>>| constant.as_ref().map(|c| c.mapv(Scalar::wide));
+    let wide = |constant: &Option<lrp_core::Tensor<T>>| constant.as_ref().map(|c| c.mapv(T::wide));
     match node.origin()? {
         Origin::Scale(Constants { weight, bias }) => Some(Constants { weight: wide(weight), bias: wide(bias) }),
         Origin::BatchNorm(op) => {
             let (weight, bias) = op.constants();
-            Some(Constants { weight: Some(weight.mapv(Scalar::wide)), bias: bias.map(|b| b.mapv(Scalar::wide)) })
+            Some(Constants { weight: Some(weight.mapv(T::wide)), bias: bias.map(|b| b.mapv(T::wide)) })
         }
         _ => None,
     }
@@ -111,7 +109,7 @@ fn preprocessing<T: Scalar>(
     };
     let Constants { weight, bias } = constants.clone();
     let op = Preprocessing::new(weight, bias, &node.shape).ok()?;
-    Some((node.with(Arc::new(op), Origin::Preprocessing(constants), inputs), merged))
+    Some((node.with(shared(op), Origin::Preprocessing(constants), inputs), merged))
 }
 
 #[cfg(test)]

@@ -3,10 +3,8 @@
 //!
 //! Only into convolutions: pooling treats its own padding as absent, so a merged pad would change the result.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
-use lrp_core::ops::{Pad, PadMode};
+use lrp_core::ops::{Pad, PadMode, shared};
 
 use super::Passed;
 use crate::graph::{Convolution, Graph, Node, Origin, Rewrite};
@@ -33,7 +31,7 @@ fn merged<T: Scalar>(new: &Rewrite<T>, conv: &Node<T>, uses: &[usize]) -> Option
     let Some(Origin::Pad(pad)) = before.origin() else { return None };
     let convolution = padded(convolution, pad)?;
     let op = convolution.build::<T>(before.op()?.input_shapes().first()?).ok()?;
-    let conv = conv.with(Arc::new(op), Origin::Conv(convolution), before.inputs.clone());
+    let conv = conv.with(shared(op), Origin::Conv(convolution), before.inputs.clone());
     Some((conv, before.name.clone()))
 }
 

@@ -1,7 +1,6 @@
 //! Makes one node of products and sums with constants that follow each other (normalisation of the input, say).
 
-use std::sync::Arc;
-
+use lrp_core::ops::shared;
 use lrp_core::{Scalar, Tensor};
 
 use super::Passed;
@@ -31,7 +30,7 @@ fn merged<T: Scalar>(new: &Rewrite<T>, node: &Node<T>, uses: &[usize]) -> Option
     let Origin::Scale(first) = before.origin()? else { return None };
     let constants = in_a_row(first, second)?;
     let op = constants.build(&node.shape).ok()?;
-    Some((node.with(Arc::new(op), Origin::Scale(constants), before.inputs.clone()), before.name.clone()))
+    Some((node.with(shared(op), Origin::Scale(constants), before.inputs.clone()), before.name.clone()))
 }
 
 /// A product and sum behind another, as one: `w₂ (w₁ x + b₁) + b₂`. None where its constants would be larger than theirs.

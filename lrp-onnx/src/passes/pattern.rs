@@ -4,11 +4,9 @@
 //! dropped with all that the output does not depend on; what is used elsewhere, too, stays. How far a search goes is
 //! bounded, so that no graph makes it slow.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
 use lrp_core::operator::Kind;
-use lrp_core::ops::{Activation, Function};
+use lrp_core::ops::{Activation, Function, shared};
 
 use super::Passed;
 use crate::graph::{Constants, Graph, Node, Origin, Rewrite};
@@ -37,7 +35,7 @@ pub(super) fn rewrite<T: Scalar>(
 /// The node made an elementwise function of `x`.
 pub(super) fn activation<T: Scalar>(node: &Node<T>, function: Function, x: usize) -> Option<Node<T>> {
     let op = Activation::new(function, &node.shape).ok()?;
-    Some(node.with(Arc::new(op), Origin::Activation(function), vec![x]))
+    Some(node.with(shared(op), Origin::Activation(function), vec![x]))
 }
 
 /// The function and the argument of an elementwise function.

@@ -1,10 +1,8 @@
 //! Moves transpositions behind elementwise operators, and drops those that undo each other: exporters that change the
 //! order of axes (tf2onnx) leave pairs of them around single operators, which hide patterns.
 
-use std::sync::Arc;
-
 use lrp_core::Scalar;
-use lrp_core::ops::{Activation, Transpose};
+use lrp_core::ops::{Activation, Transpose, shared};
 
 use super::Passed;
 use super::pattern::{function_of, numbers};
@@ -49,7 +47,7 @@ fn joined<T: Scalar>(new: &Rewrite<T>, node: &Node<T>) -> Option<(usize, Option<
         return Some((source, None));
     }
     let op = Transpose::new(&both, before.op()?.input_shapes().first()?).ok()?;
-    Some((source, Some(node.with(Arc::new(op), Origin::Transpose(both), vec![source]))))
+    Some((source, Some(node.with(shared(op), Origin::Transpose(both), vec![source]))))
 }
 
 /// For an elementwise operator behind a transposition: the operator on what is transposed, and the transposition, whose
@@ -63,12 +61,12 @@ fn swapped<T: Scalar>(new: &Rewrite<T>, node: &Node<T>, uses: &[usize]) -> Optio
         Some(Origin::Scale(constants)) if numbers(node).is_some() => {
             // A number in a shape of its own could have more axes than there are.
             let op = constants.build(source).ok()?;
-            node.with(Arc::new(op), Origin::Scale(constants.clone()), before.inputs.clone())
+            node.with(shared(op), Origin::Scale(constants.clone()), before.inputs.clone())
         }
         _ => {
             let (function, _) = function_of(node)?;
             let op = Activation::new(function, source).ok()?;
-            node.with(Arc::new(op), Origin::Activation(function), before.inputs.clone())
+            node.with(shared(op), Origin::Activation(function), before.inputs.clone())
         }
     };
     moved.shape.clone_from(source);

@@ -263,8 +263,8 @@ fn narrow<R: Rule<f64> + Rule<f32>>(
         return Ok(());
     }
     let narrow = Subject::<f32>::new(rule, case).map_err(|error| format!("prepared in f32: {error}"))?;
-    let xs: Vec<Tensor<f32>> = case.xs.iter().map(|x| x.mapv(f32::of)).collect();
-    let result = narrow.run(&xs, &case.r.mapv(f32::of));
+    let xs: Vec<Tensor<f32>> = case.xs.iter().map(|x| x.mapv(|v| v as f32)).collect();
+    let result = narrow.run(&xs, &case.r.mapv(|v| v as f32));
     let error = out.relevance.iter().zip(&result.relevance).map(|(a, b)| max_difference(a, b)).fold(0.0, f64::max);
     if error > 1e-4 * scale + 100.0 * sensitive {
         let (wide, narrow) = (&out.relevance, &result.relevance);
