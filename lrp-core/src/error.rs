@@ -34,6 +34,23 @@ impl RuleError {
     }
 }
 
+/// A parameter of a rule that is out of range, or that contradicts another one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct ParameterError {
+    /// The parameter's name, as in recipes.
+    pub parameter: &'static str,
+    /// The error, as a sentence.
+    pub message: String,
+}
+
+impl ParameterError {
+    /// An error of this parameter.
+    pub fn new(parameter: &'static str, message: impl Into<String>) -> Self {
+        Self { parameter, message: message.into() }
+    }
+}
+
 /// Errors of models, plans and explanations.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Error {
@@ -69,6 +86,17 @@ pub enum Error {
         rule: String,
         /// Why they do not go together.
         reason: String,
+    },
+    /// A parameter of a rule is not allowed.
+    #[error("rule '{}' on node '{}': {error}", shown(rule), shown(node))]
+    Parameter {
+        /// The node's name.
+        node: String,
+        /// The rule as it was assigned.
+        rule: String,
+        /// The parameter, and its error.
+        #[source]
+        error: ParameterError,
     },
     /// The input has the wrong shape.
     #[error("the model expects input of shape [N, {}], got {got:?}",

@@ -14,12 +14,19 @@
 //!
 //! The claims and needs of a formula follow from these numbers. The [engine](crate::engine) runs it.
 
+mod stabilizer;
+
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::stabilizer::{STABILIZER, Stabilizer};
 pub use crate::bounds::Bounds;
 use crate::claims::{Claims, Positive};
+use crate::parameter::number;
 use crate::propagated::Needs;
-use crate::text::number;
+use crate::text;
 
 /// A rule's formula, without a number type.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,28 +50,43 @@ pub enum Contributions {
     Weights(FixedWeights),
 }
 
-/// One of the sums that relevance is divided over.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// One of the sums that relevance is divided over: contributions with the gains `g₊` and `g₋`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(description = "A branch.")]
 pub struct Branch {
-    /// The outputs whose relevance it propagates.
-    pub outputs: Side,
-    /// The fraction of their relevance that it propagates.
-    pub coefficient: f64,
-    /// The gain of positive contributions, `g₊`.
+    /// The gain of positive contributions.
+    #[serde(deserialize_with = "number")]
+    #[schemars(example = 1.25)]
     pub positive: f64,
-    /// The gain of negative contributions, `g₋`.
+    /// The gain of negative contributions.
+    #[serde(deserialize_with = "number")]
+    #[schemars(example = -1.0)]
     pub negative: f64,
+    /// Fraction of the relevance that it propagates; the fractions of all branches of an output should add up to 1.
+    #[serde(default = "all_of_it", deserialize_with = "number")]
+    #[schemars(example = 0.5)]
+    pub coefficient: f64,
+    /// The outputs whose relevance it propagates.
+    #[serde(default)]
+    #[schemars(example = Side::Nonnegative)]
+    pub outputs: Side,
+}
+
+fn all_of_it() -> f64 {
+    1.0
 }
 
 /// Outputs by the sign of `z`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Side {
-    /// All.
+    /// Every output.
     #[default]
     All,
-    /// Those with `z ≥ 0`.
+    /// Outputs `z ≥ 0`.
     Nonnegative,
-    /// Those with `z < 0`.
+    /// Outputs `z < 0`.
     Negative,
 }
 
@@ -77,25 +99,17 @@ pub enum FixedWeights {
     Ones,
 }
 
-/// The size of ε in `stab(D) = D + ε·s(D)`, with `s(D) = +1` for `D ≥ 0`, else `−1`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Stabilizer {
-    /// The same for every layer and sample.
-    Absolute(f64),
-    /// In proportion to the root mean square of each sample's outputs (without the bias where that is ignored), as in Montavon et al. 2019.
-    Relative(f64),
-}
-
-/// The bias mode of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The treatment of the bias's share of the relevance. Where it is distributed, the bias is part of the denominator, and its share goes evenly to
+/// the inputs that the output is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum BiasMode {
     /// It is part of the denominator, and its share is recorded as absorbed.
     #[default]
     Absorb,
     /// It is not part of the denominator.
     Ignore,
-    /// It is part of the denominator, and its share is distributed evenly over the inputs that the output is connected to, so
-    /// that the layer conserves relevance.
+    /// Its share is spread over the inputs, so that the layer conserves relevance.
     Distribute,
 }
 
@@ -116,23 +130,14 @@ impl fmt::Display for BiasMode {
     }
 }
 
-/// As a recipe writes it.
-impl fmt::Display for Stabilizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Stabilizer::Absolute(value) => f.pad(&number(*value)),
-            Stabilizer::Relative(value) => f.pad(&format!("{{ relative = {} }}", number(*value))),
-        }
-    }
-}
-
 /// As a recipe writes it, without defaults.
 impl fmt::Display for Branch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let outputs = (self.outputs != Side::All).then(|| format!("outputs = {:?}, ", self.outputs.name()));
-        let coefficient = (self.coefficient != 1.0).then(|| format!("coefficient = {}, ", number(self.coefficient)));
+        let coefficient =
+            (self.coefficient != 1.0).then(|| format!("coefficient = {}, ", text::number(self.coefficient)));
         let [outputs, coefficient] = [outputs, coefficient].map(Option::unwrap_or_default);
-        let [positive, negative] = [self.positive, self.negative].map(number);
+        let [positive, negative] = [self.positive, self.negative].map(text::number);
         write!(f, "{{ {outputs}{coefficient}positive = {positive}, negative = {negative} }}")
     }
 }

@@ -19,6 +19,7 @@ pub mod graph;
 pub mod ledger;
 pub mod operator;
 pub mod ops;
+pub mod parameter;
 mod plan;
 mod prepared;
 pub mod profile;
@@ -33,7 +34,7 @@ pub mod text;
 pub use lrp_kernels::{self as kernels, blocks, memory, quotient, tensor, weights};
 
 pub use behaviour::Behaviour;
-pub use error::{Error, OperatorError, RuleError};
+pub use error::{Error, OperatorError, ParameterError, RuleError};
 pub use formula::Formula;
 pub use graph::{Builder, Model, NodeId};
 pub use ledger::{Accounts, Ledger};

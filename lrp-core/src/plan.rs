@@ -52,7 +52,8 @@ impl<T: Scalar> Plan<T> {
     /// Prepares every rule for its node.
     ///
     /// # Errors
-    /// When an operator that needs a rule has none (all of them are named), or a rule does not go with its operator.
+    /// When an operator that needs a rule has none (all of them are named), a rule's parameters are not allowed, or a rule
+    /// does not go with its operator.
     pub fn new(model: Arc<Model<T>>, rules: &Assignment<T>) -> Result<Self, Error> {
         let nonnegative = nonnegative_outputs(&model, rules);
         let mut steps = Vec::new();
@@ -68,6 +69,11 @@ impl<T: Scalar> Plan<T> {
                         nonnegative_outputs: nonnegative[id.index()],
                         skip_input: model.skip_input(id),
                     };
+                    rule.check().map_err(|error| Error::Parameter {
+                        node: node.name.clone(),
+                        rule: rule.to_string(),
+                        error,
+                    })?;
                     let prepared = rule.prepare(&layer).map_err(|error| Error::Rule {
                         node: node.name.clone(),
                         rule: rule.to_string(),
