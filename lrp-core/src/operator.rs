@@ -311,6 +311,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
+    /// For an elementwise power: its exponent.
+    fn exponent(&self) -> Option<f64> {
+        None
+    }
+
     /// Whether the output is known to have no negative element, given which inputs have none.
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         let _ = inputs;

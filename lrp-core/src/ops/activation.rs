@@ -337,6 +337,13 @@ impl<T: Scalar> Operator<T> for Activation {
         }
     }
 
+    fn exponent(&self) -> Option<f64> {
+        match self.function {
+            Function::Power { exponent } => Some(exponent),
+            _ => None,
+        }
+    }
+
     fn detail(&self) -> String {
         match self.function {
             Function::LeakyRelu { alpha } => format!("slope {alpha}"),

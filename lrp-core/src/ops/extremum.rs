@@ -95,7 +95,8 @@ mod tests {
         let r = array![[5.0, 7.0, 9.0]].into_dyn();
         let routed = |op: &Extremum, y: [f64; 3], first: [f64; 3]| {
             let z = op.forward(&[&a, &b]);
-            assert_eq!(z, array![y].into_dyn());
+            let expected: Tensor<f64> = array![y].into_dyn();
+            assert_eq!(z, expected);
             let parts = op.vjp(Io { inputs: &[&a, &b], output: &z }, &r);
             let first: Tensor<f64> = array![first].into_dyn();
             assert_eq!(parts, [first.clone(), &r - &first]);
