@@ -6,16 +6,16 @@ use std::sync::Arc;
 use lrp_core::graph::Node;
 use lrp_core::operator::{Group, Kind};
 use lrp_core::text::shown;
-use lrp_core::{Model, NodeId, Scalar};
-use lrp_rules::ParameterError;
+use lrp_core::{Model, NodeId, ParameterError, Scalar};
 
+use crate::any_rule::{AnyRule, Domain};
+use crate::build::Unbuildable;
 use crate::diagnostic::Diagnostic;
 use crate::fix::{Edit, Fix};
 use crate::format::Assign;
 use crate::names::NameGlob;
 use crate::origin::Place;
 use crate::reader::KeySpans;
-use crate::rule_spec::{Domain, Unbuildable};
 use crate::source::Source;
 use crate::values::OneOrMany;
 
@@ -76,8 +76,15 @@ impl Entry {
                     "give a glob that matches nodes of one input only, or the input's number ({key} = 0 or {key} = 1) in an \
                      entry for this product alone"
                 )),
-            Unbuildable::Contradiction { key, message } => self
-                .at(self.rule_keys.get(key).cloned().unwrap_or(rule), message)
+            Unbuildable::NumberType(name) => self
+                .at(rule, format!("the rule does not compute with numbers of the type {name}"))
+                .label("computes with f32 and f64"),
+            Unbuildable::Parameter(error) if matches!(self.assign.rule.get_ref(), AnyRule::Own(_)) => {
+                self.at(rule, error.to_string()).label(format!("not a possible {}", error.parameter))
+            }
+            // All that can be wrong with the division of a product: a factor that is written is one of the two inputs.
+            Unbuildable::Parameter(error) if matches!(self.assign.rule.get_ref(), AnyRule::Product(_)) => self
+                .at(self.rule_keys.get(error.parameter).cloned().unwrap_or(rule), error.to_string())
                 .label("contradicts another key of the rule")
                 .help("leave out factors where gate or signal names an input"),
             Unbuildable::Parameter(error) => {

@@ -11,15 +11,17 @@ use lrp_core::operator::Group;
 use lrp_core::{Model, NodeId, Scalar};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, Visitor};
+use serde::{Serialize, Serializer};
 
 use crate::names::NameGlob;
+use crate::selector::SelectorError;
 
 /// The number of nodes that a message lists for each input.
 const LISTED: usize = 6;
 
-/// One input of a product.
+/// One input of a product, for [`Product`](lrp_rules::Product) in a [`Composite`](crate::Composite).
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Factor {
+pub enum Factor {
     /// Input 0 or 1.
     Input(usize),
     /// The input that a node of such a name makes.
@@ -27,11 +29,19 @@ pub(crate) enum Factor {
 }
 
 impl Factor {
+    /// The input that is made by a node whose name this glob matches.
+    ///
+    /// # Errors
+    /// When it is no glob.
+    pub fn named(glob: &str) -> Result<Self, SelectorError> {
+        SelectorError::glob(glob).map(Factor::Name)
+    }
+
     /// The input of this product that is meant.
     ///
     /// # Errors
     /// When a name is found among the nodes of both inputs, or of neither: in words.
-    pub fn input_of<T: Scalar>(&self, model: &Model<T>, product: NodeId) -> Result<usize, String> {
+    pub(crate) fn input_of<T: Scalar>(&self, model: &Model<T>, product: NodeId) -> Result<usize, String> {
         let glob = match self {
             Factor::Input(input) => return Ok(*input),
             Factor::Name(glob) => glob,
@@ -90,9 +100,19 @@ fn makers<T: Scalar>(model: &Model<T>, factor: NodeId) -> BTreeSet<NodeId> {
     found
 }
 
-/// For `deserialize_with`: a factor that is given.
-pub(crate) fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Factor>, D::Error> {
-    Factor::deserialize(deserializer).map(Some)
+impl From<usize> for Factor {
+    fn from(input: usize) -> Self {
+        Factor::Input(input)
+    }
+}
+
+impl Serialize for Factor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Factor::Input(input) => input.serialize(serializer),
+            Factor::Name(glob) => glob.serialize(serializer),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Factor {

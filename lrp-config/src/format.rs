@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde_json::json;
 use toml::Spanned;
 
+use crate::any_rule::AnyRule;
 use crate::experiment::{Compare, Explain, ModelFiles, Output};
+use crate::indices::Indices;
 use crate::input::Input;
-use crate::layers::Layers;
 use crate::names::NameGlob;
 use crate::ops::Ops;
 use crate::reference::Reference;
-use crate::rule_spec::RuleSpec;
 use crate::values::{Count, OneOrMany};
 
 /// The version of the format that this program reads.
@@ -94,10 +94,10 @@ pub(crate) struct RecipeFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Assign {
     /// Weighted layers by index, as `lrp layers` numbers them. Ranges read as Rust's do; percentages are of the number of layers.
-    #[schemars(with = "Option<Layers>", extend("x-default" = "all weighted layers"))]
+    #[schemars(with = "Option<Indices>", extend("x-default" = "all weighted layers"))]
     #[schemars(example = 3, example = json!([0, 2, 5]), example = &"0..=4", example = &"5..", example = &"first", example = &"last")]
     #[schemars(example = &"0%..50%")]
-    pub layers: Option<Spanned<Layers>>,
+    pub layers: Option<Spanned<Indices>>,
     /// Kinds or groups of operators.
     #[schemars(with = "Option<OneOrMany<Ops>>", extend("x-default" = "\"weighted\", unless `names` is given"))]
     #[schemars(example = &"conv", example = json!(["conv", "dense"]), example = &"activation")]
@@ -108,10 +108,24 @@ pub(crate) struct Assign {
     #[schemars(example = &"/features/*", example = json!(["classifier.*", "*/fc/*"]))]
     pub names: Option<Spanned<OneOrMany<NameGlob>>>,
     /// The rule, with its parameters or as a bare name.
-    #[schemars(with = "RuleSpec", example = &"zero", example = json!({ "type": "gamma", "gamma": 0.25 }))]
-    pub rule: Spanned<RuleSpec>,
+    #[schemars(with = "AnyRule", example = &"zero", example = json!({ "type": "gamma", "gamma": 0.25 }))]
+    pub rule: Spanned<AnyRule>,
     /// Permits that nothing in the model matches.
     #[serde(default)]
     #[schemars(example = true)]
     pub optional: bool,
+}
+
+/// Whether the values are the same, wherever they stand.
+impl PartialEq for Assign {
+    fn eq(&self, other: &Self) -> bool {
+        fn same<V: PartialEq>(this: &Option<Spanned<V>>, other: &Option<Spanned<V>>) -> bool {
+            this.as_ref().map(Spanned::get_ref) == other.as_ref().map(Spanned::get_ref)
+        }
+        same(&self.layers, &other.layers)
+            && same(&self.ops, &other.ops)
+            && same(&self.names, &other.names)
+            && self.rule.get_ref() == other.rule.get_ref()
+            && self.optional == other.optional
+    }
 }

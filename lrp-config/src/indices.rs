@@ -22,30 +22,27 @@ use crate::values::Count;
 
 /// The value of `layers =`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Layers(Vec<LayerSet>);
+pub(crate) struct Indices(Vec<LayerSet>);
 
 /// One item of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum LayerSet {
+pub(crate) enum LayerSet {
+    /// One layer.
     Index(usize),
     /// From `start` up to and without `end`; without an end, to the last layer.
-    Range {
-        start: usize,
-        end: Option<usize>,
-    },
+    Range { start: usize, end: Option<usize> },
     /// Likewise, in percent of the number of layers.
-    Percent {
-        start: f64,
-        end: f64,
-    },
+    Percent { start: f64, end: f64 },
+    /// Those next to the inputs.
     First,
+    /// Those next to the output.
     Last,
 }
 
 /// Shown where a string cannot be read.
 const FORMS: &str = r#"layers take 3, [0, 2, 5], "0..=4", "5..", "..3", "first", "last", "0%..50%""#;
 
-impl Layers {
+impl Indices {
     /// The layers of this model that are meant. Indices beyond the model mean none.
     pub fn select<T: Scalar>(&self, model: &Model<T>) -> BTreeSet<NodeId> {
         let layers = model.layers();
@@ -62,14 +59,21 @@ impl Layers {
         selected
     }
 
+    /// One range, or another single set.
+    pub fn one(set: LayerSet) -> Self {
+        Self(vec![set])
+    }
+
+    /// These and those.
+    pub fn join(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// As much of it as a model of `count` layers has, as a recipe writes it; the last layer where it has none of it.
     pub fn within(&self, count: usize) -> String {
-        let sets: Vec<String> = self.0.iter().filter_map(|set| set.within(count)).map(|set| set.to_string()).collect();
-        match sets.as_slice() {
-            [] => "\"last\"".to_owned(),
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
-        }
+        let sets: Vec<LayerSet> = self.0.iter().filter_map(|set| set.within(count)).collect();
+        if sets.is_empty() { LayerSet::Last.to_string() } else { Indices(sets).to_string() }
     }
 
     /// An index that is asked for although a model of `count` layers does not have it.
@@ -80,6 +84,17 @@ impl Layers {
             LayerSet::Range { start, end: None } if start > 0 && start >= count => Some(start),
             _ => None,
         })
+    }
+}
+
+/// As a recipe writes it.
+impl fmt::Display for Indices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sets: Vec<String> = self.0.iter().map(LayerSet::to_string).collect();
+        match sets.as_slice() {
+            [one] => f.write_str(one),
+            many => write!(f, "[{}]", many.join(", ")),
+        }
     }
 }
 
@@ -136,12 +151,16 @@ impl LayerSet {
             return Err(format!("'{}' is no layer", shown(text)));
         };
         let set = if text.contains('%') { Self::percent(start, end)? } else { Self::range(start, end)? };
-        let empty = match set {
+        if set.is_empty() { Err(format!("the range '{}' is empty", shown(text))) } else { Ok(set) }
+    }
+
+    /// Whether a range ends before it starts.
+    pub fn is_empty(self) -> bool {
+        match self {
             LayerSet::Range { start, end: Some(end) } => start >= end,
             LayerSet::Percent { start, end } => start >= end,
             _ => false,
-        };
-        if empty { Err(format!("the range '{}' is empty", shown(text))) } else { Ok(set) }
+        }
     }
 
     fn range(start: &str, end: &str) -> Result<Self, String> {
@@ -211,22 +230,22 @@ fn meant(text: &str) -> Option<String> {
 
 impl<'de> Deserialize<'de> for LayerSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LayersVisitor).and_then(|layers| match layers.0.as_slice() {
+        deserializer.deserialize_any(IndicesVisitor).and_then(|layers| match layers.0.as_slice() {
             [set] => Ok(*set),
             _ => Err(Error::custom(format!("lists of lists have no meaning here\n{FORMS}"))),
         })
     }
 }
 
-impl<'de> Deserialize<'de> for Layers {
+impl<'de> Deserialize<'de> for Indices {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LayersVisitor)
+        deserializer.deserialize_any(IndicesVisitor)
     }
 }
 
-impl JsonSchema for Layers {
+impl JsonSchema for Indices {
     fn schema_name() -> Cow<'static, str> {
-        "Layers".into()
+        "Indices".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -245,32 +264,32 @@ const PATTERN: &str = concat!(
     r")\s*$"
 );
 
-struct LayersVisitor;
+struct IndicesVisitor;
 
-impl<'de> Visitor<'de> for LayersVisitor {
-    type Value = Layers;
+impl<'de> Visitor<'de> for IndicesVisitor {
+    type Value = Indices;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an index, a list of them, or a range")
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Layers, E> {
-        Count::deserialize(value.into_deserializer()).map(|Count(i)| Layers(vec![LayerSet::Index(i)]))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Indices, E> {
+        Count::deserialize(value.into_deserializer()).map(|Count(i)| Indices(vec![LayerSet::Index(i)]))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Layers, E> {
-        LayerSet::parse(text).map(|set| Layers(vec![set])).map_err(|problem| {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Indices, E> {
+        LayerSet::parse(text).map(|set| Indices(vec![set])).map_err(|problem| {
             let meant = meant(text).map_or_else(String::new, |meant| format!("\n{meant}"));
             E::custom(format!("{problem}\n{FORMS}{meant}"))
         })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Layers, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Indices, A::Error> {
         let mut sets = Vec::new();
         while let Some(set) = list.next_element()? {
             sets.push(set);
         }
-        if sets.is_empty() { Err(Error::custom(format!("the list is empty\n{FORMS}"))) } else { Ok(Layers(sets)) }
+        if sets.is_empty() { Err(Error::custom(format!("the list is empty\n{FORMS}"))) } else { Ok(Indices(sets)) }
     }
 }
 
@@ -310,14 +329,14 @@ mod tests {
 
     #[test]
     fn what_a_model_does_not_have_is_noticed() {
-        let beyond = |text, n| Layers(vec![LayerSet::parse(text).unwrap()]).beyond(n);
+        let beyond = |text, n| Indices(vec![LayerSet::parse(text).unwrap()]).beyond(n);
         assert_eq!(beyond("0..=4", 5), None);
         assert_eq!(beyond("0..=5", 5), Some(5));
         assert_eq!(beyond("2..9", 5), Some(8));
         assert_eq!(beyond("5..", 5), Some(5));
         assert_eq!(beyond("..", 0), None);
         assert_eq!(beyond("0%..100%", 5), None);
-        assert_eq!(Layers(vec![LayerSet::Index(7)]).beyond(5), Some(7));
+        assert_eq!(Indices(vec![LayerSet::Index(7)]).beyond(5), Some(7));
     }
 
     #[test]

@@ -28,6 +28,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The same rules in Rust, without a text, are a [`Composite`].
+//!
 //! The way of a recipe: text → `reader` (a spanned tree, then the types of `format`) → [`Recipe`] (parents merged, parameters
 //! checked) → [`Recipe::resolve`] with a model → [`Resolved`], whose assignment makes an [`lrp_core::Plan`]. Mistakes come out
 //! as [`RecipeError`], all at once, each with its position in the text and a fix.
@@ -41,29 +43,34 @@ macro_rules! inherit {
     };
 }
 
+mod any_rule;
 mod bare_names;
+mod build;
 mod colormap;
+mod composite;
 mod diagnostic;
+mod element_box;
 mod entry;
 mod experiment;
 mod factor;
 mod fix;
 mod format;
+mod indices;
 mod input;
-mod layers;
 mod look;
 mod names;
 mod on_unknown;
 mod ops;
 mod origin;
+mod own_rule;
 mod preset;
 mod reader;
 mod recipe;
 mod reference;
 mod rule_info;
-mod rule_spec;
 mod schema;
 mod schema_page;
+mod selector;
 mod source;
 mod suggest;
 mod syntax;
@@ -71,20 +78,26 @@ mod target;
 mod toml_text;
 mod values;
 
+pub use any_rule::AnyRule;
 pub use colormap::{COLORMAPS, Colormap};
+pub use composite::{Composite, CompositeError};
 pub use diagnostic::{Diagnostic, RecipeError};
 pub use experiment::{Compare, Explain, ModelFiles, Output, Precision, Save, Start};
+pub use factor::Factor;
 pub use fix::{Edit, Fix};
 pub use input::{Bounds, Channels, Input, InputPreset, Kind, Resize};
 pub use look::{Scale, Size};
+pub use names::NameGlob;
 pub use on_unknown::OnUnknown;
 pub use origin::{Origin, Place};
+pub use own_rule::OwnRule;
 pub use preset::{Preset, presets};
 pub use recipe::{Choice, Compared, Recipe, Resolved};
 pub use reference::Reference;
 pub use rule_info::{Parameter, RuleInfo, rules};
 pub use schema::schema;
 pub use schema_page::schema_page;
+pub use selector::{Layers, SelectorError};
 pub use source::Source;
 pub use suggest::closest_file;
 pub use target::{Class, Target};

@@ -13,6 +13,7 @@ use lrp_core::graph::Node;
 use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
+use serde::{Serialize, Serializer};
 
 /// Braces within braces: the library goes down into them without a limit of its own.
 const DEEPEST: usize = 16;
@@ -21,7 +22,7 @@ const LONGEST: usize = 4096;
 
 /// One glob to the right of `names =`.
 #[derive(Debug, Clone)]
-pub(crate) struct NameGlob {
+pub struct NameGlob {
     text: String,
     // A set of one: the library's matcher for a single glob panics where the expression behind it becomes too large.
     glob: GlobSet,
@@ -40,7 +41,7 @@ impl NameGlob {
     }
 
     /// Whether a node is meant, by any of its names.
-    pub fn means<T: Scalar>(&self, node: &Node<T>) -> bool {
+    pub(crate) fn means<T: Scalar>(&self, node: &Node<T>) -> bool {
         node.names().any(|name| self.matches(name))
     }
 
@@ -49,7 +50,8 @@ impl NameGlob {
         &self.text
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a glob; an error explains the mistake.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.chars().nth(LONGEST).is_some() {
             return Err(format!("it has more than {LONGEST} characters"));
         }
@@ -84,6 +86,12 @@ impl<'de> Deserialize<'de> for NameGlob {
             let help = "write [[] for a literal '[', [*] for a literal '*'";
             Error::custom(format!("'{}' is no glob: {}\n{help}", shown(&text), shown(&error)))
         })
+    }
+}
+
+impl Serialize for NameGlob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text.serialize(serializer)
     }
 }
 

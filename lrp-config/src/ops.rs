@@ -29,9 +29,9 @@ static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     names
 });
 
-/// One name to the right of `ops =`.
+/// One name to the right of `ops =`: a kind of operator, or a group of kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ops {
+pub enum Ops {
     /// One kind of operator.
     Kind(Kind),
     /// Every kind with this relevance behaviour.
@@ -39,8 +39,16 @@ pub(crate) enum Ops {
 }
 
 impl Ops {
+    /// Its name in recipes.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Ops::Kind(kind) => kind.name(),
+            Ops::Group(group) => group.name(),
+        }
+    }
+
     /// Whether operators of this kind are meant.
-    pub fn contains(self, kind: Kind) -> bool {
+    pub(crate) fn contains(self, kind: Kind) -> bool {
         match self {
             Ops::Kind(this) => this == kind,
             Ops::Group(group) => group == kind.group(),

@@ -1,6 +1,7 @@
 //! A recipe, loaded and checked as far as that goes without a model.
 
 mod check_target;
+mod from_composite;
 mod lint;
 mod places;
 mod resolve;
@@ -15,6 +16,8 @@ use lrp_core::file::{self, Limit};
 use lrp_core::{NodeId, Scalar};
 use toml::Spanned;
 
+use crate::build::Unbuildable;
+use crate::composite::Composite;
 use crate::diagnostic::{Diagnostic, RecipeError};
 use crate::entry::Entry;
 use crate::experiment::{Compare, Explain, ModelFiles, Output};
@@ -25,7 +28,6 @@ use crate::origin::{Origin, Place};
 use crate::preset::{self, Preset};
 use crate::reader::{self, KeySpans, Reading};
 use crate::reference::Reference;
-use crate::rule_spec::Unbuildable;
 use crate::source::Source;
 use crate::suggest::closest_file;
 
@@ -41,7 +43,7 @@ pub struct Recipe {
     name: Option<String>,
     description: Option<String>,
     times_input: Option<bool>,
-    entries: Vec<Entry>,
+    composite: Composite,
     input: Input,
     model: ModelFiles,
     explain: Explain,
@@ -163,6 +165,11 @@ impl Recipe {
         self.times_input.unwrap_or(false)
     }
 
+    /// The rules of the layers, those of extended recipes first.
+    pub fn composite(&self) -> &Composite {
+        &self.composite
+    }
+
     /// `[input]`: the input that the model expects.
     pub fn input(&self) -> &Input {
         &self.input
@@ -220,10 +227,7 @@ impl Recipe {
 
     /// The boxes of the z-box rules that entries chose, in units of the model's input: of each node, its lowest and highest values.
     pub fn boxes<T: Scalar>(&self, resolved: &Resolved<T>) -> Vec<(NodeId, Bounds)> {
-        let of = |place: &Place| {
-            let entry = self.entries.iter().find(|entry| entry.place == *place)?;
-            entry.assign.rule.get_ref().z_box(&self.input)
-        };
+        let of = |place: &Place| self.entry_at(place)?.assign.rule.get_ref().z_box(&self.input);
         let chosen = resolved.choices.iter().filter_map(|(id, choice)| match &choice.origin {
             Origin::Entry(place) => Some((*id, of(place)?)),
             _ => None,
@@ -237,7 +241,12 @@ impl Recipe {
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
+        self.composite.entries()
+    }
+
+    /// The entry of this position.
+    pub(crate) fn entry_at(&self, place: &Place) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.place == *place)
     }
 
     fn from_preset(preset: &Preset) -> Result<Self, RecipeError> {
@@ -302,15 +311,15 @@ impl Recipe {
         }
         let places = Places::new(&source, keys);
         problems.extend(checks(&source, &file, &places));
-        let entries = entries(&source, file.assign, rule_keys);
-        problems.extend(entries.iter().filter_map(parameter_problem));
+        let composite = composite(&source, file.assign, rule_keys);
+        problems.extend(composite.entries().iter().filter_map(parameter_problem));
         let mut recipe = Self {
             source,
             ancestors: Vec::new(),
             name: file.name,
             description: file.description,
             times_input: file.times_input,
-            entries,
+            composite,
             input: file.input.map(Spanned::into_inner).unwrap_or_default(),
             model: file.model,
             explain: file.explain,
@@ -356,8 +365,7 @@ impl Recipe {
 
     /// Puts the parent's entries before the own ones, and takes its sections' keys that are not given here.
     fn inherit(&mut self, parent: Recipe, extends: Range<usize>) -> Option<Diagnostic> {
-        let own = std::mem::replace(&mut self.entries, parent.entries);
-        self.entries.extend(own);
+        self.composite.extend(parent.composite);
         self.ancestors = [vec![parent.source], parent.ancestors].concat();
         self.times_input = self.times_input.or(parent.times_input);
         self.input.inherit(&parent.input);
@@ -447,7 +455,11 @@ fn no_rules(source: &Arc<Source>, file: &RecipeFile) -> Option<Diagnostic> {
     nothing.then(|| problem.label("an [[assign]] entry is missing").help(help).fix(Some(fix)))
 }
 
-fn entries(source: &Arc<Source>, assign: Vec<Spanned<Assign>>, mut rule_keys: BTreeMap<usize, KeySpans>) -> Vec<Entry> {
+fn composite(
+    source: &Arc<Source>,
+    assign: Vec<Spanned<Assign>>,
+    mut rule_keys: BTreeMap<usize, KeySpans>,
+) -> Composite {
     let entry = |(i, assign): (usize, Spanned<Assign>)| {
         let span = assign.span();
         let assign = assign.into_inner();

@@ -80,11 +80,11 @@ pub(crate) fn rule_names() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule_spec::RuleSpec;
+    use crate::any_rule::AnyRule;
 
     /// The names that serde lists when it meets one that it does not know.
     fn expected(toml: &str) -> Vec<String> {
-        let error = toml::from_str::<RuleSpec>(toml).unwrap_err();
+        let error = toml::from_str::<AnyRule>(toml).unwrap_err();
         error.message().split('`').skip(1).step_by(2).skip(1).map(str::to_owned).collect()
     }
 
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_that_recipes_have() {
         for rule in rules() {
-            let read = |keys: String| toml::from_str::<RuleSpec>(&format!("{} = {{ {keys} }}", rule.name)).unwrap();
+            let read = |keys: String| toml::from_str::<AnyRule>(&format!("{} = {{ {keys} }}", rule.name)).unwrap();
             let required = if rule.name == "gains" { "branches = [], " } else { "" };
             let written: Vec<String> = rule
                 .parameters

@@ -1,22 +1,11 @@
 //! JSON values as a recipe would write them, on one line.
 
-use serde_json::Value;
-
-/// The value as TOML.
-pub(crate) fn toml_text(value: &Value) -> String {
-    match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(toml_text).collect::<Vec<_>>().join(", ")),
-        Value::Object(table) => {
-            let keys: Vec<String> = table.iter().map(|(key, value)| format!("{key} = {}", toml_text(value))).collect();
-            format!("{{ {} }}", keys.join(", "))
-        }
-        // Strings, numbers and booleans are the same in both.
-        other => other.to_string(),
-    }
-}
+pub(crate) use lrp_core::text::toml as toml_text;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

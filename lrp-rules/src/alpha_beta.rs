@@ -1,39 +1,49 @@
 //! LRP-αβ: positive and negative contributions on separate accounts.
 
-use std::fmt;
-
-use lrp_core::Formula;
-use lrp_core::formula::{BiasMode, Branch, Stabilizer};
-
-use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
+use lrp_core::formula::{BiasMode, Branch, STABILIZER, Stabilizer};
+use lrp_core::parameter::{nonnegative, number};
+use lrp_core::{Formula, ParameterError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// LRP-αβ (Bach et al. 2015, eq. 60).
 ///
 /// `R_j = Σ_k (α·(x⁺w⁺ + x⁻w⁻)_jk / z⁺_k − β·(x⁺w⁻ + x⁻w⁺)_jk / z⁻_k) R_k` with `α − β = 1`. `b⁺` belongs to `z⁺` and `b⁻` to `z⁻`:
 /// a full bias in both would explode where they nearly cancel.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(description = "LRP-αβ: positive and negative contributions apart.", extend("x-source" = "Bach et al. 2015, eq. 60"))]
 pub struct AlphaBeta {
-    alpha: f64,
-    beta: f64,
-    stabilizer: f64,
-    bias: BiasMode,
+    /// Weight of the positive contributions, from 1; always `beta` + 1.
+    #[serde(deserialize_with = "number")]
+    #[schemars(extend("minimum" = 1), example = 1)]
+    pub alpha: f64,
+    /// Weight of the negative contributions, from 0; always `alpha` − 1.
+    #[serde(deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 0)]
+    pub beta: f64,
+    /// Added to denominators, with their sign.
+    #[serde(deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
+    pub stabilizer: f64,
+    /// Treatment of the bias's share.
+    #[schemars(example = BiasMode::Distribute)]
+    pub bias: BiasMode,
 }
 
 impl AlphaBeta {
-    /// The rule with these weights of positive and negative contributions.
-    ///
-    /// # Errors
-    /// When α < 1, β < 0, α − β ≠ 1, or the stabilizer is negative; or when one of them is not finite.
-    pub fn new(alpha: f64, beta: f64, stabilizer: f64, bias: BiasMode) -> Result<Self, ParameterError> {
+    /// Fails when α < 1, β < 0, α − β ≠ 1, or the stabilizer is negative; or when one of them is not finite.
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
+        let Self { alpha, beta, .. } = *self;
         nonnegative("beta", beta)?;
-        nonnegative("stabilizer", stabilizer)?;
+        nonnegative("stabilizer", self.stabilizer)?;
         if !alpha.is_finite() || alpha < 1.0 {
             return Err(ParameterError::new("alpha", format!("alpha must be a finite number ≥ 1, got {alpha}")));
         }
         if (alpha - beta - 1.0).abs() > 1e-9 * alpha {
             return Err(ParameterError::new("beta", format!("alpha − beta must be 1, got {alpha} − {beta}")));
         }
-        Ok(Self { alpha, beta, stabilizer, bias })
+        Ok(())
     }
 
     /// The rule as a formula.
@@ -44,15 +54,7 @@ impl AlphaBeta {
     }
 }
 
-impl fmt::Display for AlphaBeta {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numbers = [("alpha", self.alpha), ("beta", self.beta), ("stabilizer", self.stabilizer)];
-        let parameters = numbers.map(|(name, value)| (name, number(value)));
-        write_rule(f, "alpha-beta", parameters.into_iter().chain(bias_parameter(self.bias, BiasMode::Absorb)))
-    }
-}
-
-crate::is_formula!(AlphaBeta);
+rule!("alpha-beta", AlphaBeta { alpha: 2.0, beta: 1.0, stabilizer: STABILIZER, bias: BiasMode::Absorb });
 
 #[cfg(test)]
 mod tests {
@@ -62,7 +64,7 @@ mod tests {
 
     #[test]
     fn parameters_are_checked() {
-        let new = |a, b| AlphaBeta::new(a, b, 1e-6, BiasMode::Absorb);
+        let new = |alpha, beta| AlphaBeta { alpha, beta, ..AlphaBeta::default() }.check();
         assert!(new(2.0, 1.0).is_ok() && new(1.0, 0.0).is_ok() && new(1.3, 0.3).is_ok());
         assert_eq!(new(2.0, 2.0).unwrap_err().message, "alpha − beta must be 1, got 2 − 2");
         assert!(new(0.5, -0.5).is_err() && new(f64::NAN, 1.0).is_err() && new(f64::INFINITY, f64::INFINITY).is_err());
@@ -70,7 +72,7 @@ mod tests {
 
     #[test]
     fn claims_follow_from_alpha_and_beta() {
-        let claims = |alpha, beta, bias| Rule::<f64>::claims(&AlphaBeta::new(alpha, beta, 1e-6, bias).unwrap());
+        let claims = |alpha, beta, bias| Rule::<f64>::claims(&AlphaBeta { alpha, beta, bias, ..AlphaBeta::default() });
         let expected = |alpha, beta, positive, vanishing| Claims {
             conserving: true,
             beta,

@@ -1,21 +1,12 @@
 //! DeconvNet: relevance at a ReLU in that method.
 
-use std::fmt;
-
-use lrp_core::{Behaviour, Rule, Scalar};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// DeconvNet (Zeiler and Fergus 2014) for activations: positive relevance `R⁺`, whatever the input was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "crate::rule::NoParameters")]
+#[schemars(description = "At activations: the gradient where it is positive.", extend("x-source" = "Zeiler and Fergus 2014"))]
 pub struct Deconvnet;
 
-impl fmt::Display for Deconvnet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("deconvnet")
-    }
-}
-
-impl<T: Scalar> Rule<T> for Deconvnet {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Deconvnet
-    }
-}
+bare!("deconvnet", Deconvnet);

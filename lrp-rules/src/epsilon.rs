@@ -1,11 +1,10 @@
 //! LRP-ε: `R_j = x_j Σ_k w_jk R_k / stab(z_k)`.
 
-use std::fmt;
-
-use lrp_core::Formula;
-use lrp_core::formula::{BiasMode, Stabilizer};
-
-use crate::parameter::{ParameterError, bias_parameter, nonnegative, write_rule};
+use lrp_core::formula::{BiasMode, STABILIZER, Stabilizer};
+use lrp_core::parameter::nonnegative;
+use lrp_core::{Formula, ParameterError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The size of ε.
 pub use lrp_core::formula::Stabilizer as EpsilonValue;
@@ -13,21 +12,22 @@ pub use lrp_core::formula::Stabilizer as EpsilonValue;
 /// LRP-ε (Bach et al. 2015, eq. 58): a stabilizer absorbs the relevance of weak or contradictory contributions.
 ///
 /// `R_j = x_j Σ_k w_jk R_k / (z_k + ε·s(z_k))`, `s(z) = +1` for `z ≥ 0`, else `−1`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(description = "LRP-ε: absorbs weak and contradictory contributions.", extend("x-source" = "Bach et al. 2015, eq. 58"))]
 pub struct Epsilon {
-    epsilon: EpsilonValue,
-    bias: BiasMode,
+    /// The size of ε, or with `relative` its ratio to the root mean square of the layer's output.
+    #[schemars(example = 0.1, example = Stabilizer::Relative(0.25))]
+    pub epsilon: EpsilonValue,
+    /// Treatment of the bias's share.
+    #[schemars(example = BiasMode::Distribute)]
+    pub bias: BiasMode,
 }
 
 impl Epsilon {
-    /// The rule with this ε and treatment of biases.
-    ///
-    /// # Errors
-    /// When ε is negative or not finite.
-    pub fn new(epsilon: EpsilonValue, bias: BiasMode) -> Result<Self, ParameterError> {
-        let (Stabilizer::Absolute(value) | Stabilizer::Relative(value)) = epsilon;
-        nonnegative("epsilon", value)?;
-        Ok(Self { epsilon, bias })
+    /// Fails when ε is negative or not finite.
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
+        nonnegative("epsilon", self.epsilon.size())
     }
 
     /// The rule as a formula.
@@ -36,14 +36,7 @@ impl Epsilon {
     }
 }
 
-impl fmt::Display for Epsilon {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bias = bias_parameter(self.bias, BiasMode::Absorb);
-        write_rule(f, "epsilon", [("epsilon", self.epsilon.to_string())].into_iter().chain(bias))
-    }
-}
-
-crate::is_formula!(Epsilon);
+rule!("epsilon", Epsilon { epsilon: Stabilizer::Absolute(STABILIZER), bias: BiasMode::Absorb });
 
 #[cfg(test)]
 mod tests {
@@ -53,15 +46,15 @@ mod tests {
 
     #[test]
     fn parameters_are_checked() {
-        assert!(Epsilon::new(Stabilizer::Relative(0.25), BiasMode::Ignore).is_ok());
+        assert!(Epsilon { epsilon: Stabilizer::Relative(0.25), bias: BiasMode::Ignore }.check().is_ok());
         for wrong in [-1e-9, f64::NAN, f64::INFINITY] {
-            assert!(Epsilon::new(Stabilizer::Absolute(wrong), BiasMode::Absorb).is_err());
+            assert!(Epsilon { epsilon: wrong.into(), ..Epsilon::default() }.check().is_err());
         }
     }
 
     #[test]
     fn a_relative_stabilizer_reads_all_outputs() {
-        let rule = |epsilon| Epsilon::new(epsilon, BiasMode::Distribute).unwrap();
+        let rule = |epsilon| Epsilon { epsilon, bias: BiasMode::Distribute };
         let [absolute, relative] = [Stabilizer::Absolute(0.1), Stabilizer::Relative(0.1)].map(rule);
         assert_eq!(Rule::<f64>::claims(&absolute), Claims { conserving: true, ..Claims::default() });
         assert_eq!([absolute, relative].map(|rule| rule.formula().needs()), [Needs::RELEVANT, Needs::BOTH]);

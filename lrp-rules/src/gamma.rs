@@ -1,33 +1,39 @@
 //! LRP-γ: positive contributions favoured by a factor 1 + γ.
 
-use std::fmt;
-
-use lrp_core::Formula;
-use lrp_core::formula::{BiasMode, Branch, Side, Stabilizer};
-
-use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
+use lrp_core::formula::{BiasMode, Branch, STABILIZER, Side, Stabilizer};
+use lrp_core::parameter::{nonnegative, number};
+use lrp_core::{Formula, ParameterError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// LRP-γ (Montavon et al. 2019), generalized to inputs and outputs of either sign (Andéol et al. 2021).
 ///
 /// Where `z ≥ 0`, contributions are `x⁺(w + γw⁺) + x⁻(w + γw⁻)` and the bias `b + γb⁺`; where `z < 0`, they are
 /// `x⁺(w + γw⁻) + x⁻(w + γw⁺)` and `b + γb⁻`. Each input gets its contribution over the stabilized sum. For `x ≥ 0` and `z ≥ 0` this is the
 /// paper's `x(w + γw⁺) / Σ x(w + γw⁺)`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(description = "LRP-γ: favours positive contributions.")]
+#[schemars(extend("x-source" = "Montavon et al. 2019, Table 10.1; generalized by Andéol et al. 2021"))]
 pub struct Gamma {
-    gamma: f64,
-    stabilizer: f64,
-    bias: BiasMode,
+    /// Weight γ of the preference for positive contributions, from 0.
+    #[serde(deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 0.5)]
+    pub gamma: f64,
+    /// Added to denominators, with their sign.
+    #[serde(deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
+    pub stabilizer: f64,
+    /// Treatment of the bias's share.
+    #[schemars(example = BiasMode::Distribute)]
+    pub bias: BiasMode,
 }
 
 impl Gamma {
-    /// The rule with this γ.
-    ///
-    /// # Errors
-    /// When γ or the stabilizer is negative or not finite.
-    pub fn new(gamma: f64, stabilizer: f64, bias: BiasMode) -> Result<Self, ParameterError> {
-        nonnegative("gamma", gamma)?;
-        nonnegative("stabilizer", stabilizer)?;
-        Ok(Self { gamma, stabilizer, bias })
+    /// Fails when γ or the stabilizer is negative or not finite.
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
+        nonnegative("gamma", self.gamma)?;
+        nonnegative("stabilizer", self.stabilizer)
     }
 
     /// The rule as a formula.
@@ -39,14 +45,7 @@ impl Gamma {
     }
 }
 
-impl fmt::Display for Gamma {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parameters = [("gamma", number(self.gamma)), ("stabilizer", number(self.stabilizer))];
-        write_rule(f, "gamma", parameters.into_iter().chain(bias_parameter(self.bias, BiasMode::Absorb)))
-    }
-}
-
-crate::is_formula!(Gamma);
+rule!("gamma", Gamma { gamma: 0.25, stabilizer: STABILIZER, bias: BiasMode::Absorb });
 
 #[cfg(test)]
 mod tests {
@@ -55,17 +54,16 @@ mod tests {
 
     #[test]
     fn parameters_are_checked() {
-        assert!(Gamma::new(0.0, 0.0, BiasMode::Absorb).is_ok());
-        assert!(
-            Gamma::new(-0.1, 0.0, BiasMode::Absorb).is_err() && Gamma::new(f64::NAN, 0.0, BiasMode::Absorb).is_err()
-        );
-        assert_eq!(Gamma::new(0.25, -1.0, BiasMode::Absorb).unwrap_err().parameter, "stabilizer");
+        let check = |gamma, stabilizer| Gamma { gamma, stabilizer, ..Gamma::default() }.check();
+        assert!(check(0.0, 0.0).is_ok());
+        assert!(check(-0.1, 0.0).is_err() && check(f64::NAN, 0.0).is_err());
+        assert_eq!(check(0.25, -1.0).unwrap_err().parameter, "stabilizer");
     }
 
     #[test]
     fn claims_are_bounded_by_gamma() {
         for bias in [BiasMode::Absorb, BiasMode::Ignore, BiasMode::Distribute] {
-            let claims = |gamma| Rule::<f64>::claims(&Gamma::new(gamma, 1e-6, bias).unwrap());
+            let claims = |gamma| Rule::<f64>::claims(&Gamma { gamma, bias, ..Gamma::default() });
             let vanishing = bias != BiasMode::Distribute;
             let expected = Claims { conserving: true, vanishing, ..Claims::default() };
             assert_eq!(claims(0.0), expected);

@@ -1,22 +1,13 @@
 //! The plain gradient, for gradient × input and comparisons. Never chosen silently.
 
-use std::fmt;
-
-use lrp_core::{Behaviour, Rule, Scalar};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The vector-Jacobian product `Σ_k R_k ∂z_k/∂x_j`, on any operator. It does not conserve: the ledger records the relevance that it creates or
 /// loses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "crate::rule::NoParameters")]
+#[schemars(description = "The plain gradient.", extend("x-source" = "–"))]
 pub struct Gradient;
 
-impl fmt::Display for Gradient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("gradient")
-    }
-}
-
-impl<T: Scalar> Rule<T> for Gradient {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Gradient
-    }
-}
+bare!("gradient", Gradient);

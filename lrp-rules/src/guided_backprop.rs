@@ -1,21 +1,12 @@
 //! Guided backpropagation: relevance at a ReLU in that method.
 
-use std::fmt;
-
-use lrp_core::{Behaviour, Rule, Scalar};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Guided backpropagation (Springenberg et al. 2015) for activations: the gradient of positive relevance, `φ′(x)·R⁺`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "crate::rule::NoParameters")]
+#[schemars(description = "At activations: the gradient where input and gradient are positive.", extend("x-source" = "Springenberg et al. 2015"))]
 pub struct GuidedBackprop;
 
-impl fmt::Display for GuidedBackprop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("guided-backprop")
-    }
-}
-
-impl<T: Scalar> Rule<T> for GuidedBackprop {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::GuidedBackprop
-    }
-}
+bare!("guided-backprop", GuidedBackprop);

@@ -21,17 +21,17 @@
 //!
 //! Notation is that of the papers: `x` inputs, `w` weights, `b` bias, `z` output, `R` relevance at the output.
 
-/// Implements `Rule` for a rule that is its formula.
-macro_rules! is_formula {
-    ($rule:ty) => {
-        impl<T: lrp_core::Scalar> lrp_core::Rule<T> for $rule {
-            fn behaviour(&self) -> lrp_core::Behaviour {
-                lrp_core::Behaviour::Formula(self.formula())
-            }
-        }
-    };
-}
-use is_formula;
+//!
+//! # Parameters
+//!
+//! A rule is a struct of its parameters, all public: `Gamma { gamma: 0.5, ..Gamma::default() }`. The struct is also the description of the rule
+//! in recipes: defaults, documentation and JSON Schema come from it. Like a recipe, it can hold numbers that are not allowed.
+//! [`Plan::new`](lrp_core::Plan::new) checks every rule by [`Rule::check`](lrp_core::Rule::check), so that none is used with them; `lrp-config` asks
+//! `check` earlier, to show the line of a recipe. One check at the place that every rule passes serves rules from Rust, from TOML and from other
+//! crates alike, and a builder needs no `?` for each rule.
+
+#[macro_use]
+mod rule;
 
 mod alpha_beta;
 mod deconvnet;
@@ -42,7 +42,6 @@ mod gamma;
 mod gradient;
 mod guided_backprop;
 mod norm;
-mod parameter;
 mod pass;
 mod product;
 mod residual;
@@ -59,9 +58,9 @@ pub use gains::Gains;
 pub use gamma::Gamma;
 pub use gradient::Gradient;
 pub use guided_backprop::GuidedBackprop;
+pub use lrp_core::ParameterError;
 pub use lrp_core::formula::{BiasMode, Branch, Side};
 pub use norm::Norm;
-pub use parameter::ParameterError;
 pub use pass::Pass;
 pub use product::{Factors, Product};
 pub use residual::Residual;

@@ -1,42 +1,44 @@
 //! Norm: LRP-ε for operators without weights of their own, and the policies for residual sums.
 
-use std::fmt;
-
-use lrp_core::formula::{BiasMode, Stabilizer};
+use lrp_core::formula::{BiasMode, STABILIZER, Stabilizer};
 use lrp_core::operator::{Group, Kind};
+use lrp_core::parameter::{nonnegative, number};
 use lrp_core::rule::{Layer, PreparedRule};
-use lrp_core::{Behaviour, Claims, Formula, Rule, RuleError, Scalar};
+use lrp_core::{Behaviour, Claims, Formula, ParameterError, Rule, RuleError, Scalar};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::parameter::{ParameterError, nonnegative, number, write_rule};
 use crate::residual::Residual;
 
 /// [`Epsilon`](crate::Epsilon) for weightless affine operators: sums, average pooling, means, constant factors.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(description = "LRP-ε for operators without weights of their own, residual sums among them; their default.", extend("x-source" = "–"))]
 pub struct Norm {
-    stabilizer: f64,
-    residual: Residual,
+    /// Added to denominators, with their sign.
+    #[serde(deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
+    pub stabilizer: f64,
+    /// Policy for dividing relevance among the summands of a residual sum.
+    #[schemars(example = Residual::Absolute)]
+    pub residual: Residual,
 }
 
-impl Norm {
-    /// The rule with this stabilizer and policy for residual sums.
-    ///
-    /// # Errors
-    /// When the stabilizer is negative or not finite.
-    pub fn new(stabilizer: f64, residual: Residual) -> Result<Self, ParameterError> {
-        Ok(Self { stabilizer: nonnegative("stabilizer", stabilizer)?, residual })
+impl Default for Norm {
+    fn default() -> Self {
+        Self { stabilizer: STABILIZER, residual: Residual::Signed }
     }
 }
 
-impl fmt::Display for Norm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let residual = (self.residual != Residual::Signed).then(|| ("residual", format!("{:?}", self.residual.name())));
-        write_rule(f, "norm", [("stabilizer", number(self.stabilizer))].into_iter().chain(residual))
-    }
-}
+printed!("norm", Norm);
 
 impl<T: Scalar> Rule<T> for Norm {
     fn behaviour(&self) -> Behaviour {
         Behaviour::Formula(Formula::proportional(Stabilizer::Absolute(self.stabilizer), BiasMode::Absorb))
+    }
+
+    fn check(&self) -> Result<(), ParameterError> {
+        nonnegative("stabilizer", self.stabilizer)
     }
 
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
@@ -65,14 +67,14 @@ mod tests {
 
     #[test]
     fn parameters_are_checked_and_printed() {
-        assert!(Norm::new(-1.0, Residual::Signed).is_err());
-        let rule = Norm::new(0.25, Residual::SkipOnly).unwrap();
+        assert!(Rule::<f64>::check(&Norm { stabilizer: -1.0, ..Norm::default() }).is_err());
+        let rule = Norm { stabilizer: 0.25, residual: Residual::SkipOnly };
         assert_eq!(rule.to_string(), "norm { stabilizer = 0.25, residual = \"skip-only\" }");
     }
 
     #[test]
     fn fixed_shares_go_to_summands_of_zero_too() {
-        let claims = |residual| Rule::<f64>::claims(&Norm::new(1e-6, residual).unwrap());
+        let claims = |residual| Rule::<f64>::claims(&Norm { residual, ..Norm::default() });
         let conserving = Claims { conserving: true, ..Claims::default() };
         for residual in [Residual::Signed, Residual::Absolute] {
             assert_eq!(claims(residual), Claims { vanishing: true, ..conserving });

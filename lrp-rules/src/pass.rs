@@ -1,21 +1,12 @@
 //! Pass: relevance goes through unchanged.
 
-use std::fmt;
-
-use lrp_core::{Behaviour, Rule, Scalar};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Passes relevance on unchanged, whatever the operator does; its input and output must have the same shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "crate::rule::NoParameters")]
+#[schemars(description = "Relevance unchanged.", extend("x-source" = "–"))]
 pub struct Pass;
 
-impl fmt::Display for Pass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("pass")
-    }
-}
-
-impl<T: Scalar> Rule<T> for Pass {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::Pass
-    }
-}
+bare!("pass", Pass);

@@ -1,78 +1,90 @@
 //! Products of two activations: the signal receives the relevance, the gate none.
 
-use std::fmt;
-
 use lrp_core::behaviour::Division;
-use lrp_core::{Behaviour, Rule, Scalar};
+use lrp_core::parameter::fields;
+use lrp_core::{Behaviour, ParameterError, Rule, Scalar};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::parameter::{ParameterError, write_rule};
-
-/// The division of relevance between the factors of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The division of relevance between the factors of a product: to the signal (Arras et al. 2017), or half to each (Achtibat et al. 2024).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Factors {
-    /// All to the gated signal, nothing to the gate (Arras et al. 2017).
+    /// All of it to the signal, nothing to the gate that the importer found.
     #[default]
     Gate,
-    /// Half to each (Achtibat et al. 2024).
+    /// Half to each.
     Uniform,
 }
 
-/// The rule for products of two activations: squeeze-and-excitation gates, for example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Product {
-    division: Division,
+/// The rule for products of two activations: squeeze-and-excitation gates, for example. `F` names one of the two inputs: by its number, 0 or 1, or as recipes do.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(description = "For products of two activations, such as squeeze-and-excitation gates.", extend("x-source" = "gate: Arras et al. 2017; uniform: Achtibat et al. 2024"))]
+pub struct Product<F = usize> {
+    /// Division of relevance between the factors.
+    #[schemars(example = Factors::Uniform)]
+    pub factors: Factors,
+    /// The input that is the gate, where the graph does not tell or is wrong: 0 or 1, or a glob over the names of the nodes
+    /// that make it.
+    #[schemars(extend("x-default" = "from the graph"), example = 1)]
+    pub gate: Option<F>,
+    /// The input that is the signal, which receives all relevance; written as `gate`.
+    #[schemars(extend("x-default" = "from the graph"), example = 0, example = "*/conv_a/*")]
+    pub signal: Option<F>,
+}
+
+impl<F> Default for Product<F> {
+    fn default() -> Self {
+        Self { factors: Factors::Gate, gate: None, signal: None }
+    }
 }
 
 impl Product {
     /// The rule with this division.
     pub fn new(factors: Factors) -> Self {
-        Self {
-            division: match factors {
-                Factors::Gate => Division::KnownGate,
-                Factors::Uniform => Division::Uniform,
-            },
-        }
+        Self { factors, ..Self::default() }
     }
 
     /// The rule for products of which this input (0 or 1) is the gate: the other one receives all relevance, whatever the graph says.
-    ///
-    /// # Errors
-    /// When there is no such input.
-    pub fn gate(input: usize) -> Result<Self, ParameterError> {
-        Ok(Self { division: Division::Gate(factor("gate", input)?) })
+    pub fn gate(input: usize) -> Self {
+        Self { gate: Some(input), ..Self::default() }
     }
 
     /// The rule for products of which this input (0 or 1) is the signal: it receives all relevance, whatever the graph says.
-    ///
-    /// # Errors
-    /// When there is no such input.
-    pub fn signal(input: usize) -> Result<Self, ParameterError> {
-        Ok(Self { division: Division::Signal(factor("signal", input)?) })
+    pub fn signal(input: usize) -> Self {
+        Self { signal: Some(input), ..Self::default() }
     }
 }
 
-fn factor(parameter: &'static str, input: usize) -> Result<usize, ParameterError> {
-    match input {
-        0 | 1 => Ok(input),
-        _ => Err(ParameterError::new(parameter, format!("a product has the inputs 0 and 1, got {input}"))),
-    }
+fn parameters<F: Serialize>(product: &Product<F>) -> Vec<(String, String)> {
+    let given = fields(product);
+    if given.is_empty() { vec![("factors".to_owned(), "\"gate\"".to_owned())] } else { given }
 }
 
-impl fmt::Display for Product {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (parameter, value) = match self.division {
-            Division::KnownGate => ("factors", "\"gate\"".to_owned()),
-            Division::Uniform => ("factors", "\"uniform\"".to_owned()),
-            Division::Gate(input) => ("gate", input.to_string()),
-            Division::Signal(input) => ("signal", input.to_string()),
-        };
-        write_rule(f, "product", [(parameter, value)])
-    }
-}
+printed!("product", Product<F>, parameters, F);
 
 impl<T: Scalar> Rule<T> for Product {
     fn behaviour(&self) -> Behaviour {
-        Behaviour::Product(self.division)
+        Behaviour::Product(match (self.gate, self.signal, self.factors) {
+            (Some(input), ..) => Division::Gate(input),
+            (None, Some(input), _) => Division::Signal(input),
+            (None, None, Factors::Gate) => Division::KnownGate,
+            (None, None, Factors::Uniform) => Division::Uniform,
+        })
+    }
+
+    fn check(&self) -> Result<(), ParameterError> {
+        let error = |parameter, message: &str| Err(ParameterError::new(parameter, message));
+        match (self.gate, self.signal, self.factors) {
+            (Some(_), Some(_), _) => error("signal", "gate and signal each say all: give one of them"),
+            (Some(_), ..) | (_, Some(_), _) if self.factors == Factors::Uniform => {
+                error("factors", "uniform gives half to each input, whichever is the gate or the signal")
+            }
+            (Some(input @ 2..), ..) => error("gate", &format!("a product has the inputs 0 and 1, got {input}")),
+            (_, Some(input @ 2..), _) => error("signal", &format!("a product has the inputs 0 and 1, got {input}")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -98,17 +110,25 @@ mod tests {
 
     #[test]
     fn the_recipe_can_name_the_gate_or_the_signal() {
+        let check = |rule: Product| Rule::<f64>::check(&rule);
+        let uniform = Product::new(Factors::Uniform);
+        let printed = |rule: Product| rule.to_string();
         for gate in [None, Some(0), Some(1)] {
-            assert_eq!(shares(Product::signal(0).unwrap(), gate).unwrap(), [1.0, 0.0]);
-            assert_eq!(shares(Product::signal(1).unwrap(), gate).unwrap(), [0.0, 1.0]);
-            assert_eq!(shares(Product::gate(0).unwrap(), gate).unwrap(), [0.0, 1.0]);
-            assert_eq!(shares(Product::gate(1).unwrap(), gate).unwrap(), [1.0, 0.0]);
-            assert_eq!(shares(Product::new(Factors::Uniform), gate).unwrap(), [0.5, 0.5]);
+            assert_eq!(shares(Product::signal(0), gate).unwrap(), [1.0, 0.0]);
+            assert_eq!(shares(Product::signal(1), gate).unwrap(), [0.0, 1.0]);
+            assert_eq!(shares(Product::gate(0), gate).unwrap(), [0.0, 1.0]);
+            assert_eq!(shares(Product::gate(1), gate).unwrap(), [1.0, 0.0]);
+            assert_eq!(shares(uniform, gate).unwrap(), [0.5, 0.5]);
         }
+        assert_eq!(check(Product::signal(2)).unwrap_err().parameter, "signal");
+        assert_eq!(check(Product { factors: Factors::Uniform, ..Product::gate(1) }).unwrap_err().parameter, "factors");
+        assert_eq!(check(Product { gate: Some(0), ..Product::signal(1) }).unwrap_err().parameter, "signal");
+        assert_eq!(printed(Product::default()), "product { factors = \"gate\" }");
+        assert_eq!(printed(uniform), "product { factors = \"uniform\" }");
         assert_eq!(shares(Product::default(), Some(0)).unwrap(), [0.0, 1.0]);
         let text = shares(Product::default(), None).unwrap_err();
         assert!(text.contains("uniform: a reason") && text.contains("signal = 0"), "{text}");
-        assert_eq!(Product::gate(2).unwrap_err().to_string(), "a product has the inputs 0 and 1, got 2");
-        assert_eq!(Product::signal(1).unwrap().to_string(), "product { signal = 1 }");
+        assert_eq!(check(Product::gate(2)).unwrap_err().to_string(), "a product has the inputs 0 and 1, got 2");
+        assert_eq!(Product::signal(1).to_string(), "product { signal = 1 }");
     }
 }

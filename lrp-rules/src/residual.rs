@@ -2,35 +2,29 @@
 
 use lrp_core::behaviour::{Behaviour, Shares};
 use lrp_core::formula::{BiasMode, Branch, Formula, Stabilizer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Policy for dividing relevance among the summands of a residual sum. It has no effect at other operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+///
+/// A summand `a` gets `a / stab(Σ a)` (signed), `|a| / stab(Σ |a|)` (absolute), or a fixed share; several branches get equal parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Residual {
-    /// In proportion to the signed summands: `a / stab(Σ a)`.
+    /// In proportion to the summands.
     #[default]
     Signed,
-    /// By magnitude: `|a| / stab(Σ |a|)`.
+    /// In proportion to their absolute values.
     Absolute,
     /// The same to each.
     Equal,
-    /// All to the skip connection.
+    /// All of it to the skip connection.
     SkipOnly,
-    /// All to the branches, in equal parts.
+    /// All of it to the branch.
     BranchOnly,
 }
 
 impl Residual {
-    /// The name used in recipes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Residual::Signed => "signed",
-            Residual::Absolute => "absolute",
-            Residual::Equal => "equal",
-            Residual::SkipOnly => "skip-only",
-            Residual::BranchOnly => "branch-only",
-        }
-    }
-
     /// The behaviour at a residual sum.
     pub(crate) fn behaviour(self, stabilizer: f64) -> Behaviour {
         let formula = |branch| Formula::branches([branch], Stabilizer::Absolute(stabilizer), BiasMode::Absorb);

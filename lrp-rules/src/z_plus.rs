@@ -1,28 +1,32 @@
 //! The z⁺ rule: positive contributions only.
 
-use std::fmt;
-
-use lrp_core::Formula;
-use lrp_core::formula::{BiasMode, Branch, Stabilizer};
-
-use crate::parameter::{ParameterError, bias_parameter, nonnegative, number, write_rule};
+use lrp_core::formula::{BiasMode, Branch, STABILIZER, Stabilizer};
+use lrp_core::parameter::{nonnegative, number};
+use lrp_core::{Formula, ParameterError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// z⁺ (Montavon et al. 2017, eq. 15): [`AlphaBeta`](crate::AlphaBeta) with α = 1 and β = 0.
 ///
 /// `R_j = Σ_k (x⁺w⁺ + x⁻w⁻)_jk / z⁺_k · R_k`; never negative if the relevance received is not.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(description = "z⁺: positive contributions only, which is alpha-beta with α = 1, β = 0.")]
+#[schemars(extend("x-source" = "Montavon et al. 2017, eq. 15"))]
 pub struct ZPlus {
-    stabilizer: f64,
-    bias: BiasMode,
+    /// Added to denominators, with their sign.
+    #[serde(deserialize_with = "number")]
+    #[schemars(extend("minimum" = 0), example = 1e-9)]
+    pub stabilizer: f64,
+    /// Treatment of the bias's share.
+    #[schemars(example = BiasMode::Distribute)]
+    pub bias: BiasMode,
 }
 
 impl ZPlus {
-    /// The rule with this stabilizer and treatment of biases.
-    ///
-    /// # Errors
-    /// When the stabilizer is negative or not finite.
-    pub fn new(stabilizer: f64, bias: BiasMode) -> Result<Self, ParameterError> {
-        Ok(Self { stabilizer: nonnegative("stabilizer", stabilizer)?, bias })
+    /// Fails when the stabilizer is negative or not finite.
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
+        nonnegative("stabilizer", self.stabilizer)
     }
 
     /// The rule as a formula.
@@ -31,14 +35,7 @@ impl ZPlus {
     }
 }
 
-impl fmt::Display for ZPlus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stabilizer = [("stabilizer", number(self.stabilizer))];
-        write_rule(f, "z-plus", stabilizer.into_iter().chain(bias_parameter(self.bias, BiasMode::Absorb)))
-    }
-}
-
-crate::is_formula!(ZPlus);
+rule!("z-plus", ZPlus { stabilizer: STABILIZER, bias: BiasMode::Absorb });
 
 #[cfg(test)]
 mod tests {
@@ -47,14 +44,15 @@ mod tests {
 
     #[test]
     fn parameters_are_checked() {
-        assert!(ZPlus::new(0.0, BiasMode::Absorb).is_ok() && ZPlus::new(-1.0, BiasMode::Absorb).is_err());
+        let check = |stabilizer| ZPlus { stabilizer, ..ZPlus::default() }.check();
+        assert!(check(0.0).is_ok() && check(-1.0).is_err());
     }
 
     #[test]
     fn it_claims_what_alpha_beta_claims_with_alpha_1() {
         for bias in [BiasMode::Absorb, BiasMode::Ignore, BiasMode::Distribute] {
-            let alpha_beta = AlphaBeta::new(1.0, 0.0, 1e-6, bias).unwrap();
-            assert_eq!(ZPlus::new(1e-6, bias).unwrap().formula().claims(), alpha_beta.formula().claims());
+            let alpha_beta = AlphaBeta { alpha: 1.0, beta: 0.0, bias, ..AlphaBeta::default() };
+            assert_eq!(ZPlus { bias, ..ZPlus::default() }.formula().claims(), alpha_beta.formula().claims());
         }
     }
 }

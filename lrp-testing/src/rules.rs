@@ -26,7 +26,7 @@ fn factors() -> impl Strategy<Value = f64> {
 
 /// [`Zero`].
 pub fn zero() -> impl Strategy<Value = Zero> {
-    bias_modes().prop_map(Zero::new)
+    bias_modes().prop_map(|bias| Zero { bias })
 }
 
 /// [`Epsilon`], absolute and relative.
@@ -36,23 +36,27 @@ pub fn epsilon() -> impl Strategy<Value = Epsilon> {
         factors().prop_map(EpsilonValue::Absolute),
         factors().prop_map(EpsilonValue::Relative),
     ];
-    (value, bias_modes()).prop_map(|(epsilon, bias)| Epsilon::new(epsilon, bias).expect("not negative"))
+    (value, bias_modes()).prop_map(|(epsilon, bias)| Epsilon { epsilon, bias })
 }
 
 /// [`Gamma`].
 pub fn gamma() -> impl Strategy<Value = Gamma> {
-    (factors(), stabilizers(), bias_modes()).prop_map(|(g, s, bias)| Gamma::new(g, s, bias).expect("not negative"))
+    (factors(), stabilizers(), bias_modes()).prop_map(|(g, s, bias)| Gamma { gamma: g, stabilizer: s, bias })
 }
 
 /// [`AlphaBeta`].
 pub fn alpha_beta() -> impl Strategy<Value = AlphaBeta> {
-    (factors(), stabilizers(), bias_modes())
-        .prop_map(|(beta, s, bias)| AlphaBeta::new(1.0 + beta, beta, s, bias).expect("α − β = 1"))
+    (factors(), stabilizers(), bias_modes()).prop_map(|(beta, s, bias)| AlphaBeta {
+        alpha: 1.0 + beta,
+        beta,
+        stabilizer: s,
+        bias,
+    })
 }
 
 /// [`ZPlus`].
 pub fn z_plus() -> impl Strategy<Value = ZPlus> {
-    (stabilizers(), bias_modes()).prop_map(|(s, bias)| ZPlus::new(s, bias).expect("not negative"))
+    (stabilizers(), bias_modes()).prop_map(|(s, bias)| ZPlus { stabilizer: s, bias })
 }
 
 /// Branches with any gains, most of which are no rule of a paper.
@@ -70,37 +74,41 @@ pub fn branches() -> impl Strategy<Value = Vec<Branch>> {
 
 /// [`Gains`] with any [`branches`].
 pub fn gains() -> impl Strategy<Value = Gains> {
-    (branches(), stabilizers(), bias_modes()).prop_map(|(branches, s, bias)| {
-        Gains::new(branches, EpsilonValue::Absolute(s), bias).expect("finite, with a gain that is not 0")
+    (branches(), stabilizers(), bias_modes()).prop_map(|(branches, s, bias)| Gains {
+        branches,
+        stabilizer: EpsilonValue::Absolute(s),
+        bias,
     })
 }
 
 /// [`WSquare`].
 pub fn w_square() -> impl Strategy<Value = WSquare> {
-    (stabilizers(), bias_modes()).prop_map(|(s, bias)| WSquare::new(s, bias).expect("not negative"))
+    (stabilizers(), bias_modes()).prop_map(|(s, bias)| WSquare { stabilizer: s, bias })
 }
 
 /// [`Flat`].
 pub fn flat() -> impl Strategy<Value = Flat> {
-    stabilizers().prop_map(|s| Flat::new(s).expect("not negative"))
+    stabilizers().prop_map(|s| Flat { stabilizer: s })
 }
 
 /// [`ZBox`], with the same bounds for all channels.
 pub fn z_box() -> impl Strategy<Value = ZBox> {
-    (factors(), factors(), stabilizers())
-        .prop_map(|(low, width, s)| ZBox::new(vec![-low], vec![width - low], s).expect("in order"))
+    (factors(), factors(), stabilizers()).prop_map(|(low, width, s)| ZBox {
+        low: Some(vec![-low]),
+        high: Some(vec![width - low]),
+        stabilizer: s,
+    })
 }
 
 /// [`Norm`], with every policy for residual sums.
 pub fn norm() -> impl Strategy<Value = Norm> {
     let policies = [Residual::Signed, Residual::Absolute, Residual::Equal, Residual::SkipOnly, Residual::BranchOnly];
-    (stabilizers(), prop::sample::select(policies.to_vec()))
-        .prop_map(|(s, residual)| Norm::new(s, residual).expect("not negative"))
+    (stabilizers(), prop::sample::select(policies.to_vec())).prop_map(|(s, residual)| Norm { stabilizer: s, residual })
 }
 
 /// [`Product`].
 pub fn product() -> impl Strategy<Value = Product> {
-    let named = |input: usize| [Product::gate(input), Product::signal(input)].map(|rule| rule.expect("an input"));
+    let named = |input: usize| [Product::gate(input), Product::signal(input)];
     let [one, two] = [named(0), named(1)];
     let all = [[Product::new(Factors::Gate), Product::new(Factors::Uniform)], one, two].concat();
     prop::sample::select(all)

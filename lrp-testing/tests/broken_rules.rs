@@ -227,7 +227,7 @@ impl<T: Scalar> Rule<T> for FalselyVanishing {
 }
 
 fn flat() -> Flat {
-    Flat::new(0.0).expect("parameters are in order")
+    Flat { stabilizer: 0.0 }
 }
 
 /// The relevance times the mean output: it reads more than the outputs that it says it needs.

@@ -19,7 +19,7 @@ fn plan<T: Scalar>(net: &Net, rule: &Arc<dyn Rule<T>>) -> Plan<T> {
 
 fn plan_of<T: Scalar>(model: Model<T>, rule: &Arc<dyn Rule<T>>) -> Plan<T> {
     let model = Arc::new(model);
-    let epsilon: Arc<dyn Rule<T>> = Arc::new(Epsilon::new(EpsilonValue::Absolute(1e-6), BiasMode::Absorb).unwrap());
+    let epsilon: Arc<dyn Rule<T>> = Arc::new(Epsilon { epsilon: EpsilonValue::Absolute(1e-6), bias: BiasMode::Absorb });
     let rule_for = |group| match group {
         Group::Weighted => Some(Arc::clone(rule)),
         Group::Weightless => Some(Arc::clone(&epsilon)),

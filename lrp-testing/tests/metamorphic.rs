@@ -129,11 +129,11 @@ fn absorb_or_ignore() -> impl Strategy<Value = BiasMode> {
 /// Rules that look at contributions `x w` and the bias alone: not at how many connections there are, nor at weights by themselves.
 fn by_contributions(stabilizer: impl Strategy<Value = f64> + 'static) -> impl Strategy<Value = Shared> {
     (0..5usize, absorb_or_ignore(), stabilizer, 0.0..3.0_f64).prop_map(|(which, bias, s, p)| match which {
-        0 => shared(Zero::new(bias)),
-        1 => shared(Epsilon::new(EpsilonValue::Absolute(s), bias).unwrap()),
-        2 => shared(Gamma::new(p, s, bias).unwrap()),
-        3 => shared(AlphaBeta::new(1.0 + p, p, s, bias).unwrap()),
-        _ => shared(ZPlus::new(s, bias).unwrap()),
+        0 => shared(Zero { bias }),
+        1 => shared(Epsilon { epsilon: EpsilonValue::Absolute(s), bias }),
+        2 => shared(Gamma { gamma: p, stabilizer: s, bias }),
+        3 => shared(AlphaBeta { alpha: 1.0 + p, beta: p, stabilizer: s, bias }),
+        _ => shared(ZPlus { stabilizer: s, bias }),
     })
 }
 
@@ -236,8 +236,8 @@ proptest! {
         });
         let full = Op::Conv { weights: full, bias: bias.clone(), spec: spec.clone(), groups: 1 };
         let rule = match which {
-            0 => shared(WSquare::new(0.125, BiasMode::Absorb).unwrap()),
-            1 => shared(ZBox::new(vec![-2.0], vec![2.0], 0.125).unwrap()),
+            0 => shared(WSquare { stabilizer: 0.125, bias: BiasMode::Absorb }),
+            1 => shared(ZBox { low: Some(vec![-2.0]), high: Some(vec![2.0]), stabilizer: 0.125 }),
             _ => ordinary,
         };
         let full = full.build(&[case.bound.shapes[0].as_slice()]).unwrap();
@@ -378,7 +378,7 @@ proptest! {
             weights: weights.mapv(|w| 1.0 - w * w), bias: bias.clone(), spec: spec.clone(), groups: *groups
         };
         let other = other.build(&[case.bound.shapes[0].as_slice()]).unwrap();
-        let rule = shared(Flat::new(stabilizer).unwrap());
+        let rule = shared(Flat { stabilizer });
         prop_assert!(same_bits(&on_layer(&rule, &case.bound.build(), &case), &on_layer(&rule, &other, &case)));
     }
 
@@ -413,7 +413,7 @@ fn factors(norm: &Op) -> (Vec<f64>, Vec<f64>) {
 
 /// LRP-0 through two layers, and through the one that does the same.
 fn two_or_one(two: &[Op], one: &Arc<dyn Operator<f64>>, mode: BiasMode, case: &Applied) -> Result<(), TestCaseError> {
-    let rule = shared(Zero::new(mode));
+    let rule = shared(Zero { bias: mode });
     let mut net = Draft::new();
     let mut place = net.input("x", &case.bound.shapes[0]);
     for (i, op) in two.iter().enumerate() {
@@ -458,7 +458,7 @@ fn a_difference_is_seen() {
     };
     let bound = Bound { op: Op::Dense { weights: Tensor::ones(vec![1, 2]), bias: None }, shapes: vec![vec![2]] };
     let case = Applied { bound, xs: vec![x], r: Tensor::ones(vec![1, 1]), nonnegative: false };
-    let rule = shared(Zero::new(BiasMode::Absorb));
+    let rule = shared(Zero { bias: BiasMode::Absorb });
     assert!(same_on_layer(&rule, &dense(1.0), &dense(1.0), &case).is_ok());
     assert!(same_on_layer(&rule, &dense(1.0), &dense(1.0 + 1e-6), &case).is_err());
 }

@@ -59,7 +59,7 @@ fn a_printed_network_is_the_network() {
     let xs = net.inputs::<f64>(2, -1.0, 1.0);
     let output = |model: Model<f64>| {
         let rule: std::sync::Arc<dyn lrp_core::Rule<f64>> =
-            std::sync::Arc::new(ZPlus::new(1e-6, BiasMode::Absorb).unwrap());
+            std::sync::Arc::new(ZPlus { stabilizer: 1e-6, bias: BiasMode::Absorb });
         let affine = model.nodes().filter(|(_, n)| n.op().is_some_and(|op| op.as_affine().is_some()));
         let rules = affine.map(|(id, _)| (id, std::sync::Arc::clone(&rule))).collect();
         let plan = Plan::new(std::sync::Arc::new(model), &rules).unwrap();

@@ -21,7 +21,7 @@ const BALANCE: f64 = 1e-9;
 type Shared<T> = Arc<dyn Rule<T>>;
 
 fn epsilon(value: f64) -> Epsilon {
-    Epsilon::new(EpsilonValue::Absolute(value), BiasMode::Absorb).unwrap()
+    Epsilon { epsilon: EpsilonValue::Absolute(value), bias: BiasMode::Absorb }
 }
 
 /// Every weighted layer and every weightless one gets these.
@@ -42,7 +42,7 @@ fn everywhere<T: Scalar>(net: &Net, rule: impl Rule<T> + 'static) -> Plan<T> {
 
 /// `rule` on weighted layers, `norm` on the others.
 fn layers<T: Scalar>(net: &Net, rule: impl Rule<T> + 'static) -> Plan<T> {
-    let norm: Shared<T> = Arc::new(Norm::new(1e-6, Residual::Signed).unwrap());
+    let norm: Shared<T> = Arc::new(Norm { stabilizer: 1e-6, residual: Residual::Signed });
     let model = Arc::new(net.build());
     Plan::new(Arc::clone(&model), &uniform(&model, &(Arc::new(rule) as Shared<T>), &norm)).unwrap()
 }
@@ -101,13 +101,13 @@ fn gradient(net: &Net, xs: &[Tensor<f64>]) -> Tensor<f64> {
 fn conserving(which: usize) -> Shared<f64> {
     let bias = BiasMode::Absorb;
     match which {
-        0 => Arc::new(Zero::new(bias)),
-        1 => Arc::new(Gamma::new(0.25, 0.0, bias).unwrap()),
-        2 => Arc::new(AlphaBeta::new(2.0, 1.0, 0.0, bias).unwrap()),
-        3 => Arc::new(ZPlus::new(0.0, bias).unwrap()),
-        4 => Arc::new(WSquare::new(0.0, bias).unwrap()),
-        5 => Arc::new(Flat::new(0.0).unwrap()),
-        _ => Arc::new(ZBox::new(vec![-1.5], vec![1.5], 0.0).unwrap()),
+        0 => Arc::new(Zero { bias }),
+        1 => Arc::new(Gamma { gamma: 0.25, stabilizer: 0.0, bias }),
+        2 => Arc::new(AlphaBeta { alpha: 2.0, beta: 1.0, stabilizer: 0.0, bias }),
+        3 => Arc::new(ZPlus { stabilizer: 0.0, bias }),
+        4 => Arc::new(WSquare { stabilizer: 0.0, bias }),
+        5 => Arc::new(Flat { stabilizer: 0.0 }),
+        _ => Arc::new(ZBox { low: Some(vec![-1.5]), high: Some(vec![1.5]), stabilizer: 0.0 }),
     }
 }
 
@@ -120,7 +120,7 @@ proptest! {
         // With short weights, contributions cancel to exactly zero: that output takes no relevance, but has a gradient.
         let net = Net { bits: 52, ..net };
         let x = net.inputs::<f64>(2, -1.0, 1.0);
-        let plan = everywhere(&net, Zero::new(BiasMode::Absorb));
+        let plan = everywhere(&net, Zero { bias: BiasMode::Absorb });
         let lrp = explain(&plan, &x);
         // Relevance starts at the logit: f ∂f/∂x · x / f. An output of zero (f = 0) explains nothing either way.
         let expected = gradient(&net, &x) * joined(&x);
@@ -131,7 +131,7 @@ proptest! {
     #[test]
     fn epsilon_approaches_zero(net in nets(ANYTHING)) {
         let x = net.inputs::<f64>(1, -1.0, 1.0);
-        let zero = explain(&everywhere(&net, Zero::new(BiasMode::Absorb)), &x);
+        let zero = explain(&everywhere(&net, Zero { bias: BiasMode::Absorb }), &x);
         // Where contributions cancel to exactly zero under relevance, the limit does not exist: LRP-0 records a loss there. Where they
         // cancel but for rounding, this ε is not small.
         prop_assume!(zero.ledger.entries.iter().all(|e| e.rule[0] == 0.0));
@@ -147,8 +147,8 @@ proptest! {
     fn gamma_approaches_alpha1_beta0(net in nets(Allow { any_activation: false, biases: true, weightless: false, products: false, joins: false })) {
         let model: Model<f64> = net.build();
         let (gamma, ab): (Shared<f64>, Shared<f64>) = (
-            Arc::new(Gamma::new(1e9, 0.0, BiasMode::Absorb).unwrap()),
-            Arc::new(AlphaBeta::new(1.0, 0.0, 0.0, BiasMode::Absorb).unwrap()),
+            Arc::new(Gamma { gamma: 1e9, stabilizer: 0.0, bias: BiasMode::Absorb }),
+            Arc::new(AlphaBeta { alpha: 1.0, beta: 0.0, stabilizer: 0.0, bias: BiasMode::Absorb }),
         );
         // Layer by layer, so that each is asked about outputs with z > 0 only.
         for &id in model.layers() {
@@ -169,11 +169,11 @@ proptest! {
     #[test]
     fn alpha1_beta0_is_z_plus_and_one_sided(net in nets(Allow { weightless: false, ..ANYTHING })) {
         let x = net.inputs::<f64>(2, -1.0, 1.0);
-        let ab = explain(&layers(&net, AlphaBeta::new(1.0, 0.0, 1e-6, BiasMode::Absorb).unwrap()), &x);
-        let plan = everywhere(&net, ZPlus::new(1e-6, BiasMode::Absorb).unwrap());
+        let ab = explain(&layers(&net, AlphaBeta { alpha: 1.0, beta: 0.0, stabilizer: 1e-6, bias: BiasMode::Absorb }), &x);
+        let plan = everywhere(&net, ZPlus { stabilizer: 1e-6, bias: BiasMode::Absorb });
         let zp = explain_from(&plan, &x, Start::One);
         prop_assert!(is_nonnegative(zp.input_relevance()));
-        let zp = explain(&layers(&net, ZPlus::new(1e-6, BiasMode::Absorb).unwrap()), &x);
+        let zp = explain(&layers(&net, ZPlus { stabilizer: 1e-6, bias: BiasMode::Absorb }), &x);
         prop_assert_eq!(ab.input_relevance(), zp.input_relevance());
     }
 
@@ -183,7 +183,7 @@ proptest! {
     fn conserving_rules_conserve(net in nets(Allow { biases: false, products: false, ..ANYTHING }), which in 0..7usize) {
         let rule = conserving(which);
         let model = Arc::new(net.build());
-        let zero: Shared<f64> = Arc::new(Zero::new(BiasMode::Absorb));
+        let zero: Shared<f64> = Arc::new(Zero { bias: BiasMode::Absorb });
         let plan = Plan::new(Arc::clone(&model), &uniform(&model, &rule, &zero)).unwrap();
         let e = explain(&plan, &net.inputs(2, -1.0, 1.0));
         for entry in &e.ledger.entries {
@@ -245,9 +245,9 @@ proptest! {
     #[test]
     fn the_ledger_balances_for_residual_policies(which in 0..5usize, net in nets(ANYTHING)) {
         let policies = [Residual::Signed, Residual::Absolute, Residual::Equal, Residual::SkipOnly, Residual::BranchOnly];
-        let norm = |residual| -> Shared<f64> { Arc::new(Norm::new(1e-6, residual).unwrap()) };
+        let norm = |residual| -> Shared<f64> { Arc::new(Norm { stabilizer: 1e-6, residual }) };
         let model = Arc::new(net.build());
-        let zp: Shared<f64> = Arc::new(ZPlus::new(1e-6, BiasMode::Absorb).unwrap());
+        let zp: Shared<f64> = Arc::new(ZPlus { stabilizer: 1e-6, bias: BiasMode::Absorb });
         let mut rules = uniform(&model, &zp, &norm(policies[which]));
         // Of a sum of equals, no summand is the skip connection.
         for (id, rule) in rules.iter_mut().filter(|(id, _)| model.skip_input(**id).is_none()) {
@@ -266,7 +266,7 @@ proptest! {
     #[test]
     fn relevance_is_linear_in_the_start(rule in rules::any_affine(), net in nets(ANYTHING), a in -2.0..2.0, b in -2.0..2.0) {
         let model = Arc::new(net.build());
-        let norm: Shared<f64> = Arc::new(Norm::new(1e-6, Residual::Signed).unwrap());
+        let norm: Shared<f64> = Arc::new(Norm { stabilizer: 1e-6, residual: Residual::Signed });
         let plan = Plan::new(Arc::clone(&model), &uniform(&model, &rule, &norm)).unwrap();
         let x = net.inputs(1, -1.0, 1.0);
         let record = plan.record_all(&x).unwrap();
@@ -286,7 +286,7 @@ proptest! {
     #[test]
     fn a_batch_is_its_samples(rule in rules::any_affine(), net in nets(ANYTHING)) {
         let model = Arc::new(net.build());
-        let norm: Shared<f64> = Arc::new(Norm::new(1e-6, Residual::Signed).unwrap());
+        let norm: Shared<f64> = Arc::new(Norm { stabilizer: 1e-6, residual: Residual::Signed });
         let plan = Plan::new(Arc::clone(&model), &uniform(&model, &rule, &norm)).unwrap();
         // One sample without negative elements, so that what is skipped for it alone is computed in the batch.
         let mut x = net.inputs::<f64>(5, -1.0, 1.0);
@@ -306,7 +306,7 @@ proptest! {
     /// Property 7 in f32, where a different order of summation would show at once.
     #[test]
     fn a_batch_is_its_samples_in_f32(net in nets(ANYTHING)) {
-        let plan = layers::<f32>(&net, AlphaBeta::new(2.0, 1.0, 1e-6, BiasMode::Absorb).unwrap());
+        let plan = layers::<f32>(&net, AlphaBeta { alpha: 2.0, beta: 1.0, stabilizer: 1e-6, bias: BiasMode::Absorb });
         let x = net.inputs::<f32>(9, -1.0, 1.0);
         let batch = explain(&plan, &x);
         for sample in [0, 4, 8] {
@@ -351,7 +351,7 @@ proptest! {
         for id in model.first_layers() {
             let op = model.node(id).op().unwrap();
             let layer = lrp_core::rule::Layer { name: "", op, nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
-            let rule = ZBox::new(vec![low], vec![high], 0.0).unwrap();
+            let rule = ZBox { low: Some(vec![low]), high: Some(vec![high]), stabilizer: 0.0 };
             let x: Tensor<f64> = Random(net.seed).tensor(&[&[1][..], &op.input_shapes()[0]].concat(), -1.0, 1.0);
             let z = op.forward(&[&x]);
             let r = z.mapv(f64::abs);
@@ -367,8 +367,8 @@ proptest! {
         for &id in model.layers() {
             let op = model.node(id).op().unwrap();
             let layer = lrp_core::rule::Layer { name: "", op, nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
-            let rule: Shared<f64> = if flat { Arc::new(Flat::new(1e-6).unwrap()) }
-                else { Arc::new(WSquare::new(1e-6, BiasMode::Ignore).unwrap()) };
+            let rule: Shared<f64> = if flat { Arc::new(Flat { stabilizer: 1e-6 }) }
+                else { Arc::new(WSquare { stabilizer: 1e-6, bias: BiasMode::Ignore }) };
             let prepared = rule.prepare(&layer).unwrap();
             let mut random = Random(net.seed);
             let mut run = |r: &Tensor<f64>| {
@@ -384,7 +384,7 @@ proptest! {
     /// `distribute` conserves: the bias's share is spread, nothing is absorbed.
     #[test]
     fn distributed_biases_absorb_nothing(net in nets(ANYTHING)) {
-        let plan = layers::<f64>(&net, Zero::new(BiasMode::Distribute));
+        let plan = layers::<f64>(&net, Zero { bias: BiasMode::Distribute });
         let e = explain(&plan, &net.inputs(1, -1.0, 1.0));
         for entry in &e.ledger.entries {
             let node = plan.model().node(entry.node);

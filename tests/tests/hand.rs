@@ -56,38 +56,38 @@ fn on_mixed(rule: &dyn Rule<f64>, relevance: &[f64], bias: f64, stabilizer: f64,
 
 #[test]
 fn zero() {
-    on_mixed(&Zero::new(Absorb), &[6.0, -1.0], -1.0, 0.0, 0.0);
-    on_mixed(&Zero::new(Ignore), &[6.0 * 4.0 / 5.0, -4.0 / 5.0], 0.0, 0.0, 0.0);
-    on_mixed(&Zero::new(Distribute), &[5.5, -1.5], 0.0, 0.0, 0.0);
+    on_mixed(&Zero { bias: Absorb }, &[6.0, -1.0], -1.0, 0.0, 0.0);
+    on_mixed(&Zero { bias: Ignore }, &[6.0 * 4.0 / 5.0, -4.0 / 5.0], 0.0, 0.0, 0.0);
+    on_mixed(&Zero { bias: Distribute }, &[5.5, -1.5], 0.0, 0.0, 0.0);
     // z = (5, −3.5), s = (1, −2), c = (3, −4).
     let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
-    check(&propagate(&Zero::new(Absorb), &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]), &[6.0, 4.0], 2.0, 0.0, 0.0);
+    check(&propagate(&Zero { bias: Absorb }, &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]), &[6.0, 4.0], 2.0, 0.0, 0.0);
 }
 
 #[test]
 fn zero_loses_the_relevance_of_a_zero_denominator() {
     let op = dense(&[&[1.0, 1.0], &[1.0, 0.0]], &[0.0, 0.0]);
-    let out = propagate(&Zero::new(Absorb), &op, &[row(&[1.0, -1.0])], &[3.0, 2.0]);
+    let out = propagate(&Zero { bias: Absorb }, &op, &[row(&[1.0, -1.0])], &[3.0, 2.0]);
     check(&out, &[2.0, 0.0], 0.0, 0.0, 3.0);
 }
 
 #[test]
 fn epsilon() {
-    let absolute = |e| Epsilon::new(EpsilonValue::Absolute(e), Absorb).unwrap();
+    let absolute = |e| Epsilon { epsilon: EpsilonValue::Absolute(e), bias: Absorb };
     on_mixed(&absolute(1.0), &[6.0 * 0.8, -0.8], -0.8, 0.8, 0.0);
     // z < 0: the stabilizer has its sign. s = (5/6, −14/9).
     let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
     let out = propagate(&absolute(1.0), &op, &[row(&[2.0, -1.0])], &[5.0, 7.0]);
     check(&out, &[86.0 / 18.0, 58.0 / 18.0], 29.0 / 18.0, 43.0 / 18.0, 0.0);
     // rms(z) of a single output is |z|: ε = 0.25 · 4.
-    on_mixed(&Epsilon::new(EpsilonValue::Relative(0.25), Absorb).unwrap(), &[4.8, -0.8], -0.8, 0.8, 0.0);
-    assert!(Epsilon::new(EpsilonValue::Absolute(-1.0), Absorb).is_err());
-    assert!(Epsilon::new(EpsilonValue::Relative(f64::NAN), Absorb).is_err());
+    on_mixed(&Epsilon { epsilon: EpsilonValue::Relative(0.25), bias: Absorb }, &[4.8, -0.8], -0.8, 0.8, 0.0);
+    assert!(Rule::<f64>::check(&Epsilon { epsilon: EpsilonValue::Absolute(-1.0), bias: Absorb }).is_err());
+    assert!(Rule::<f64>::check(&Epsilon { epsilon: EpsilonValue::Relative(f64::NAN), bias: Absorb }).is_err());
 }
 
 #[test]
 fn gamma() {
-    let rule = Gamma::new(0.5, 0.0, Absorb).unwrap();
+    let rule = Gamma { gamma: 0.5, stabilizer: 0.0, bias: Absorb };
     on_mixed(&rule, &[36.0 / 7.0, -4.0 / 7.0], -4.0 / 7.0, 0.0, 0.0);
     // z = −4 < 0: negative contributions are favoured: 6, −1.5 and a bias of −13.5.
     let op = dense(&[&[3.0, -1.0]], &[-9.0]);
@@ -99,7 +99,7 @@ fn gamma() {
 
 #[test]
 fn alpha_beta() {
-    let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
+    let rule = AlphaBeta { alpha: 2.0, beta: 1.0, stabilizer: 0.0, bias: Absorb };
     on_mixed(&rule, &[8.0, -2.0], -2.0, 0.0, 0.0);
     // Where all contributions have one sign, the other denominator is zero and its share lost (or, for β, created) openly.
     let op = dense(&[&[1.0, -2.0], &[-1.0, 1.0]], &[1.0, -0.5]);
@@ -110,15 +110,17 @@ fn alpha_beta() {
 fn alpha_beta_puts_each_part_of_the_bias_into_one_denominator() {
     // z⁺ = 1 and z⁻ = −1. A full bias of −0.999 in both denominators would leave z⁺ = 0.001 and amplify a thousandfold.
     let op = dense(&[&[1.0, -0.001]], &[-0.999]);
-    let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
+    let rule = AlphaBeta { alpha: 2.0, beta: 1.0, stabilizer: 0.0, bias: Absorb };
     let out = propagate(&rule, &op, &[row(&[1.0, 1.0])], &[1.0]);
     check(&out, &[2.0, -0.001], -0.999, 0.0, 0.0);
 }
 
 #[test]
 fn gains() {
-    let rule = |branches: &[Branch], stabilizer| {
-        Gains::new(branches.to_vec(), EpsilonValue::Absolute(stabilizer), Absorb).unwrap()
+    let rule = |branches: &[Branch], stabilizer| Gains {
+        branches: branches.to_vec(),
+        stabilizer: EpsilonValue::Absolute(stabilizer),
+        bias: Absorb,
     };
     // By size: 6, 1 and a bias of 1 over 8, or over 8 + 2.
     on_mixed(&rule(&[Branch::all(1.0, -1.0)], 0.0), &[3.0, 0.5], 0.5, 0.0, 0.0);
@@ -129,34 +131,37 @@ fn gains() {
     // The one output that is not negative has no relevance.
     let below = Branch { outputs: Side::Negative, ..Branch::all(1.0, 1.0) };
     on_mixed(&rule(&[below], 0.0), &[0.0, 0.0], 0.0, 0.0, 4.0);
-    assert!(Gains::new(Vec::new(), EpsilonValue::Absolute(0.0), Absorb).is_err());
+    assert!(
+        Rule::<f64>::check(&Gains { branches: Vec::new(), stabilizer: EpsilonValue::Absolute(0.0), bias: Absorb })
+            .is_err()
+    );
 }
 
 #[test]
 fn z_plus() {
-    on_mixed(&ZPlus::new(0.0, Absorb).unwrap(), &[4.0, 0.0], 0.0, 0.0, 0.0);
-    on_mixed(&ZPlus::new(2.0, Absorb).unwrap(), &[3.0, 0.0], 0.0, 1.0, 0.0);
+    on_mixed(&ZPlus { stabilizer: 0.0, bias: Absorb }, &[4.0, 0.0], 0.0, 0.0, 0.0);
+    on_mixed(&ZPlus { stabilizer: 2.0, bias: Absorb }, &[3.0, 0.0], 0.0, 1.0, 0.0);
 }
 
 #[test]
 fn w_square() {
-    on_mixed(&WSquare::new(0.0, Ignore).unwrap(), &[3.6, 0.4], 0.0, 0.0, 0.0);
-    on_mixed(&WSquare::new(0.0, Absorb).unwrap(), &[36.0 / 11.0, 4.0 / 11.0], 4.0 / 11.0, 0.0, 0.0);
-    on_mixed(&WSquare::new(0.0, Distribute).unwrap(), &[38.0 / 11.0, 6.0 / 11.0], 0.0, 0.0, 0.0);
+    on_mixed(&WSquare { stabilizer: 0.0, bias: Ignore }, &[3.6, 0.4], 0.0, 0.0, 0.0);
+    on_mixed(&WSquare { stabilizer: 0.0, bias: Absorb }, &[36.0 / 11.0, 4.0 / 11.0], 4.0 / 11.0, 0.0, 0.0);
+    on_mixed(&WSquare { stabilizer: 0.0, bias: Distribute }, &[38.0 / 11.0, 6.0 / 11.0], 0.0, 0.0, 0.0);
 }
 
 #[test]
 fn flat() {
-    on_mixed(&Flat::new(0.0).unwrap(), &[2.0, 2.0], 0.0, 0.0, 0.0);
-    on_mixed(&Flat::new(2.0).unwrap(), &[1.0, 1.0], 0.0, 2.0, 0.0);
+    on_mixed(&Flat { stabilizer: 0.0 }, &[2.0, 2.0], 0.0, 0.0, 0.0);
+    on_mixed(&Flat { stabilizer: 2.0 }, &[1.0, 1.0], 0.0, 2.0, 0.0);
 }
 
 #[test]
 fn z_box() {
     // 3·2 − (−1)·3 = 9 and −1 − 3·(−1) = 2.
-    let rule = ZBox::new(vec![-1.0], vec![3.0], 0.0).unwrap();
+    let rule = ZBox { low: Some(vec![-1.0]), high: Some(vec![3.0]), stabilizer: 0.0 };
     on_mixed(&rule, &[36.0 / 11.0, 8.0 / 11.0], 0.0, 0.0, 0.0);
-    let per_channel = ZBox::new(vec![-1.0, 0.0], vec![3.0, 5.0], 0.0).unwrap();
+    let per_channel = ZBox { low: Some(vec![-1.0, 0.0]), high: Some(vec![3.0, 5.0]), stabilizer: 0.0 };
     on_mixed(&per_channel, &[4.0 * 9.0 / 13.0, 4.0 * 4.0 / 13.0], 0.0, 0.0, 0.0);
 }
 
@@ -174,7 +179,7 @@ fn pass_and_gradient() {
 fn norm_and_the_policies_of_residual_sums() {
     let op: Arc<dyn Operator<f64>> = Arc::new(Add::new(2, &[1]).unwrap());
     let on_sum = |residual, expected: &[f64]| {
-        let rule = Norm::new(0.0, residual).unwrap();
+        let rule = Norm { stabilizer: 0.0, residual };
         check(&propagate(&rule, &op, &[row(&[3.0]), row(&[-1.0])], &[4.0]), expected, 0.0, 0.0, 0.0);
     };
     on_sum(Residual::Signed, &[6.0, -2.0]);
@@ -184,7 +189,7 @@ fn norm_and_the_policies_of_residual_sums() {
     on_sum(Residual::BranchOnly, &[0.0, 4.0]);
     let layer =
         Layer { name: "layer", op: &mixed(), nonnegative_inputs: false, nonnegative_outputs: false, skip_input: None };
-    assert!(Rule::<f64>::prepare(&Norm::new(0.0, Residual::Signed).unwrap(), &layer).is_err());
+    assert!(Rule::<f64>::prepare(&Norm { stabilizer: 0.0, residual: Residual::Signed }, &layer).is_err());
 }
 
 #[test]
@@ -210,7 +215,7 @@ fn residual_sums_do_not_double_relevance() {
         x = net.add(format!("add{block}"), Add::new(2, &[2]).unwrap(), &[x, branch]).unwrap();
     }
     let model = Arc::new(net.finish(x).unwrap());
-    let zero: Arc<dyn Rule<f64>> = Arc::new(Zero::new(Absorb));
+    let zero: Arc<dyn Rule<f64>> = Arc::new(Zero { bias: Absorb });
     let rules: Assignment<f64> = model
         .nodes()
         .filter(|(_, n)| n.op().is_some_and(|op| op.as_affine().is_some()))
@@ -247,9 +252,9 @@ fn outputs_before_a_relu_are_kept_only_where_they_are_read() {
         assert_eq!(found.input_relevance(), again.input_relevance());
         (found, [first, relu].map(|id| profile.nodes[id.index()].kept > 0))
     };
-    let epsilon = |e| -> Arc<dyn Rule<f64>> { Arc::new(Epsilon::new(e, Absorb).unwrap()) };
+    let epsilon = |e| -> Arc<dyn Rule<f64>> { Arc::new(Epsilon { epsilon: e, bias: Absorb }) };
     let absolute = || epsilon(EpsilonValue::Absolute(0.25));
-    let flat: Arc<dyn Rule<f64>> = Arc::new(Flat::new(0.0).unwrap());
+    let flat: Arc<dyn Rule<f64>> = Arc::new(Flat { stabilizer: 0.0 });
 
     // z = (2.5, −0.25), y = 7.5: all of it goes to the first neuron, 7.5·7.5/7.75; s = 2.63956 and R = (3, −1)·s.
     let (found, kept) = explain(absolute(), absolute());
@@ -280,7 +285,7 @@ fn negative_sums_are_computed_where_little_is_left_of_the_output() {
         let w = Tensor::from_shape_fn(vec![sizes.len(), 1 + others, 1], |i| weight(i[0], i[1]));
         Arc::new(Conv::new(w, None, &WindowSpec::new(&[1]), 1, &[1 + others, space]).unwrap())
     };
-    let rule = AlphaBeta::new(2.0, 1.0, 0.0, Absorb).unwrap();
+    let rule = AlphaBeta { alpha: 2.0, beta: 1.0, stabilizer: 0.0, bias: Absorb };
     let mut few = vec![0.5; 512];
     few[7] = 1e-9;
     for (sizes, space) in [(vec![1e-9], 4), (vec![0.5], 4), (few, 1), (vec![0.5, 1e-9, 1e-4], 3)] {

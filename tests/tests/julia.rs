@@ -33,7 +33,7 @@ impl Case {
         let dense = net.add("dense", dense, &[x]).unwrap();
         let end = (self.rest)(&mut net, x, dense);
         let model = Arc::new(net.finish(end).unwrap());
-        let sum: Shared = Arc::new(Norm::new(0.0, Residual::Signed).unwrap());
+        let sum: Shared = Arc::new(Norm { stabilizer: 0.0, residual: Residual::Signed });
         let rules: Assignment<f64> = model
             .nodes()
             .filter(|(_, node)| node.op().is_some_and(|op| op.as_affine().is_some()))
@@ -67,7 +67,7 @@ const BIAS: &[f64] = &[7.0, 8.0];
 #[test]
 fn zero() {
     let case = Case { weights: WEIGHTS, bias: BIAS, x: [1.0, 2.0], rest: relu };
-    case.gives(Zero::new(BiasMode::Absorb), &[1.0 / 3.0, 2.0 / 3.0], [17.0 / 90.0, 316.0 / 675.0]);
+    case.gives(Zero { bias: BiasMode::Absorb }, &[1.0 / 3.0, 2.0 / 3.0], [17.0 / 90.0, 316.0 / 675.0]);
 }
 
 /// A sum of the input and a dense layer after it, divided by signed parts.
@@ -78,20 +78,20 @@ fn skip_connection() {
         net.add("sum", Add::new(2, &[2]).unwrap(), &[x, branch]).unwrap()
     };
     let case = Case { weights: WEIGHTS, bias: BIAS, x: [1.0, 2.0], rest };
-    case.gives(Zero::new(BiasMode::Absorb), &[1.0, 0.0], [4.0 / 19.0, 8.0 / 19.0]);
-    case.gives(Zero::new(BiasMode::Absorb), &[0.0, 1.0], [5.0 / 27.0, 14.0 / 27.0]);
+    case.gives(Zero { bias: BiasMode::Absorb }, &[1.0, 0.0], [4.0 / 19.0, 8.0 / 19.0]);
+    case.gives(Zero { bias: BiasMode::Absorb }, &[0.0, 1.0], [5.0 / 27.0, 14.0 / 27.0]);
 }
 
 /// Relevance is negative here, and so is the bias: it belongs to the negative account alone.
 #[test]
 fn alpha_beta() {
     let case = Case { weights: &[1.0, -1.0], bias: &[-1.0], x: [1.0, 1.0], rest: |_, _, z| z };
-    let alpha_beta = |alpha, beta| AlphaBeta::new(alpha, beta, 0.0, BiasMode::Absorb).unwrap();
+    let alpha_beta = |alpha, beta| AlphaBeta { alpha, beta, stabilizer: 0.0, bias: BiasMode::Absorb };
     let r = case.explain(&(Arc::new(alpha_beta(1.0, 0.0)) as Shared), &[0.0]).0;
     assert_eq!(r, [-1.0]);
     case.gives(alpha_beta(1.0, 0.0), &r, [-1.0, 0.0]);
     case.gives(alpha_beta(2.0, 1.0), &r, [-2.0, 0.5]);
-    case.gives(ZPlus::new(0.0, BiasMode::Absorb).unwrap(), &r, [-1.0, 0.0]);
+    case.gives(ZPlus { stabilizer: 0.0, bias: BiasMode::Absorb }, &r, [-1.0, 0.0]);
 }
 
 /// Inputs and outputs of either sign: a leaky ReLU behind the layer, whose output is the relevance.
@@ -101,7 +101,7 @@ fn generalized_gamma() {
         net.add("leaky", Activation::new(Function::LeakyRelu { alpha: 0.01 }, &[2]).unwrap(), &[z]).unwrap()
     };
     let case = Case { weights: &[1.0, -4.0, 2.0, 0.0], bias: &[-2.0, 3.0], x: [-1.0, 1.0], rest };
-    let gamma = || Gamma::new(0.25, 0.0, BiasMode::Absorb).unwrap();
+    let gamma = || Gamma { gamma: 0.25, stabilizer: 0.0, bias: BiasMode::Absorb };
     let r = case.explain(&(Arc::new(gamma()) as Shared), &[0.0, 0.0]).0;
     assert_eq!(r, [-0.07, 1.0]);
     case.gives(gamma(), &r, [-(2.0 / 1.75 + 1.25 * 0.008), -5.0 * 0.008]);

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use lrp_core::operator::{Group, Kind};
 use lrp_core::text::shown;
 use lrp_core::{Model, NodeId, Scalar};
+use lrp_rules::Zero;
 
-use super::resolve::Resolved;
+use super::resolve::{Choice, Resolved};
+use crate::any_rule::AnyRule;
 use crate::diagnostic::Diagnostic;
 use crate::entry::Entry;
 use crate::fix::Fix;
@@ -23,9 +25,9 @@ impl Recipe {
     pub fn lint<T: Scalar>(&self, model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
         let mut warnings = Vec::new();
         warnings.extend(self.uniform_lrp_0(model, resolved));
-        warnings.extend(positive_on_top(model, resolved));
+        warnings.extend(positive_on_top(self, model, resolved));
         warnings.extend(self.z_box_inside(model, resolved));
-        warnings.extend(z_box_unknown(model, resolved));
+        warnings.extend(z_box_unknown(self, model, resolved));
         warnings.extend(self.normalised_twice(model));
         warnings.extend(self.overridden(model));
         warnings.sort_by_key(|warning| warning.span().map_or(usize::MAX, |span| span.start));
@@ -38,9 +40,16 @@ impl Recipe {
         self.after_softmax(model).or_else(|| self.output_sign(model)).into_iter().collect()
     }
 
+    /// The rule of the entry that chose it, if one did.
+    fn rule_of<T: Scalar>(&self, choice: &Choice<T>) -> Option<&AnyRule> {
+        let Origin::Entry(place) = &choice.origin else { return None };
+        self.entry_at(place).map(|entry| entry.assign.rule.get_ref())
+    }
+
     /// LRP-0 at every layer.
     fn uniform_lrp_0<T: Scalar>(&self, model: &Model<T>, resolved: &Resolved<T>) -> Option<Diagnostic> {
-        let is_zero = |id: &NodeId| resolved.choices.get(id).is_some_and(|choice| choice.rule.to_string() == "zero");
+        let zero = AnyRule::from(Zero::default());
+        let is_zero = |id: &NodeId| resolved.choices.get(id).and_then(|choice| self.rule_of(choice)) == Some(&zero);
         let (first, layers) = (*model.layers().first()?, model.layers());
         // The last layer should have LRP-0, and a single layer is the last.
         if layers.len() < 2 || !layers.iter().all(is_zero) {
@@ -59,14 +68,13 @@ impl Recipe {
     /// z-box somewhere else than at the input, whose range it is about.
     fn z_box_inside<T: Scalar>(&self, model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
         let first = model.first_layers();
-        let inside = by_entry(resolved, |id, rule| name_of(rule) == "z-box" && !first.contains(&id));
+        let inside = by_entry(self, resolved, |id, rule| matches!(rule, AnyRule::ZBox(_)) && !first.contains(&id));
         let warn = |(place, nodes): (&Place, Vec<NodeId>)| {
             let message = format!(
                 "z-box is for layers that the input reaches first, and this entry gives it to {}",
                 names(model, &nodes)
             );
-            let entry = self.entries().iter().find(|entry| entry.place == *place);
-            let layers = entry.and_then(|entry| entry.assign.layers.as_ref());
+            let layers = self.entry_at(place).and_then(|entry| entry.assign.layers.as_ref());
             let problem = Diagnostic::at(&place.source, place.rule.clone(), message).warning("z-box-inside");
             problem
                 .label("bounds of the input mean nothing here")
@@ -167,7 +175,7 @@ impl Recipe {
             }
             let node = model.node(id);
             let Some(kind) = node.kind() else { continue };
-            if let Some(why) = hides_sign(kind, node.op().map(|op| op.detail()).unwrap_or_default().as_str()) {
+            if let Some(why) = hides_sign(kind, node.op().and_then(|op| op.exponent())) {
                 break (node, why);
             }
             // A summand is not the output.
@@ -214,10 +222,10 @@ impl Recipe {
 }
 
 /// z-box where the bounds of the model's input say nothing of those of the layer's.
-fn z_box_unknown<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
+fn z_box_unknown<T: Scalar>(recipe: &Recipe, model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
     let first = model.first_layers();
     let lost = |id: NodeId| first.contains(&id).then(|| model.loses_bounds(id))?;
-    let unknown = by_entry(resolved, |id, rule| name_of(rule) == "z-box" && lost(id).is_some());
+    let unknown = by_entry(recipe, resolved, |id, rule| matches!(rule, AnyRule::ZBox(_)) && lost(id).is_some());
     let warn = |(place, nodes): (&Place, Vec<NodeId>)| {
         let between: BTreeSet<NodeId> = nodes.iter().filter_map(|id| lost(*id)).collect();
         let between: Vec<NodeId> = between.into_iter().collect();
@@ -235,7 +243,7 @@ fn z_box_unknown<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Dia
 }
 
 /// Why a function does not keep the sign of its argument, if it does not.
-fn hides_sign(kind: Kind, detail: &str) -> Option<&'static str> {
+fn hides_sign(kind: Kind, exponent: Option<f64>) -> Option<&'static str> {
     match kind {
         Kind::Sigmoid | Kind::Softplus | Kind::Exp => Some("is positive whatever its argument is"),
         Kind::HardSigmoid | Kind::Sqrt => Some("is never negative"),
@@ -244,7 +252,6 @@ fn hides_sign(kind: Kind, detail: &str) -> Option<&'static str> {
         Kind::Log => Some("is negative for arguments below one"),
         // Odd powers keep the sign.
         Kind::Power => {
-            let exponent: Option<f64> = detail.strip_prefix("exponent ").and_then(|e| e.parse().ok());
             let odd = exponent.is_some_and(|e| e > 0.0 && e % 2.0 == 1.0);
             (!odd).then_some("does not keep the sign and the order of its arguments")
         }
@@ -253,14 +260,14 @@ fn hides_sign(kind: Kind, detail: &str) -> Option<&'static str> {
 }
 
 /// Rules that favour positive contributions, where many classes are mixed.
-fn positive_on_top<T: Scalar>(model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
+fn positive_on_top<T: Scalar>(recipe: &Recipe, model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
     let top = top_dense_layers(model);
-    let positive = |rule: &str| match name_of(rule) {
-        "gamma" | "z-plus" => true,
-        "alpha-beta" => rule.contains("beta = 0.0"),
+    let positive = |rule: &AnyRule| match rule {
+        AnyRule::Gamma(_) | AnyRule::ZPlus(_) => true,
+        AnyRule::AlphaBeta(rule) => rule.beta == 0.0,
         _ => false,
     };
-    let found = by_entry(resolved, |id, rule| top.contains(&id) && positive(rule));
+    let found = by_entry(recipe, resolved, |id, rule| top.contains(&id) && positive(rule));
     let warn = |(place, nodes): (&Place, Vec<NodeId>)| {
         let message = format!(
             "a rule that favours positive contributions, in the top layers, which separate classes: {}",
@@ -293,22 +300,22 @@ fn top_dense_layers<T: Scalar>(model: &Model<T>) -> BTreeSet<NodeId> {
     upper.filter(|id| model.node(*id).kind() == Some(Kind::Dense) && !convolved.contains(id)).collect()
 }
 
-/// The nodes whose rule (as it is written) is of a kind, by the entry that chose it.
-fn by_entry<T: Scalar>(resolved: &Resolved<T>, wanted: impl Fn(NodeId, &str) -> bool) -> Vec<(&Place, Vec<NodeId>)> {
+/// The nodes whose rule is of a kind, by the entry that chose it.
+fn by_entry<'r, T: Scalar>(
+    recipe: &Recipe,
+    resolved: &'r Resolved<T>,
+    wanted: impl Fn(NodeId, &AnyRule) -> bool,
+) -> Vec<(&'r Place, Vec<NodeId>)> {
     let mut found: BTreeMap<(usize, usize), (&Place, Vec<NodeId>)> = BTreeMap::new();
     for (id, choice) in &resolved.choices {
         if let Origin::Entry(place) = &choice.origin
-            && wanted(*id, &choice.rule.to_string())
+            && recipe.rule_of(choice).is_some_and(|rule| wanted(*id, rule))
         {
             let key = (ptr::from_ref(place.source.as_ref()).addr(), place.number);
             found.entry(key).or_insert_with(|| (place, Vec::new())).1.push(*id);
         }
     }
     found.into_values().collect()
-}
-
-fn name_of(rule: &str) -> &str {
-    rule.split(' ').next().unwrap_or_default()
 }
 
 fn names<T: Scalar>(model: &Model<T>, nodes: &[NodeId]) -> String {

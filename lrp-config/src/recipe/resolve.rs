@@ -7,13 +7,13 @@ use lrp_core::operator::{Fixed, Group};
 use lrp_core::text::shown;
 use lrp_core::{Assignment, Model, NodeId, Rule, Scalar};
 
+use crate::build::{Unbuildable, default_norm};
 use crate::diagnostic::{Diagnostic, RecipeError};
 use crate::entry::Entry;
 use crate::fix::Fix;
 use crate::on_unknown::OnUnknown;
 use crate::origin::Origin;
 use crate::recipe::Recipe;
-use crate::rule_spec::{Unbuildable, default_norm};
 use crate::source::Source;
 
 /// The rules that a recipe gives to the nodes of one model.
@@ -132,7 +132,7 @@ impl Recipe {
         }
         // A layer may seem unreached only because its entry has a mistake.
         RecipeError::check(problems)?;
-        let norm = default_norm::<T>().map_err(|error| Diagnostic::about(self.source(), error.to_string()))?;
+        let norm = default_norm::<T>();
         let mut missing = Vec::new();
         for (id, node) in model.nodes() {
             let Some(op) = node.op().filter(|_| !choices.contains_key(&id)) else { continue };

@@ -20,8 +20,7 @@ const NOISE: f64 = 1e12;
 
 /// The rule wherever it can be prepared, ε where an affine operator refuses it.
 pub(super) fn assignment<T: Scalar>(model: &Model<T>, rule: &Arc<dyn Rule<T>>) -> Assignment<T> {
-    let epsilon: Arc<dyn Rule<T>> =
-        Arc::new(Epsilon::new(EpsilonValue::Absolute(1e-6), BiasMode::Absorb).expect("a valid parameter"));
+    let epsilon: Arc<dyn Rule<T>> = Arc::new(Epsilon { epsilon: EpsilonValue::Absolute(1e-6), bias: BiasMode::Absorb });
     let mut rules = Assignment::new();
     for (id, node) in model.nodes() {
         let Some(op) = node.op() else { continue };

@@ -86,7 +86,7 @@ fn factor() -> impl Strategy<Value = f64> {
 
 fn zero() -> impl Strategy<Value = Pair> {
     rules::bias_modes()
-        .prop_map(|mode| (shared(Zero::new(mode)), Formula::epsilon(Stabilizer::Absolute(0.0), bias(mode))))
+        .prop_map(|mode| (shared(Zero { bias: mode }), Formula::epsilon(Stabilizer::Absolute(0.0), bias(mode))))
 }
 
 fn epsilon() -> impl Strategy<Value = Pair> {
@@ -96,24 +96,28 @@ fn epsilon() -> impl Strategy<Value = Pair> {
         } else {
             (EpsilonValue::Absolute(small), Stabilizer::Absolute(small))
         };
-        (shared(Epsilon::new(value, mode).unwrap()), Formula::epsilon(stabilizer, bias(mode)))
+        (shared(Epsilon { epsilon: value, bias: mode }), Formula::epsilon(stabilizer, bias(mode)))
     })
 }
 
 fn gamma() -> impl Strategy<Value = Pair> {
-    (factor(), rules::stabilizers(), rules::bias_modes())
-        .prop_map(|(g, e, mode)| (shared(Gamma::new(g, e, mode).unwrap()), Formula::gamma(g, e, bias(mode))))
+    (factor(), rules::stabilizers(), rules::bias_modes()).prop_map(|(g, e, mode)| {
+        (shared(Gamma { gamma: g, stabilizer: e, bias: mode }), Formula::gamma(g, e, bias(mode)))
+    })
 }
 
 fn alpha_beta() -> impl Strategy<Value = Pair> {
     (factor(), rules::stabilizers(), rules::bias_modes()).prop_map(|(beta, e, mode)| {
-        (shared(AlphaBeta::new(1.0 + beta, beta, e, mode).unwrap()), Formula::alpha_beta(beta, e, bias(mode)))
+        (
+            shared(AlphaBeta { alpha: 1.0 + beta, beta, stabilizer: e, bias: mode }),
+            Formula::alpha_beta(beta, e, bias(mode)),
+        )
     })
 }
 
 fn z_plus() -> impl Strategy<Value = Pair> {
     (rules::stabilizers(), rules::bias_modes())
-        .prop_map(|(e, mode)| (shared(ZPlus::new(e, mode).unwrap()), Formula::alpha_beta(0.0, e, bias(mode))))
+        .prop_map(|(e, mode)| (shared(ZPlus { stabilizer: e, bias: mode }), Formula::alpha_beta(0.0, e, bias(mode))))
 }
 
 fn gains() -> impl Strategy<Value = Pair> {
@@ -124,7 +128,7 @@ fn gains() -> impl Strategy<Value = Pair> {
             Side::Negative => Some(false),
         };
         let parts = branches.iter().map(|b| (side(b.outputs), b.coefficient, b.positive, b.negative)).collect();
-        let rule = Gains::new(branches, EpsilonValue::Absolute(e), mode).unwrap();
+        let rule = Gains { branches, stabilizer: EpsilonValue::Absolute(e), bias: mode };
         (shared(rule), Formula::gains(parts, e, bias(mode)))
     })
 }
@@ -142,30 +146,30 @@ fn rule_and_gains() -> impl Strategy<Value = [Arc<dyn Rule<f64>>; 2]> {
         _ => vec![Branch::all(1.0, 0.0)],
     };
     let written = move |which, f: f64, e, mode| match which {
-        0 => shared(Epsilon::new(EpsilonValue::Absolute(e), mode).unwrap()),
-        1 => shared(Gamma::new(f, e, mode).unwrap()),
-        2 => shared(AlphaBeta::new(1.0 + f, f, e, mode).unwrap()),
-        _ => shared(ZPlus::new(e, mode).unwrap()),
+        0 => shared(Epsilon { epsilon: EpsilonValue::Absolute(e), bias: mode }),
+        1 => shared(Gamma { gamma: f, stabilizer: e, bias: mode }),
+        2 => shared(AlphaBeta { alpha: 1.0 + f, beta: f, stabilizer: e, bias: mode }),
+        _ => shared(ZPlus { stabilizer: e, bias: mode }),
     };
     (0..4usize, factor(), rules::stabilizers(), rules::bias_modes()).prop_map(move |(which, f, e, mode)| {
-        let gains = Gains::new(branches(which, f), EpsilonValue::Absolute(e), mode).unwrap();
+        let gains = Gains { branches: branches(which, f), stabilizer: EpsilonValue::Absolute(e), bias: mode };
         [written(which, f, e, mode), shared(gains)]
     })
 }
 
 fn w_square() -> impl Strategy<Value = Pair> {
     (rules::stabilizers(), rules::bias_modes())
-        .prop_map(|(e, mode)| (shared(WSquare::new(e, mode).unwrap()), Formula::w_square(e, bias(mode))))
+        .prop_map(|(e, mode)| (shared(WSquare { stabilizer: e, bias: mode }), Formula::w_square(e, bias(mode))))
 }
 
 fn flat_rule() -> impl Strategy<Value = Pair> {
-    rules::stabilizers().prop_map(|e| (shared(Flat::new(e).unwrap()), Formula::flat(e)))
+    rules::stabilizers().prop_map(|e| (shared(Flat { stabilizer: e }), Formula::flat(e)))
 }
 
 fn z_box() -> impl Strategy<Value = Pair> {
     (factor(), factor(), rules::stabilizers()).prop_map(|(low, width, e)| {
         let (low, high) = (-low, width - low);
-        (shared(ZBox::new(vec![low], vec![high], e).unwrap()), Formula::z_box(low, high, e))
+        (shared(ZBox { low: Some(vec![low]), high: Some(vec![high]), stabilizer: e }), Formula::z_box(low, high, e))
     })
 }
 
@@ -251,7 +255,7 @@ proptest! {
             3 => (Residual::SkipOnly, Formula::summands(|i| i == 0)),
             _ => (Residual::BranchOnly, Formula::summands(|i| i > 0)),
         };
-        agree(&shared(Norm::new(e, residual).unwrap()), &formula, &case)?;
+        agree(&shared(Norm { stabilizer: e, residual }), &formula, &case)?;
     }
 
     /// `Σ_k w_jk R_k`, and the rule's account what that creates or loses.

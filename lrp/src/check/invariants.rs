@@ -199,7 +199,7 @@ pub fn gradient_times_input(model: &Arc<Model<f64>>, x: &Tensor<f64>, target: &T
         Plan::new(Arc::clone(model), &rules).map_err(|e| Error::Internal(e.to_string()))
     };
     let affine = |group| matches!(group, Group::Weighted | Group::Weightless | Group::Preprocessing);
-    let zero = everywhere(Arc::new(Zero::new(BiasMode::Absorb)), &affine)?;
+    let zero = everywhere(Arc::new(Zero { bias: BiasMode::Absorb }), &affine)?;
     let gradient = everywhere(Arc::new(Gradient), &|_| true)?.times_input(true);
     let explain = |plan: &Plan<f64>, start| plan.explain(x, target, start);
     // R = f · ∂f/∂x · x / f where relevance starts at the logit f.
