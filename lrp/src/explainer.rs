@@ -27,11 +27,12 @@ pub struct Explainer<T: Scalar> {
 }
 
 impl<T: Scalar> Explainer<T> {
-    /// Reads an ONNX file and prepares the recipe's rules for it.
+    /// Reads an ONNX file and prepares the rules of a recipe, or of a [`Composite`](lrp_config::Composite), for it.
     ///
     /// # Errors
     /// As [`Loaded::new`] and [`new`](Self::new).
-    pub fn load(path: impl AsRef<Path>, recipe: Recipe) -> Result<Self, Error> {
+    pub fn load(path: impl AsRef<Path>, recipe: impl Into<Recipe>) -> Result<Self, Error> {
+        let recipe = recipe.into();
         Self::new(Loaded::new(&options(path.as_ref(), &recipe))?, recipe)
     }
 
@@ -39,7 +40,8 @@ impl<T: Scalar> Explainer<T> {
     ///
     /// # Errors
     /// As [`Loaded::from_bytes`] and [`new`](Self::new).
-    pub fn from_bytes(name: &str, bytes: Vec<u8>, recipe: Recipe) -> Result<Self, Error> {
+    pub fn from_bytes(name: &str, bytes: Vec<u8>, recipe: impl Into<Recipe>) -> Result<Self, Error> {
+        let recipe = recipe.into();
         Self::new(Loaded::from_bytes(bytes, &options(Path::new(name), &recipe))?, recipe)
     }
 
@@ -48,7 +50,8 @@ impl<T: Scalar> Explainer<T> {
     ///
     /// # Errors
     /// When the recipe does not fit the model, when the model has several inputs, and when one sample does not fit into memory.
-    pub fn new(loaded: Loaded<T>, recipe: Recipe) -> Result<Self, Error> {
+    pub fn new(loaded: Loaded<T>, recipe: impl Into<Recipe>) -> Result<Self, Error> {
+        let recipe = recipe.into();
         let explain = recipe.explain();
         let options =
             Options { start: explain.start.unwrap_or_default(), batch: explain.batch.unwrap_or(Options::BATCH) };

@@ -32,9 +32,13 @@ pub mod numbers;
 mod prepared;
 pub mod shares;
 
-pub use lrp_config::{Input, InputPreset, Recipe};
+pub use lrp_config::{
+    AnyRule, Composite, CompositeError, Factor, Input, InputPreset, Layers, OwnRule, Recipe, SelectorError,
+};
 pub use lrp_core::ledger::Totals;
-pub use lrp_core::{Scalar, Target, Tensor};
+pub use lrp_core::operator::{Group, Kind};
+pub use lrp_core::{Rule, Scalar, Target, Tensor};
+pub use lrp_rules as rules;
 
 pub use self::diagnosis::{Change, Diagnosis};
 pub use self::error::{Complaint, Error};

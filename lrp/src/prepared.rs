@@ -35,8 +35,8 @@ impl<T: Scalar> Prepared<T> {
     pub fn prepare(recipe: Recipe, resolved: Resolved<T>, loaded: &Loaded<T>) -> Result<Self, Error> {
         recipe.check_missing(&loaded.model, &resolved)?;
         let plan = Plan::new(Arc::clone(&loaded.model), &resolved.assignment()).map_err(|error| match &error {
-            // A rule that does not go with its operator: show the entry that brought them together.
-            CoreError::Rule { node, .. } => {
+            // A rule that does not go with its operator, or with its own parameters: show the entry that brought them together.
+            CoreError::Rule { node, .. } | CoreError::Parameter { node, .. } => {
                 let id = loaded.model.nodes().find(|(_, n)| n.name == *node).map(|(id, _)| id);
                 match id {
                     Some(id) => Error::Recipe(resolved.diagnose(id, error.to_string())),
