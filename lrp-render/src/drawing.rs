@@ -106,7 +106,9 @@ impl Drawing {
 
 /// Whether samples of two axes are channels and time: the model's convolutions go along one axis, or there are tables.
 fn is_series<T: Scalar>(model: &Model<T>, has_tables: bool, shape: &[usize]) -> bool {
-    let one_axis = |(_, node): (_, &lrp_core::graph::Node<T>)| node.kind_name() == "conv" && node.shape.len() == 2;
+    let one_axis = |(_, node): (_, &lrp_core::graph::Node<T>)| {
+        node.kind() == Some(lrp_core::operator::Kind::Conv) && node.shape.len() == 2
+    };
     has_tables || (shape.len() == 2 && model.nodes().any(one_axis))
 }
 
