@@ -1,5 +1,7 @@
 //! Composites: made in Rust, printed as TOML, read back.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use std::fmt;
 
 use lrp_config::{AnyRule, Composite, CompositeError, Factor, Layers, OwnRule, Recipe, SelectorError, presets};
