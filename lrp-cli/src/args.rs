@@ -187,12 +187,15 @@ pub struct CompareArgs {
     /// Images, .npy or .npz files, folders or globs
     #[arg(short, long, num_args = 1.., value_name = "INPUT")]
     pub input: Vec<PathBuf>,
-    /// The figure, a PNG file
+    /// The figure, a PNG or SVG file
     #[arg(short, long)]
     pub out: PathBuf,
     /// A title for each recipe, in their order
     #[arg(long, value_name = "TITLE")]
     pub title: Vec<String>,
+    /// Formats that the figure is written in, too, beside that file: png, svg
+    #[arg(long, value_delimiter = ',', value_parser = save_picture)]
+    pub save: Vec<Save>,
     #[command(flatten)]
     pub look: LookArgs,
     #[command(flatten)]
@@ -335,7 +338,7 @@ pub struct OutputArgs {
     /// The folder that results are written to
     #[arg(short = 'o', long = "out", value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Files to write: npy, npz, safetensors, png, json, html (a report in one file, made from npy and json), quantus, virelay
+    /// Files to write: npy, npz, safetensors, png, svg, json, html (a report in one file, made from npy and json), quantus, virelay
     /// [default: npy,png,json]
     #[arg(long, value_delimiter = ',', value_parser = save)]
     pub save: Option<Vec<Save>>,
@@ -381,7 +384,7 @@ pub struct PaletteArgs {
     /// Names of colour maps, or colours, as 00f,80:fff,f00 [default: all that have a name]
     #[arg(value_name = "NAME|COLOURS", value_parser = colormap)]
     pub maps: Vec<Colormap>,
-    /// Draw them into this PNG file
+    /// Draw them into this PNG or SVG file
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
@@ -476,12 +479,17 @@ fn save(text: &str) -> Result<Save, String> {
         ("npz", Save::Npz),
         ("safetensors", Save::Safetensors),
         ("png", Save::Png),
+        ("svg", Save::Svg),
         ("json", Save::Json),
         ("html", Save::Html),
         ("quantus", Save::Quantus),
         ("virelay", Save::Virelay),
     ];
     choose(text, &choices)
+}
+
+fn save_picture(text: &str) -> Result<Save, String> {
+    choose(text, &[("png", Save::Png), ("svg", Save::Svg)])
 }
 
 fn kind(text: &str) -> Result<Kind, String> {

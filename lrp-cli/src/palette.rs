@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use lrp::Error;
 use lrp_config::Colormap;
-use lrp_run::files::{check_png, save_png};
+use lrp_run::files::{figure_format, save_figure};
 use serde::Serialize;
 
 use crate::args::PaletteArgs;
@@ -46,11 +46,11 @@ fn hex([red, green, blue]: [u8; 3]) -> String {
 pub fn palette(args: &PaletteArgs) -> Result<(), Error> {
     let maps: Vec<Colormap> = if args.maps.is_empty() { Colormap::all().collect() } else { args.maps.clone() };
     if let Some(path) = &args.out {
-        check_png(path)?;
-        let image = lrp_render::palette::draw(&maps)?;
-        save_png(&image, path)?;
+        figure_format(path)?;
+        let picture = lrp_render::palette::draw(&maps)?;
+        save_figure(&picture, path)?;
         if !args.listing.json {
-            return say!("{} ({}×{} pixels)", shown(path), image.width(), image.height());
+            return say!("{} ({}×{} pixels)", shown(path), picture.width(), picture.height());
         }
     }
     let reports: Vec<Report<'_>> = maps.iter().map(Report::new).collect();

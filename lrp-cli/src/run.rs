@@ -3,7 +3,7 @@
 use lrp::{Error, title};
 use lrp_config::{Compared, Recipe};
 use lrp_run::compare::CompareJob;
-use lrp_run::job::{ExplainJob, WhatJob};
+use lrp_run::job::{ExplainJob, WhatJob, formats};
 
 use crate::args::{CompareArgs, ExplainArgs, HowArgs, OutputArgs, RunArgs};
 use crate::failure::Failure;
@@ -56,6 +56,7 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
         look: job::look(&output.look, recipe),
         recipes,
         figure,
+        formats: formats(output.save.as_ref().or(recipe.output().save.as_ref()).map_or(&[], Vec::as_slice)).collect(),
     };
     compare::compare(&job)
 }
@@ -103,6 +104,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Error> {
         look: job::look(&args.look, first),
         recipes,
         figure: args.out,
+        formats: formats(&args.save).collect(),
     };
     compare::compare(&job)
 }

@@ -93,7 +93,7 @@ pub struct Output {
     /// The folder that results are written to.
     #[schemars(extend("x-default" = "none"), example = &"out")]
     pub dir: Option<PathBuf>,
-    /// Files to write: relevance and ledger as `"npy"`, relevance as `"npz"` or `"safetensors"`, heatmaps as `"png"`, the manifest
+    /// Files to write: relevance and ledger as `"npy"`, relevance as `"npz"` or `"safetensors"`, heatmaps as `"png"` or `"svg"`, the manifest
     /// as `"json"`, arrays for Quantus as `"quantus"`, a project for ViRelAy as `"virelay"`, and all of it as a report, `"html"`, which
     /// `"npy"` and `"json"` are written for, too.
     #[serde(default, deserialize_with = "one_or_many")]
@@ -119,9 +119,9 @@ pub struct Output {
     /// Size of heatmaps: the minimum number of pixels on the longer side, or a factor. Pixels are enlarged by a whole factor.
     #[schemars(extend("x-default" = "224, and 160 in figures"), example = 448, example = &"1x", example = &"4x")]
     pub size: Option<Size>,
-    /// A PNG file that shows every input and heatmap in one figure.
-    #[serde(default, deserialize_with = "png_path")]
-    #[schemars(extend("pattern" = r"\.[pP][nN][gG]$", "x-default" = "none"), example = &"figure.png")]
+    /// A PNG or SVG file that shows every input and heatmap in one figure. If `save` lists the other of the two, the figure is written in both.
+    #[serde(default, deserialize_with = "figure_path")]
+    #[schemars(extend("pattern" = r"\.([pP][nN][gG]|[sS][vV][gG])$", "x-default" = "none"), example = &"figure.png")]
     pub figure: Option<PathBuf>,
 }
 
@@ -131,8 +131,10 @@ pub struct Output {
 pub enum Save {
     /// Relevance, as numbers.
     Npy,
-    /// Heatmaps.
+    /// Heatmaps, as pixels.
     Png,
+    /// Heatmaps, as vectors; those of images have their pixels in them.
+    Svg,
     /// The manifest.
     Json,
     /// The report.
@@ -159,12 +161,13 @@ pub struct Compare {
     pub titles: Option<Vec<String>>,
 }
 
-fn png_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+fn figure_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     let path = PathBuf::deserialize(deserializer)?;
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+    let is = |format: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(format));
+    if is("png") || is("svg") {
         Ok(Some(path))
     } else {
-        Err(Error::custom("a figure is a PNG file\nlet its name end in .png"))
+        Err(Error::custom("a figure is a PNG or SVG file\nlet its name end in .png or .svg"))
     }
 }
 

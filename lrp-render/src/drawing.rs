@@ -1,12 +1,12 @@
 //! The kind of a sample, and the drawing of its relevance.
 
-use image::RgbImage;
 use lrp::{Error, Layout};
 use lrp_config::{Input, Kind};
 use lrp_core::{Model, Scalar};
 use ndarray::ArrayViewD;
 
 use crate::arrangement::Arrangement;
+use crate::canvas::Canvas;
 use crate::heatmap::Heatmap;
 use crate::look::Look;
 use crate::picture::picture;
@@ -24,7 +24,7 @@ pub struct Drawing {
 /// A sample and its relevance, ready to be drawn.
 pub struct Drawn {
     /// The picture.
-    pub picture: RgbImage,
+    pub picture: Canvas,
     /// The same as an HTML fragment, for text.
     pub html: Option<String>,
 }
@@ -83,7 +83,7 @@ impl Drawing {
         let picture = match self.kind {
             Kind::Image => {
                 let input = self.look.overlay.map(|_| picture(sample.view(), &self.expected));
-                Heatmap::new(relevance).picture(&self.look, input.as_ref())
+                Canvas::of_image(Heatmap::new(relevance).picture(&self.look, input.as_ref()))
             }
             Kind::Series | Kind::SeriesLast => {
                 let rows = |array: ArrayViewD<'_, T>| series::rows(array, self.kind == Kind::SeriesLast);
@@ -97,7 +97,7 @@ impl Drawing {
                     None => (0..scores.len()).map(|i| i.to_string()).collect(),
                 };
                 let text = tokens::Scored::new(texts, scores);
-                return Ok(Drawn { picture: text.draw(&self.look)?, html: Some(text.html(&self.look)) });
+                return Ok(Drawn { picture: text.draw(&self.look)?, html: Some(text.html(&self.look)?) });
             }
         };
         Ok(Drawn { picture, html: None })

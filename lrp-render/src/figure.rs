@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 
-use image::{RgbImage, imageops};
+use image::RgbImage;
 use lrp::Error;
 use lrp::numbers::typeset;
 use lrp_config::Size;
 use lrp_core::text::shortened;
 
+use crate::canvas::Canvas;
+use crate::color::{FAINT, FRAME, INK};
+use crate::font::Font;
 use crate::heatmap::{Heatmap, enlarge};
 use crate::look::Look;
-use crate::text::{FAINT, INK, PAPER, SCALE_WIDTH, Text, font, frame, scale};
+use crate::text::{SCALE_WIDTH, Text, scale};
 
 const TITLE: f32 = 24.0;
 const CAPTION: f32 = 17.0;
@@ -53,8 +56,8 @@ impl Figure {
     ///
     /// # Errors
     /// When it would be too large, and when the bundled font cannot be read, which is a mistake of this program.
-    pub fn draw(&self) -> Result<RgbImage, Error> {
-        let font = font()?;
+    pub fn draw(&self) -> Result<Canvas, Error> {
+        let font = Font::bundled()?;
         let title = Text { font: &font, size: TITLE, color: INK };
         let caption = Text { font: &font, size: CAPTION, color: FAINT };
         let name = Text { font: &font, size: CAPTION, color: INK };
@@ -89,7 +92,7 @@ impl Figure {
         let notes = caption.width(&note).max(caption.width(below)).max(SCALE_WIDTH);
         let width = (widths.iter().sum::<u32>() + GAP * (widths.len() as u32 - 1)).max(notes) + 2 * MARGIN;
         let height = 2 * MARGIN + header + rows.iter().map(height_of).sum::<u32>() + legend;
-        let mut image = RgbImage::from_pixel(width, height, PAPER);
+        let mut canvas = Canvas::new(width, height);
 
         let mut left = MARGIN;
         let centres: Vec<u32> = widths
@@ -101,25 +104,26 @@ impl Figure {
             })
             .collect();
         for (text, &x) in titles.iter().zip(&centres) {
-            title.centred(&mut image, text, x, MARGIN);
+            title.centred(&mut canvas, text, x, MARGIN);
         }
         let mut top = MARGIN + header;
-        for row in &rows {
-            for (column, (cell, &x)) in row.cells.iter().zip(&centres).enumerate() {
+        for row in rows {
+            let height = height_of(&row);
+            for (column, (cell, &x)) in row.cells.into_iter().zip(&centres).enumerate() {
                 let (w, h) = cell.picture.dimensions();
                 let corner = (x.saturating_sub(w / 2), top);
-                imageops::replace(&mut image, &cell.picture, i64::from(corner.0), i64::from(corner.1));
-                frame(&mut image, corner, (w, h));
+                canvas.image(cell.picture, corner.0, corner.1);
+                canvas.frame(corner, (w, h), FRAME);
                 let style = if column == 0 { &name } else { &caption };
                 for (i, text) in cell.caption.iter().enumerate() {
-                    style.centred(&mut image, text, x, top + h + 6 + line * i as u32);
+                    style.centred(&mut canvas, text, x, top + h + 6 + line * i as u32);
                 }
             }
-            top += height_of(row);
+            top += height;
         }
-        scale(&mut image, &caption, &self.look, &note, top + 8);
-        caption.centred(&mut image, below, width / 2, top + 92);
-        Ok(image)
+        scale(&mut canvas, &caption, &self.look, &note, top + 8);
+        caption.centred(&mut canvas, below, width / 2, top + 92);
+        Ok(canvas)
     }
 }
 
@@ -167,6 +171,7 @@ impl DrawnRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::color::PAPER;
     use ndarray::Array;
 
     #[test]
@@ -179,7 +184,8 @@ mod tests {
             negative: false,
             look: Look::default(),
         };
-        let image = figure("a title that is much wider than a picture of four pixels").draw().unwrap();
+        let canvas = figure("a title that is much wider than a picture of four pixels").draw().unwrap();
+        let image = canvas.pixels().unwrap();
         // The outermost columns of pixels are paper.
         for x in [0, image.width() - 1] {
             assert!((0..image.height()).all(|y| *image.get_pixel(x, y) == PAPER));

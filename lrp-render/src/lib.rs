@@ -1,15 +1,21 @@
 //! Pictures of relevance: heatmaps of images, curves of series, coloured texts of tokens, figures of several recipes.
 //!
 //! [`heatmap`] draws one sample with a [`Look`]: colours and their range. [`Drawing`] decides from a model and a shape whether samples are
-//! images, series or texts. Everything is drawn into [`image::RgbImage`]; this crate writes no files.
+//! images, series or texts. Heatmaps are pixels, [`image::RgbImage`]; everything else is a [`Canvas`], which is encoded as SVG or, drawn by
+//! resvg, as PNG. This crate writes no files.
 
 mod arrangement;
+mod canvas;
+mod color;
+mod curve;
 mod drawing;
 mod figure;
+mod font;
 mod heatmap;
 mod look;
 pub mod palette;
 mod picture;
+mod raster;
 mod series;
 mod text;
 mod tokens;
@@ -19,6 +25,7 @@ use lrp::Scalar;
 use ndarray::ArrayViewD;
 
 pub use self::arrangement::Arrangement;
+pub use self::canvas::{Canvas, Format};
 pub use self::drawing::{Drawing, Drawn};
 pub use self::figure::{Figure, Row};
 pub use self::heatmap::Heatmap;

@@ -3,17 +3,19 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use image::{Rgb, RgbImage};
-use imageproc::drawing::draw_filled_rect_mut;
-use imageproc::rect::Rect;
+use askama::Template;
+use image::Rgb;
 use lrp::Error;
 use lrp::numbers::typeset;
 use lrp_core::Scalar;
 use lrp_core::text::shortened;
 use ndarray::{ArrayViewD, Axis};
 
+use crate::canvas::Canvas;
+use crate::color::{FAINT, Hex, INK};
+use crate::font::Font;
 use crate::look::Look;
-use crate::text::{FAINT, INK, PAPER, SCALE_HEIGHT, Text, font, scale};
+use crate::text::{SCALE_HEIGHT, Text, scale};
 
 const MARGIN: u32 = 24;
 const WIDTH: u32 = 900;
@@ -130,15 +132,15 @@ impl Scored {
     ///
     /// # Errors
     /// When the bundled font cannot be read.
-    pub fn draw(&self, look: &Look) -> Result<RgbImage, Error> {
-        let font = font()?;
+    pub fn draw(&self, look: &Look) -> Result<Canvas, Error> {
+        let font = Font::bundled()?;
         let plain = Text { font: &font, size: SIZE, color: INK };
         let label = Text { font: &font, size: 15.0, color: FAINT };
         let line = plain.line() + 3 * PAD;
         let mut boxes = Vec::new();
         let (mut x, mut y) = (MARGIN, MARGIN);
         for (text, _) in &self.tokens {
-            let text = visible(&shortened(text, LONGEST), &plain);
+            let text = visible(&shortened(text, LONGEST), &font);
             let width = plain.width(&text).max(6) + 2 * PAD;
             if x > MARGIN && x + width > WIDTH - MARGIN {
                 (x, y) = (MARGIN, y + line);
@@ -153,59 +155,69 @@ impl Scored {
         let more = self.tokens.len() - boxes.len();
         let text_bottom = y + line + 8;
         let widest = boxes.iter().map(|(_, x, _, width)| x + width + MARGIN).max().unwrap_or(0);
-        let mut image = RgbImage::from_pixel(WIDTH.max(widest), text_bottom + SCALE_HEIGHT + MARGIN, PAPER);
+        let mut canvas = Canvas::new(WIDTH.max(widest), text_bottom + SCALE_HEIGHT + MARGIN);
         for ((text, x, y, width), (back, ink)) in boxes.iter().zip(self.colors(look)) {
-            let at = |v: u32| i32::try_from(v).unwrap_or(0);
-            draw_filled_rect_mut(&mut image, Rect::at(at(*x), at(*y)).of_size(*width, plain.line() + PAD), back);
-            Text { color: ink, ..plain }.left(&mut image, text, x + PAD, y + PAD / 2);
+            canvas.rect((*x, *y), (*width, plain.line() + PAD), back);
+            Text { color: ink, ..plain }.left(&mut canvas, text, x + PAD, y + PAD / 2);
         }
         if more > 0 {
             label.left(
-                &mut image,
+                &mut canvas,
                 &format!("… and {more} more tokens, which the .html beside this picture has"),
                 MARGIN,
                 y + PAD,
             );
         }
-        scale(&mut image, &label, look, &self.note(), text_bottom);
-        Ok(image)
+        scale(&mut canvas, &label, look, &self.note(), text_bottom);
+        Ok(canvas)
     }
 
     /// The text as a self-contained HTML fragment: no script, no other file.
-    pub fn html(&self, look: &Look) -> String {
-        let hex = |Rgb([red, green, blue]): Rgb<u8>| format!("#{red:02x}{green:02x}{blue:02x}");
-        let mut html = String::from("<p class=\"lrp-tokens\" style=\"font: 1.1rem/2 monospace\">\n");
-        for ((text, score), (back, ink)) in self.tokens.iter().zip(self.colors(look)) {
-            let (text, score, back, ink) = (escaped(text), typeset(*score), hex(back), hex(ink));
-            // Writing to a string does not fail.
-            let _ = writeln!(
-                html,
-                "<span title=\"R = {score}\" style=\"background: {back}; color: {ink}; padding: 0.15em 0.3em; white-space: pre\">{text}</span>"
-            );
-        }
-        let _ = writeln!(html, "</p>\n<p>{}</p>", escaped(&self.note()));
-        html
+    ///
+    /// # Errors
+    /// When the template cannot be rendered, which is a mistake of this program.
+    pub fn html(&self, look: &Look) -> Result<String, Error> {
+        let token = |((text, score), (back, ink)): (&'_ (String, f64), _)| Token {
+            text: text.clone(),
+            score: typeset(*score),
+            back: Hex(back),
+            ink: Hex(ink),
+        };
+        let tokens = self.tokens.iter().zip(self.colors(look)).map(token).collect();
+        let html = Fragment { tokens, note: self.note() }.render();
+        html.map_err(|e| Error::Internal(format!("the HTML of tokens: {e}")))
     }
 }
 
+/// The HTML of a text.
+#[derive(Template)]
+#[template(path = "tokens.html")]
+struct Fragment {
+    tokens: Vec<Token>,
+    note: String,
+}
+
+struct Token {
+    text: String,
+    score: String,
+    back: Hex,
+    ink: Hex,
+}
+
 /// A token as the font can show it. Other characters are shown by their code.
-fn visible(text: &str, font: &Text<'_>) -> String {
+fn visible(text: &str, font: &Font) -> String {
     let mut shown = String::new();
     for c in text.chars() {
         match c {
             '\n' => shown.push('↵'),
             '\t' => shown.push('→'),
-            c if font.has(c.encode_utf8(&mut [0; 4])) => shown.push(c),
+            c if c.is_whitespace() || font.has(c) => shown.push(c),
             c => {
                 let _ = write!(shown, "<{:X}>", u32::from(c));
             }
         }
     }
     shown
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Black or white, whichever is read more easily on a colour.
@@ -233,9 +245,9 @@ mod tests {
     #[test]
     fn html_is_escaped_and_has_the_colours() {
         let text = Scored::new(vec!["<b>".to_owned(), "\"&".to_owned()], vec![2.0, 0.0, 0.5]);
-        let html = text.html(&Look::default());
-        assert!(html.contains("background: #ff0000; color: #ffffff") && html.contains("&lt;b&gt;</span>"), "{html}");
-        assert!(html.contains("background: #ffffff; color: #000000") && html.contains("&quot;&amp;</span>"), "{html}");
+        let html = text.html(&Look::default()).unwrap();
+        assert!(html.contains("background: #ff0000; color: #ffffff") && html.contains("&#60;b&#62;</span>"), "{html}");
+        assert!(html.contains("background: #ffffff; color: #000000") && html.contains("&#34;&#38;</span>"), "{html}");
         assert!(html.contains("sum 2.00, padding 0.500"), "{html}");
         assert!(text.draw(&Look::default()).unwrap().width() == WIDTH);
     }

@@ -2,18 +2,17 @@
 
 use std::path::PathBuf;
 
-use image::RgbImage;
 use lrp::fit::{self, Fit};
 use lrp::numbers::typeset;
 use lrp::{Error, Options, Prepared, explain_samples};
 use lrp_config::{Recipe, Start};
 use lrp_core::profile::Profile;
 use lrp_core::{Scalar, Target};
-use lrp_render::{Arrangement, Figure, Heatmap, Look, Row, picture};
+use lrp_render::{Arrangement, Canvas, Figure, Format, Heatmap, Look, Row, picture};
 use ndarray::Axis;
 
 use crate::events::Events;
-use crate::files::{check_png, save_png};
+use crate::files::{figure_format, save_figure};
 use crate::guard::Guard;
 use crate::input;
 use crate::job::{HowJob, ModelJob};
@@ -33,20 +32,33 @@ pub struct CompareJob {
     pub how: HowJob,
     /// The appearance of heatmaps.
     pub look: Look,
-    /// The figure's file, a PNG.
+    /// The figure's file, PNG or SVG.
     pub figure: PathBuf,
+    /// The formats that the figure is written in, too, beside that file.
+    pub formats: Vec<Format>,
+}
+
+impl CompareJob {
+    /// The figure's files: the one that is named, and beside it those of the other formats.
+    pub fn figures(&self) -> Vec<PathBuf> {
+        let others = self.formats.iter().filter(|format| Format::of(&self.figure) != Some(**format));
+        let others = others.map(|format| self.figure.with_extension(format.extension()));
+        std::iter::once(self.figure.clone()).chain(others).collect()
+    }
 }
 
 /// Runs the job in one number type: writes the figure, and gives it.
 ///
 /// # Errors
 /// When the model, a recipe or an input cannot be used, and when the figure would be too large or cannot be written.
-pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<RgbImage, Error> {
-    check_png(&job.figure)?;
+pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canvas, Error> {
+    figure_format(&job.figure)?;
+    let figures = job.figures();
     let loaded = job.model.load::<T>()?;
     let guard = Guard::new().with_model(&loaded).with("the labels", job.model.labels.as_ref());
     let guard = guard.with("an input", &job.inputs).with("the tokens", job.how.input.tokens.as_ref());
-    job.recipes.iter().fold(guard, |guard, (_, recipe)| guard.with_recipe(recipe)).check(&job.figure)?;
+    let guard = job.recipes.iter().fold(guard, |guard, (_, recipe)| guard.with_recipe(recipe));
+    figures.iter().try_for_each(|path| guard.check(path))?;
     loaded.notes().for_each(|note| events.note(&note));
     let shape = loaded.input_shape()?.to_vec();
     loaded.check_memory()?;
@@ -106,7 +118,7 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<RgbIm
     }
     warnings.iter().for_each(|warning| events.warning(warning));
     let columns = job.recipes.iter().map(|(title, _)| title.clone()).collect();
-    let image = Figure { columns, rows, negative, look: job.look.clone() }.draw()?;
-    save_png(&image, &job.figure)?;
-    Ok(image)
+    let figure = Figure { columns, rows, negative, look: job.look.clone() }.draw()?;
+    figures.iter().try_for_each(|path| save_figure(&figure, path))?;
+    Ok(figure)
 }

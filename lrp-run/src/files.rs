@@ -7,8 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 
-use image::RgbImage;
 use lrp::Error;
+use lrp_render::{Canvas, Format};
 
 use crate::hash;
 use crate::input;
@@ -71,8 +71,15 @@ pub fn is_result_of(stem: &str, name: &str) -> bool {
 
 /// Whether a name is that of an input's result.
 pub fn is_result(name: &str) -> bool {
-    const ENDINGS: [&str; 6] =
-        [".relevance.npy", ".ledger.npy", ".heatmap.png", ".heatmap.html", ".relevance.npz", ".relevance.safetensors"];
+    const ENDINGS: [&str; 7] = [
+        ".relevance.npy",
+        ".ledger.npy",
+        ".heatmap.png",
+        ".heatmap.svg",
+        ".heatmap.html",
+        ".relevance.npz",
+        ".relevance.safetensors",
+    ];
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
@@ -110,9 +117,14 @@ pub fn ledger(stem: &str) -> String {
 /// The report.
 pub const REPORT: &str = "report.html";
 
+/// The heatmap of this stem, in a format.
+pub fn heatmap(stem: &str, format: Format) -> String {
+    format!("{stem}.heatmap.{}", format.extension())
+}
+
 /// The piece of HTML beside a heatmap of text.
-pub fn as_html(heatmap: &str) -> String {
-    format!("{}.html", heatmap.strip_suffix(".png").unwrap_or(heatmap))
+pub fn html(stem: &str) -> String {
+    format!("{stem}.heatmap.html")
 }
 
 /// The name of a file until it is complete.
@@ -229,28 +241,28 @@ pub fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> Error {
     )
 }
 
-/// Checks that a figure's name is that of a PNG file.
+/// The format of a figure, which its name ends in.
 ///
 /// # Errors
-/// When it is not.
-pub fn check_png(path: &Path) -> Result<(), Error> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
-        return Ok(());
-    }
-    Err(Error::user(format!("a figure is a PNG file, and '{}' is none", path.display()), "let its name end in .png"))
+/// When it ends in none.
+pub fn figure_format(path: &Path) -> Result<Format, Error> {
+    Format::of(path).ok_or_else(|| {
+        let message = format!("a figure is a PNG or SVG file, and '{}' is neither", path.display());
+        Error::user(message, "let its name end in .png or .svg")
+    })
 }
 
-/// Writes a figure, and makes its folder.
+/// Writes a figure in the format that its name ends in, and makes its folder.
 ///
 /// # Errors
 /// When that fails.
-pub fn save_png(image: &RgbImage, path: &Path) -> Result<(), Error> {
+pub fn save_figure(figure: &Canvas, path: &Path) -> Result<(), Error> {
+    let bytes = figure.encode(figure_format(path)?)?;
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::plain(format!("cannot make the folder '{}': {e}", folder.display())))?;
     }
-    image
-        .save_with_format(path, image::ImageFormat::Png)
+    fs::write(path, bytes)
         .map_err(|e| Error::user(format!("cannot write '{}': {e}", path.display()), "choose another file with -o"))
 }
 

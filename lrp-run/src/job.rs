@@ -6,7 +6,7 @@ use lrp::{Error, Loaded, ModelOptions, Options};
 use lrp_config::{Input, OnUnknown, Precision, Recipe, Save, Start, Target};
 use lrp_core::Scalar;
 use lrp_onnx::ErrorKind;
-use lrp_render::Look;
+use lrp_render::{Format, Look};
 
 use crate::input;
 
@@ -97,8 +97,19 @@ pub struct OutputJob {
 impl OutputJob {
     /// Whether relevance and ledger are written: for themselves, or to make others from.
     pub fn keeps_relevance(&self) -> bool {
-        self.save.iter().any(|what| !matches!(what, Save::Png | Save::Json | Save::Html))
+        self.save.iter().any(|what| !matches!(what, Save::Png | Save::Svg | Save::Json | Save::Html))
     }
+
+    /// The formats of heatmaps, if they are written.
+    pub fn formats(&self) -> impl Iterator<Item = Format> {
+        formats(&self.save)
+    }
+}
+
+/// The formats of pictures in a list of what to save.
+pub fn formats(save: &[Save]) -> impl Iterator<Item = Format> {
+    let all = [(Save::Png, Format::Png), (Save::Svg, Format::Svg)];
+    all.into_iter().filter(|(what, _)| save.contains(what)).map(|(_, format)| format)
 }
 
 /// Everything that an explanation run is made of.

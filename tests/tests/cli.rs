@@ -287,10 +287,12 @@ fn start_one_divides_by_the_logit() {
 #[test]
 fn save_writes_what_is_asked_for_and_nothing_else() {
     let folder = Folder::with(&["cnn.onnx", "nine.png"]);
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 7] = [
         ("npy", &["nine.ledger.npy", "nine.relevance.npy"]),
         ("png", &["nine.heatmap.png"]),
         ("json", &["manifest.json"]),
+        ("svg", &["nine.heatmap.svg"]),
+        ("svg,png", &["nine.heatmap.png", "nine.heatmap.svg"]),
         ("npy,json", &["manifest.json", "nine.ledger.npy", "nine.relevance.npy"]),
         ("png,npy", &["nine.heatmap.png", "nine.ledger.npy", "nine.relevance.npy"]),
     ];

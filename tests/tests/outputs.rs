@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::io::Cursor;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use image::{ImageFormat, Rgb, RgbImage};
 use lrp_tests::program::{Folder, repository};
 use ndarray::{Array1, Array2, Array4, ArrayD, Axis, Slice};
@@ -131,6 +133,79 @@ fn figures_have_the_same_colours() {
     }
 }
 
+/// An SVG's size, and the pictures that are embedded in it.
+fn svg(folder: &Folder, name: &str) -> ((u32, u32), Vec<RgbImage>) {
+    let text = String::from_utf8(folder.read(name)).unwrap();
+    let attribute = |name: &str| {
+        let value = text.split_once(&format!(" {name}=\"")).unwrap().1.split_once('"').unwrap().0;
+        value.parse().unwrap()
+    };
+    let embedded = text.split("data:image/png;base64,").skip(1).map(|rest| {
+        let png = STANDARD.decode(rest.split_once('"').unwrap().0).unwrap();
+        image::load_from_memory(&png).unwrap().into_rgb8()
+    });
+    assert!(text.starts_with("<svg ") && text.trim_end().ends_with("</svg>"), "{text}");
+    ((attribute("width"), attribute("height")), embedded.collect())
+}
+
+#[test]
+fn a_picture_is_the_same_as_svg() {
+    let folder = digit();
+    // An image: its pixels.
+    folder.lrp(&format!("{EXPLAIN} -i 3_a.png digits.npy -o out --save svg,png,json")).silent();
+    let png = picture(&folder, "out/3_a.heatmap.png");
+    assert_eq!(svg(&folder, "out/3_a.heatmap.svg"), (png.dimensions(), vec![png]));
+    let manifest = manifest(&folder, "out");
+    let input = &manifest["inputs"][0];
+    assert_eq!(input["samples"][0]["targets"][0]["heatmap"], "3_a.heatmap.png");
+    let files: Vec<&str> = input["files"].as_array().unwrap().iter().map(|f| f["path"].as_str().unwrap()).collect();
+    assert_eq!(files, ["3_a.heatmap.png", "3_a.heatmap.svg"]);
+    // Alone, it is the picture that records name; --force removes it, and --resume misses it.
+    let alone = format!("{EXPLAIN} -i 3_a.png -o alone --save svg,json");
+    folder.lrp(&alone).silent();
+    assert_eq!(folder.list("alone"), ["3_a.heatmap.svg", "manifest.json"]);
+    let again = folder.lrp(&format!("{alone} --resume"));
+    assert!(again.ok().contains("nothing to do"), "{again}");
+    std::fs::remove_file(folder.path("alone/3_a.heatmap.svg")).unwrap();
+    folder.lrp(&format!("{alone} --resume")).ok();
+    folder.lrp(&format!("{EXPLAIN} -i 3_a.png -o alone --save json --force")).silent();
+    assert_eq!(folder.list("alone"), ["manifest.json"]);
+
+    // A figure: an input, a heatmap for each recipe, and the scale.
+    let compare = "compare -m cnn.onnx --range 0,1 -r lrp-0 -r epsilon-plus -i 3_a.png --size 4x";
+    let run = folder.lrp(&format!("{compare} --save svg -o both.png"));
+    let png = picture(&folder, "both.png");
+    let (width, height) = png.dimensions();
+    let size = format!("({width}×{height} pixels)");
+    assert_eq!(run.silent(), format!("both.png {size}\nboth.svg {size}\n"));
+    let (size, embedded) = svg(&folder, "both.svg");
+    assert_eq!((size, embedded.len()), (png.dimensions(), 4));
+    let text = String::from_utf8(folder.read("both.svg")).unwrap();
+    assert!(text.contains(">lrp-0</text>") && text.contains(">input</text>"), "{text}");
+    // Every embedded picture is in the figure, pixel by pixel.
+    for picture in &embedded {
+        let place = |x, y| (0..picture.width()).all(|i| png.get_pixel(x + i, y) == picture.get_pixel(i, 0));
+        let (columns, rows) = (png.width() - picture.width(), png.height() - picture.height());
+        assert!((0..rows).any(|y| (0..columns).any(|x| place(x, y))));
+    }
+    folder.lrp(&format!("{compare} -o only.svg")).silent();
+    assert_eq!(folder.read("only.svg"), folder.read("both.svg"));
+    assert!(!folder.path("only.png").exists());
+    let run = folder.lrp(&format!("{compare} --save npy -o figure.png"));
+    assert!(run.complaint().contains("expected png or svg"), "{run}");
+    // In an experiment, `save` says it.
+    folder.write(
+        "run.toml",
+        "schema = 1\nextends = 'lrp-0'\n[model]\npath = 'cnn.onnx'\n[explain]\ninputs = '3_a.png'\n[output]\nfigure = 'run.png'\n",
+    );
+    folder.lrp("run run.toml").ok();
+    assert!(!folder.path("run.svg").exists());
+    folder.lrp("run run.toml --save svg").ok();
+    assert_eq!(svg(&folder, "run.svg").0, picture(&folder, "run.png").dimensions());
+    folder.lrp("palette bwr -o maps.svg").silent();
+    assert_eq!(svg(&folder, "maps.svg").1[0].dimensions(), (513, 26));
+}
+
 #[test]
 fn looks_that_cannot_be_are_refused() {
     let folder = digit();
@@ -162,7 +237,7 @@ fn the_palette_is_listed_and_drawn() {
     folder.lrp("palette bwr -o one.png").silent();
     assert!(picture(&folder, "maps/all.png").height() > 4 * picture(&folder, "one.png").height());
     assert!(folder.lrp("palette jet").complaint().contains("there is no colour map 'jet'"));
-    assert!(folder.lrp("palette -o maps.jpg").complaint().contains("a figure is a PNG file"));
+    assert!(folder.lrp("palette -o maps.jpg").complaint().contains("a figure is a PNG or SVG file"));
 }
 
 #[test]
@@ -247,12 +322,16 @@ fn tokens_are_drawn_on_their_relevance() {
     let html = String::from_utf8(folder.read("out/x.0.heatmap.html")).unwrap();
     let spans: Vec<&str> = html.lines().filter(|line| line.starts_with("<span")).collect();
     assert_eq!(spans.len(), 8);
-    assert!(spans[4].contains(">&lt;b&gt;</span>"));
+    assert!(spans[4].contains(">&#60;b&#62;</span>"));
     let largest = (0..8).max_by(|a, b| scores[[*a]].abs().total_cmp(&scores[[*b]].abs())).unwrap();
     let color = if scores[[largest]] > 0.0 { "background: #ff0000" } else { "background: #0000ff" };
     let opaque: Vec<bool> = spans.iter().map(|span| span.contains(color)).collect();
     assert_eq!(opaque, (0..8).map(|i| i == largest).collect::<Vec<_>>(), "{html}");
     assert!(count(&picture(&folder, "out/x.0.heatmap.png"), |pixel| pixel == [255, 255, 255]) > 10_000);
+    folder.lrp("explain -m model.onnx -r lrp-epsilon -i x.npy -o svg --tokens tokens.txt --save svg").ok();
+    assert_eq!(folder.list("svg"), ["x.0.heatmap.html", "x.0.heatmap.svg", "x.1.heatmap.html", "x.1.heatmap.svg"]);
+    assert_eq!(folder.read("svg/x.0.heatmap.html"), folder.read("out/x.0.heatmap.html"));
+    assert!(String::from_utf8(folder.read("svg/x.0.heatmap.svg")).unwrap().contains(">&#60;b&#62;</text>"));
     // The second sample has three tokens; the rest of it is padding.
     assert!(String::from_utf8(folder.read("out/x.1.heatmap.html")).unwrap().contains(", padding "));
 

@@ -56,8 +56,10 @@ pub fn check(guard: &Guard, job: &ExplainJob) -> Result<(), Error> {
 
 /// Whether a run that saves this writes results with names like that. Relevance is also written to make others from.
 fn saves(save: &[Save], name: &str) -> bool {
-    let picture = name.ends_with(".heatmap.png") || name.ends_with(".heatmap.html");
-    files::is_result(name) && (!picture || save.contains(&Save::Png))
+    let (png, svg) = (save.contains(&Save::Png), save.contains(&Save::Svg));
+    let pictures = [(".heatmap.png", png), (".heatmap.svg", svg), (".heatmap.html", png || svg)];
+    let saved = pictures.into_iter().find(|(ending, _)| name.ends_with(ending)).is_none_or(|(_, saved)| saved);
+    files::is_result(name) && saved
 }
 
 /// The stems that a result of this name can have: the part before one of its dots.
@@ -217,6 +219,8 @@ mod tests {
         let of = |name: &str| starts_of(name).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(of("a.b.0.heatmap.png"), ["a", "a.b", "a.b.0", "a.b.0.heatmap"]);
         assert!(saves(&[Save::Png], "a.0.heatmap.png") && !saves(&[Save::Npy], "a.0.heatmap.png"));
+        assert!(saves(&[Save::Svg], "a.heatmap.svg") && !saves(&[Save::Png], "a.heatmap.svg"));
+        assert!(saves(&[Save::Svg], "a.heatmap.html") && !saves(&[Save::Svg], "a.heatmap.png"));
         assert!(saves(&[Save::Npz], "a.relevance.npy") && !saves(&[Save::Npy, Save::Png], "a.npy"));
     }
 }

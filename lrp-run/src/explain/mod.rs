@@ -98,7 +98,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     loaded.check_memory()?;
     let targets = loaded.targets(&job.what.how.target, Some(&job.what.recipe))?;
     export::check(job, &targets, &shape)?;
-    let draw = || match job.output.save.contains(&Save::Png) {
+    let draw = || match job.output.formats().next().is_some() {
         true => {
             let (tokens, expected) = (tokens(&job.what)?, &job.what.how.input);
             let has_tables = job.what.inputs.iter().any(|path| input::is_table(path));

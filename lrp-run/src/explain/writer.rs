@@ -1,15 +1,13 @@
 //! The writing end: explanations become files, lines of the journal, and records of the manifest.
 
 use std::collections::HashSet;
-use std::io::Cursor;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use image::ImageFormat;
 use lrp::{Error, Explained, Largest, Outcome};
 use lrp_config::Save;
 use lrp_core::{Scalar, Target, Tensor};
-use lrp_render::Drawing;
+use lrp_render::{Drawing, Format};
 use ndarray::Axis;
 use ndarray_npy::WritableElement;
 use rayon::prelude::*;
@@ -245,33 +243,36 @@ impl<'a> Writer<'a> {
             self.drawing.is_some().then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class))
         };
         let names = |(i, outcomes): (usize, &Vec<Outcome>)| (0..outcomes.len()).map(|k| name(i, k)).collect();
-        let names: Vec<Vec<Option<String>>> = explained.outcomes.iter().enumerate().map(names).collect();
+        let stems: Vec<Vec<Option<String>>> = explained.outcomes.iter().enumerate().map(names).collect();
+        // Records name the picture, in the first of its formats.
+        let formats: Vec<Format> = self.job.output.formats().collect();
+        let record = |stem: &Option<String>| {
+            stem.as_ref().zip(formats.first()).map(|(stem, format)| files::heatmap(stem, *format))
+        };
+        let names: Vec<Vec<_>> = stems.iter().map(|stems| stems.iter().map(record).collect()).collect();
         names.iter().flatten().flatten().try_for_each(|name| self.claim(name))?;
         let (dir, Some(drawing)) = (&self.job.output.dir, &self.drawing) else { return Ok((names, Vec::new())) };
-        let draw = |(i, names): (usize, &Vec<Option<String>>)| {
+        let draw = |(i, stems): (usize, &Vec<Option<String>>)| {
             let sample = samples.index_axis(Axis(0), i);
             let mut files = Vec::new();
-            for (name, relevance) in names.iter().zip(&explained.relevance) {
-                let Some(name) = name else { continue };
+            for (stem, relevance) in stems.iter().zip(&explained.relevance) {
+                let Some(stem) = stem else { continue };
                 let relevance = relevance.index_axis(Axis(0), i);
                 let drawn = drawing.draw(place.first + i, sample.view(), relevance)?;
-                let mut png = Cursor::new(Vec::new());
-                drawn
-                    .picture
-                    .write_to(&mut png, ImageFormat::Png)
-                    .map_err(|e| files::unwritable(&dir.join(name), &e))?;
-                files.push(files::save(dir, name.clone(), png.get_ref())?);
+                for format in &formats {
+                    files.push(files::save(dir, files::heatmap(stem, *format), &drawn.picture.encode(*format)?)?);
+                }
                 if let Some(html) = drawn.html {
-                    files.push(files::save(dir, files::as_html(name), html.as_bytes())?);
+                    files.push(files::save(dir, files::html(stem), html.as_bytes())?);
                 }
             }
             Ok(files)
         };
-        let files = names.par_iter().enumerate().map(draw).collect::<Result<Vec<_>, Error>>()?;
+        let files = stems.par_iter().enumerate().map(draw).collect::<Result<Vec<_>, Error>>()?;
         Ok((names, files.into_iter().flatten().collect()))
     }
 
-    /// The name of a heatmap: of the sample `i` of a piece, and target `k`.
+    /// The stem of a heatmap: of the sample `i` of a piece, and target `k`.
     fn heatmap(&self, place: &Place, i: usize, k: usize, class: usize) -> String {
         let sample = if place.of > 1 { format!(".{}", place.first + i) } else { String::new() };
         let target = match (self.subject.several(), self.subject.targets[k]) {
@@ -279,7 +280,7 @@ impl<'a> Writer<'a> {
             (true, Target::Rank(rank)) => format!(".top-{}", rank + 1),
             (true, _) => format!(".class-{class}"),
         };
-        format!("{}{sample}{target}.heatmap.png", self.subject.stem(place.input))
+        format!("{}{sample}{target}", self.subject.stem(place.input))
     }
 
     /// Refuses to write a file twice: the heatmap of `a.0.png`, and that of the first sample of `a.npy`.
