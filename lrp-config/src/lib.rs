@@ -75,7 +75,6 @@ mod source;
 mod suggest;
 mod syntax;
 mod target;
-mod toml_text;
 mod values;
 
 pub use any_rule::AnyRule;

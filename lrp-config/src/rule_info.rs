@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use crate::schema;
-use crate::toml_text::toml_text;
+use lrp_core::text::toml as toml_text;
 
 /// A rule that recipes can name.
 #[derive(Debug, Clone, PartialEq, Eq)]

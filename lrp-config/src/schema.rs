@@ -12,7 +12,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::format::RecipeFile;
-use crate::toml_text::toml_text;
+use lrp_core::text::toml as toml_text;
 
 /// The JSON Schema of recipes.
 pub fn schema() -> Value {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use crate::schema::{default_in_words, plain, rules};
-use crate::toml_text::toml_text;
+use lrp_core::text::toml as toml_text;
 
 const HEAD: &str = "\
 # The recipe format

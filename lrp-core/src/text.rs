@@ -3,10 +3,12 @@
 //!
 //! Names of nodes and files, labels and fields of tables can hold anything. Every message and table shows them through this module.
 
+mod toml;
+
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use serde_json::Value;
+pub use self::toml::toml;
 
 /// The number of characters of a name that are shown. Names that exporters write are shorter.
 const NAME: usize = 160;
@@ -23,22 +25,6 @@ pub fn is_hidden(c: char) -> bool {
 /// A number as TOML writes it: always with a point or an exponent.
 pub fn number(value: f64) -> String {
     if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e6) { format!("{value:e}") } else { format!("{value:?}") }
-}
-
-/// A JSON value as TOML writes it, on one line.
-pub fn toml(value: &Value) -> String {
-    match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
-        Value::Object(table) => {
-            let keys: Vec<String> = table.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
-            format!("{{ {} }}", keys.join(", "))
-        }
-        Value::Number(value) => value.as_f64().filter(|_| value.is_f64()).map_or_else(|| value.to_string(), number),
-        // JSON has no other word for a number that is not finite.
-        Value::Null => "nan".to_owned(),
-        // Strings and booleans are the same in both, except for one character that TOML escapes.
-        other => other.to_string().replace('\u{7f}', "\\u007f"),
-    }
 }
 
 /// A name as a message or a table shows it: in one line, hidden characters as escapes (`\u{1b}`, `\n`), the middle omitted if it is

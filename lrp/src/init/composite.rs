@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use lrp_core::operator::Kind;
 use lrp_core::{Model, NodeId, Scalar};
+use serde_json::{Value, json};
 
 use super::expected::Expected;
 use super::survey::{Architecture, Survey};
@@ -22,22 +23,50 @@ pub struct Composite {
 pub struct Entry {
     /// Why.
     pub reason: String,
-    /// `layers = …`, as TOML.
-    pub layers: Option<String>,
+    /// `layers = …`.
+    pub layers: Option<Value>,
     /// `ops = …`.
     pub ops: Vec<&'static str>,
-    /// `rule = …`, as TOML.
-    pub rule: &'static str,
+    /// `rule = …`.
+    pub rule: Rule,
 }
 
-const ZERO: &str = r#""zero""#;
-const FLAT: &str = r#""flat""#;
-const Z_BOX: &str = r#""z-box""#;
-const GRADIENT: &str = r#""gradient""#;
-const GAMMA: &str = r#"{ type = "gamma", gamma = 0.25 }"#;
-const SMALL_EPSILON: &str = r#"{ type = "epsilon", epsilon = 1e-6 }"#;
-const LARGE_EPSILON: &str = r#"{ type = "epsilon", epsilon = { relative = 0.25 } }"#;
-const ABSOLUTE: &str = r#"{ type = "norm", residual = "absolute" }"#;
+/// A rule that the composites use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// LRP-0.
+    Zero,
+    /// LRP-ε with a tiny ε.
+    SmallEpsilon,
+    /// LRP-ε with an ε that depends on the layer's outputs.
+    LargeEpsilon,
+    /// LRP-γ.
+    Gamma,
+    /// Flat.
+    Flat,
+    /// z-box.
+    ZBox,
+    /// The gradient.
+    Gradient,
+    /// Sums split by magnitude.
+    Absolute,
+}
+
+impl Rule {
+    /// `rule = …`.
+    pub fn value(self) -> Value {
+        match self {
+            Self::Zero => json!("zero"),
+            Self::SmallEpsilon => json!({ "type": "epsilon", "epsilon": 1e-6 }),
+            Self::LargeEpsilon => json!({ "type": "epsilon", "epsilon": { "relative": 0.25 } }),
+            Self::Gamma => json!({ "type": "gamma", "gamma": 0.25 }),
+            Self::Flat => json!("flat"),
+            Self::ZBox => json!("z-box"),
+            Self::Gradient => json!("gradient"),
+            Self::Absolute => json!({ "type": "norm", "residual": "absolute" }),
+        }
+    }
+}
 
 const CONVOLUTIONS: [Kind; 2] = [Kind::Conv, Kind::ConvTranspose];
 
@@ -46,19 +75,13 @@ const CONVOLUTIONS: [Kind; 2] = [Kind::Conv, Kind::ConvTranspose];
 struct Parts(Vec<(Entry, BTreeSet<usize>)>);
 
 impl Parts {
-    fn add(
-        &mut self,
-        layers: Option<String>,
-        reach: impl IntoIterator<Item = usize>,
-        rule: &'static str,
-        reason: &str,
-    ) {
+    fn add(&mut self, layers: Option<Value>, reach: impl IntoIterator<Item = usize>, rule: Rule, reason: &str) {
         let entry = Entry { reason: reason.to_owned(), layers, ops: Vec::new(), rule };
         self.0.push((entry, reach.into_iter().collect()));
     }
 
     /// Adds an entry for the weighted layers of these kinds, if there are any.
-    fn add_kinds<T: Scalar>(&mut self, model: &Model<T>, kinds: &[Kind], rule: &'static str, reason: &str) {
+    fn add_kinds<T: Scalar>(&mut self, model: &Model<T>, kinds: &[Kind], rule: Rule, reason: &str) {
         let of = |kind: &Kind, id: NodeId| model.node(id).kind() == Some(*kind);
         let layers = model.layers().iter().enumerate();
         let reach = layers.filter(|(_, id)| kinds.iter().any(|kind| of(kind, **id))).map(|(index, _)| index).collect();
@@ -85,7 +108,7 @@ impl Parts {
 impl Composite {
     /// Whether some layer gets z-box, which needs a range.
     pub fn needs_range(&self) -> bool {
-        self.entries.iter().any(|entry| entry.rule == Z_BOX)
+        self.entries.iter().any(|entry| entry.rule == Rule::ZBox)
     }
 
     /// Chooses rules for a network.
@@ -96,7 +119,7 @@ impl Composite {
             Architecture::Linear => parts.add(
                 None,
                 0..count,
-                SMALL_EPSILON,
+                Rule::SmallEpsilon,
                 "Of one layer, LRP-ε is the contribution of every input to the output: there is nothing to smooth.",
             ),
             Architecture::Mlp => perceptron(model, &mut parts),
@@ -107,7 +130,7 @@ impl Composite {
             parts.add_kinds(
                 model,
                 &[Kind::BatchNorm],
-                LARGE_EPSILON,
+                Rule::LargeEpsilon,
                 "Batch norms that could not be folded (a ReLU stands between them and the next convolution, or several layers \
                  follow): each is a product and a shift of its own. Where the two nearly cancel, shares of their sum grow \
                  without bound; a large ε bounds them.",
@@ -120,7 +143,7 @@ impl Composite {
         if survey.counts.contains_key(&Kind::Add) {
             entries.push(of_kinds(
                 vec![Kind::Add.name()],
-                ABSOLUTE,
+                Rule::Absolute,
                 "Sums of branches, as in residual blocks: split by magnitude. The default, signed shares, is exact, but amplifies \
                  relevance without bound where branches nearly cancel.",
             ));
@@ -128,7 +151,7 @@ impl Composite {
         if !survey.undefined.is_empty() {
             entries.push(of_kinds(
                 survey.undefined.iter().map(|kind| kind.name()).collect(),
-                GRADIENT,
+                Rule::Gradient,
                 "CHECK: these operators have no relevance rule. The gradient replaces it; it does not conserve relevance, and \
                  `lrp check` shows what it creates or loses. \"pass\" propagates relevance unchanged.",
             ));
@@ -143,7 +166,7 @@ fn perceptron<T: Scalar>(model: &Model<T>, parts: &mut Parts) {
     parts.add(
         None,
         0..count,
-        LARGE_EPSILON,
+        Rule::LargeEpsilon,
         "Hidden layers: LRP-ε, with ε a quarter of the root mean square of each layer's outputs. It absorbs small contributions \
          that cancel. (LRP-0 everywhere would be gradient × input.)",
     );
@@ -164,14 +187,14 @@ fn by_depth<T: Scalar>(model: &Model<T>, parts: &mut Parts) {
     parts.add(
         Some(range(0, border, count)),
         0..border,
-        GAMMA,
+        Rule::Gamma,
         "Bottom, the lower half of the convolutions: LRP-γ. Favouring positive contributions spreads relevance evenly over whole \
          features, so that people can read the map.",
     );
     parts.add(
         Some(range(border, top_from, count)),
         border..top_from,
-        LARGE_EPSILON,
+        Rule::LargeEpsilon,
         "Middle: LRP-ε, with ε a quarter of the root mean square of each layer's outputs. It drops the variations that come from \
          many stacked layers, and keeps the most salient factors.",
     );
@@ -184,12 +207,12 @@ fn top<T: Scalar>(model: &Model<T>, from: usize, parts: &mut Parts) {
     let last: Vec<usize> = model.last_layers().iter().filter_map(|id| model.layer_index(*id)).collect();
     let reason = "Top: LRP-0. Many classes are mixed here, and staying close to the function keeps them apart.";
     if from < count {
-        let layers = if from + 1 == count { "\"last\"".to_owned() } else { range(from, count, count) };
+        let layers = if from + 1 == count { json!("last") } else { range(from, count, count) };
         let own = if from + 1 == count { last.clone() } else { (from..count).collect() };
-        parts.add(Some(layers), own, ZERO, reason);
+        parts.add(Some(layers), own, Rule::Zero, reason);
     }
     if from + 1 < count && last.iter().any(|&layer| layer < from) {
-        parts.add(Some("\"last\"".to_owned()), last, ZERO, "The other layers next to the output, likewise.");
+        parts.add(Some(json!("last")), last, Rule::Zero, "The other layers next to the output, likewise.");
     }
 }
 
@@ -205,9 +228,9 @@ fn by_kind<T: Scalar>(model: &Model<T>, survey: &Survey, parts: &mut Parts) {
              activations (GELU, SiLU) pass relevance."
         }
     };
-    parts.add(None, 0..model.layers().len(), SMALL_EPSILON, reason);
+    parts.add(None, 0..model.layers().len(), Rule::SmallEpsilon, reason);
     let reason = "Convolutions: LRP-γ, which calms what many layers in a row would turn into speckle.";
-    parts.add_kinds(model, &CONVOLUTIONS, GAMMA, reason);
+    parts.add_kinds(model, &CONVOLUTIONS, Rule::Gamma, reason);
 }
 
 /// The rule of the first layers; the reason if they get none of their own.
@@ -215,7 +238,7 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
     let layers = model.first_layers();
     let all = |kinds: &[Kind]| layers.iter().all(|id| model.node(*id).kind().is_some_and(|kind| kinds.contains(&kind)));
     let reach: Vec<usize> = layers.iter().filter_map(|id| model.layer_index(*id)).collect();
-    let own = Some("\"first\"".to_owned());
+    let own = Some(json!("first"));
     if survey.architecture == Architecture::Recurrent || layers.is_empty() {
         return None;
     }
@@ -229,7 +252,7 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
         parts.add(
             own,
             reach,
-            Z_BOX,
+            Rule::ZBox,
             "Pixels, within their range: z-box gives black ones a say, too. Its bounds come from [input] below; \"flat\" needs none.",
         );
         return None;
@@ -248,19 +271,19 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
     parts.add(
         own,
         reach,
-        FLAT,
+        Rule::Flat,
         &format!("First layer: flat. Every input that a window covers gets the same share, whatever its value. {why}."),
     );
     None
 }
 
 /// A range of layers as a recipe writes it.
-fn range(from: usize, to: usize, count: usize) -> String {
+fn range(from: usize, to: usize, count: usize) -> Value {
     match (from, to) {
-        (from, to) if from + 1 == to => from.to_string(),
-        (0, to) if to == count => "\"..\"".to_owned(),
-        (from, to) if to == count => format!("\"{from}..\""),
-        (from, to) => format!("\"{from}..{to}\""),
+        (from, to) if from + 1 == to => json!(from),
+        (0, to) if to == count => json!(".."),
+        (from, to) if to == count => json!(format!("{from}..")),
+        (from, to) => json!(format!("{from}..{to}")),
     }
 }
 
@@ -298,29 +321,28 @@ mod tests {
             self
         }
 
-        fn composite(self) -> (Survey, Vec<(Option<String>, &'static str)>) {
+        fn composite(self) -> (Survey, Vec<(Option<Value>, Rule)>) {
             let model = self.0.finish(self.1).unwrap();
             let survey = Survey::new(&model);
             let composite = Composite::new(&model, &survey, &Expected::default());
             let entries = composite.entries.into_iter();
-            let selected =
-                |entry: &Entry| entry.layers.clone().or_else(|| entry.ops.first().map(|op| (*op).to_owned()));
+            let selected = |entry: &Entry| entry.layers.clone().or_else(|| entry.ops.first().map(|op| json!(op)));
             (survey, entries.map(|entry| (selected(&entry), entry.rule)).collect())
         }
     }
 
-    fn entries(list: &[(&str, &'static str)]) -> Vec<(Option<String>, &'static str)> {
-        let selector = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    fn entries(list: &[(&str, Rule)]) -> Vec<(Option<Value>, Rule)> {
+        let selector = |text: &str| (!text.is_empty()).then(|| json!(text));
         list.iter().map(|(layers, rule)| (selector(layers), *rule)).collect()
     }
 
     #[test]
     fn dense_layers() {
         let (survey, one) = Net::new(&[2]).dense().composite();
-        assert_eq!((survey.architecture, one), (Architecture::Linear, entries(&[("", SMALL_EPSILON)])));
+        assert_eq!((survey.architecture, one), (Architecture::Linear, entries(&[("", Rule::SmallEpsilon)])));
         let (survey, two) = Net::new(&[2]).dense().apply(Function::Relu).dense().composite();
         assert_eq!(survey.architecture, Architecture::Mlp);
-        assert_eq!(two, entries(&[("", LARGE_EPSILON), ("\"last\"", ZERO)]));
+        assert_eq!(two, entries(&[("", Rule::LargeEpsilon), ("last", Rule::Zero)]));
         assert_eq!(survey.why(), "2 dense layers");
     }
 
@@ -328,7 +350,7 @@ mod tests {
     fn operators_without_a_behaviour_get_the_gradient() {
         let (survey, chosen) = Net::new(&[2]).dense().apply(Function::Exp).composite();
         assert_eq!(survey.undefined, [Kind::Exp]);
-        assert_eq!(chosen, entries(&[("", SMALL_EPSILON), ("exp", GRADIENT)]));
+        assert_eq!(chosen, entries(&[("", Rule::SmallEpsilon), ("exp", Rule::Gradient)]));
     }
 
     #[test]
@@ -336,7 +358,7 @@ mod tests {
         let mut net = Net::new(&[2]).apply(Function::Relu);
         let op = Add::new(2, &[2]).unwrap();
         net.1 = net.0.add("sum", op, &[net.1, net.1]).unwrap();
-        assert_eq!(net.composite().1, entries(&[("add", ABSOLUTE)]));
+        assert_eq!(net.composite().1, entries(&[("add", Rule::Absolute)]));
     }
 
     #[test]
@@ -354,7 +376,7 @@ mod tests {
             ..Expected::default()
         };
         first(&model, &Survey::new(&model), &expected, &mut parts);
-        let kept: Vec<&str> = parts.finish().iter().map(|entry| entry.rule).collect();
-        assert_eq!(kept, [Z_BOX]);
+        let kept: Vec<Rule> = parts.finish().iter().map(|entry| entry.rule).collect();
+        assert_eq!(kept, [Rule::ZBox]);
     }
 }

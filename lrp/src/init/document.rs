@@ -3,6 +3,7 @@
 use lrp_config::{Input, InputPreset};
 use lrp_core::operator::Kind;
 use lrp_core::text::shown;
+use serde_json::{Value, json};
 
 use crate::layout::Layout;
 use crate::loaded::Loaded;
@@ -12,7 +13,7 @@ use super::composite::{Composite, Entry};
 use super::expected::{Expected, Stated};
 use super::request::Request;
 use super::survey::{Architecture, Survey};
-use super::text::{Line, Text, clean, number, quoted};
+use super::text::{Line, Text, clean};
 
 /// Everything that goes into the text.
 pub struct Document<'a> {
@@ -83,9 +84,9 @@ impl Document<'_> {
         self.layers(text);
         text.gap();
         text.table(&[
-            Line::new("schema", "1"),
-            Line::new("name", quoted(&self.stem())),
-            Line::new("description", quoted(self.description())),
+            Line::new("schema", 1),
+            Line::new("name", self.stem()),
+            Line::new("description", self.description()),
         ]);
     }
 
@@ -172,16 +173,13 @@ impl Document<'_> {
             text.prose(reason);
             text.line("[[assign]]");
             let mut lines = Vec::new();
-            lines.extend(layers.as_ref().map(|layers| Line::new("layers", layers)));
+            lines.extend(layers.clone().map(|layers| Line::new("layers", layers)));
             match ops.as_slice() {
                 [] => {}
-                [one] => lines.push(Line::new("ops", quoted(one))),
-                many => {
-                    let many: Vec<String> = many.iter().map(|op| quoted(op)).collect();
-                    lines.push(Line::new("ops", format!("[{}]", many.join(", "))));
-                }
+                [one] => lines.push(Line::new("ops", *one)),
+                many => lines.push(Line::new("ops", many.to_vec())),
             }
-            lines.push(Line::new("rule", *rule));
+            lines.push(Line::new("rule", rule.value()));
             text.table(&lines);
         }
         if let Some(reason) = &self.composite.no_first {
@@ -200,7 +198,7 @@ impl Document<'_> {
             if let Some(seen) = expected.measured {
                 let [low, high] = seen.widened();
                 let comment = format!("the arrays' first {} samples lie between; z-box would need it", seen.samples);
-                text.table(&[Line::off("range", format!("[{}, {}]", number(low), number(high))).comment(comment)]);
+                text.table(&[Line::off("range", vec![low, high]).comment(comment)]);
             }
             return;
         };
@@ -209,7 +207,7 @@ impl Document<'_> {
         }
         let mut known = self.pixels(text, layout);
         if expected.bgr && expected.preset.is_none() && layout.channels() == 3 {
-            known.push(Line::new("channels", quoted("bgr")).comment("as the file states (Image.BitmapPixelFormat)"));
+            known.push(Line::new("channels", "bgr").comment("as the file states (Image.BitmapPixelFormat)"));
         }
         let channels = match layout.channels() {
             1 => "grey".to_owned(),
@@ -218,13 +216,10 @@ impl Document<'_> {
         let (height, width) = layout.size();
         text.heading("[input]", &format!("{shape}{tensor}: {channels}, {width} × {height} pixels"));
         let mut lines = known;
-        let crop =
-            Line::new("resize", quoted("crop")).comment("the shorter side fits, the middle is cut out; or \"stretch\"");
+        let crop = Line::new("resize", "crop").comment("the shorter side fits, the middle is cut out; or \"stretch\"");
         lines.push(match expected.resized {
             true => crop,
-            false => {
-                Line::off("resize", quoted("crop")).comment("for images of another size, else an error; or \"stretch\"")
-            }
+            false => Line::off("resize", "crop").comment("for images of another size, else an error; or \"stretch\""),
         });
         text.table(&lines);
     }
@@ -233,7 +228,7 @@ impl Document<'_> {
     fn pixels(&self, text: &mut Text, layout: Layout) -> Vec<Line> {
         let expected = &self.expected;
         let bounds = if self.composite.needs_range() { ", which gives z-box its bounds" } else { "" };
-        let unit = Line::new("range", "[0.0, 1.0]").comment(format!("of pixels before mean and std{bounds}"));
+        let unit = Line::new("range", vec![0.0, 1.0]).comment(format!("of pixels before mean and std{bounds}"));
         if let Some(preset) = expected.preset {
             return preset_lines(preset, bounds);
         }
@@ -244,16 +239,16 @@ impl Document<'_> {
                     "The model scales pixels itself ({}), so that mean and std are not for here.",
                     self.inside()
                 ));
-                let range = format!("[{}, {}]", number(low), number(high));
+                let range = vec![low, high];
                 vec![Line::new("range", range).comment(format!("of pixels as the file states ({name}){bounds}"))]
             }
             (Some(Stated::ZeroToOne), _) => vec![unit.comment("as the file states (Normalized_0_1)")],
             (Some(Stated::MinusOneToOne), _) => {
-                let range = Line::new("range", "[-1.0, 1.0]");
+                let range = Line::new("range", vec![-1.0, 1.0]);
                 vec![range.comment("of pixels, as the file states (Normalized_1_1)")]
             }
             (Some(Stated::ZeroTo255), _) => {
-                let range = Line::new("range", "[0.0, 255.0]");
+                let range = Line::new("range", vec![0.0, 255.0]);
                 vec![range.comment("of pixels, as the file states (NominalRange_0_255)")]
             }
             (None, _) if expected.inside.as_ref().is_some_and(|inside| expected.fits(inside.range)) => {
@@ -263,7 +258,7 @@ impl Document<'_> {
                      is judged from its constants.",
                     self.inside()
                 ));
-                let range = format!("[{}, {}]", number(low), number(high));
+                let range = vec![low, high];
                 vec![Line::new("range", range).comment(format!("of pixels as the model expects them{bounds}"))]
             }
             (None, Some(seen)) if expected.inside.is_some() => {
@@ -274,7 +269,7 @@ impl Document<'_> {
                     self.inside(),
                     seen.samples
                 ));
-                let range = format!("[{}, {}]", number(low), number(high));
+                let range = vec![low, high];
                 vec![Line::new("range", range).comment(format!("of the arrays{bounds}"))]
             }
             (None, Some(seen)) if !expected.unit_range() => {
@@ -285,7 +280,7 @@ impl Document<'_> {
                      input follow, and images can be explained as well as arrays.",
                     seen.samples
                 ));
-                let range = format!("[{}, {}]", number(low), number(high));
+                let range = vec![low, high];
                 vec![Line::new("range", range).comment(format!("of the arrays{bounds}"))]
             }
             (None, _) if layout.channels() == 3 => {
@@ -295,8 +290,8 @@ impl Document<'_> {
                 );
                 vec![
                     unit,
-                    Line::off("mean", "[0.485, 0.456, 0.406]").comment("subtracted from pixels"),
-                    Line::off("std", "[0.229, 0.224, 0.225]").comment("what the difference is divided by"),
+                    Line::off("mean", vec![0.485, 0.456, 0.406]).comment("subtracted from pixels"),
+                    Line::off("std", vec![0.229, 0.224, 0.225]).comment("what the difference is divided by"),
                 ]
             }
             (None, _) => {
@@ -304,7 +299,7 @@ impl Document<'_> {
                     "CHECK: how pixels were scaled in training is not in the file. As it stands, the network gets pixels from 0 to 1. If it \
                      was trained on (pixel − mean) / std, give them here.",
                 );
-                vec![unit, Line::off("mean", "0.5").comment("subtracted from pixels"), Line::off("std", "0.5")]
+                vec![unit, Line::off("mean", 0.5).comment("subtracted from pixels"), Line::off("std", 0.5)]
             }
         }
     }
@@ -327,22 +322,20 @@ impl Document<'_> {
         text.heading("[model]", paths);
         let classes = self.loaded.classes();
         let labels = match &self.request.labels {
-            Some(path) => Line::new("labels", quoted(path)),
-            None => Line::off("labels", quoted("labels.txt"))
-                .comment(format!("one on a line for each of the {classes} outputs")),
+            Some(path) => Line::new("labels", path.as_str()),
+            None => {
+                Line::off("labels", "labels.txt").comment(format!("one on a line for each of the {classes} outputs"))
+            }
         };
-        text.table(&[Line::new("path", quoted(&self.request.model)), labels]);
+        text.table(&[Line::new("path", self.request.model.as_str()), labels]);
     }
 
     fn explain(&self, text: &mut Text) {
         text.gap();
         text.line("[explain]");
         let inputs = match self.request.inputs.as_slice() {
-            [] => Line::off("inputs", r#"["…"]"#).comment("images, .npy, .npz, folders or globs; or with -i"),
-            given => {
-                let list: Vec<String> = given.iter().map(|path| quoted(path)).collect();
-                Line::new("inputs", format!("[{}]", list.join(", ")))
-            }
+            [] => Line::off("inputs", vec!["…"]).comment("images, .npy, .npz, folders or globs; or with -i"),
+            given => Line::new("inputs", given),
         };
         let target = match self.loaded.classes() {
             0 | 1 => "the only output",
@@ -350,8 +343,8 @@ impl Document<'_> {
         };
         text.table(&[
             inputs,
-            Line::new("target", quoted("argmax")).comment(target),
-            Line::new("start", quoted("logit")).comment("or \"one\""),
+            Line::new("target", "argmax").comment(target),
+            Line::new("start", "logit").comment("or \"one\""),
         ]);
     }
 
@@ -360,9 +353,9 @@ impl Document<'_> {
         text.line("[output]");
         let shape = self.loaded.input_shape().unwrap_or_default();
         let draws = Layout::of(shape).is_some();
-        let save = if draws { r#"["npy", "png", "json", "html"]"# } else { r#"["npy", "json", "html"]"# };
+        let save = if draws { &["npy", "png", "json", "html"][..] } else { &["npy", "json", "html"] };
         let mut lines = vec![
-            Line::new("dir", quoted(&format!("out/{}", self.stem()))),
+            Line::new("dir", format!("out/{}", self.stem())),
             Line::new("save", save).comment(if draws {
                 "relevance, heatmaps, manifest, report"
             } else {
@@ -370,7 +363,7 @@ impl Document<'_> {
             }),
         ];
         if draws {
-            lines.push(Line::new("colormap", quoted("bwr")).comment("red: evidence for the target, blue: against it"));
+            lines.push(Line::new("colormap", "bwr").comment("red: evidence for the target, blue: against it"));
         }
         text.table(&lines);
     }
@@ -379,19 +372,16 @@ impl Document<'_> {
 /// The lines of `[input]` of a convention for pixels.
 fn preset_lines(preset: InputPreset, bounds: &str) -> Vec<Line> {
     let Input { range, mean, std, channels, .. } = preset.input();
-    let list = |values: Vec<String>| match values.as_slice() {
-        [one] => one.clone(),
-        many => format!("[{}]", many.join(", ")),
-    };
-    let numbers = |values: Vec<f64>| list(values.into_iter().map(number).collect());
-    let ranges = |ranges: Vec<[f64; 2]>| {
-        list(ranges.into_iter().map(|[low, high]| format!("[{}, {}]", number(low), number(high))).collect())
+    // A value for each channel, or one for all.
+    let list = |values: Value| match values.as_array().map(Vec::as_slice) {
+        Some([one]) => one.clone(),
+        _ => values,
     };
     let mut lines = Vec::new();
     let comment = format!("of pixels, as --input-preset {} says{bounds}", preset.name());
-    lines.extend(range.map(|range| Line::new("range", ranges(range)).comment(comment)));
-    lines.extend(mean.map(|mean| Line::new("mean", numbers(mean)).comment("subtracted from pixels")));
-    lines.extend(std.map(|std| Line::new("std", numbers(std)).comment("what the difference is divided by")));
-    lines.extend(channels.map(|channels| Line::new("channels", quoted(channels.name()))));
+    lines.extend(range.map(|range| Line::new("range", list(json!(range))).comment(comment)));
+    lines.extend(mean.map(|mean| Line::new("mean", list(json!(mean))).comment("subtracted from pixels")));
+    lines.extend(std.map(|std| Line::new("std", list(json!(std))).comment("what the difference is divided by")));
+    lines.extend(channels.map(|channels| Line::new("channels", channels.name())));
     lines
 }

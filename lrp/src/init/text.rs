@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use lrp_core::text::toml as toml_text;
 use lrp_core::text::is_hidden;
+use serde_json::Value;
 use textwrap::core::display_width;
 
 /// The maximum width of lines, except for words that cannot be broken.
@@ -17,7 +19,7 @@ pub struct Text(String);
 /// A line `key = value  # comment`.
 pub struct Line {
     key: &'static str,
-    value: String,
+    value: Value,
     comment: String,
     /// Whether the line is a suggestion, commented out.
     off: bool,
@@ -25,12 +27,12 @@ pub struct Line {
 
 impl Line {
     /// A key with its value.
-    pub fn new(key: &'static str, value: impl Into<String>) -> Self {
+    pub fn new(key: &'static str, value: impl Into<Value>) -> Self {
         Self { key, value: value.into(), comment: String::new(), off: false }
     }
 
     /// The same, commented out: to be switched on by taking `# ` away.
-    pub fn off(key: &'static str, value: impl Into<String>) -> Self {
+    pub fn off(key: &'static str, value: impl Into<Value>) -> Self {
         Self { off: true, ..Self::new(key, value) }
     }
 
@@ -100,7 +102,7 @@ impl Text {
         for line in lines {
             let off = if line.off { "# " } else { "" };
             let key = format!("{off}{}", line.key);
-            self.commented(&format!("{key:widest$} = {}", line.value), &line.comment);
+            self.commented(&format!("{key:widest$} = {}", toml_text(&line.value)), &line.comment);
         }
     }
 
@@ -120,29 +122,6 @@ impl Text {
     }
 }
 
-/// A string as TOML writes it.
-pub fn quoted(text: &str) -> String {
-    if !text.contains(is_hidden) {
-        return toml::Value::from(text).to_string();
-    }
-    // What a terminal or an editor would act on stands there as escapes.
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            // Writing to a string cannot fail.
-            c if is_hidden(c) => drop(write!(quoted, "\\U{:08x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
-}
-
-/// A number as TOML and people write it: `0.25`, `1.0`.
-pub fn number(value: f64) -> String {
-    toml::Value::from(value).to_string()
-}
-
 /// Names from a model file can hold anything; a line break would end the comment.
 pub fn clean(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
@@ -157,9 +136,9 @@ mod tests {
         let mut text = Text::default();
         text.heading("[input]", "what the model expects");
         text.table(&[
-            Line::new("range", "[0.0, 1.0]").comment("pixels"),
-            Line::off("mean", "0.5"),
-            Line::new("std", "0.25").comment("x".repeat(100)),
+            Line::new("range", vec![0.0, 1.0]).comment("pixels"),
+            Line::off("mean", 0.5),
+            Line::new("std", 0.25).comment("x".repeat(100)),
         ]);
         let expected = format!(
             "[input]                                   # what the model expects\n\
@@ -180,11 +159,5 @@ mod tests {
         let text = text.finish();
         assert!(text.lines().all(|line| line.starts_with("# ") && line.len() <= WIDTH), "{text}");
         assert_eq!(text.lines().count(), 4);
-        assert_eq!(quoted("a \"b\""), "'a \"b\"'");
-        let hidden = "a\"b\\\u{1b}\u{202e}\n.onnx";
-        let toml: toml::Table = format!("path = {}", quoted(hidden)).parse().unwrap();
-        assert_eq!(toml["path"].as_str(), Some(hidden));
-        assert!(!quoted(hidden).contains(is_hidden));
-        assert_eq!((number(1.0), number(0.25)), ("1.0".to_owned(), "0.25".to_owned()));
     }
 }
