@@ -6,6 +6,7 @@
 mod npz;
 mod quantus;
 mod safetensors;
+#[cfg(feature = "hdf5")]
 mod virelay;
 
 use lrp::{Error, Layout, Loaded};
@@ -24,10 +25,12 @@ pub struct Run<'a, T: Scalar> {
     /// The job.
     pub job: &'a ExplainJob,
     /// The model.
+    #[cfg_attr(not(feature = "hdf5"), expect(dead_code, reason = "ViRelAy's project has the model's outputs"))]
     pub loaded: &'a Loaded<T>,
     /// Its file.
     pub model: &'a ModelRecord,
     /// The model with its rules.
+    #[cfg_attr(not(feature = "hdf5"), expect(dead_code, reason = "ViRelAy's project has the model's outputs"))]
     pub plan: &'a Plan<T>,
     /// The shape of a sample.
     pub shape: &'a [usize],
@@ -66,11 +69,20 @@ pub fn check(job: &ExplainJob, targets: &[Target], shape: &[usize]) -> Result<()
         let message = format!("save: {name} takes one target for each sample, and there are {}", targets.len());
         return Err(Error::user(message, "choose argmax, a class or a contrast, or save npz"));
     }
+    if save.contains(&Save::Virelay) && !cfg!(feature = "hdf5") {
+        return Err(without_hdf5());
+    }
     if save.contains(&Save::Virelay) && Layout::of(shape).is_none() {
         let message = format!("save: virelay shows images, and samples have the shape {shape:?}");
         return Err(Error::user(message, "save npz or quantus"));
     }
     Ok(())
+}
+
+/// The error of a program that was built without HDF5.
+fn without_hdf5() -> Error {
+    let message = "save: virelay writes HDF5 files, and this program was built without the feature 'hdf5'";
+    Error::user(message, "build it with that feature, which is on by default, or save npz or quantus")
 }
 
 impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
@@ -104,7 +116,7 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
             exports.extend(quantus::write(self, records)?);
         }
         if save(Save::Virelay) && !records.is_empty() {
-            exports.extend(virelay::write(self, records)?);
+            exports.extend(self.virelay(records)?);
         }
         // Arrays that nobody asked for have served.
         if !save(Save::Npy) {
@@ -113,6 +125,16 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
             names.map(|name| self.path(&name)).try_for_each(|path| files::remove(&path))?;
         }
         exports.iter().map(|name| files::record(&self.job.output.dir, name)).collect()
+    }
+
+    #[cfg(feature = "hdf5")]
+    fn virelay(&self, records: &[InputRecord]) -> Result<Vec<String>, Error> {
+        virelay::write(self, records)
+    }
+
+    #[cfg(not(feature = "hdf5"))]
+    fn virelay(&self, _: &[InputRecord]) -> Result<Vec<String>, Error> {
+        Err(without_hdf5())
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
