@@ -23,7 +23,7 @@ const MARGIN: u32 = 20;
 /// Between a curve and the edges of its row.
 const INSET: f64 = 6.0;
 /// The widths of a curve: in the colours of relevance, and in ink.
-const WIDTHS: (f64, f64) = (8.0, 1.5);
+const WIDTHS: (f64, f64) = (8.3, 1.7);
 /// Most pieces of one colour, of all curves together: an SVG of more elements can hardly be opened.
 const MOST_PIECES: usize = 400_000;
 /// Pieces from zero relevance to the limit.
