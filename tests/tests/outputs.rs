@@ -181,7 +181,7 @@ fn a_picture_is_the_same_as_svg() {
     let (size, embedded) = svg(&folder, "both.svg");
     assert_eq!((size, embedded.len()), (png.dimensions(), 4));
     let text = String::from_utf8(folder.read("both.svg")).unwrap();
-    assert!(text.contains(">lrp-0</text>") && text.contains(">input</text>"), "{text}");
+    assert!(text.contains(">LRP-0</text>") && text.contains(">input</text>"), "{text}");
     // Every embedded picture is in the figure, pixel by pixel.
     for picture in &embedded {
         let place = |x, y| (0..picture.width()).all(|i| png.get_pixel(x + i, y) == picture.get_pixel(i, 0));
