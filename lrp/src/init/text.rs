@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use lrp_core::text::toml as toml_text;
 use lrp_core::text::is_hidden;
+use lrp_core::text::toml as toml_text;
 use serde_json::Value;
 use textwrap::core::display_width;
 
