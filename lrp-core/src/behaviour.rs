@@ -8,6 +8,7 @@ use crate::claims::{Claims, Positive};
 use crate::engine;
 use crate::error::RuleError;
 use crate::formula::Formula;
+use crate::kernels::entrance;
 use crate::operator::{Affine, Group, Io, Operator, apply_to_ones};
 use crate::prepared::{Layer, PreparedRule};
 use crate::propagated::{Needs, Propagated};
@@ -83,10 +84,10 @@ impl Behaviour {
     /// # Errors
     /// When it and the operator do not go together.
     pub fn prepare<T: Scalar>(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
-        T::prepare(self, layer)
+        T::enter::<Entrance>((self, layer))
     }
 
-    pub(crate) fn prepared<T: Scalar>(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
+    fn prepared<T: Scalar>(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         Ok(match self {
             Behaviour::Formula(formula) => engine::prepare(formula, layer)?,
             Behaviour::Pass => Box::new(pass(layer)?),
@@ -105,6 +106,11 @@ impl Behaviour {
         })
     }
 }
+
+entrance!(
+    Entrance<'p, 'a, T>: (&'a Behaviour, &'a Layer<'a, T>) => Result<Box<dyn PreparedRule<T>>, RuleError>,
+    |(behaviour, layer)| Behaviour::prepared(behaviour, layer)
+);
 
 impl Shares {
     /// The share of each input of a layer.

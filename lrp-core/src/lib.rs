@@ -25,13 +25,12 @@ mod prepared;
 pub mod profile;
 mod propagated;
 pub mod rule;
-pub mod scalar;
 pub mod target;
 #[cfg(test)]
 mod testing;
 pub mod text;
 
-pub use lrp_kernels::{self as kernels, blocks, memory, quotient, tensor, weights};
+pub use lrp_kernels::{self as kernels, blocks, memory, quotient, scalar, tensor, weights};
 
 pub use behaviour::Behaviour;
 pub use error::{Error, OperatorError, ParameterError, RuleError};

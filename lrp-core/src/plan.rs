@@ -17,10 +17,12 @@ use crate::tensor::{Tensor, sums};
 
 pub use self::record::Record;
 pub use self::walk::Explanation;
-pub(crate) use self::walk::walk;
 
 /// The values of all nodes that are kept.
-pub type Values<T> = Vec<Option<Arc<Tensor<T>>>>;
+type Values<T> = Vec<Option<Arc<Tensor<T>>>>;
+
+/// Sees the value of each node, or the relevance received there, `[N, …]`.
+type Observer<'a, T> = &'a mut (dyn FnMut(NodeId, &Tensor<T>) + Send);
 
 /// The rules of nodes. Nodes without an entry keep their fixed behaviour.
 pub type Assignment<T> = BTreeMap<NodeId, Arc<dyn Rule<T>>>;
@@ -148,7 +150,7 @@ impl<T: Scalar> Plan<T> {
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Result<Record<'_, T>, Error> {
         // Each operator divides its work among threads. Called by one of these, it need not wake up all of them, every time.
-        rayon::scope(|_| T::record(self, xs, observe))
+        rayon::scope(|_| Record::new(self, xs, observe))
     }
 
     /// Explains `target` for every sample of `x` (`[N, …]`).

@@ -27,10 +27,10 @@ mod tensor;
 #[cfg(test)]
 mod testing;
 
-use std::any::{Any, TypeId};
 use std::path::Path;
 
 use bytes::Bytes;
+use lrp_core::kernels::entrance;
 use lrp_core::{Model, Scalar, Tensor};
 
 pub use error::{Error, ErrorKind, UnsupportedNode};
@@ -141,43 +141,16 @@ pub fn from_bytes<T: Scalar>(name: &str, bytes: impl Into<Bytes>, options: &Opti
 }
 
 fn from<T: Scalar>(name: &str, bytes: Bytes, external: &mut External, options: &Options) -> Result<Import<T>, Error> {
-    let import = file::decode(&bytes).and_then(|model| compiled(&model, bytes.len(), external, options));
+    let import = file::decode(&bytes).and_then(|model| T::enter::<Entrance>((&model, bytes.len(), external, options)));
     import.map_err(|kind| Error { file: name.to_owned(), kind })
 }
 
-/// The import, which is much code: this crate compiles it for both types, and a crate that calls this function does not compile it again.
-fn compiled<T: Scalar>(
-    model: &ModelProto,
-    bytes: usize,
-    external: &mut External,
-    options: &Options,
-) -> Result<Import<T>, ErrorKind> {
-    let import: Box<dyn Any> = if TypeId::of::<T>() == TypeId::of::<f32>() {
-        Box::new(in_single_precision(model, bytes, external, options)?)
-    } else {
-        Box::new(in_double_precision(model, bytes, external, options)?)
-    };
-    let other_type = |_| ErrorKind::Graph(format!("models of type {} are not compiled", T::NAME));
-    import.downcast().map(|import| *import).map_err(other_type)
-}
+type Arguments<'a> = (&'a ModelProto, usize, &'a mut External, &'a Options);
 
-fn in_single_precision(
-    model: &ModelProto,
-    bytes: usize,
-    external: &mut External,
-    options: &Options,
-) -> Result<Import<f32>, ErrorKind> {
-    import::import(model, bytes, external, options)
-}
-
-fn in_double_precision(
-    model: &ModelProto,
-    bytes: usize,
-    external: &mut External,
-    options: &Options,
-) -> Result<Import<f64>, ErrorKind> {
-    import::import(model, bytes, external, options)
-}
+entrance!(
+    Entrance<'p, 'a, T>: Arguments<'a> => Result<Import<T>, ErrorKind>,
+    |(model, bytes, external, options): Arguments<'_>| import::import(model, bytes, external, options)
+);
 
 #[cfg(test)]
 mod tests {

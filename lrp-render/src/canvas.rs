@@ -3,6 +3,7 @@
 //! The pixels of heatmaps lie below, exactly as they are; rectangles, curves and texts lie over them, and are drawn by resvg. A picture
 //! without any of these is pixels alone.
 
+use std::fmt;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use lrp::Error;
 
 use crate::color::{Hex, PAPER};
 use crate::curve::Piece;
+use crate::font::Font;
 use crate::raster;
 
 /// A picture: pixels, and drawings over them.
@@ -60,11 +62,46 @@ struct Placed {
 /// Something that is drawn over the pixels. Coordinates are pixels from the upper left corner.
 #[derive(Debug, Clone)]
 enum Mark {
-    Rect { x: u32, y: u32, width: u32, height: u32, color: Hex },
-    Frame { x: i64, y: i64, width: u32, height: u32, color: Hex },
-    Dashes { from: u32, to: u32, y: f64, color: Hex },
-    Curve { pieces: Vec<Piece>, width: f64 },
-    Text { x: u32, y: f32, size: f32, color: Hex, anchor: &'static str, words: String },
+    Rect {
+        x: u32,
+        y: u32,
+        width: u32,
+        height: u32,
+        color: Hex,
+    },
+    Frame {
+        x: i64,
+        y: i64,
+        width: u32,
+        height: u32,
+        color: Hex,
+    },
+    Dashes {
+        from: u32,
+        to: u32,
+        y: f64,
+        color: Hex,
+    },
+    Curve {
+        pieces: Vec<Piece>,
+        width: f64,
+    },
+    Text {
+        x: u32,
+        y: f32,
+        size: f32,
+        color: Hex,
+        anchor: Anchor,
+        words: String,
+    },
+    /// A text in its place: its outlines, in units of the font, and the pixels of a unit.
+    Outlines {
+        x: f32,
+        y: f32,
+        unit: f32,
+        color: Hex,
+        data: String,
+    },
 }
 
 /// The part of a text that is at a place.
@@ -76,6 +113,37 @@ pub enum Anchor {
     Middle,
     /// Its right end.
     End,
+}
+
+impl Anchor {
+    /// The part of a text that is left of the place.
+    fn part_before(self) -> f32 {
+        match self {
+            Self::Start => 0.0,
+            Self::Middle => 0.5,
+            Self::End => 1.0,
+        }
+    }
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Middle => "middle",
+            Self::End => "end",
+        })
+    }
+}
+
+impl Mark {
+    /// Texts as outlines; the rest as it is.
+    fn outlined(&self, font: &Font) -> Mark {
+        let Mark::Text { x, y, size, color, anchor, words } = self else { return self.clone() };
+        let (data, unit) = font.outlines(words, *size);
+        let x = *x as f32 - anchor.part_before() * unit * font.units(words);
+        Mark::Outlines { x, y: *y, unit, color: *color, data }
+    }
 }
 
 impl Canvas {
@@ -127,11 +195,6 @@ impl Canvas {
 
     /// A text on a baseline.
     pub(crate) fn text(&mut self, text: &str, anchor: Anchor, (x, y): (u32, f32), size: f32, color: Rgb<u8>) {
-        let anchor = match anchor {
-            Anchor::Start => "start",
-            Anchor::Middle => "middle",
-            Anchor::End => "end",
-        };
         let words = text.chars().map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
         let (y, size, color) = (hundredths(y), hundredths(size), Hex(color));
         self.marks.push(Mark::Text { x, y, size, color, anchor, words });
@@ -158,7 +221,9 @@ impl Canvas {
             imageops::replace(&mut image, pixels, i64::from(*x), i64::from(*y));
         }
         if !self.marks.is_empty() {
-            raster::draw_over(&mut image, &self.written(None, Vec::new())?)?;
+            let font = Font::bundled()?;
+            let marks: Vec<Mark> = self.marks.iter().map(|mark| mark.outlined(&font)).collect();
+            raster::draw_over(&mut image, &self.written(None, Vec::new(), &marks)?)?;
         }
         Ok(image)
     }
@@ -169,11 +234,11 @@ impl Canvas {
     /// When the pixels cannot be encoded.
     pub fn svg(&self) -> Result<String, Error> {
         let images = self.images.iter().map(Embedded::new).collect::<Result<_, _>>()?;
-        self.written(Some(Hex(PAPER)), images)
+        self.written(Some(Hex(PAPER)), images, &self.marks)
     }
 
-    fn written(&self, paper: Option<Hex>, images: Vec<Embedded>) -> Result<String, Error> {
-        let &Self { width, height, ref marks, .. } = self;
+    fn written(&self, paper: Option<Hex>, images: Vec<Embedded>, marks: &[Mark]) -> Result<String, Error> {
+        let &Self { width, height, .. } = self;
         let svg = Svg { width, height, paper, images, marks }.render();
         svg.map_err(|e| Error::Internal(format!("the SVG of a picture: {e}")))
     }

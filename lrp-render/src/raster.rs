@@ -5,18 +5,16 @@ use lrp::Error;
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
 
-use crate::font;
-
 /// Pixels that are drawn at once: they have four bytes there, and large figures have many.
 const STRIP: u32 = 1 << 22;
 
-/// Draws an SVG of the size of the image over it. Embedded pictures are not drawn.
+/// Draws an SVG of the size of the image over it. Embedded pictures are not drawn, and texts have to be outlines.
 ///
 /// # Errors
 /// When the SVG cannot be read, which is a mistake of this program.
 pub fn draw_over(image: &mut RgbImage, svg: &str) -> Result<(), Error> {
-    let options = Options { fontdb: font::database(), ..Options::default() };
-    let tree = Tree::from_str(svg, &options).map_err(|e| Error::Internal(format!("the SVG of a picture: {e}")))?;
+    let tree =
+        Tree::from_str(svg, &Options::default()).map_err(|e| Error::Internal(format!("the SVG of a picture: {e}")))?;
     let width = image.width();
     if width == 0 {
         return Ok(());

@@ -97,6 +97,7 @@ pub use transpose::Transpose;
 use std::sync::Arc;
 
 use crate::error::OperatorError;
+use crate::kernels::entrance;
 use crate::kernels::window::MAX_VOLUME;
 use crate::operator::Operator;
 use crate::scalar::Scalar;
@@ -125,7 +126,7 @@ macro_rules! builtin {
         )+
 
         impl<T: Scalar> Builtin<T> {
-            pub(crate) fn erased(self) -> Arc<dyn Operator<T>> {
+            fn erased(self) -> Arc<dyn Operator<T>> {
                 match self {
                     $(Self::$Op(op) => op,)+
                 }
@@ -161,9 +162,11 @@ builtin!(
     Transpose,
 );
 
-/// An operator of this crate as any operator: what [`Arc::new`] does, compiled in this crate (see [`Scalar`]).
+entrance!(Entrance<'p, 'a, T>: Builtin<T> => Arc<dyn Operator<T>>, Builtin::erased);
+
+/// An operator of this crate as any operator: what [`Arc::new`] does, compiled in this crate.
 pub fn shared<T: Scalar>(op: impl Into<Builtin<T>>) -> Arc<dyn Operator<T>> {
-    T::operator(op.into())
+    T::enter::<Entrance>(op.into())
 }
 
 /// Checks that a sample shape has no zero and is not absurdly large.

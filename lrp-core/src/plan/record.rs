@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Explanation, Plan, Values};
+use super::walk::{Explanation, walk};
+use super::{Observer, Plan, Values};
 use crate::error::Error;
 use crate::graph::{Body, Node, NodeId};
+use crate::kernels::entrance;
 use crate::operator::Group;
 use crate::scalar::Scalar;
 use crate::target::{Start, Target};
 use crate::tensor::{Tensor, samples};
 use crate::text::shown;
+
+entrance!(
+    Entrance<'p, 'a, T>: (&'p Plan<T>, &'a [Tensor<T>], Observer<'a, T>) => Result<Record<'p, T>, Error>,
+    Record::compiled
+);
 
 /// A recorded forward pass. Several targets can be explained from one record.
 pub struct Record<'p, T: Scalar> {
@@ -24,6 +31,10 @@ impl<'p, T: Scalar> Record<'p, T> {
         xs: &[Tensor<T>],
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Result<Self, Error> {
+        T::enter::<Entrance>((plan, xs, observe))
+    }
+
+    fn compiled((plan, xs, observe): (&'p Plan<T>, &[Tensor<T>], Observer<'_, T>)) -> Result<Self, Error> {
         let model = plan.model();
         if xs.len() != model.inputs().len() {
             let reason = format!("has {} inputs, got {}", model.inputs().len(), xs.len());
@@ -123,7 +134,7 @@ impl<'p, T: Scalar> Record<'p, T> {
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Explanation<T> {
         // As in `Plan::record_observed`.
-        rayon::scope(|_| T::walk(self.plan, self.values.clone(), &self.output, start, observe))
+        rayon::scope(|_| walk(self.plan, self.values.clone(), &self.output, start, observe))
     }
 
     /// As [`propagate_observed`](Record::propagate_observed), for the last time: every activation is released as soon as it has been read,
@@ -134,7 +145,7 @@ impl<'p, T: Scalar> Record<'p, T> {
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Explanation<T> {
         let Self { plan, values, output } = self;
-        rayon::scope(|_| T::walk(plan, values, &output, start, observe))
+        rayon::scope(|_| walk(plan, values, &output, start, observe))
     }
 
     /// The elements of the value that is kept of a node.

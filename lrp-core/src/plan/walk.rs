@@ -1,7 +1,8 @@
 //! The relevance walk: from the output back to the inputs, with the ledger.
 
-use super::{Plan, Values};
+use super::{Observer, Plan, Values};
 use crate::graph::{Body, NodeId};
+use crate::kernels::entrance;
 use crate::ledger::{Entry, Ledger};
 use crate::operator::Io;
 use crate::rule::{Outputs, Propagated};
@@ -28,13 +29,21 @@ impl<T: Scalar> Explanation<T> {
 
 /// Walks from `start` at the output to the inputs; `observe` sees the relevance received at each node, `[N, …]`. Each of `values` is
 /// released when the walk has passed its node: nobody further down reads it.
-pub(crate) fn walk<T: Scalar>(
+pub(super) fn walk<T: Scalar>(
     plan: &Plan<T>,
-    mut values: Values<T>,
+    values: Values<T>,
     output: &Tensor<T>,
     start: Tensor<T>,
-    observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    observe: Observer<'_, T>,
 ) -> Explanation<T> {
+    T::enter::<Entrance>((plan, values, output, start, observe))
+}
+
+type Arguments<'a, T> = (&'a Plan<T>, Values<T>, &'a Tensor<T>, Tensor<T>, Observer<'a, T>);
+
+entrance!(Entrance<'p, 'a, T>: Arguments<'a, T> => Explanation<T>, compiled);
+
+fn compiled<T: Scalar>((plan, mut values, output, start, observe): Arguments<'_, T>) -> Explanation<T> {
     let model = plan.model();
     let n = samples(&start);
     let mut ledger = Ledger { start: sums(&start), input: vec![0.0; n], entries: Vec::new() };
