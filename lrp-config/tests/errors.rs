@@ -153,7 +153,7 @@ fn other_names_that_do_not_exist() {
             "scale = 'positiv'",
             "5:9: scale: there is no 'positiv' (did you mean 'positive'? There are: symmetric, positive)",
         ),
-        ("save = 'npzz'", "5:8: save: there is no 'npzz' (did you mean 'npz'? There are: npy, png, json, html, npz, "),
+        ("save = 'npzz'", "5:8: save: there is no 'npzz' (did you mean 'npz'? There are: npy, png, svg, json, html, npz, "),
     ] {
         let said = reading(&format!("{ENTRY}[output]\n{line}"));
         assert!(said.starts_with(&format!("test.toml:{message}")), "{said}");
@@ -164,7 +164,7 @@ fn other_names_that_do_not_exist() {
     );
     assert_eq!(
         reading(&format!("{ENTRY}[output]\nsave = ['npy', 'pnd']")),
-        "test.toml:5:16: save: there is no 'pnd' (did you mean 'png'? There are: npy, png, json, html, npz, safetensors, \
+        "test.toml:5:16: save: there is no 'pnd' (did you mean 'png'? There are: npy, png, svg, json, html, npz, safetensors, \
          quantus, virelay)"
     );
 }
@@ -282,7 +282,7 @@ fn sections_that_make_no_sense() {
     );
     assert_eq!(
         reading(&format!("{ENTRY}[output]\nfigure = 'a.jpg'")),
-        "test.toml:5:10: figure: a figure is a PNG file (let its name end in .png)"
+        "test.toml:5:10: figure: a figure is a PNG or SVG file (let its name end in .png or .svg)"
     );
     assert_eq!(
         reading("name = 'nothing'"),

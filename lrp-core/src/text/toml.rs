@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn reads_back() {
-        for text in ["1e-6", "0.25", "true", "'a \"b\"'", "[0, 1.0]", "{ gamma = 0.25, \"a b\" = [\"c\"] }"] {
+        for text in ["1e-6", "0.25", "true", "'a \"b\"'", "[0, 1.0]", "{ \"a b\" = [\"c\"], gamma = 0.25 }"] {
             assert_eq!(toml(&read(text)), text);
         }
     }
