@@ -75,6 +75,7 @@ pub fn each_chunk<T: Send>(elements: &mut [T], len: usize, grain: usize, f: &(dy
 }
 
 /// Divides a range into the fewest parts of at most `most`, of nearly the same length.
+#[inline]
 pub fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
     let n = range.len().div_ceil(most).max(1);
     let at = move |i: usize| range.start + i * range.len() / n;
@@ -82,6 +83,7 @@ pub fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usi
 }
 
 /// Divides `0..len` into parts of `size` and a rest.
+#[inline]
 pub fn chunks(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     // A counter: iterators that step divide to know their length, which takes longer than many a short loop.

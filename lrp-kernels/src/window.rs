@@ -172,16 +172,19 @@ impl Window {
     }
 
     /// Number of input positions.
+    #[inline]
     pub fn input_len(&self) -> usize {
         self.axes.iter().map(|a| a.input).product()
     }
 
     /// Number of output positions.
+    #[inline]
     pub fn output_len(&self) -> usize {
         self.axes.iter().map(|a| a.output).product()
     }
 
     /// Number of taps.
+    #[inline]
     pub fn taps(&self) -> usize {
         self.axes.iter().map(|a| a.kernel).product()
     }

@@ -70,6 +70,7 @@ impl AxisPass {
     }
 
     /// Of the positions `shift..shift + len` of a phase, which ones are in the source, counted from `shift`.
+    #[inline]
     pub fn valid(&self, phase: usize, shift: isize, len: usize) -> std::ops::Range<usize> {
         let in_phase = (self.source.saturating_sub(phase)).div_ceil(self.step) as isize;
         let begin = (-shift).clamp(0, len as isize);
@@ -78,6 +79,7 @@ impl AxisPass {
     }
 
     /// Smallest and largest shift.
+    #[inline]
     pub fn shifts(&self) -> (isize, isize) {
         let shifts = || self.taps.iter().map(|tap| tap.shift);
         (shifts().min().unwrap_or(0), shifts().max().unwrap_or(0))
@@ -135,6 +137,7 @@ impl Pass {
     }
 
     /// Number of outputs.
+    #[inline]
     pub fn outputs(&self) -> usize {
         self.axes.iter().map(|axis| axis.len).product()
     }

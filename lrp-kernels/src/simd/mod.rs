@@ -47,6 +47,7 @@ impl Isa {
     }
 
     /// The best one of this machine. Asked for every row of numbers, so looked up once.
+    #[inline]
     pub fn best() -> Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| Isa::available()[0])

@@ -25,7 +25,7 @@ pub const LANES: usize = 16;
 /// Elements whose summands are computed before they are added: two simple loops, which compilers turn into vectors, where one that does
 /// both becomes scalar. A multiple of [`LANES`]. Tiles have one size only, the last one included: another would be the same code again, for every
 /// function, type and instruction set.
-const TILE: usize = 32;
+const TILE: usize = 64;
 
 /// `f(x)`, elementwise.
 pub fn map<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
