@@ -153,7 +153,10 @@ fn other_names_that_do_not_exist() {
             "scale = 'positiv'",
             "5:9: scale: there is no 'positiv' (did you mean 'positive'? There are: symmetric, positive)",
         ),
-        ("save = 'npzz'", "5:8: save: there is no 'npzz' (did you mean 'npz'? There are: npy, png, svg, json, html, npz, "),
+        (
+            "save = 'npzz'",
+            "5:8: save: there is no 'npzz' (did you mean 'npz'? There are: npy, png, svg, json, html, npz, ",
+        ),
     ] {
         let said = reading(&format!("{ENTRY}[output]\n{line}"));
         assert!(said.starts_with(&format!("test.toml:{message}")), "{said}");
