@@ -134,6 +134,7 @@ fn z_box_at<T: Scalar>(rule: &ZBox, model: &Model<T>, node: NodeId) -> Result<Op
     let bounds = bounds.into_iter().map(|bounds| bounds.map(wide)).collect();
     checked(&ElementBox { bounds, stabilizer: rule.stabilizer }).map(Some)
 }
+
 /// Whether a tensor `[1, C, …]` has these values, one everywhere or one per channel.
 fn is_of_channels<T: Scalar>(bounds: &Tensor<T>, values: &[f64]) -> bool {
     let channels = bounds.shape().get(1).copied().unwrap_or(1);

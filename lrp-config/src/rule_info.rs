@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
+use lrp_core::text::toml as toml_text;
 use serde_json::{Map, Value};
 
 use crate::schema;
-use lrp_core::text::toml as toml_text;
 
 /// A rule that recipes can name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use lrp_core::text::toml as toml_text;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::format::RecipeFile;
-use lrp_core::text::toml as toml_text;
 
 /// The JSON Schema of recipes.
 pub fn schema() -> Value {

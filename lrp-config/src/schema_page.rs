@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
+use lrp_core::text::toml as toml_text;
 use serde_json::{Map, Value};
 
 use crate::schema::{default_in_words, plain, rules};
-use lrp_core::text::toml as toml_text;
 
 const HEAD: &str = "\
 # The recipe format

@@ -3,6 +3,7 @@
 //! The pixels of heatmaps lie below, exactly as they are; rectangles, curves and texts lie over them, and are drawn by resvg. A picture
 //! without any of these is pixels alone.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Cursor;
 use std::path::Path;
@@ -138,11 +139,11 @@ impl fmt::Display for Anchor {
 
 impl Mark {
     /// Texts as outlines; the rest as it is.
-    fn outlined(&self, font: &Font) -> Mark {
-        let Mark::Text { x, y, size, color, anchor, words } = self else { return self.clone() };
+    fn outlined(&self, font: &Font) -> Cow<'_, Mark> {
+        let Mark::Text { x, y, size, color, anchor, words } = self else { return Cow::Borrowed(self) };
         let (data, unit) = font.outlines(words, *size);
         let x = *x as f32 - anchor.part_before() * unit * font.units(words);
-        Mark::Outlines { x, y: *y, unit, color: *color, data }
+        Cow::Owned(Mark::Outlines { x, y: *y, unit, color: *color, data })
     }
 }
 
@@ -222,8 +223,8 @@ impl Canvas {
         }
         if !self.marks.is_empty() {
             let font = Font::bundled()?;
-            let marks: Vec<Mark> = self.marks.iter().map(|mark| mark.outlined(&font)).collect();
-            raster::draw_over(&mut image, &self.written(None, Vec::new(), &marks)?)?;
+            let marks = self.marks.iter().map(|mark| mark.outlined(&font)).collect();
+            raster::draw_over(&mut image, &self.written(None, Vec::new(), marks)?)?;
         }
         Ok(image)
     }
@@ -234,10 +235,10 @@ impl Canvas {
     /// When the pixels cannot be encoded.
     pub fn svg(&self) -> Result<String, Error> {
         let images = self.images.iter().map(Embedded::new).collect::<Result<_, _>>()?;
-        self.written(Some(Hex(PAPER)), images, &self.marks)
+        self.written(Some(Hex(PAPER)), images, self.marks.iter().map(Cow::Borrowed).collect())
     }
 
-    fn written(&self, paper: Option<Hex>, images: Vec<Embedded>, marks: &[Mark]) -> Result<String, Error> {
+    fn written(&self, paper: Option<Hex>, images: Vec<Embedded>, marks: Vec<Cow<'_, Mark>>) -> Result<String, Error> {
         let &Self { width, height, .. } = self;
         let svg = Svg { width, height, paper, images, marks }.render();
         svg.map_err(|e| Error::Internal(format!("the SVG of a picture: {e}")))
@@ -252,7 +253,7 @@ struct Svg<'a> {
     height: u32,
     paper: Option<Hex>,
     images: Vec<Embedded>,
-    marks: &'a [Mark],
+    marks: Vec<Cow<'a, Mark>>,
 }
 
 /// An image within the document.

@@ -26,11 +26,7 @@ pub struct Record<'p, T: Scalar> {
 }
 
 impl<'p, T: Scalar> Record<'p, T> {
-    pub(crate) fn new(
-        plan: &'p Plan<T>,
-        xs: &[Tensor<T>],
-        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(plan: &'p Plan<T>, xs: &[Tensor<T>], observe: Observer<'_, T>) -> Result<Self, Error> {
         T::enter::<Entrance>((plan, xs, observe))
     }
 

@@ -334,10 +334,8 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
                 }
             }
         }
-        for part in &mut parts {
-            if !whole {
-                part[n..].fill(0.0);
-            }
+        if !whole {
+            parts.iter_mut().for_each(|part| part[n..].fill(0.0));
         }
         for k in 0..K {
             for i in (0..TILE).step_by(LANES) {
