@@ -40,7 +40,7 @@ pub(crate) enum Body<T: Scalar> {
     /// The input, `[K, …]`, whose first axis counts samples for the nodes that follow: `[…]`.
     Fold(usize),
     /// The input, `[…]`, after [`Fold`](Self::Fold) with that axis again: `[K, …]`.
-    Unfold(usize),
+    Unfold,
 }
 
 /// The source of an operator, for passes that need more than the trait `Operator` offers.
@@ -289,7 +289,7 @@ impl<T: Scalar> Graph<T> {
                     builder.add_shared(node.name, shared(op), &inputs).map_err(ErrorKind::Model)?
                 }
                 // In the model, the axis is there all the time.
-                Body::Fold(_) | Body::Unfold(_) => match inputs.first() {
+                Body::Fold(_) | Body::Unfold => match inputs.first() {
                     Some(&input) => {
                         ids.push(input);
                         if index == self.output {
@@ -325,7 +325,7 @@ impl Folds {
     fn parts<T: Scalar>(&mut self, node: &Node<T>) -> Result<usize, ErrorKind> {
         let mut inputs = node.inputs.iter().filter_map(|&input| self.parts.get(input).copied().flatten());
         let parts = match node.body {
-            Body::Input | Body::Unfold(_) => Some(1),
+            Body::Input | Body::Unfold => Some(1),
             Body::Constant(_) => None,
             Body::Fold(parts) => Some(parts),
             Body::Operator(..) => {

@@ -189,7 +189,7 @@ impl<T: Scalar> Walk<'_, T> {
     fn unfold(&mut self, id: usize, name: &str, parts: usize) -> usize {
         let shape = self.file_shape(&Value::Folded(id, parts));
         let name = self.names.unique(&format!("{name}/unfold"));
-        self.graph.push(Node { name, body: Body::Unfold(parts), inputs: vec![id], shape })
+        self.graph.push(Node { name, body: Body::Unfold, inputs: vec![id], shape })
     }
 
     fn reshape(&mut self, id: usize, name: &str, suffix: &str, shape: &[usize]) -> Result<usize, Problem> {
