@@ -1,10 +1,13 @@
 //! From the decoded file to a model: sorts the graph, binds the inputs, and walks the nodes, computing what is constant
 //! and translating the rest.
 //!
-//! Nothing recurses, and every step is linear in the size of the file, so that no graph can make it hang.
+//! Nothing recurses but into graphs within graphs, whose depth is bounded, and every step is linear in the size of the file
+//! and of what its loops are written out to, which is bounded, too; so that no graph can make it hang.
+
+mod flow;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use lrp_core::Scalar;
 use lrp_core::kernels::window::MAX_VOLUME;
@@ -12,6 +15,7 @@ use lrp_core::kernels::window::MAX_VOLUME;
 use crate::consteval::{Budget, evaluate, joint_shape, shape_of, split};
 use crate::error::{ErrorKind, Problem, UnsupportedNode, batch_advice, shown};
 use crate::file::External;
+use crate::functions::inlined;
 use crate::graph::{Body, Graph, Node};
 use crate::input_statistics::{BatchNorm, InputStatistics};
 use crate::names::Names;
@@ -22,6 +26,7 @@ use crate::passes;
 use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::tensor::{Constant, DType, MAX_RANK, volume};
 use crate::{Import, Options, OutputFunction};
+use flow::{Scopes, Subgraphs};
 
 /// The newest operator set that the importer was written for.
 const NEWEST_OPSET: i64 = 21;
@@ -101,20 +106,25 @@ pub(crate) fn read<T: Scalar>(
     let mut notes = Vec::new();
     let opset = opset(model, &mut notes)?;
     let proto = model.graph.as_ref().ok_or_else(|| ErrorKind::Graph("the file has no graph".into()))?;
+    let proto = inlined(model, proto)?;
+    let proto = proto.as_ref();
     let sources = Sources::of(proto)?;
     let output = output(proto, &mut notes)?;
-    let order = Order::of(proto, &sources, output)?;
+    let flow = Subgraphs::of(proto)?;
+    let order = Order::of(proto, &sources, output, &flow)?;
     let (inputs, batch) = bind_inputs(proto, &sources, &order, options, &mut notes)?;
 
     let mut walk = Walk {
         proto,
         order: &order,
+        flow: &flow,
+        size_within: 0,
         output,
         graph: Graph::default(),
         names: Names::of(&proto.node),
         batch_norm: None,
         tables: Tables::default(),
-        values: HashMap::new(),
+        values: Scopes::default(),
         problems: Vec::new(),
         recurrent: proto.node.iter().any(|node| matches!(node.op_type.as_str(), "GRU" | "LSTM" | "RNN")),
         budget: Budget::for_file(file_size),
@@ -123,7 +133,7 @@ pub(crate) fn read<T: Scalar>(
     };
     walk.add_inputs(&inputs);
     walk.add_initializers(external)?;
-    walk.add_nodes()?;
+    walk.add_nodes(external)?;
     let batch_norm = walk.batch_norm.take();
     let other_names = std::mem::take(&mut walk.names).into_others();
     let graph = walk.finish()?;
@@ -279,18 +289,47 @@ struct Order<'a> {
     nodes: Vec<usize>,
     /// For each tensor the nodes that read it, once per use.
     readers: HashMap<&'a str, Vec<usize>>,
+    outputs: HashSet<&'a str>,
 }
 
 impl<'a> Order<'a> {
-    fn of(proto: &'a GraphProto, sources: &Sources<'_>, output: &'a str) -> Result<Self, ErrorKind> {
+    /// For the model's graph.
+    fn of(
+        proto: &'a GraphProto,
+        sources: &Sources<'_>,
+        output: &'a str,
+        flow: &Subgraphs<'a>,
+    ) -> Result<Self, ErrorKind> {
         if !sources.has(output) {
             return Err(ErrorKind::Graph(format!("no node computes the output '{}'", shown(output))));
         }
+        Self::sorted(proto, sources, &[output], flow, |name| sources.has(name))
+    }
+
+    /// For a graph within a node; a name that it does not define is one of the graphs around it.
+    fn of_inner(
+        proto: &'a GraphProto,
+        sources: &Sources<'_>,
+        outputs: &[&'a str],
+        flow: &Subgraphs<'a>,
+    ) -> Result<Self, ErrorKind> {
+        Self::sorted(proto, sources, outputs, flow, |_| true)
+    }
+
+    fn sorted(
+        proto: &'a GraphProto,
+        sources: &Sources<'_>,
+        outputs: &[&'a str],
+        flow: &Subgraphs<'a>,
+        has: impl Fn(&str) -> bool,
+    ) -> Result<Self, ErrorKind> {
         let used = |position: usize| {
-            proto.node.get(position).into_iter().flat_map(|n| &n.input).map(String::as_str).filter(|n| !n.is_empty())
+            let node = proto.node.get(position).into_iter();
+            let inner = node.clone().flat_map(|n| flow.reads(n)).copied();
+            node.flat_map(|n| &n.input).map(String::as_str).filter(|n| !n.is_empty()).chain(inner)
         };
         let mut reached = vec![false; proto.node.len()];
-        let mut open = vec![output];
+        let mut open = outputs.to_vec();
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
         // How many inputs of a node are still to be computed.
         let mut missing = vec![0usize; proto.node.len()];
@@ -303,7 +342,7 @@ impl<'a> Order<'a> {
                 *slot = true;
             }
             for name in used(position) {
-                if !sources.has(name) {
+                if !has(name) {
                     let node = proto.node.get(position);
                     return Err(ErrorKind::Node {
                         node: node.map(|n| shown(&n.name)).unwrap_or_default(),
@@ -345,7 +384,7 @@ impl<'a> Order<'a> {
             let names = list(&names.collect::<Vec<_>>());
             return Err(ErrorKind::Graph(format!("the graph runs in a circle, through or before {names}")));
         }
-        Ok(Self { nodes, readers })
+        Ok(Self { nodes, readers, outputs: outputs.iter().copied().collect() })
     }
 
     fn is_used(&self, tensor: &str) -> bool {
@@ -486,7 +525,11 @@ fn written(dim: &DimensionProto) -> String {
 /// The state of the walk over the nodes.
 struct Walk<'a, T: Scalar> {
     proto: &'a GraphProto,
+    /// Of the graph that the walk is in.
     order: &'a Order<'a>,
+    /// The graphs within nodes, and how much of them was walked.
+    flow: &'a Subgraphs<'a>,
+    size_within: usize,
     output: &'a str,
     graph: Graph<T>,
     names: Names,
@@ -494,7 +537,7 @@ struct Walk<'a, T: Scalar> {
     /// The first batch norm.
     batch_norm: Option<BatchNorm>,
     /// The values of tensor names so far.
-    values: HashMap<&'a str, Value>,
+    values: Scopes<'a>,
     /// Errors of nodes, in their order. After one, the walk continues with the known properties of its output.
     problems: Vec<(UnsupportedNode, Problem)>,
     /// Whether the model has recurrent layers.
@@ -556,27 +599,6 @@ impl<'a, T: Scalar> Walk<'a, T> {
         Ok(())
     }
 
-    fn add_nodes(&mut self) -> Result<(), ErrorKind> {
-        for &position in &self.order.nodes {
-            let Some(node) = self.proto.node.get(position) else { continue };
-            let name = self.names.of_node(node, position);
-            let values = match self.outputs(node, &name) {
-                Ok(values) => values,
-                Err(problem) => {
-                    self.problems.push((described(node, &name), problem));
-                    if self.problems.len() >= MOST_PROBLEMS {
-                        break;
-                    }
-                    self.stand_ins(node, &name)
-                }
-            };
-            // Outputs that have no value are not used, or the node was refused.
-            let values = values.into_iter().chain(std::iter::repeat(Value::Unknown));
-            self.values.extend(node.output.iter().map(String::as_str).zip(values));
-        }
-        Ok(())
-    }
-
     /// Placeholders for the outputs of a refused node, so that the nodes after it can be checked. The graph is not used then.
     fn stand_ins(&mut self, node: &'a NodeProto, name: &str) -> Vec<Value> {
         let inputs: Vec<Option<Value>> = node.input.iter().map(|i| self.values.get(i.as_str()).cloned()).collect();
@@ -601,6 +623,18 @@ impl<'a, T: Scalar> Walk<'a, T> {
             .iter()
             .map(|i| (!i.is_empty()).then(|| self.values.get(i.as_str()).cloned()).flatten())
             .collect();
+        let used = node.output.iter().map(|o| self.order.is_used(o) || self.is_output(o)).collect();
+        self.apply(node, name, inputs, used)
+    }
+
+    /// The outputs of a node whose inputs have these values.
+    fn apply(
+        &mut self,
+        node: &NodeProto,
+        name: &str,
+        inputs: Vec<Option<Value>>,
+        used: Vec<bool>,
+    ) -> Result<Vec<Value>, Problem> {
         let unknown = inputs.iter().flatten().any(|v| matches!(v, Value::Unknown | Value::UnknownConstant));
         let constant = !inputs
             .iter()
@@ -628,8 +662,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
         if translate.is_none() && node.op_type != "Shape" && (!constant || is_open(&node.op_type)) {
             return Err(Problem::unsupported(about(&node.op_type)));
         }
-        let used: Vec<bool> = node.output.iter().map(|o| self.order.is_used(o) || o.as_str() == self.output).collect();
         if let Some((further, _)) = node.output.iter().zip(&used).skip(1).find(|(_, used)| **used)
+            && !constant
             && !matches!(node.op_type.as_str(), "Split" | "LSTM" | "GRU" | "LinearClassifier")
         {
             return Err(Problem::unsupported(format!("its further output '{}' is used", shown(further))));
@@ -1075,8 +1109,7 @@ mod tests {
         let found = refused(&net);
         assert!(found.len() == 1 && found[0].1.contains("it selects and sorts the largest elements"), "{found:?}");
         let mut net = Net::new(&[4]);
-        let flag = net.ints(&[1]);
-        let chosen = net.op("If", &[&flag], &[]);
+        let chosen = net.op("If", &["x"], &[]);
         let w = net.weight(&[4, 2]);
         let z = net.op("MatMul", &[&chosen, &w], &[]);
         let y = net.op("MatMul", &["x", &w], &[]);

@@ -16,6 +16,7 @@
 mod consteval;
 mod error;
 mod file;
+mod functions;
 mod graph;
 mod import;
 mod input_statistics;
