@@ -185,6 +185,13 @@ impl fmt::Display for Shape<'_> {
     }
 }
 
+/// A list of names of which a message shows only the first few.
+pub(crate) fn list(names: &[String]) -> String {
+    let first: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+    let more = names.len().saturating_sub(5);
+    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

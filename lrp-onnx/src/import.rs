@@ -12,8 +12,9 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use lrp_core::Scalar;
 use lrp_core::kernels::window::MAX_VOLUME;
 
+use crate::bind::{Bound, BoundInput, bind, described_inputs};
 use crate::consteval::{Budget, evaluate, joint_shape, shape_of, split};
-use crate::error::{ErrorKind, Problem, UnsupportedNode, batch_advice, shown};
+use crate::error::{ErrorKind, Problem, UnsupportedNode, batch_advice, list, shown};
 use crate::file::External;
 use crate::functions::inlined;
 use crate::graph::{Body, Graph, Node};
@@ -23,9 +24,9 @@ use crate::ops::linear::PRODUCT;
 use crate::ops::unsupported::{about, is_open};
 use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Value, translator};
 use crate::passes;
-use crate::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::tensor::{Constant, DType, MAX_RANK, volume};
-use crate::{Import, Options, OutputFunction};
+use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::tensor::{Constant, DType, volume};
+use crate::{Entry, Import, InputInfo, Options, OutputFunction};
 use flow::{Scopes, Subgraphs};
 
 /// The newest operator set that the importer was written for.
@@ -34,9 +35,6 @@ const NEWEST_OPSET: i64 = 21;
 /// The operator set that gave these operators the meaning that is read here (among others, today's broadcasting).
 const CHANGED: (i64, [&str; 7]) = (7, ["Add", "BatchNormalization", "Div", "Dropout", "Gemm", "Mul", "Sub"]);
 
-/// The size of a symbolic batch axis while shapes are computed: a number that few networks have elsewhere.
-const SYMBOLIC_BATCH: usize = 13;
-
 /// A graph as the file has it, before any pass.
 pub(crate) struct Raw<T: Scalar> {
     pub graph: Graph<T>,
@@ -44,6 +42,7 @@ pub(crate) struct Raw<T: Scalar> {
     /// By the name of a node, what else it is called.
     other_names: HashMap<String, Vec<String>>,
     input_names: Vec<String>,
+    inputs: Vec<InputInfo>,
     output_name: String,
     notes: Vec<String>,
     input_statistics: Option<InputStatistics<T>>,
@@ -57,7 +56,7 @@ pub(crate) fn import<T: Scalar>(
     options: &Options,
 ) -> Result<Import<T>, ErrorKind> {
     let raw = read(model, file_size, external, options)?;
-    let Raw { graph, opset, other_names, input_names, output_name, mut notes, input_statistics } = raw;
+    let Raw { graph, opset, other_names, input_names, inputs, output_name, mut notes, input_statistics } = raw;
     let passes::Canonized { graph, output_function, reports: passes } = passes::run(graph);
     notes.extend(cut_note(&graph, &passes));
     if output_function.as_ref().is_some_and(|function| !function.keeps_order) {
@@ -66,6 +65,7 @@ pub(crate) fn import<T: Scalar>(
     let output_function = output_function.and_then(|function| function.graph);
     let output_function = output_function.map(Graph::into_model).transpose()?.map(OutputFunction);
     let producer = format!("{} {}", shown(&model.producer_name), shown(&model.producer_version)).trim().to_owned();
+    let outputs = model.graph.iter().flat_map(|graph| &graph.output).map(|output| shown(&output.name)).collect();
     let metadata = model.metadata_props.iter().map(|entry| (shown(&entry.key), shown(&entry.value))).collect();
     let model = graph.into_model_named(&other_names)?;
     Ok(Import {
@@ -75,6 +75,9 @@ pub(crate) fn import<T: Scalar>(
         producer,
         metadata,
         input_names,
+        inputs,
+        outputs,
+        entry: Entry,
         output_name,
         input_statistics,
         passes,
@@ -109,10 +112,13 @@ pub(crate) fn read<T: Scalar>(
     let proto = inlined(model, proto)?;
     let proto = proto.as_ref();
     let sources = Sources::of(proto)?;
-    let output = output(proto, &mut notes)?;
+    let output = output(proto, options.output.as_deref(), &mut notes)?;
     let flow = Subgraphs::of(proto)?;
     let order = Order::of(proto, &sources, output, &flow)?;
-    let (inputs, batch) = bind_inputs(proto, &sources, &order, options, &mut notes)?;
+    let used = |input: &&ValueInfoProto| order.is_used(&input.name);
+    let (used, unused): (Vec<_>, Vec<_>) =
+        proto.input.iter().filter(|i| sources.inputs.contains_key(i.name.as_str())).partition(used);
+    let Bound { inputs, fixed, batch } = bind(&used, &unused, options, &mut notes)?;
 
     let mut walk = Walk {
         proto,
@@ -132,6 +138,7 @@ pub(crate) fn read<T: Scalar>(
         batch,
     };
     walk.add_inputs(&inputs);
+    walk.values.extend(fixed.into_iter().map(|(name, value)| (name, Value::Constant(value))));
     walk.add_initializers(external)?;
     walk.add_nodes(external)?;
     let batch_norm = walk.batch_norm.take();
@@ -139,7 +146,8 @@ pub(crate) fn read<T: Scalar>(
     let graph = walk.finish()?;
     let input_statistics = batch_norm.and_then(|norm| InputStatistics::new(&graph, norm));
     let input_names = inputs.iter().map(|i| i.proto.name.clone()).collect();
-    Ok(Raw { graph, opset, other_names, input_names, output_name: output.to_owned(), notes, input_statistics })
+    let inputs = described_inputs(proto, &inputs, options);
+    Ok(Raw { graph, opset, other_names, input_names, inputs, output_name: output.to_owned(), notes, input_statistics })
 }
 
 fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> {
@@ -157,7 +165,11 @@ fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> 
 /// The name of the output that is explained: the first that does not hold classes (integers, texts). Where that is a list of
 /// maps from class to probability, as scikit-learn's exporter writes it, the probabilities that they are made of; and where
 /// there are only classes, what they are picked from.
-fn output<'a>(proto: &'a GraphProto, notes: &mut Vec<String>) -> Result<&'a str, ErrorKind> {
+fn output<'a>(proto: &'a GraphProto, wanted: Option<&str>, notes: &mut Vec<String>) -> Result<&'a str, ErrorKind> {
+    if let Some(wanted) = wanted {
+        let found = proto.output.iter().find(|o| o.name == wanted).ok_or_else(|| no_output(proto, wanted))?;
+        return Ok(scores_of(proto, &found.name).unwrap_or(&found.name));
+    }
     let is_class = |o: &&ValueInfoProto| {
         let tensor = o.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
         tensor.is_some_and(|t| match DType::from_code(t.elem_type) {
@@ -187,6 +199,12 @@ fn output<'a>(proto: &'a GraphProto, notes: &mut Vec<String>) -> Result<&'a str,
         ));
     }
     Ok(first)
+}
+
+/// The error for an output that the file does not have.
+fn no_output(proto: &GraphProto, wanted: &str) -> ErrorKind {
+    let names: Vec<String> = proto.output.iter().map(|o| format!("'{}'", shown(&o.name))).collect();
+    ErrorKind::Graph(format!("the file has no output '{}'; its outputs are {}", shown(wanted), list(&names)))
 }
 
 /// The type of tensors of texts, in ONNX's numbering.
@@ -233,13 +251,6 @@ fn scores_of<'a>(proto: &'a GraphProto, output: &'a str) -> Option<&'a str> {
         }
     }
     scores
-}
-
-/// A list of names of which a message shows only the first few.
-fn list(names: &[String]) -> String {
-    let first: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
-    let more = names.len().saturating_sub(5);
-    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
 }
 
 /// Where each tensor comes from.
@@ -392,136 +403,6 @@ impl<'a> Order<'a> {
     }
 }
 
-/// An input of the model with its sample shape.
-struct Input<'a> {
-    proto: &'a ValueInfoProto,
-    shape: Vec<usize>,
-}
-
-/// Binds the shapes of the inputs that are used; also returns what the batch axis is bound to.
-fn bind_inputs<'a>(
-    proto: &'a GraphProto,
-    sources: &Sources<'_>,
-    order: &Order<'_>,
-    options: &Options,
-    notes: &mut Vec<String>,
-) -> Result<(Vec<Input<'a>>, usize), ErrorKind> {
-    let (used, unused): (Vec<&'a ValueInfoProto>, Vec<_>) = proto
-        .input
-        .iter()
-        .filter(|i| sources.inputs.contains_key(i.name.as_str()))
-        .partition(|i| order.is_used(&i.name));
-    if used.is_empty() {
-        return Err(ErrorKind::Graph("the output depends on no input".into()));
-    }
-    if !unused.is_empty() {
-        let names: Vec<String> = unused.iter().map(|i| format!("'{}'", shown(&i.name))).collect();
-        notes.push(format!("the output does not depend on the input {}, which is left out", list(&names)));
-    }
-    let mut batch = None;
-    let mut inputs = Vec::new();
-    for &input in &used {
-        let fail = |reason: String| ErrorKind::Input { input: shown(&input.name), reason };
-        check_type(input).map_err(fail)?;
-        let open = |reason: String| ErrorKind::Shape { input: shown(&input.name), reason };
-        let (own_batch, shape) = bind_input(input, used.len() == 1, options).map_err(open)?;
-        if let (Some(own), Some(other)) = (own_batch, batch)
-            && own != other
-        {
-            return Err(fail(format!(
-                "has a batch of {own}, another one a batch of {other}; axis 0 has to be the batch"
-            )));
-        }
-        batch = batch.or(own_batch);
-        inputs.push(Input { proto: input, shape });
-    }
-    Ok((inputs, batch.unwrap_or(SYMBOLIC_BATCH)))
-}
-
-/// Checks that an input is a tensor of floating-point numbers with a batch.
-fn check_type(input: &ValueInfoProto) -> Result<(), String> {
-    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("is not a tensor")?;
-    let dtype = DType::from_code(tensor.elem_type);
-    if !dtype.is_some_and(DType::is_float) {
-        let held = dtype.map_or_else(|| format!("type {}", tensor.elem_type), |d| d.name().to_owned());
-        return Err(format!(
-            "does not hold floating-point numbers but {held}; only floating-point numbers can be explained. Where they are token \
-             numbers or categories, export the model from the embedding on; where they are pixels, export it with a float input"
-        ));
-    }
-    if tensor.shape.as_ref().is_some_and(|shape| shape.dim.is_empty()) {
-        return Err("is a single number; axis 0 has to be the batch".into());
-    }
-    Ok(())
-}
-
-/// The batch size that an input fixes, if it does, and its sample shape.
-fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(Option<usize>, Vec<usize>), String> {
-    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("is not a tensor")?;
-    let given = options.sample_shape.as_deref();
-    let Some(dims) = tensor.shape.as_ref().map(|s| s.dim.as_slice()) else {
-        let shape = given.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
-        return Ok((None, checked(shape.to_vec())?));
-    };
-    let (first, rest) = dims.split_first().ok_or("is a single number; axis 0 has to be the batch")?;
-    if rest.len() > MAX_RANK {
-        return Err(format!("has {} axes; at most {MAX_RANK} are supported", dims.len()));
-    }
-    let lengths: Vec<Option<usize>> = rest.iter().map(length).collect::<Result<_, _>>()?;
-    let symbolic = lengths.iter().any(Option::is_none);
-    let written = || rest.iter().map(written).collect::<Vec<_>>().join(", ");
-    let shape = match given {
-        // With several inputs, the given shape is for those that need one.
-        Some(given) if only || symbolic => {
-            let fits =
-                given.len() == lengths.len() && given.iter().zip(&lengths).all(|(g, l)| l.is_none_or(|l| l == *g));
-            if !fits {
-                return Err(format!(
-                    "has the shape [batch, {}], which --input-shape {given:?} does not fit",
-                    written()
-                ));
-            }
-            given.to_vec()
-        }
-        _ if symbolic => {
-            let axis = lengths.iter().position(Option::is_none).unwrap_or(0);
-            return Err(format!(
-                "has the shape [batch, {}], whose axis {} has no fixed length; give one without the batch, such as \
-                 --input-shape 3,224,224",
-                written(),
-                axis + 1
-            ));
-        }
-        _ => lengths.into_iter().flatten().collect(),
-    };
-    Ok((length(first)?, checked(shape)?))
-}
-
-/// A sample shape of a size that can be computed with.
-fn checked(shape: Vec<usize>) -> Result<Vec<usize>, String> {
-    match volume(&shape) {
-        Some(n) if (1..=MAX_VOLUME).contains(&n) && shape.len() <= MAX_RANK => Ok(shape),
-        _ => Err(format!("has samples of shape {shape:?}, which is empty or absurdly large")),
-    }
-}
-
-/// The length of an axis, or none where it is symbolic (some exporters write that as −1 or 0).
-fn length(dim: &DimensionProto) -> Result<Option<usize>, String> {
-    match dim.dim_value {
-        None | Some(-1 | 0) => Ok(None),
-        Some(d) => usize::try_from(d).map(Some).map_err(|_| format!("has an axis of length {d}")),
-    }
-}
-
-/// An axis as a message shows it.
-fn written(dim: &DimensionProto) -> String {
-    match (dim.dim_value, &dim.dim_param) {
-        (Some(d), _) => d.to_string(),
-        (None, Some(symbol)) if !symbol.is_empty() => format!("'{}'", shown(symbol)),
-        _ => "?".into(),
-    }
-}
-
 /// The state of the walk over the nodes.
 struct Walk<'a, T: Scalar> {
     proto: &'a GraphProto,
@@ -578,7 +459,7 @@ fn product_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 }
 
 impl<'a, T: Scalar> Walk<'a, T> {
-    fn add_inputs(&mut self, inputs: &[Input<'a>]) {
+    fn add_inputs(&mut self, inputs: &[BoundInput<'a>]) {
         for input in inputs {
             let name = self.names.unique(&input.proto.name);
             let node = Node { name, body: Body::Input, inputs: Vec::new(), shape: input.shape.clone() };

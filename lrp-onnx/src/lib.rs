@@ -13,6 +13,7 @@
 //! # Ok::<(), lrp_onnx::Error>(())
 //! ```
 
+mod bind;
 mod consteval;
 mod error;
 mod file;
@@ -20,6 +21,7 @@ mod functions;
 mod graph;
 mod import;
 mod input_statistics;
+mod inputs;
 mod names;
 mod ops;
 mod passes;
@@ -40,12 +42,17 @@ pub use file::{ModelFile, Stamp};
 use proto::ModelProto;
 
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
+pub use inputs::{Entry, Fixed, FixedValue, InputInfo, Role};
 
 /// Options of an import.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options {
     /// Shape of one sample (`[3, 224, 224]`), for models that leave it open. Where the file fixes an axis, they must agree.
     pub sample_shape: Option<Vec<usize>>,
+    /// Values of inputs that are not explained.
+    pub fixed: Fixed,
+    /// The name of the output to explain; without one, the first that holds no classes.
+    pub output: Option<String>,
     /// Read every file into memory as a whole. Otherwise, those above 64 MiB are mapped.
     pub no_map: bool,
 }
@@ -68,6 +75,12 @@ pub struct Import<T: Scalar> {
     pub metadata: Vec<(String, String)>,
     /// The names of the inputs, in the order of [`Model::inputs`].
     pub input_names: Vec<String>,
+    /// All inputs of the file.
+    pub inputs: Vec<InputInfo>,
+    /// The names of all outputs of the file.
+    pub outputs: Vec<String>,
+    /// From the inputs that a user gives to those of the model.
+    pub entry: Entry,
     /// The name of the file's output that is explained.
     pub output_name: String,
     /// Input statistics from the first batch norm, if the file has one.

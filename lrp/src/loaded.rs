@@ -8,7 +8,7 @@ use lrp_config::{Recipe, Target as Wanted};
 use lrp_core::file;
 use lrp_core::text::{clean, shown};
 use lrp_core::{Model, Scalar, Target, Tensor};
-use lrp_onnx::{ErrorKind, Import, ModelFile, Options};
+use lrp_onnx::{ErrorKind, Fixed, Import, ModelFile, Options};
 
 use crate::error::Error;
 
@@ -16,12 +16,16 @@ use crate::error::Error;
 const NOTE: usize = 2000;
 
 /// The model to load, and options.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelOptions {
     /// The ONNX file.
     pub path: PathBuf,
     /// The shape of a sample, where the model leaves axes open.
     pub sample_shape: Option<Vec<usize>>,
+    /// Values of inputs that are not explained.
+    pub fixed: Fixed,
+    /// The name of the output to explain; without one, the first that holds no classes.
+    pub output: Option<String>,
     /// Whether every product is computed, however slow that is.
     pub exact: bool,
     /// Whether memory counts more than time.
@@ -208,7 +212,12 @@ impl<T: Scalar> Loaded<T> {
 }
 
 fn of_importer(options: &ModelOptions) -> Options {
-    Options { sample_shape: options.sample_shape.clone(), no_map: options.no_mmap }
+    Options {
+        sample_shape: options.sample_shape.clone(),
+        fixed: options.fixed.clone(),
+        output: options.output.clone(),
+        no_map: options.no_mmap,
+    }
 }
 
 /// An error of the importer, with a remedy where its message has none.

@@ -1,0 +1,78 @@
+//! The inputs of a file: what each of them is, and the way from the values that a user gives to the model's inputs and back.
+
+use std::collections::BTreeMap;
+
+use lrp_core::{Scalar, Tensor};
+use ndarray::ArrayD;
+
+/// The value of an input that is not explained: the same for every sample.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FixedValue {
+    /// Zero everywhere: an initial state.
+    Zeros,
+    /// One everywhere: a mask that hides nothing.
+    Ones,
+    /// This number everywhere: a sample rate, a temperature.
+    Number(f64),
+    /// These values. Their shape is that of the input in the file, or one that broadcasts to it.
+    Values(ArrayD<f64>),
+}
+
+/// Values of inputs that are fixed, by the names of the inputs.
+pub type Fixed = BTreeMap<String, FixedValue>;
+
+/// What becomes of an input of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It is given for each sample, and gets relevance.
+    Explained,
+    /// It is given for each sample, and gets no relevance: a mask, a length.
+    Given,
+    /// It has the same value for every sample, which the import was told.
+    Fixed,
+    /// The output does not depend on it.
+    Unused,
+}
+
+/// An input of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputInfo {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements, as NumPy calls it: `float32`, `int64`, `bool`.
+    pub dtype: &'static str,
+    /// Its axes as the file has them, batch included: a length, or the name of an open axis.
+    pub axes: Vec<String>,
+    /// Shape of one sample of it, as a user gives it, without the batch axis: `[3, 224, 224]`. Empty for what is fixed or unused.
+    pub sample: Vec<usize>,
+    /// What becomes of it.
+    pub role: Role,
+}
+
+impl InputInfo {
+    /// Whether its elements are integers or truth values.
+    pub fn is_integer(&self) -> bool {
+        !self.dtype.starts_with("float") && self.dtype != "bfloat16"
+    }
+}
+
+/// The way from the inputs that a user gives to those of the model, and of relevance back.
+#[derive(Debug, Clone, Default)]
+pub struct Entry;
+
+impl Entry {
+    /// The model's inputs, `[N, …]` each, for the values of the file's inputs whose role is [`Explained`](Role::Explained) or
+    /// [`Given`](Role::Given), `[N, …]` each, in the order of the file.
+    ///
+    /// # Errors
+    /// When a value cannot be used: an index that its table does not have.
+    pub fn enter<T: Scalar>(&self, given: Vec<Tensor<T>>) -> Result<Vec<Tensor<T>>, String> {
+        Ok(given)
+    }
+
+    /// Relevance of the file's inputs whose role is [`Explained`](Role::Explained), of the shapes in which they are given, for the relevance
+    /// of the model's inputs.
+    pub fn leave<T: Scalar>(&self, relevance: Vec<Tensor<T>>) -> Vec<Tensor<T>> {
+        relevance
+    }
+}
