@@ -13,7 +13,7 @@ use lrp_core::Scalar;
 use lrp_core::kernels::window::MAX_VOLUME;
 
 use crate::bind::{Bound, BoundInput, bind, described_inputs};
-use crate::consteval::{Budget, evaluate, joint_shape, shape_of, split};
+use crate::consteval::{Budget, evaluate, joint_shape, shape_of};
 use crate::error::{ErrorKind, Problem, UnsupportedNode, batch_advice, list, shown};
 use crate::file::External;
 use crate::functions::inlined;
@@ -21,10 +21,12 @@ use crate::graph::{Body, Graph, Node};
 use crate::input_statistics::{BatchNorm, InputStatistics};
 use crate::names::Names;
 use crate::ops::linear::PRODUCT;
+use crate::ops::quantized::{translated, translator_of_integers};
 use crate::ops::unsupported::{about, is_open};
-use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Value, translator};
+use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Value, contributed, translator};
 use crate::passes;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::quantization::{Quantization, Quantized};
 use crate::tensor::{Constant, DType, volume};
 use crate::{Entry, Import, InputInfo, Options, OutputFunction};
 use flow::{Scopes, Subgraphs};
@@ -46,6 +48,7 @@ pub(crate) struct Raw<T: Scalar> {
     output_name: String,
     notes: Vec<String>,
     input_statistics: Option<InputStatistics<T>>,
+    quantization: Quantization,
 }
 
 /// Imports a decoded model whose file has `file_size` bytes.
@@ -56,8 +59,14 @@ pub(crate) fn import<T: Scalar>(
     options: &Options,
 ) -> Result<Import<T>, ErrorKind> {
     let raw = read(model, file_size, external, options)?;
-    let Raw { graph, opset, other_names, input_names, inputs, output_name, mut notes, input_statistics } = raw;
+    let quantized = match raw.quantization.note() {
+        Some(_) => Some(Quantized(read_as(model, file_size, external, options, true)?.graph.into_model()?)),
+        None => None,
+    };
+    let Raw { graph, opset, other_names, input_names, inputs, output_name, mut notes, input_statistics, quantization } =
+        raw;
     let passes::Canonized { graph, output_function, reports: passes } = passes::run(graph);
+    notes.extend(quantization.note());
     notes.extend(cut_note(&graph, &passes));
     if output_function.as_ref().is_some_and(|function| !function.keeps_order) {
         notes.push(LARGEST_LOGIT.to_owned());
@@ -81,6 +90,7 @@ pub(crate) fn import<T: Scalar>(
         output_name,
         input_statistics,
         passes,
+        quantized,
         notes,
     })
 }
@@ -105,6 +115,17 @@ pub(crate) fn read<T: Scalar>(
     file_size: usize,
     external: &mut External,
     options: &Options,
+) -> Result<Raw<T>, ErrorKind> {
+    read_as(model, file_size, external, options, false)
+}
+
+/// Turns the messages into a graph whose quantized activations are rounded, if `rounds`.
+fn read_as<T: Scalar>(
+    model: &ModelProto,
+    file_size: usize,
+    external: &mut External,
+    options: &Options,
+    rounds: bool,
 ) -> Result<Raw<T>, ErrorKind> {
     let mut notes = Vec::new();
     let opset = opset(model, &mut notes)?;
@@ -134,6 +155,7 @@ pub(crate) fn read<T: Scalar>(
         problems: Vec::new(),
         recurrent: proto.node.iter().any(|node| matches!(node.op_type.as_str(), "GRU" | "LSTM" | "RNN")),
         budget: Budget::for_file(file_size),
+        quantization: Quantization::new(rounds),
         opset,
         batch,
     };
@@ -143,11 +165,22 @@ pub(crate) fn read<T: Scalar>(
     walk.add_nodes(external)?;
     let batch_norm = walk.batch_norm.take();
     let other_names = std::mem::take(&mut walk.names).into_others();
+    let quantization = std::mem::take(&mut walk.quantization);
     let graph = walk.finish()?;
     let input_statistics = batch_norm.and_then(|norm| InputStatistics::new(&graph, norm));
     let input_names = inputs.iter().map(|i| i.proto.name.clone()).collect();
     let inputs = described_inputs(proto, &inputs, options);
-    Ok(Raw { graph, opset, other_names, input_names, inputs, output_name: output.to_owned(), notes, input_statistics })
+    Ok(Raw {
+        graph,
+        opset,
+        other_names,
+        input_names,
+        inputs,
+        output_name: output.to_owned(),
+        notes,
+        input_statistics,
+        quantization,
+    })
 }
 
 fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> {
@@ -424,6 +457,7 @@ struct Walk<'a, T: Scalar> {
     /// Whether the model has recurrent layers.
     recurrent: bool,
     budget: Budget,
+    quantization: Quantization,
     opset: i64,
     batch: usize,
 }
@@ -524,7 +558,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
         let is_classical = node.domain == "ai.onnx.ml"
             && ["LinearClassifier", "Normalizer", "Scaler"].contains(&node.op_type.as_str());
-        if !is_own && !is_classical {
+        let contributed = if node.domain == "com.microsoft" { contributed::<T>(&node.op_type) } else { None };
+        if !is_own && !is_classical && contributed.is_none() {
             return Err(Problem::unsupported(match (node.domain.as_str(), about(&node.op_type)) {
                 (_, "") => "an operator that is not part of ONNX".to_owned(),
                 ("ai.onnx.ml", about) => about.to_owned(),
@@ -539,13 +574,18 @@ impl<'a, T: Scalar> Walk<'a, T> {
             )));
         }
         // What an operator is, is told rather than that one of its outputs is used.
-        let translate = translator::<T>(&node.op_type);
+        let translate = contributed.or_else(|| translator::<T>(&node.op_type));
+        let translate =
+            translate.or_else(|| translator_of_integers(&node.op_type).filter(|_| self.has_integers(&inputs)));
         if translate.is_none() && node.op_type != "Shape" && (!constant || is_open(&node.op_type)) {
             return Err(Problem::unsupported(about(&node.op_type)));
         }
         if let Some((further, _)) = node.output.iter().zip(&used).skip(1).find(|(_, used)| **used)
             && !constant
-            && !matches!(node.op_type.as_str(), "Split" | "LSTM" | "GRU" | "LinearClassifier")
+            && !matches!(
+                node.op_type.as_str(),
+                "Split" | "LSTM" | "GRU" | "LinearClassifier" | "DynamicQuantizeLinear" | "DynamicQuantizeLSTM"
+            )
         {
             return Err(Problem::unsupported(format!("its further output '{}' is used", shown(further))));
         }
@@ -555,10 +595,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
             }
             let constants = inputs.into_iter().map(|v| if let Some(Value::Constant(c)) = v { Some(c) } else { None });
             let constants: Vec<_> = constants.collect();
-            let results = match node.op_type.as_str() {
-                "Split" => split(node, &constants, &mut self.budget)?,
-                _ => vec![evaluate(node, &constants, &mut self.budget)?],
-            };
+            let results = evaluate(node, &constants, self.opset, &mut self.budget)?;
             return Ok(results.into_iter().map(Value::Constant).collect());
         }
         if node.op_type == "Shape" {
@@ -593,6 +630,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
             graph: &mut self.graph,
             names: &mut self.names,
             tables: &mut self.tables,
+            budget: &mut self.budget,
+            quantization: &mut self.quantization,
             batch_norm: &mut self.batch_norm,
             node,
             name,
@@ -603,12 +642,21 @@ impl<'a, T: Scalar> Walk<'a, T> {
             batch: self.batch,
             batch_axis,
         };
-        let first = translate(&mut context)?;
+        let first = translated(&mut context, translate)?;
         let moved = context.batch_axis;
         let values = std::iter::once(first).chain(context.further);
         Ok(values
             .map(|v| if let (Value::Data(id), 1..) = (&v, moved) { Value::Moved(*id, moved) } else { v })
             .collect())
+    }
+
+    /// Whether there are integers of a quantized model among these values.
+    fn has_integers(&self, values: &[Option<Value>]) -> bool {
+        let is_integer = |v: &Value| match v {
+            Value::Data(id) | Value::Moved(id, _) => self.quantization.step(*id).is_some(),
+            _ => false,
+        };
+        values.iter().flatten().any(is_integer)
     }
 
     /// The inputs as they are stored, batch first, and the axis that the file has the batch as in all of them.
@@ -959,28 +1007,6 @@ mod tests {
 
     #[test]
     fn operators_say_what_they_are() {
-        let quantized = |further: bool| {
-            let mut net = Net::new(&[4]);
-            let q = net.op("DynamicQuantizeLinear", &["x"], &[]);
-            net.graph().node[0].output.extend(["scale".into(), "zero".into()]);
-            let w = net.int8s(&[4, 2], &[1; 8]);
-            let z = net.op(
-                "MatMulInteger",
-                &if further { vec![q.as_str(), &w, "zero"] } else { vec![q.as_str(), &w] },
-                &[],
-            );
-            let z = net.op("Cast", &[&z], &[("to", Attr::Int(1))]);
-            net.op("Mul", &[&z, "scale"], &[]);
-            refused(&net)
-        };
-        for further in [false, true] {
-            let found = quantized(further);
-            assert_eq!(found.len(), 2, "{found:?}");
-            assert!(
-                found[0].1.contains("dynamic quantization") && found[1].1.contains("rounded to integers"),
-                "{found:?}"
-            );
-        }
         let mut net = Net::new(&[4]);
         let k = net.ints(&[2]);
         let best = net.op("TopK", &["x", &k], &[]);
