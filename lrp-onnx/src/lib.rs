@@ -18,6 +18,7 @@ mod bind;
 mod consteval;
 mod error;
 mod file;
+mod functions;
 mod graph;
 mod import;
 mod input_statistics;
@@ -26,6 +27,7 @@ mod names;
 mod ops;
 mod passes;
 mod proto;
+mod quantization;
 mod tensor;
 #[cfg(test)]
 mod testing;
@@ -44,6 +46,7 @@ use proto::ModelProto;
 
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 pub use inputs::{Entry, Fixed, FixedValue, InputInfo, Role};
+pub use quantization::Quantized;
 
 /// Options of an import.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,6 +91,8 @@ pub struct Import<T: Scalar> {
     pub input_statistics: Option<InputStatistics<T>>,
     /// The changes of each canonization pass, in the order in which they ran.
     pub passes: Vec<PassReport>,
+    /// The forward pass of the file with the rounding that it asks for, if it is quantized.
+    pub quantized: Option<Quantized<T>>,
     /// Notes for the user, a sentence each.
     pub notes: Vec<String>,
 }

@@ -1,8 +1,8 @@
 //! The messages of the ONNX format, as far as the importer reads them.
 //!
 //! Written by hand after the ONNX IR specification (`onnx.proto`), which fixes the field numbers. Fields that are not
-//! listed are skipped while decoding; among them are subgraphs (so that decoding cannot recurse) and `value_info` (shapes
-//! are computed, not believed). `raw_data` refers to the decoded buffer and is not copied.
+//! listed are skipped while decoding; among them is `value_info` (shapes are computed, not believed). `raw_data` refers to
+//! the decoded buffer and is not copied. Graphs in attributes nest; the decoder ends at 100 messages within each other.
 
 use bytes::Bytes;
 use prost::Message;
@@ -22,6 +22,33 @@ pub(crate) struct ModelProto {
     pub opset_import: Vec<OperatorSetIdProto>,
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<FunctionProto>,
+}
+
+/// A model-local function: an operator that the file defines by other operators.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FunctionProto {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, repeated, tag = "4")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    pub output: Vec<String>,
+    /// Attributes without a default.
+    #[prost(string, repeated, tag = "6")]
+    pub attribute: Vec<String>,
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<NodeProto>,
+    #[prost(message, repeated, tag = "9")]
+    pub opset_import: Vec<OperatorSetIdProto>,
+    #[prost(string, tag = "10")]
+    pub domain: String,
+    /// Attributes with their defaults.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<AttributeProto>,
+    #[prost(string, tag = "13")]
+    pub overload: String,
 }
 
 /// The operator set of the nodes, and its version.
@@ -61,6 +88,9 @@ pub(crate) struct NodeProto {
     pub attribute: Vec<AttributeProto>,
     #[prost(string, tag = "7")]
     pub domain: String,
+    /// Which of several functions of the same name is called.
+    #[prost(string, tag = "8")]
+    pub overload: String,
     #[prost(message, repeated, tag = "9")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
@@ -78,12 +108,19 @@ pub(crate) struct AttributeProto {
     pub s: Option<Bytes>,
     #[prost(message, optional, boxed, tag = "5")]
     pub t: Option<Box<TensorProto>>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub g: Option<Box<GraphProto>>,
     #[prost(float, repeated, tag = "7")]
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
     #[prost(bytes = "bytes", repeated, tag = "9")]
     pub strings: Vec<Bytes>,
+    #[prost(message, repeated, tag = "11")]
+    pub graphs: Vec<GraphProto>,
+    /// In a function: the attribute of the call whose value this is.
+    #[prost(string, tag = "21")]
+    pub ref_attr_name: String,
 }
 
 /// A tensor with its values.
@@ -168,6 +205,16 @@ impl NodeProto {
     /// The attribute of this name.
     pub fn attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.attribute.iter().find(|a| a.name == name)
+    }
+
+    /// The graphs in its attributes: branches, or the body of a loop.
+    pub fn graphs(&self) -> impl Iterator<Item = &GraphProto> {
+        self.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
+    }
+
+    /// An attribute that is a graph.
+    pub fn graph(&self, name: &str) -> Option<&GraphProto> {
+        self.attribute(name).and_then(|a| a.g.as_deref())
     }
 
     /// An integer attribute.

@@ -112,6 +112,10 @@ impl DType {
 pub(crate) struct Constant {
     shape: Vec<usize>,
     data: Data,
+    /// The type of its elements in the file, where that is known.
+    dtype: Option<DType>,
+    /// Whether it was computed from the scale of a dynamic quantization, which is not known here.
+    from_dynamic_scale: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -181,7 +185,7 @@ impl Constant {
         };
         if let Some(raw) = raw {
             complete(raw.len(), dtype.size(), "bytes of data")?;
-            return Ok(Self { shape, data: Data::Raw(dtype, raw) });
+            return Ok(Self::new(shape, Data::Raw(dtype, raw)).of_type(dtype));
         }
         // Typed fields: small integers, truth values and half floats (as bits) all stand in `int32_data`.
         let (have, data) = match dtype {
@@ -202,12 +206,38 @@ impl Constant {
             _ => (tensor.int32_data.len(), Data::Ints(tensor.int32_data.iter().map(|&v| v.into()).collect())),
         };
         complete(have, 1, "values")?;
-        Ok(Self { shape, data })
+        Ok(Self::new(shape, data).of_type(dtype))
+    }
+
+    fn new(shape: Vec<usize>, data: Data) -> Self {
+        Self { shape, data, dtype: None, from_dynamic_scale: false }
+    }
+
+    /// With the type that its elements have in the file.
+    pub fn of_type(self, dtype: DType) -> Self {
+        Self { dtype: Some(dtype), ..self }
+    }
+
+    /// As something that was computed from the scale of a dynamic quantization.
+    pub fn from_dynamic_scale(self) -> Self {
+        Self { from_dynamic_scale: true, ..self }
+    }
+
+    /// Whether it was computed from the scale of a dynamic quantization: that is 1 here, and rounding by it means nothing.
+    pub fn is_from_dynamic_scale(&self) -> bool {
+        self.from_dynamic_scale
+    }
+
+    /// Numbers in single precision, as many as the shape has.
+    pub fn from_f32s(shape: Vec<usize>, values: impl ExactSizeIterator<Item = f32>) -> Option<Self> {
+        let fits = volume(&shape) == Some(values.len());
+        let bytes = values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
+        fits.then(|| Self::new(shape, Data::Raw(DType::F32, Bytes::from(bytes))).of_type(DType::F32))
     }
 
     /// A vector of integers.
     pub fn ints_1d(values: &[i64]) -> Self {
-        Self { shape: vec![values.len()], data: Data::Ints(values.into()) }
+        Self::new(vec![values.len()], Data::Ints(values.into()))
     }
 
     /// The shape, as the file has it.
@@ -215,12 +245,14 @@ impl Constant {
         &self.shape
     }
 
-    /// The type of its elements, if it is kept as the file has it.
+    /// The type of its elements in the file, where that is known.
     pub fn dtype(&self) -> Option<DType> {
-        match self.data {
-            Data::Raw(dtype, _) => Some(dtype),
-            _ => None,
-        }
+        self.dtype
+    }
+
+    /// Whether its values were computed, or copied out of the file's messages.
+    pub fn is_computed(&self) -> bool {
+        !matches!(self.data, Data::Raw(..))
     }
 
     /// Whether its elements are floating-point numbers.
@@ -313,15 +345,15 @@ impl Constant {
 
     /// The same values in another shape of as many elements.
     pub fn reshaped(&self, shape: Vec<usize>) -> Option<Self> {
-        (volume(&shape) == volume(&self.shape)).then(|| Self { shape, data: self.data.clone() })
+        (volume(&shape) == volume(&self.shape)).then(|| Self { shape, ..self.clone() })
     }
 }
 
 impl From<Array> for Constant {
     fn from(array: Array) -> Self {
         match array {
-            Array::Float(a) => Self { shape: a.shape().to_vec(), data: Data::Floats(a.iter().copied().collect()) },
-            Array::Int(a) => Self { shape: a.shape().to_vec(), data: Data::Ints(a.iter().copied().collect()) },
+            Array::Float(a) => Self::new(a.shape().to_vec(), Data::Floats(a.iter().copied().collect())),
+            Array::Int(a) => Self::new(a.shape().to_vec(), Data::Ints(a.iter().copied().collect())),
         }
     }
 }

@@ -97,6 +97,22 @@ impl Net {
         self.tensor(3, dims, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
+    pub fn uint8s(&mut self, dims: &[i64], values: &[u8]) -> String {
+        self.tensor(2, dims, values.to_vec())
+    }
+
+    pub fn int32s(&mut self, dims: &[i64], values: &[i32]) -> String {
+        self.tensor(6, dims, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// Puts the node that was added last into a domain, and gives it more outputs.
+    pub fn last(&mut self, domain: &str, outputs: &[&str]) {
+        if let Some(node) = self.graph().node.last_mut() {
+            node.domain = domain.into();
+            node.output.extend(outputs.iter().map(|o| (*o).to_owned()));
+        }
+    }
+
     pub fn ints(&mut self, values: &[i64]) -> String {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
         self.tensor(7, &[values.len() as i64], raw)
@@ -157,7 +173,13 @@ impl Net {
 
     /// Why the batch cannot be axis 0 throughout.
     pub fn batch_first_error(&self) -> String {
-        let read = crate::import::read_as::<f64>(&self.proto, 0, &mut External::default(), &Options::default(), false);
+        let read = crate::import::read_as::<f64>(
+            &self.proto,
+            0,
+            &mut External::default(),
+            &Options::default(),
+            crate::import::Reading::default(),
+        );
         let kind = read.map(|_| ()).unwrap_err();
         Error { file: "test.onnx".into(), kind }.to_string()
     }

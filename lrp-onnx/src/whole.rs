@@ -55,9 +55,10 @@ impl<T: Scalar> Walk<'_, T> {
         let parts = lengths.next().flatten();
         let same = parts.is_some() && lengths.all(|other| other == parts);
         if let Some(parts) = parts.filter(|&parts| same && (needs_samples || all_folded || parts == 1)) {
+            let counted = self.quantization.counted();
             match self.outputs_of_folded(node, name, inputs.clone(), used, parts) {
                 Err(problem) if needs_samples => return Err(problem),
-                Err(_) => {}
+                Err(_) => self.quantization.restore(counted),
                 outputs => return outputs,
             }
         } else if needs_samples {
@@ -182,14 +183,21 @@ impl<T: Scalar> Walk<'_, T> {
         let shape = self.graph.nodes.get(id).map(|node| node.shape.clone()).unwrap_or_default();
         let name = self.names.unique(&format!("{name}/fold"));
         let shape = shape.get(1..).unwrap_or_default().to_vec();
-        self.graph.push(Node { name, body: Body::Fold(parts), inputs: vec![id], shape })
+        self.push_after(id, Node { name, body: Body::Fold(parts), inputs: vec![id], shape })
     }
 
     /// Adds a node that has the first axis again.
     fn unfold(&mut self, id: usize, name: &str, parts: usize) -> usize {
         let shape = self.file_shape(&Value::Folded(id, parts));
         let name = self.names.unique(&format!("{name}/unfold"));
-        self.graph.push(Node { name, body: Body::Unfold, inputs: vec![id], shape })
+        self.push_after(id, Node { name, body: Body::Unfold, inputs: vec![id], shape })
+    }
+
+    /// Adds a node that only moves the elements of its input.
+    fn push_after(&mut self, id: usize, node: Node<T>) -> usize {
+        let moved = self.graph.push(node);
+        self.quantization.follow(moved, id);
+        moved
     }
 
     fn reshape(&mut self, id: usize, name: &str, suffix: &str, shape: &[usize]) -> Result<usize, Problem> {
@@ -204,7 +212,7 @@ impl<T: Scalar> Walk<'_, T> {
         let op = shared(Reshape::new(&input, shape)?);
         let name = self.names.unique(&format!("{name}/{suffix}"));
         let body = Body::Operator(op, Origin::Other);
-        Ok(self.graph.push(Node { name, body, inputs: vec![id], shape: shape.to_vec() }))
+        Ok(self.push_after(id, Node { name, body, inputs: vec![id], shape: shape.to_vec() }))
     }
 
     /// Exchanges axes of the sample.
@@ -215,7 +223,7 @@ impl<T: Scalar> Walk<'_, T> {
         let name = self.names.unique(&format!("{name}/{suffix}"));
         let shape = op.output_shape().to_vec();
         let body = Body::Operator(op, Origin::Transpose(permutation));
-        Ok(self.graph.push(Node { name, body, inputs: vec![id], shape }))
+        Ok(self.push_after(id, Node { name, body, inputs: vec![id], shape }))
     }
 
     /// Ends the graph at this value, without a first axis of length one: that was the batch.

@@ -14,7 +14,12 @@ fn elementwise<T: Scalar>(cx: &mut Context<'_, T>, function: Function) -> Transl
 }
 
 /// An activation that this node needs besides its own operator.
-fn extra<T: Scalar>(cx: &mut Context<'_, T>, suffix: &str, function: Function, x: usize) -> Result<usize, Problem> {
+pub(super) fn extra<T: Scalar>(
+    cx: &mut Context<'_, T>,
+    suffix: &str,
+    function: Function,
+    x: usize,
+) -> Result<usize, Problem> {
     let op = Activation::new(function, &cx.shape(x))?;
     Ok(cx.push_extra_made_from(suffix, shared(op), Origin::Activation(function), &[x]))
 }

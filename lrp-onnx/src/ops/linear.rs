@@ -178,18 +178,95 @@ mod tests {
         assert!(net.error().contains("does not fit axis 0 of [3, 1]"), "{}", net.error());
     }
 
+    /// `g · v / ‖v‖` for each row, in the ways of the two exporters of PyTorch.
     #[test]
-    fn quantized_activations_are_refused() {
-        let mut net = Net::new(&[3]);
-        let (scale, zero) = (net.floats(&[], &[0.5]), net.int8s(&[], &[0]));
-        let q = net.op("QuantizeLinear", &["x", &scale, &zero], &[]);
-        let x = net.op("DequantizeLinear", &[&q, &scale, &zero], &[]);
-        let w = net.weight(&[3, 2]);
-        net.op("MatMul", &[&x, &w], &[]);
-        let text = net.error();
-        assert!(text.contains("QuantizeLinear ('quantizelinear0'): activations that are rounded"), "{text}");
-        assert!(text.contains("DequantizeLinear ('dequantizelinear1'): activations that are rounded"), "{text}");
-        assert!(text.contains("as it was before it was quantized"), "{text}");
+    fn weight_norm_is_folded() {
+        let x = array![[1.0, 10.0]].into_dyn();
+        let expected = array![[2.0 * (0.6 + 8.0), -5.0]].into_dyn();
+        for squares in [false, true] {
+            let mut net = Net::new(&[2]);
+            let (v, g) = (net.floats(&[2, 2], &[3.0, 4.0, 0.0, 2.0]), net.floats(&[2, 1], &[2.0, -0.5]));
+            let norm = if squares {
+                let (two, half) = (net.floats(&[], &[2.0]), net.floats(&[], &[0.5]));
+                let (absolute, axes) = (net.op("Abs", &[&v], &[]), net.ints(&[1]));
+                let square = net.op("Pow", &[&absolute, &two], &[]);
+                let sum = net.op("ReduceSum", &[&square, &axes], &[("keepdims", Attr::Int(1))]);
+                net.op("Pow", &[&sum, &half], &[])
+            } else {
+                net.op("ReduceL2", &[&v], &[("axes", Attr::Ints(&[1])), ("keepdims", Attr::Int(1))])
+            };
+            let unit = net.op("Div", &[&v, &norm], &[]);
+            let w = net.op("Mul", &[&unit, &g], &[]);
+            net.op("Gemm", &["x", &w], &[("transB", Attr::Int(1))]);
+            let y = net.run(&x);
+            assert!((&y - &expected).iter().all(|d| d.abs() < 1e-6), "{squares}: {y}");
+            assert_eq!(crate::testing::kinds(&net.raw()), ["dense"]);
+        }
+    }
+
+    /// `W / (uᵀ W v)`, with the vectors that training has left behind.
+    #[test]
+    fn spectral_norm_is_folded() {
+        let mut net = Net::new(&[2]);
+        let w = net.floats(&[2, 2, 1], &[3.0, 0.0, 0.0, 2.0]);
+        let (u, v, flat) = (net.floats(&[2], &[1.0, 0.0]), net.floats(&[2], &[1.0, 0.0]), net.ints(&[2, -1]));
+        let matrix = net.op("Reshape", &[&w, &flat], &[]);
+        let product = net.op("MatMul", &[&matrix, &v], &[]);
+        let sigma = net.op("MatMul", &[&u, &product], &[]);
+        let w = net.op("Div", &[&matrix, &sigma], &[]);
+        let w = net.op("Transpose", &[&w], &[("perm", Attr::Ints(&[1, 0]))]);
+        net.op("MatMul", &["x", &w], &[]);
+        let y = net.run(&array![[1.0, 3.0]].into_dyn());
+        assert!((&y - &array![[1.0, 2.0]].into_dyn()).iter().all(|d| d.abs() < 1e-6), "{y}");
+    }
+
+    /// `(W − mean) / std` for each row: written out, and as a batch norm in training mode of the weights as one sample.
+    #[test]
+    fn weight_standardisation_is_folded() {
+        // Rows of (−1, 1) and (−1, 1) after it.
+        let x = array![[1.0, 10.0]].into_dyn();
+        let written_out = {
+            let mut net = Net::new(&[2]);
+            let (w, epsilon) = (net.floats(&[2, 2], &[1.0, 3.0, -5.0, 5.0]), net.floats(&[], &[1e-9]));
+            let axes = [("axes", Attr::Ints(&[1])), ("keepdims", Attr::Int(1))];
+            let mean = net.op("ReduceMean", &[&w], &axes);
+            let centred = net.op("Sub", &[&w, &mean], &[]);
+            let square = net.op("Mul", &[&centred, &centred], &[]);
+            let variance = net.op("ReduceMean", &[&square], &axes);
+            let shifted = net.op("Add", &[&variance, &epsilon], &[]);
+            let deviation = net.op("Sqrt", &[&shifted], &[]);
+            let w = net.op("Div", &[&centred, &deviation], &[]);
+            net.op("Gemm", &["x", &w], &[("transB", Attr::Int(1))]);
+            net
+        };
+        let as_batch_norm = {
+            let mut net = Net::new(&[2]);
+            let (w, one) = (net.floats(&[2, 2], &[1.0, 3.0, -5.0, 5.0]), net.floats(&[2], &[1.0, 1.0]));
+            let (zero, stack, back) = (net.floats(&[2], &[0.0, 0.0]), net.ints(&[1, 2, -1]), net.ints(&[2, 2]));
+            let stacked = net.op("Reshape", &[&w, &stack], &[]);
+            let attributes = [("training_mode", Attr::Int(1)), ("epsilon", Attr::Float(1e-9))];
+            let w = net.op("BatchNormalization", &[&stacked, &one, &zero, &zero, &one], &attributes);
+            net.last("", &["running_mean", "running_var"]);
+            let w = net.op("Reshape", &[&w, &back], &[]);
+            net.op("Gemm", &["x", &w], &[("transB", Attr::Int(1))]);
+            net
+        };
+        for net in [written_out, as_batch_norm] {
+            let y = net.run(&x);
+            assert!((&y - &array![[9.0, 9.0]].into_dyn()).iter().all(|d| d.abs() < 1e-6), "{y}");
+        }
+    }
+
+    /// The gates of an LSTM written out, of a state of zeros: `Gemm(0, R, b)` is a constant.
+    #[test]
+    fn layers_on_a_constant_state_are_folded() {
+        let mut net = Net::new(&[2]);
+        let (r, b) = (net.floats(&[2, 2], &[1.0, 2.0, 3.0, 4.0]), net.floats(&[2], &[0.5, -0.5]));
+        let shape = net.ints(&[1, 2]);
+        let zero = net.op("ConstantOfShape", &[&shape], &[]);
+        let state = net.op("Gemm", &[&zero, &r, &b], &[]);
+        net.op("Add", &["x", &state], &[]);
+        assert_eq!(net.run(&array![[1.0, 1.0]].into_dyn()), array![[1.5, 0.5]].into_dyn());
     }
 
     #[test]

@@ -5,10 +5,12 @@
 mod activation;
 mod arithmetic;
 mod classical;
+mod contributed;
 mod conv;
 pub(crate) mod linear;
 mod norm;
 mod pool;
+pub(crate) mod quantized;
 mod recurrent;
 mod resize;
 mod select;
@@ -23,15 +25,21 @@ use lrp_core::operator::Operator;
 use lrp_core::ops::{Builtin, shared};
 use lrp_core::{Scalar, Tensor};
 
-use crate::consteval::axis;
+use crate::consteval::{Budget, axis};
 use crate::error::{Problem, Shape};
 use crate::graph::{Body, Graph, Node, Origin};
 use crate::input_statistics::BatchNorm;
 use crate::names::Names;
 use crate::proto::NodeProto;
+use crate::quantization::Quantization;
 use crate::tensor::Constant;
 
+pub(crate) use contributed::contributed;
+
 type Translated = Result<Value, Problem>;
+
+/// A function that translates an operator.
+pub(crate) type Translator<T> = fn(&mut Context<'_, T>) -> Translated;
 
 macro_rules! operators {
     ($($name:literal => $function:path,)*) => {
@@ -57,11 +65,14 @@ operators! {
     "Clip" => activation::clip,
     "Concat" => structure::concat,
     "Conv" => conv::conv,
+    "ConvInteger" => quantized::integer::conv_integer,
     "ConvTranspose" => conv::conv_transpose,
     "Cos" => activation::cos,
     "DepthToSpace" => structure::depth_to_space,
+    "DequantizeLinear" => quantized::dequantize_linear,
     "Div" => arithmetic::div,
     "Dropout" => structure::dropout,
+    "DynamicQuantizeLinear" => quantized::dynamic_quantize_linear,
     "Elu" => activation::elu,
     "Erf" => activation::erf,
     "Exp" => activation::exp,
@@ -84,6 +95,7 @@ operators! {
     "Log" => activation::log,
     "LogSoftmax" => structure::softmax,
     "MatMul" => linear::mat_mul,
+    "MatMulInteger" => quantized::integer::mat_mul_integer,
     "Max" => arithmetic::max,
     "MaxPool" => pool::max_pool,
     "Min" => arithmetic::min,
@@ -94,6 +106,9 @@ operators! {
     "PRelu" => activation::p_relu,
     "Pad" => structure::pad,
     "Pow" => arithmetic::pow,
+    "QLinearConv" => quantized::qlinear::conv,
+    "QLinearMatMul" => quantized::qlinear::mat_mul,
+    "QuantizeLinear" => quantized::quantize_linear,
     "Reciprocal" => arithmetic::reciprocal,
     "ReduceMean" => pool::reduce_mean,
     "ReduceSum" => pool::reduce_sum,
@@ -123,12 +138,16 @@ operators! {
 pub(crate) const ANY_BATCH_AXIS: &[&str] = &[
     "Cast",
     "Concat",
+    "DequantizeLinear",
     "Dropout",
+    "DynamicQuantizeLSTM",
+    "DynamicQuantizeLinear",
     "GRU",
     "Gather",
     "Identity",
     "LSTM",
     "LeakyRelu",
+    "QuantizeLinear",
     "ReduceMean",
     "ReduceSum",
     "Relu",
@@ -245,6 +264,10 @@ pub(crate) struct Context<'a, T: Scalar> {
     pub graph: &'a mut Graph<T>,
     pub names: &'a mut Names,
     pub tables: &'a mut Tables,
+    /// For constants that are computed.
+    pub budget: &'a mut Budget,
+    /// The integers of a quantized model.
+    pub quantization: &'a mut Quantization,
     /// The first batch norm of the graph, once it is there.
     pub batch_norm: &'a mut Option<BatchNorm>,
     pub node: &'a NodeProto,

@@ -1,7 +1,7 @@
 //! Operators that are not supported on activations: what each of them is, and what can be done about it.
 
-const QUANTIZED: &str = "activations that are rounded to integers have no relevance rule; take the model as it was before it \
-                         was quantized, or quantize nothing but its weights";
+const QUANTIZED: &str = "an operator of quantized models that has not been added here yet; take the model as it was before it was \
+                         quantized";
 const COMPARISON: &str = "its result is true or false, which carries no relevance";
 const INTEGERS: &str = "its result is a list of positions or counts, which carries no relevance";
 const FLOW: &str = "the computation depends on the input, and a relevance map needs a fixed graph; export the model \
@@ -25,29 +25,9 @@ pub(crate) fn about(op_type: &str) -> &'static str {
         "Attention" | "MultiHeadAttention" | "GroupQueryAttention" => {
             "attention as one node: its products of activations and its softmax have no relevance rule here yet"
         }
-        "DynamicQuantizeLinear" => {
-            "it rounds activations to integers by a scale that it computes from them (dynamic quantization), and activations \
-             that are rounded to integers have no relevance rule; take the model as it was before it was quantized"
+        "QAttention" | "QEmbedLayerNormalization" | "QLinearReduceMean" | "QLinearWhere" | "QOrderedMatMul" => {
+            QUANTIZED
         }
-        "ConvInteger"
-        | "DequantizeLinear"
-        | "DynamicQuantizeLSTM"
-        | "DynamicQuantizeMatMul"
-        | "MatMulInteger"
-        | "MatMulIntegerToFloat"
-        | "QAttention"
-        | "QGemm"
-        | "QLinearAdd"
-        | "QLinearAveragePool"
-        | "QLinearConcat"
-        | "QLinearConv"
-        | "QLinearGlobalAveragePool"
-        | "QLinearLeakyRelu"
-        | "QLinearMatMul"
-        | "QLinearMul"
-        | "QLinearSigmoid"
-        | "QLinearSoftmax"
-        | "QuantizeLinear" => QUANTIZED,
         "TopK" => {
             "it selects and sorts the largest elements, so that positions depend on the input; such a \
              selection has no relevance rule here yet"
@@ -123,9 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_told() {
-        for op_type in
-            ["TopK", "DynamicQuantizeLinear", "If", "Loop", "NonMaxSuppression", "SequenceAt", "StringConcat"]
-        {
+        for op_type in ["TopK", "QAttention", "If", "Loop", "NonMaxSuppression", "SequenceAt", "StringConcat"] {
             assert!(!about(op_type).is_empty(), "{op_type}");
         }
         assert_eq!(about("Custom"), "");
