@@ -233,6 +233,19 @@ fn value_of<T: Scalar>(node: &Node<T>, values: &[Value]) -> Value {
         };
     };
     let here = values.len();
+    // Whether something holds decides how much passes.
+    if kind.group() == Group::Step {
+        let range = Range { low: if kind == Kind::Sign { -1.0 } else { 0.0 }, high: 1.0 };
+        let function = if kind == Kind::Sign { "sign" } else { "comparison" };
+        return Value::Bounded(Bounded {
+            source: here,
+            function,
+            several: false,
+            steps: Vec::new(),
+            range,
+            is_gate: true,
+        });
+    }
     match (inputs.as_slice(), node.origin()) {
         (&[x], Some(Origin::Activation(function))) => of_function(*function, x, kind, here),
         (&[x], Some(Origin::Scale(constants))) => x.after(kind, |range| of_scale(constants, range)),
@@ -265,6 +278,11 @@ fn value_of<T: Scalar>(node: &Node<T>, values: &[Value]) -> Value {
             _ => Value::Other,
         },
         _ => match kind {
+            // The condition decides which, and has no part in the value.
+            Kind::Where => match inputs.split_first() {
+                Some((_, chosen)) => joined(chosen, kind, |ranges| ranges.iter().copied().reduce(Range::hull)),
+                None => Value::Other,
+            },
             Kind::Concat => joined(&inputs, kind, |ranges| ranges.iter().copied().reduce(Range::hull)),
             Kind::Maximum | Kind::Minimum => {
                 let pick = if kind == Kind::Maximum { f64::max } else { f64::min };
