@@ -217,6 +217,8 @@ fn scores_of<'a>(proto: &'a GraphProto, output: &'a str) -> Option<&'a str> {
             }
             // A label by its number, and one of two labels.
             ("ArrayFeatureExtractor" | "Gather", _) if scores.is_none() => name = input(1)?,
+            // Of two labels, not of two values.
+            ("Where", _) if ![1, 2].into_iter().all(|i| input(i).is_some_and(is_constant)) => break,
             ("Where" | "Not", _) if scores.is_none() => name = input(0)?,
             _ => break,
         }

@@ -407,10 +407,11 @@ pub fn undefined() -> impl Strategy<Value = Bound> {
     let function = (prop::sample::select(functions), shapes(1..=2, 3))
         .prop_map(|(function, shape)| Bound::new(Op::Activation { function }, vec![shape]));
     let reducers = vec![Reducer::LogSumExp, Reducer::Product];
-    let reduction = (prop::sample::select(reducers), shapes(1..=3, 3), 1..=3usize).prop_map(|(reducer, shape, axis)| {
-        let axis = axis.min(shape.len());
-        Bound::new(Op::Reduction { reducer, axis }, vec![shape])
-    });
+    let reduction =
+        (prop::sample::select(reducers), shapes(1..=3, 3), 1..=3usize).prop_map(|(reducer, shape, axis)| {
+            let axis = axis.min(shape.len());
+            Bound::new(Op::Reduction { reducer, axis }, vec![shape])
+        });
     prop_oneof![4 => function, 1 => softmax_or_logarithm(true), 1 => reduction]
 }
 

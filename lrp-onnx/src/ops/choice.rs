@@ -214,6 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_comparison_multiplies_is_the_signal() {
+        for gated in [false, true] {
+            let mut net = Net::new(&[3]);
+            let zero = net.floats(&[], &[0.0]);
+            let above = net.op("Greater", &["x", &zero], &[]);
+            let mask = net.op("Cast", &[&above], &[("to", Attr::Int(1))]);
+            let signal = net.op(if gated { "Sigmoid" } else { "Softplus" }, &["x"], &[]);
+            let product = net.op("Mul", &[&mask, &signal], &[]);
+            let two = net.floats(&[3], &[2.0, 3.0, 4.0]);
+            net.op("Mul", &[&product, &two], &[]);
+            let model = net.import().unwrap().model;
+            let gates: Vec<_> = model.nodes().filter_map(|(_, node)| node.op()?.gate_input()).collect();
+            assert_eq!(gates, [0], "{gated}");
+        }
+    }
+
+    #[test]
     fn triangles() {
         let x = array![[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]].into_dyn();
         for (upper, k, expected) in [
@@ -239,7 +256,8 @@ mod tests {
         net.op("Where", &["x", "x"], &[]);
         assert!(net.error().contains("2 inputs in place of three"), "{}", net.error());
         let mut net = Net::new(&[3]);
-        net.op("Greater", &["x"], &[]);
+        let above = net.op("Greater", &["x"], &[]);
+        net.op("Softplus", &[&above], &[]);
         assert!(net.error().contains("1 inputs in place of 2"), "{}", net.error());
     }
 }

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use lrp_core::Scalar;
 use lrp_core::operator::Affine;
 use lrp_core::ops::{Mean, Reshape, Transpose, shared};
+use ndarray::ArrayD;
 
 use super::product::{Factors, multiplied};
 use super::{Context, Translated, Value};
 use crate::error::{Problem, Shape};
-use crate::graph::Origin;
-use crate::tensor::volume;
+use crate::graph::{Body, Linear, Origin};
+use crate::tensor::{Array, volume};
 
 /// A label of an axis. Axes that `...` stands for have labels of their own, counted from the last.
 type Label = u32;
@@ -198,6 +199,28 @@ fn of_two<T: Scalar>(
     let [stack_sizes, row_sizes, inner_sizes, column_sizes] = [&stack, &rows, &inner, &columns].map(|l| sizes(cx, l));
     let total = |sizes: &[usize]| volume(sizes).ok_or_else(|| Problem::invalid("its inputs are absurdly large"));
     let [m, k, n] = [total(&row_sizes)?, total(&inner_sizes)?, total(&column_sizes)?];
+    if let (Some(constant), true) = (constant, stack.is_empty()) {
+        let (x, weights) = if constant == 1 { (&a, &b) } else { (&b, &a) };
+        let own = if constant == 1 { [&rows, &columns] } else { [&columns, &rows] };
+        let sizes = if constant == 1 { [&row_sizes, &column_sizes] } else { [&column_sizes, &row_sizes] };
+        if let Some(matrix) = constant_matrix(cx, weights, &[own[1].as_slice(), &inner].concat()) {
+            let [samples, outputs] = [total(sizes[0])?, total(sizes[1])?];
+            let id = ordered(cx, x, &[own[0].as_slice(), &inner].concat())?;
+            let flat = cx.push_extra("matrix", Reshape::new(&cx.shape(id), &[samples, k])?, &[id]);
+            let matrix = matrix.into_shape_with_order(vec![outputs, k]).map_err(|e| Problem::invalid(e.to_string()))?;
+            let weights = Array::Float(matrix).into();
+            let linear = Linear { weights, transposed: false, alpha: 1.0, bias: None };
+            let dense = shared(linear.build::<T>(&cx.shape(flat))?);
+            let product = cx.push_extra_made_from("dense", dense, Origin::Dense(linear), &[flat]);
+            return split(
+                cx,
+                product,
+                &[sizes[0].as_slice(), sizes[1]].concat(),
+                own.map(Vec::as_slice).concat(),
+                output,
+            );
+        }
+    }
     let mut as_matrix = |term: &Term, order: [&[Label]; 3], matrix: [usize; 2]| -> Result<usize, Problem> {
         let id = ordered(cx, term, &order.concat())?;
         let shape: Vec<usize> = stack_sizes.iter().copied().chain(matrix).collect();
@@ -208,14 +231,29 @@ fn of_two<T: Scalar>(
     let right = as_matrix(&b, [&stack, &inner, &columns], [k, n])?;
     let factors = Factors { ids: [left, right], constant };
     let Value::Data(product) = multiplied(cx, factors, Some("product"))? else { return Ok(Value::Unknown) };
-    let labels = [stack, rows, columns].concat();
     let shape = [stack_sizes, row_sizes, column_sizes].concat();
-    let split = cx.push_extra("split", Reshape::new(&cx.shape(product), &shape)?, &[product]);
-    if labels == output {
-        return Ok(Value::Data(split));
-    }
-    let id = ordered(cx, &Term { id: split, labels }, output)?;
-    Ok(Value::Data(id))
+    split(cx, product, &shape, [stack, rows, columns].concat(), output)
+}
+
+/// A product with its axes apart, in the order of the output.
+fn split<T: Scalar>(
+    cx: &mut Context<'_, T>,
+    product: usize,
+    shape: &[usize],
+    labels: Vec<Label>,
+    output: &[Label],
+) -> Translated {
+    let id = cx.push_extra("split", Reshape::new(&cx.shape(product), shape)?, &[product]);
+    Ok(Value::Data(if labels == output { id } else { ordered(cx, &Term { id, labels }, output)? }))
+}
+
+/// A constant with its axes in this order, if the term is one.
+fn constant_matrix<T: Scalar>(cx: &Context<'_, T>, term: &Term, order: &[Label]) -> Option<ArrayD<f64>> {
+    let Body::Constant(value) = &cx.graph.nodes.get(term.id)?.body else { return None };
+    let axes: Vec<usize> =
+        order.iter().map(|label| term.labels.iter().position(|l| l == label)).collect::<Option<_>>()?;
+    let ordered = (axes.len() == value.ndim()).then(|| value.mapv(T::wide).permuted_axes(axes))?;
+    Some(ordered.as_standard_layout().into_owned())
 }
 
 /// The sum over axes whose labels are not needed.
@@ -286,7 +324,7 @@ mod tests {
     #[test]
     fn products_with_constants() {
         let x = varied(&[2, 3, 4]);
-        for equation in ["nab,bc->nac", "...b,bc->...c", "nab,bc"] {
+        for equation in ["nab,bc->nac", "...b,bc->...c", "abc,cd"] {
             let net = net(equation, &[3, 4], Some(&[4, 5]));
             let graph = net.raw();
             let w = graph.nodes.iter().find_map(|n| match &n.body {
@@ -296,9 +334,20 @@ mod tests {
             let (w, y) = (w.unwrap(), net.run(&x));
             let expected: f64 = (0..4).map(|b| x[[1, 2, b]] * w[[b, 3]]).sum();
             // Without an arrow the axes are in alphabetical order.
-            let got = if equation == "nab,bc" { continue } else { y[[1, 2, 3]] };
-            assert!((got - expected).abs() < 1e-12, "{equation}");
+            assert!((y[[1, 2, 3]] - expected).abs() < 1e-12, "{equation}");
         }
+        assert!(kinds(&net("nab,bc->nac", &[3, 4], Some(&[4, 5])).raw()).contains(&"dense"));
+        // The constant first, and its axes in another order.
+        let y = net("nab,cb->nca", &[3, 4], Some(&[5, 4])).run(&x);
+        assert_eq!(y.shape(), [2, 5, 3]);
+        let mut first = Net::new(&[3, 4]);
+        let w = first.weight(&[5, 4]);
+        first.op("Einsum", &[&w, "x"], &[("equation", Attr::Text("cb,nab->nca"))]);
+        assert!((first.run(&x) - y).iter().all(|d| d.abs() < 1e-12));
+        // An axis that the constant shares with the result: a stack of products.
+        let stack = net("nab,abc->nac", &[3, 4], Some(&[3, 4, 5]));
+        assert!(kinds(&stack.raw()).contains(&"matmul"));
+        assert_eq!(stack.run(&x).shape(), [2, 3, 5]);
         // An axis of the constant that is summed by itself, and an outer product.
         let y = net("na,bc->nab", &[3], Some(&[2, 5])).run(&varied(&[2, 3]));
         assert_eq!(y.shape(), [2, 3, 2]);

@@ -35,7 +35,9 @@ pub fn behaviour(kind: Kind) -> &'static str {
         (Kind::Lstm | Kind::Gru | Kind::Rnn, _) => "epsilon, gates constant",
         (_, Group::Weighted) => "the rule of the recipe",
         (_, Group::Weightless) => "`norm`, unless the recipe has a rule for it",
-        (_, Group::Preprocessing | Group::Activation | Group::Normalization | Group::Recurrent | Group::Product) => "pass",
+        (_, Group::Preprocessing | Group::Activation | Group::Normalization | Group::Recurrent | Group::Product) => {
+            "pass"
+        }
         (_, Group::Winner) => "winner takes all",
         (_, Group::Structural) => "route",
         (_, Group::Step) => "none",
@@ -78,7 +80,7 @@ const ROWS: &[Supported] = rows! {
     "DepthToSpace" 1 [Reshape, Transpose] "";
     "Div" 7 [Div, Scale, Power] "";
     "Dropout" 7 [Identity] "not in training mode";
-    "Einsum" 12 [MatMul, Mean, Reshape, Transpose] "one or two tensors, without diagonals; batch first";
+    "Einsum" 12 [Dense, MatMul, Mean, Reshape, Transpose] "one or two tensors, without diagonals; batch first";
     "Elu" 1 [Elu] "";
     "Equal" 7 [Compare] "";
     "Erf" 9 [Erf] "";
@@ -244,7 +246,9 @@ mod tests {
     /// A file with one node of each operator, on images of two channels.
     fn examples() -> Vec<(&'static str, Net)> {
         let mut nets = Vec::new();
-        let mut add = |op: &'static str, constants: &[(&[i64], Option<&[i64]>)], attributes: &[(&str, Attr<'_>)]| {
+        type Constant = (&'static [i64], Option<&'static [i64]>);
+        let (per_channel, square): (Constant, Constant) = ((&[2], None), (&[4, 4], None));
+        let mut add = |op: &'static str, constants: &[Constant], attributes: &[(&str, Attr<'_>)]| {
             let mut net = Net::new(&[2, 4, 4]).opset(if op == "Upsample" { 9 } else { 23 });
             let names: Vec<String> = constants
                 .iter()
@@ -254,24 +258,94 @@ mod tests {
                 })
                 .collect();
             let inputs: Vec<&str> = std::iter::once("x").chain(names.iter().map(String::as_str)).collect();
-            net.op(op, &inputs, attributes);
+            let y = net.op(op, &inputs, attributes);
+            // A comparison at the end would be taken for the choice of a class.
+            net.op("Neg", &[&y], &[]);
             nets.push((op, net));
         };
         let plain = [
-            "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Celu", "Clip", "Cos", "Cosh", "Dropout", "Elu", "Erf", "Exp",
-            "Flatten", "Gelu", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
-            "Log", "LogSoftmax", "LpNormalization", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Selu", "Shrink", "Sigmoid", "Sign",
-            "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu", "Trilu",
+            "Abs",
+            "Acos",
+            "Acosh",
+            "Asin",
+            "Asinh",
+            "Atan",
+            "Atanh",
+            "Celu",
+            "Clip",
+            "Cos",
+            "Cosh",
+            "Dropout",
+            "Elu",
+            "Erf",
+            "Exp",
+            "Flatten",
+            "Gelu",
+            "GlobalAveragePool",
+            "GlobalLpPool",
+            "GlobalMaxPool",
+            "HardSigmoid",
+            "HardSwish",
+            "Identity",
+            "LeakyRelu",
+            "Log",
+            "LogSoftmax",
+            "LpNormalization",
+            "Mish",
+            "Neg",
+            "Not",
+            "Reciprocal",
+            "Relu",
+            "Selu",
+            "Shrink",
+            "Sigmoid",
+            "Sign",
+            "Sin",
+            "Sinh",
+            "Softmax",
+            "Softplus",
+            "Softsign",
+            "Sqrt",
+            "Tan",
+            "Tanh",
+            "ThresholdedRelu",
+            "Trilu",
         ];
         plain.into_iter().for_each(|op| add(op, &[], &[]));
         let two = [
-            "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "MatMul", "Max", "Mean", "Min", "Mul", "Or",
-            "PRelu", "Sub", "Sum", "Xor",
+            "Add",
+            "And",
+            "Div",
+            "Equal",
+            "Greater",
+            "GreaterOrEqual",
+            "Less",
+            "LessOrEqual",
+            "MatMul",
+            "Max",
+            "Mean",
+            "Min",
+            "Mul",
+            "Or",
+            "PRelu",
+            "Sub",
+            "Sum",
+            "Xor",
         ];
         two.into_iter().for_each(|op| add(op, &[(&[4, 4], None)], &[]));
         let reductions = [
-            "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
-            "ReduceSumSquare", "Squeeze", "Unsqueeze",
+            "ReduceL1",
+            "ReduceL2",
+            "ReduceLogSum",
+            "ReduceLogSumExp",
+            "ReduceMax",
+            "ReduceMean",
+            "ReduceMin",
+            "ReduceProd",
+            "ReduceSum",
+            "ReduceSumSquare",
+            "Squeeze",
+            "Unsqueeze",
         ];
         for op in reductions {
             let axes: &[i64] = if op == "Squeeze" { &[] } else { &[2] };
@@ -282,9 +356,9 @@ mod tests {
         let block = [("blocksize", Attr::Int(2))];
         add("SpaceToDepth", &[], &block);
         add("DepthToSpace", &[], &[("blocksize", Attr::Int(1))]);
-        add("BatchNormalization", &[(&[2], None); 4], &[]);
-        add("InstanceNormalization", &[(&[2], None); 2], &[]);
-        add("GroupNormalization", &[(&[2], None); 2], &[("num_groups", Attr::Int(1))]);
+        add("BatchNormalization", &[per_channel; 4], &[]);
+        add("InstanceNormalization", &[per_channel; 2], &[]);
+        add("GroupNormalization", &[per_channel; 2], &[("num_groups", Attr::Int(1))]);
         add("LayerNormalization", &[(&[4], None)], &[]);
         add("RMSNormalization", &[(&[4], None)], &[]);
         add("MeanVarianceNormalization", &[], &[("axes", Attr::Ints(&[2, 3]))]);
@@ -305,7 +379,7 @@ mod tests {
         add("Tile", &[(&[], Some(&[1, 1, 2, 1]))], &[]);
         add("TopK", &[(&[], Some(&[2]))], &[]);
         add("Transpose", &[], &[("perm", Attr::Ints(&[0, 2, 1, 3]))]);
-        add("Where", &[(&[4, 4], None); 2], &[]);
+        add("Where", &[square; 2], &[]);
         nets
     }
 
@@ -321,11 +395,18 @@ mod tests {
         for (op, net) in &examples {
             let row = supported().iter().find(|row| row.operator == *op).unwrap();
             let graph = net.raw();
-            let ops: Vec<_> = graph.nodes.iter().filter_map(|n| if let Body::Operator(op, _) = &n.body { Some(op) } else { None }).collect();
+            let ops: Vec<_> = graph
+                .nodes
+                .iter()
+                .filter_map(|n| if let Body::Operator(op, _) = &n.body { Some(op) } else { None })
+                .collect();
             assert!(ops.iter().any(|op| row.kinds.contains(&op.kind())), "{op}: none of {:?}", row.kinds);
             for made in &ops {
                 let kind = made.kind();
-                assert!(row.kinds.contains(&kind) || accompanies(kind), "{op} makes {kind}, which its row does not list");
+                assert!(
+                    row.kinds.contains(&kind) || accompanies(kind),
+                    "{op} makes {kind}, which its row does not list"
+                );
                 let told = behaviour(kind);
                 match made.fixed() {
                     Fixed::RuleNeeded => assert!(
