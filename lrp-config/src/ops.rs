@@ -9,13 +9,14 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest::{choices, closest};
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     Group::Weighted,
     Group::Weightless,
     Group::Preprocessing,
     Group::Activation,
     Group::Winner,
     Group::Structural,
+    Group::Step,
     Group::Product,
     Group::Normalization,
     Group::Recurrent,

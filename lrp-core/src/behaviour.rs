@@ -9,7 +9,7 @@ use crate::engine;
 use crate::error::RuleError;
 use crate::formula::Formula;
 use crate::kernels::entrance;
-use crate::operator::{Affine, Group, Io, Operator, apply_to_ones};
+use crate::operator::{Affine, Fixed, Group, Io, Operator, apply_to_ones};
 use crate::prepared::{Layer, PreparedRule};
 use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
@@ -101,7 +101,13 @@ impl Behaviour {
                 Box::new(Deconvnet)
             }
             Behaviour::Shares(shares) => Box::new(FixedShares { shares: shares.of(layer)? }),
-            Behaviour::Product(division) => Box::new(FixedShares { shares: division.shares(layer)? }),
+            Behaviour::Product(division) => {
+                let shares = division.shares(layer)?;
+                match layer.op.with_shares(shares) {
+                    Some(op) => Box::new(OwnBehaviour { op }),
+                    None => Box::new(FixedShares { shares: shares.to_vec() }),
+                }
+            }
             Behaviour::Custom => return Err(RuleError::new("the rule neither says what it does nor prepares itself")),
         })
     }
@@ -138,13 +144,13 @@ impl Shares {
 
 impl Division {
     /// The shares of the two factors.
-    fn shares<T: Scalar>(self, layer: &Layer<'_, T>) -> Result<Vec<f64>, RuleError> {
+    fn shares<T: Scalar>(self, layer: &Layer<'_, T>) -> Result<[f64; 2], RuleError> {
         if layer.op.kind().group() != Group::Product {
             let message = format!("it is for products of two activations, and this is '{}'", layer.op.kind());
             return Err(RuleError::new(message));
         }
         let gate = match self {
-            Division::Uniform => return Ok(vec![0.5; 2]),
+            Division::Uniform => return Ok([0.5; 2]),
             Division::Gate(input @ 0..2) => input,
             Division::Signal(input @ 0..2) => 1 - input,
             Division::Gate(input) | Division::Signal(input) => {
@@ -158,7 +164,22 @@ impl Division {
                 ))
             })?,
         };
-        Ok((0..2).map(|input| f64::from(u8::from(input != gate))).collect())
+        Ok([0, 1].map(|input| f64::from(u8::from(input != gate))))
+    }
+}
+
+/// What an operator does by itself.
+struct OwnBehaviour<T: Scalar> {
+    op: Arc<dyn Operator<T>>,
+}
+
+impl<T: Scalar> PreparedRule<T> for OwnBehaviour<T> {
+    fn needs(&self) -> Needs {
+        if let Fixed::Own { needs, .. } = self.op.fixed() { needs } else { Needs::BOTH }
+    }
+
+    fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        self.op.propagate(io, r)
     }
 }
 
@@ -237,7 +258,7 @@ impl<T: Scalar> PreparedRule<T> for Gradient<T> {
             // Σ R (1 − φ′), element by element.
             (Group::Activation, [g]) => result.rule = sums(&(r - g)),
             // Products, normalisations, recurrent layers and the like have no closed form other than the difference.
-            (Group::Product | Group::Normalization | Group::Recurrent | Group::Undefined, parts) => {
+            (Group::Step | Group::Product | Group::Normalization | Group::Recurrent | Group::Undefined, parts) => {
                 result.rule = parts.iter().fold(sums(r), |left, part| minus(left, &sums(part)));
             }
             // Operators that only move elements lose nothing.

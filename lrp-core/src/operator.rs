@@ -59,10 +59,12 @@ kinds! {
     Mean = "mean", Weightless;
     /// Max pooling.
     MaxPool = "max-pool", Winner;
-    /// The largest of several activations.
+    /// The largest of several activations, or along an axis.
     Maximum = "maximum", Winner;
-    /// The smallest of several activations.
+    /// The smallest of several activations, or along an axis.
     Minimum = "minimum", Winner;
+    /// Several of the largest or smallest elements along an axis.
+    TopK = "top-k", Winner;
     /// `max(x, 0)`.
     Relu = "relu", Activation;
     /// `x` for `x ≥ 0`, `αx` below.
@@ -87,16 +89,48 @@ kinds! {
     Softplus = "softplus", Activation;
     /// The error function.
     Erf = "erf", Activation;
+    /// `x / (1 + |x|)`.
+    Softsign = "softsign", Activation;
+    /// `max(x, 0) + min(α(e^(x/α) − 1), 0)`.
+    Celu = "celu", Activation;
+    /// `x` above a threshold, zero below.
+    ThresholdedRelu = "thresholded-relu", Activation;
+    /// `x` moved towards zero where it is large, zero where it is small.
+    Shrink = "shrink", Activation;
+    /// Hyperbolic sine.
+    Sinh = "sinh", Activation;
+    /// Inverse hyperbolic sine.
+    Asinh = "asinh", Activation;
+    /// Inverse hyperbolic tangent.
+    Atanh = "atanh", Activation;
+    /// Tangent.
+    Tan = "tan", Activation;
+    /// Inverse sine.
+    Asin = "asin", Activation;
+    /// Inverse tangent.
+    Atan = "atan", Activation;
+    /// Comparison of activations, or of truth values.
+    Compare = "compare", Step;
+    /// −1, 0 or 1.
+    Sign = "sign", Step;
     /// Product of two activations.
     Mul = "mul", Product;
+    /// Matrix product of two activations.
+    MatMul = "matmul", Product;
     /// Layer normalisation.
     LayerNorm = "layer-norm", Normalization;
+    /// Division by the root mean square.
+    RmsNorm = "rms-norm", Normalization;
+    /// Division by a norm, or by the size of neighbouring channels.
+    Normalize = "normalize", Normalization;
     /// Softmax inside a model.
     Softmax = "softmax", Normalization;
     /// Long short-term memory: with weights, but no weighted layer, since its relevance behaviour is fixed.
     Lstm = "lstm", Recurrent;
     /// Gated recurrent unit; likewise.
     Gru = "gru", Recurrent;
+    /// Plain recurrent layer; likewise.
+    Rnn = "rnn", Recurrent;
     /// Quotient of two activations.
     Div = "div", Undefined;
     /// A constant power.
@@ -113,12 +147,24 @@ kinds! {
     Sin = "sin", Undefined;
     /// Cosine.
     Cos = "cos", Undefined;
+    /// Hyperbolic cosine.
+    Cosh = "cosh", Undefined;
+    /// Inverse cosine.
+    Acos = "acos", Undefined;
+    /// Inverse hyperbolic cosine.
+    Acosh = "acosh", Undefined;
+    /// Logarithm of a sum of exponentials along an axis.
+    LogSumExp = "log-sum-exp", Undefined;
+    /// Product along an axis.
+    ReduceProd = "reduce-prod", Undefined;
     /// The logarithm of a softmax inside a model.
     LogSoftmax = "log-softmax", Undefined;
     /// Enlargement or reduction by interpolation.
     Resize = "resize", Weightless;
     /// Enlargement or reduction by copying the nearest element.
     ResizeNearest = "resize-nearest", Structural;
+    /// Running sum along an axis.
+    CumSum = "cum-sum", Weightless;
     /// A part of a tensor (slice, split).
     Slice = "slice", Structural;
     /// Elements picked by constant indices.
@@ -131,8 +177,10 @@ kinds! {
     Transpose = "transpose", Structural;
     /// Padding by a constant, by reflection or by the edge.
     Pad = "pad", Structural;
-    /// Repetition along axes of length one.
+    /// Repetition along axes.
     Broadcast = "broadcast", Structural;
+    /// A choice between two tensors, element by element.
+    Where = "where", Structural;
     /// Dropout and identity, which do nothing when a model is explained.
     Identity = "identity", Structural;
 }
@@ -158,9 +206,11 @@ pub enum Group {
     Winner,
     /// Moves elements around: routes relevance exactly.
     Structural,
+    /// A step function, flat nearly everywhere: receives and propagates no relevance.
+    Step,
     /// Multiplies activations: the gated signal receives all relevance, or each factor its part.
     Product,
-    /// Centres and scales by statistics of the input: LRP-ε with the scale taken as a constant.
+    /// Centres and scales by statistics of the input: LRP-ε with the scale taken as a constant; without centring, it passes relevance unchanged.
     Normalization,
     /// Reads a sequence step by step: LRP-ε with the gates taken as constants, fixed in spite of the weights.
     Recurrent,
@@ -178,6 +228,7 @@ impl Group {
             Group::Activation => "activation",
             Group::Winner => "winner",
             Group::Structural => "structural",
+            Group::Step => "step",
             Group::Product => "product",
             Group::Normalization => "normalization",
             Group::Recurrent => "recurrent",
@@ -297,7 +348,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
             Group::Weighted | Group::Weightless | Group::Undefined => Fixed::RuleNeeded,
             Group::Preprocessing | Group::Activation => Fixed::Pass,
             Group::Winner => Fixed::Winner,
-            Group::Structural | Group::Product | Group::Normalization | Group::Recurrent => Fixed::Route,
+            Group::Structural | Group::Step | Group::Product | Group::Normalization | Group::Recurrent => Fixed::Route,
         }
     }
 
@@ -313,6 +364,12 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
 
     /// For a product: how its factors share relevance unless a rule says otherwise, and why (`"input 1 is the gate: …"`, `"uniform: …"`).
     fn factors(&self) -> Option<String> {
+        None
+    }
+
+    /// For a product whose factors need not have the shape of the output (a matrix product): a copy that gives them these shares of relevance.
+    fn with_shares(&self, shares: [f64; 2]) -> Option<Arc<dyn Operator<T>>> {
+        let _ = shares;
         None
     }
 

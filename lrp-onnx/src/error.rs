@@ -131,7 +131,7 @@ pub(crate) fn batch_advice(has_recurrent_layers: bool) -> &'static str {
         "for recurrent layers in PyTorch: batch_first=True"
     } else {
         "a model without recurrent layers that does this is mostly attention: torch.nn.MultiheadAttention moves the batch whatever \
-         its batch_first is, and attention has no relevance rule here yet; elsewhere, let the model leave axis 0 where it is"
+         its batch_first is; let the model leave axis 0 where it is"
     }
 }
 

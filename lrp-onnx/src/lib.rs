@@ -44,6 +44,8 @@ use file::External;
 pub use file::{ModelFile, Stamp};
 use proto::ModelProto;
 
+pub use ops::supported::{Supported, behaviour, supported, supported_as_markdown};
+
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 pub use inputs::{Entry, Fixed, FixedValue, InputInfo, Role};
 pub use quantization::Quantized;

@@ -298,6 +298,20 @@ impl Constant {
         }
     }
 
+    /// The same values with the largest finite numbers of the model's precision in the place of infinities.
+    pub fn limited<T: Scalar>(&self) -> Self {
+        if !self.is_float() {
+            return self.clone();
+        }
+        let mut values = self.floats::<f64>();
+        if !values.iter().any(|v| v.is_infinite()) {
+            return self.clone();
+        }
+        let most = T::max_value().wide();
+        values.iter_mut().filter(|v| v.is_infinite()).for_each(|v| *v = most.copysign(*v));
+        Self { data: Data::Floats(values.into()), ..self.clone() }
+    }
+
     /// The values as a tensor of the model's precision.
     ///
     /// # Errors

@@ -74,6 +74,9 @@ fn function(function: Function) -> String {
         Function::Clip { low, high } => ("Clip", parameters(&[("low", low), ("high", high)])),
         Function::HardSigmoid { alpha, beta } => ("HardSigmoid", parameters(&[("alpha", alpha), ("beta", beta)])),
         Function::Elu { alpha } => ("Elu", parameters(&[("alpha", alpha)])),
+        Function::Celu { alpha } => ("Celu", parameters(&[("alpha", alpha)])),
+        Function::ThresholdedRelu { alpha } => ("ThresholdedRelu", parameters(&[("alpha", alpha)])),
+        Function::Shrink { bias, limit } => ("Shrink", parameters(&[("bias", bias), ("limit", limit)])),
         Function::Power { exponent } => ("Power", parameters(&[("exponent", exponent)])),
         plain => return format!("Function::{plain:?}"),
     };
@@ -133,6 +136,17 @@ pub fn op(op: &Op, inputs: &[&[usize]]) -> String {
         Op::Maximum { inputs } => format!("Extremum::maximum({inputs}, &{x:?})?"),
         Op::Minimum { inputs } => format!("Extremum::minimum({inputs}, &{x:?})?"),
         Op::Div => format!("Div::new(&{x:?})?"),
+        Op::TopK { axis, k, largest } => format!("TopK::new({axis}, {k}, {largest}, &{x:?})?"),
+        Op::Reduction { reducer, axis } => format!("Reduction::new(Reducer::{reducer:?}, {axis}, &{x:?})?"),
+        Op::CumSum { axis, exclusive, reverse } => format!("CumSum::new({axis}, {exclusive}, {reverse}, &{x:?})?"),
+        Op::Normalize { divisor, axis } => format!("Normalize::new(Divisor::{divisor:?}, {axis}, &{x:?})?"),
+        Op::MatMul { all_to } => {
+            let b = inputs.get(1).copied().unwrap_or_default();
+            let all_to = all_to.map(|factor| format!(".all_to({factor})")).unwrap_or_default();
+            format!("MatMul::new(&{x:?}, &{b:?})?{all_to}")
+        }
+        Op::Compare { relation } => format!("Compare::new(Relation::{relation:?}, &{x:?})?"),
+        Op::Where => format!("Where::new(&{x:?})?"),
         Op::Recurrent { cell, direction, parameters: p } => {
             let maybe = |t: &Option<Tensor<f64>>| maybe(t.as_ref(), tensor);
             let parameters = format!(
@@ -188,6 +202,13 @@ fn names(op: &Op) -> (&'static [&'static str], bool) {
         Op::Softmax { .. } => (&["Softmax"], false),
         Op::Maximum { .. } | Op::Minimum { .. } => (&["Extremum"], false),
         Op::Div => (&["Div"], false),
+        Op::TopK { .. } => (&["TopK"], false),
+        Op::Reduction { .. } => (&["Reducer", "Reduction"], false),
+        Op::CumSum { .. } => (&["CumSum"], false),
+        Op::Normalize { .. } => (&["Divisor", "Normalize"], false),
+        Op::MatMul { .. } => (&["MatMul"], false),
+        Op::Compare { .. } => (&["Compare", "Relation"], false),
+        Op::Where => (&["Where"], false),
         Op::Recurrent { .. } => (&["Cell", "Direction", "Parameters", "Recurrent"], true),
         Op::Slice { .. } | Op::Gather { .. } => (&["Select"], false),
         Op::Concat { .. } => (&["Concat"], false),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Kind, Operator};
 use lrp_core::ops::{
-    Activation, Add, AvgPool, Broadcast, Cell, Concat, Conv, ConvTranspose, Dense, Direction, Div, Extremum, Function,
-    Identity, LayerNorm, MaxPool, Mean, Mul, Pad, PadMode, Parameters, Preprocessing, Recurrent, Reshape, Resize,
-    Scale, Select, Softmax, Taps, Transpose,
+    Activation, Add, AvgPool, Broadcast, Cell, Compare, Concat, Conv, ConvTranspose, CumSum, Dense, Direction, Div,
+    Divisor, Extremum, Function, Identity, LayerNorm, MatMul, MaxPool, Mean, Mul, Normalize, Pad, PadMode, Parameters,
+    Preprocessing, Recurrent, Reducer, Reduction, Relation, Reshape, Resize, Scale, Select, Softmax, Taps, TopK,
+    Transpose, Where,
 };
 use lrp_core::{OperatorError, Scalar, Tensor};
 
@@ -36,6 +37,13 @@ pub enum Op {
     Maximum { inputs: usize },
     Minimum { inputs: usize },
     Div,
+    TopK { axis: usize, k: usize, largest: bool },
+    Reduction { reducer: Reducer, axis: usize },
+    CumSum { axis: usize, exclusive: bool, reverse: bool },
+    Normalize { divisor: Divisor, axis: usize },
+    MatMul { all_to: Option<usize> },
+    Compare { relation: Relation },
+    Where,
     Recurrent { cell: Cell, direction: Direction, parameters: Box<Parameters<f64>> },
     Slice { axis: usize, start: usize, step: i64, len: usize },
     Gather { kind: Kind, indices: Vec<Vec<usize>> },
@@ -109,6 +117,16 @@ impl Op {
             Op::Maximum { inputs } => Arc::new(Extremum::maximum(*inputs, x)?),
             Op::Minimum { inputs } => Arc::new(Extremum::minimum(*inputs, x)?),
             Op::Div => Arc::new(Div::new(x)?),
+            Op::TopK { axis, k, largest } => Arc::new(TopK::new(*axis, *k, *largest, x)?),
+            Op::Reduction { reducer, axis } => Arc::new(Reduction::new(*reducer, *axis, x)?),
+            Op::CumSum { axis, exclusive, reverse } => Arc::new(CumSum::<T>::new(*axis, *exclusive, *reverse, x)?),
+            Op::Normalize { divisor, axis } => Arc::new(Normalize::new(*divisor, *axis, x)?),
+            Op::MatMul { all_to } => {
+                let op = MatMul::new(x, inputs.get(1).copied().unwrap_or_default())?;
+                Arc::new(if let Some(factor) = all_to { op.all_to(*factor) } else { op })
+            }
+            Op::Compare { relation } => Arc::new(Compare::new(*relation, x)?),
+            Op::Where => Arc::new(Where::new(x)?),
             Op::Recurrent { cell, direction, parameters: p } => {
                 let parameters = Parameters {
                     input: tensor::<T>(&p.input),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Kind, Operator};
-use lrp_core::ops::{Cell, Direction, Function, PadMode, Parameters, Taps};
+use lrp_core::ops::{Cell, Direction, Divisor, Function, PadMode, Parameters, Reducer, Relation, Taps};
 use lrp_core::rule::Layer;
 use lrp_core::tensor::batch_shape;
 use lrp_core::{Scalar, Tensor};
@@ -110,6 +110,7 @@ pub fn affine() -> impl Strategy<Value = Bound> {
         2 => avg_pool(),
         1 => mean(),
         1 => resize(),
+        1 => cum_sum(),
     ]
 }
 
@@ -119,11 +120,16 @@ pub fn not_affine() -> impl Strategy<Value = Bound> {
         4 => activation(),
         1 => max_pool(),
         2 => mul(),
+        2 => mat_mul(),
         1 => layer_norm(),
+        2 => normalize(),
         1 => softmax(),
         1 => extremum(),
+        1 => top_k(),
+        1 => compare(),
         2 => undefined(),
         1 => recurrent(),
+        1 => plain_recurrent(),
         3 => structural(),
     ]
 }
@@ -279,9 +285,24 @@ pub fn activation() -> impl Strategy<Value = Bound> {
         Function::Elu { alpha: 1.0 },
         Function::Softplus,
         Function::Erf,
+        Function::Atan,
+        Function::Sinh,
+        Function::Asinh,
+        Function::Softsign,
+        Function::Celu { alpha: 0.5 },
+        Function::ThresholdedRelu { alpha: 0.5 },
+        Function::Shrink { bias: 0.25, limit: 0.25 },
     ];
     (prop::sample::select(functions), shapes(1..=2, 3))
         .prop_map(|(function, shape)| Bound::new(Op::Activation { function }, vec![shape]))
+}
+
+/// Running sums.
+pub fn cum_sum() -> impl Strategy<Value = Bound> {
+    (shapes(1..=3, 3), 1..=3usize, any::<bool>(), any::<bool>()).prop_map(|(shape, axis, exclusive, reverse)| {
+        let axis = axis.min(shape.len());
+        Bound::new(Op::CumSum { axis, exclusive, reverse }, vec![shape])
+    })
 }
 
 /// Max pooling.
@@ -299,6 +320,47 @@ pub fn max_pool() -> impl Strategy<Value = Bound> {
 /// Products of two activations, with and without a gate.
 pub fn mul() -> impl Strategy<Value = Bound> {
     (prop::option::of(0..2usize), shapes(1..=2, 3)).prop_map(|(gate, s)| Bound::new(Op::Mul { gate }, vec![s; 2]))
+}
+
+/// Matrix products of two activations, and of one with a constant.
+pub fn mat_mul() -> impl Strategy<Value = Bound> {
+    (shapes(3..=3, 3), prop::collection::vec(1..=2usize, 0..=1), prop::option::of(0..2usize)).prop_map(
+        |(sizes, stack, all_to)| {
+            let [m, k, n] = [sizes[0], sizes[1], sizes[2]];
+            let shape = |matrix: [usize; 2]| [stack.as_slice(), &matrix].concat();
+            Bound::new(Op::MatMul { all_to }, vec![shape([m, k]), shape([k, n])])
+        },
+    )
+}
+
+/// Divisions by statistics of a row.
+pub fn normalize() -> impl Strategy<Value = Bound> {
+    let divisors = vec![
+        Divisor::RootMeanSquare { epsilon: 1e-3 },
+        Divisor::L1,
+        Divisor::L2,
+        Divisor::Neighbours { size: 2, alpha: 0.5, beta: 0.75, bias: 1.0 },
+    ];
+    (prop::sample::select(divisors), shapes(1..=3, 3), 1..=3usize).prop_map(|(divisor, shape, axis)| {
+        let axis = axis.min(shape.len());
+        Bound::new(Op::Normalize { divisor, axis }, vec![shape])
+    })
+}
+
+/// Comparisons, and what is made of them.
+pub fn compare() -> impl Strategy<Value = Bound> {
+    let relations = vec![Relation::Greater, Relation::LessOrEqual, Relation::Xor, Relation::Not, Relation::Sign];
+    (prop::sample::select(relations), shapes(1..=2, 3))
+        .prop_map(|(relation, shape)| Bound::new(Op::Compare { relation }, vec![shape; relation.inputs()]))
+}
+
+/// The largest or smallest elements along an axis.
+pub fn top_k() -> impl Strategy<Value = Bound> {
+    (any::<bool>(), 1..=2usize, shapes(1..=3, 3), 1..=3usize).prop_map(|(largest, k, shape, axis)| {
+        let axis = axis.min(shape.len());
+        let k = k.min(shape[axis - 1]);
+        Bound::new(Op::TopK { axis, k, largest }, vec![shape])
+    })
 }
 
 /// Layer normalisations over the last axes.
@@ -340,19 +402,40 @@ pub fn undefined() -> impl Strategy<Value = Bound> {
         Function::Abs,
         Function::Sin,
         Function::Cos,
+        Function::Cosh,
     ];
     let function = (prop::sample::select(functions), shapes(1..=2, 3))
         .prop_map(|(function, shape)| Bound::new(Op::Activation { function }, vec![shape]));
-    prop_oneof![4 => function, 1 => softmax_or_logarithm(true)]
+    let reducers = vec![Reducer::LogSumExp, Reducer::Product];
+    let reduction =
+        (prop::sample::select(reducers), shapes(1..=3, 3), 1..=3usize).prop_map(|(reducer, shape, axis)| {
+            let axis = axis.min(shape.len());
+            Bound::new(Op::Reduction { reducer, axis }, vec![shape])
+        });
+    prop_oneof![4 => function, 1 => softmax_or_logarithm(true), 1 => reduction]
 }
 
 /// LSTM and GRU, in every direction.
 pub fn recurrent() -> impl Strategy<Value = Bound> {
-    let cells = vec![Cell::Lstm, Cell::Gru { linear_before_reset: false }, Cell::Gru { linear_before_reset: true }];
+    of_cells(&[Cell::Lstm, Cell::Gru { linear_before_reset: false }, Cell::Gru { linear_before_reset: true }])
+}
+
+/// Plain recurrent layers, in every direction.
+pub fn plain_recurrent() -> impl Strategy<Value = Bound> {
+    of_cells(&[Cell::Rnn { relu: false }, Cell::Rnn { relu: true }])
+}
+
+fn of_cells(cells: &[Cell]) -> impl Strategy<Value = Bound> + use<> {
+    let cells = cells.to_vec();
     let directions = vec![Direction::Forward, Direction::Reverse, Direction::Both];
     let kind = (prop::sample::select(cells), prop::sample::select(directions), any::<[bool; 3]>());
     (kind, 1..=3usize, 1..=3usize, 1..=2usize, pool(24)).prop_map(|((cell, direction, given), steps, k, h, mut p)| {
-        let (d, rows) = (direction.count(), h * if cell == Cell::Lstm { 4 } else { 3 });
+        let gates = match cell {
+            Cell::Lstm => 4,
+            Cell::Gru { .. } => 3,
+            Cell::Rnn { .. } => 1,
+        };
+        let (d, rows) = (direction.count(), h * gates);
         let mut maybe = |given: bool, shape: &[usize]| given.then(|| p.tensor(shape));
         let [bias, hidden, cell_state] = given;
         let parameters = Box::new(Parameters {
@@ -368,7 +451,7 @@ pub fn recurrent() -> impl Strategy<Value = Bound> {
 
 /// Operators that move elements around.
 pub fn structural() -> impl Strategy<Value = Bound> {
-    (0..8usize, shapes(2..=3, 3), 0..3usize, pool(2)).prop_map(|(which, shape, at, mut value)| {
+    (0..9usize, shapes(2..=3, 3), 0..3usize, pool(2)).prop_map(|(which, shape, at, mut value)| {
         let rank = shape.len();
         let axis = at.min(rank - 1) + 1;
         let length = shape[axis - 1];
@@ -394,6 +477,7 @@ pub fn structural() -> impl Strategy<Value = Bound> {
                 one[axis - 1] = 1;
                 return Bound::new(Op::Broadcast { to: shape }, vec![one]);
             }
+            7 => return Bound::new(Op::Where, vec![shape; 3]),
             _ => Op::Identity,
         };
         Bound::new(op, vec![shape])
@@ -420,8 +504,18 @@ mod tests {
             let xs: Vec<&Tensor<f64>> = applied.xs.iter().collect();
             assert_eq!(op.forward(&xs).shape(), applied.r.shape(), "{applied:?}");
         }
-        // The nearest resize is a gather by another name, and is in the random networks. The last three are not finite for any input.
-        let elsewhere = [Kind::ResizeNearest, Kind::Div, Kind::Sqrt, Kind::Log];
+        // The nearest resize is a gather by another name, and is in the random networks. The others are not finite for any input, or steep.
+        let elsewhere = [
+            Kind::ResizeNearest,
+            Kind::Div,
+            Kind::Sqrt,
+            Kind::Log,
+            Kind::Tan,
+            Kind::Asin,
+            Kind::Acos,
+            Kind::Acosh,
+            Kind::Atanh,
+        ];
         let missing: Vec<&Kind> = Kind::ALL.iter().filter(|k| !kinds.contains(k) && !elsewhere.contains(k)).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }

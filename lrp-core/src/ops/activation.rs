@@ -71,6 +71,43 @@ pub enum Function {
     Sin,
     /// `cos x`.
     Cos,
+    /// `tan x`.
+    Tan,
+    /// `arcsin x`.
+    Asin,
+    /// `arccos x`.
+    Acos,
+    /// `arctan x`.
+    Atan,
+    /// `sinh x`.
+    Sinh,
+    /// `cosh x`.
+    Cosh,
+    /// `arsinh x`.
+    Asinh,
+    /// `arcosh x`.
+    Acosh,
+    /// `artanh x`.
+    Atanh,
+    /// `x / (1 + |x|)`.
+    Softsign,
+    /// `x` for `x ≥ 0`, `alpha·(e^(x/alpha) − 1)` below.
+    Celu {
+        /// Scale on the negative side.
+        alpha: f64,
+    },
+    /// `x` for `x > alpha`, zero below.
+    ThresholdedRelu {
+        /// The threshold.
+        alpha: f64,
+    },
+    /// `x − bias` above `limit`, `x + bias` below `−limit`, zero between.
+    Shrink {
+        /// How much closer to zero.
+        bias: f64,
+        /// Where small begins.
+        limit: f64,
+    },
 }
 
 /// `√(2/π)`, and the cubic coefficient of GELU's tanh approximation (Hendrycks and Gimpel 2016).
@@ -134,6 +171,24 @@ impl Function {
             Function::Abs => x.abs(),
             Function::Sin => x.sin(),
             Function::Cos => x.cos(),
+            Function::Tan => x.tan(),
+            Function::Asin => x.asin(),
+            Function::Acos => x.acos(),
+            Function::Atan => x.atan(),
+            Function::Sinh => x.sinh(),
+            Function::Cosh => x.cosh(),
+            Function::Asinh => x.asinh(),
+            Function::Acosh => x.acosh(),
+            Function::Atanh => x.atanh(),
+            Function::Softsign => x / (T::one() + x.abs()),
+            Function::Celu { alpha } if x < T::zero() => T::of(alpha) * (x / T::of(alpha)).exp_m1(),
+            Function::Celu { .. } => x,
+            Function::ThresholdedRelu { alpha } => step::<T>(x > T::of(alpha)) * x,
+            Function::Shrink { bias, limit } => match x {
+                _ if x > T::of(limit) => x - T::of(bias),
+                _ if x < T::of(-limit) => x + T::of(bias),
+                _ => T::zero(),
+            },
         }
     }
 
@@ -198,6 +253,26 @@ impl Function {
             Function::Abs => step::<T>(x > T::zero()) - step::<T>(x < T::zero()),
             Function::Sin => x.cos(),
             Function::Cos => -x.sin(),
+            Function::Tan => {
+                let y = x.tan();
+                T::one() + y * y
+            }
+            Function::Asin => (T::one() - x * x).sqrt().recip(),
+            Function::Acos => -(T::one() - x * x).sqrt().recip(),
+            Function::Atan => (T::one() + x * x).recip(),
+            Function::Sinh => x.cosh(),
+            Function::Cosh => x.sinh(),
+            Function::Asinh => (x * x + T::one()).sqrt().recip(),
+            Function::Acosh => (x * x - T::one()).sqrt().recip(),
+            Function::Atanh => (T::one() - x * x).recip(),
+            Function::Softsign => {
+                let divisor = T::one() + x.abs();
+                (divisor * divisor).recip()
+            }
+            Function::Celu { alpha } if x < T::zero() => (x / T::of(alpha)).exp(),
+            Function::Celu { .. } => T::one(),
+            Function::ThresholdedRelu { alpha } => step(x > T::of(alpha)),
+            Function::Shrink { limit, .. } => step(x > T::of(limit) || x < T::of(-limit)),
         }
     }
 }
@@ -236,6 +311,15 @@ impl Activation {
             Function::HardSigmoid { alpha, beta } if !alpha.is_finite() || !beta.is_finite() => {
                 Err(OperatorError::new(format!("a hard sigmoid with slope {alpha} and offset {beta}")))
             }
+            Function::Celu { alpha } if !alpha.is_finite() || alpha == 0.0 => {
+                Err(OperatorError::new(format!("alpha is {alpha}, which is no scale")))
+            }
+            Function::ThresholdedRelu { alpha } if alpha.is_nan() => {
+                Err(OperatorError::new(format!("alpha is {alpha}, which is no threshold")))
+            }
+            Function::Shrink { bias, limit } if !bias.is_finite() || limit.is_nan() || limit < 0.0 => {
+                Err(OperatorError::new(format!("shrinks by {bias} beyond {limit}")))
+            }
             Function::Power { exponent } if !exponent.is_finite() => {
                 Err(OperatorError::new(format!("a power of {exponent}")))
             }
@@ -272,6 +356,19 @@ impl<T: Scalar> Operator<T> for Activation {
             Function::Abs => Kind::Abs,
             Function::Sin => Kind::Sin,
             Function::Cos => Kind::Cos,
+            Function::Tan => Kind::Tan,
+            Function::Asin => Kind::Asin,
+            Function::Acos => Kind::Acos,
+            Function::Atan => Kind::Atan,
+            Function::Sinh => Kind::Sinh,
+            Function::Cosh => Kind::Cosh,
+            Function::Asinh => Kind::Asinh,
+            Function::Acosh => Kind::Acosh,
+            Function::Atanh => Kind::Atanh,
+            Function::Softsign => Kind::Softsign,
+            Function::Celu { .. } => Kind::Celu,
+            Function::ThresholdedRelu { .. } => Kind::ThresholdedRelu,
+            Function::Shrink { .. } => Kind::Shrink,
         }
     }
 
@@ -329,8 +426,14 @@ impl<T: Scalar> Operator<T> for Activation {
             | Function::Softplus
             | Function::Exp
             | Function::Abs
+            | Function::Cosh
+            | Function::Acos
+            | Function::Acosh
             | Function::Sqrt => true,
-            Function::Log | Function::Sin | Function::Cos => false,
+            Function::Log | Function::Sin | Function::Cos | Function::Tan => false,
+            // Towards zero, and beyond it where the bias is larger than the limit.
+            Function::Shrink { bias, limit } if bias > limit => false,
+            Function::ThresholdedRelu { alpha } if alpha >= 0.0 => true,
             Function::Clip { low, .. } if low >= 0.0 => true,
             Function::Clip { high, .. } if high < 0.0 => false,
             _ => inputs.iter().all(|&i| i),
@@ -347,7 +450,9 @@ impl<T: Scalar> Operator<T> for Activation {
     fn detail(&self) -> String {
         match self.function {
             Function::LeakyRelu { alpha } => format!("slope {alpha}"),
-            Function::Elu { alpha } => format!("alpha {alpha}"),
+            Function::Elu { alpha } | Function::Celu { alpha } => format!("alpha {alpha}"),
+            Function::ThresholdedRelu { alpha } => format!("above {alpha}"),
+            Function::Shrink { bias, limit } => format!("by {bias} beyond {limit}"),
             Function::HardSigmoid { alpha, beta } => format!("slope {alpha}, offset {beta}"),
             Function::Gelu { tanh: true } => "tanh approximation".into(),
             Function::Clip { low, high } => format!("{low} to {high}"),
@@ -377,6 +482,14 @@ mod tests {
             Function::Elu { alpha: 0.7 },
             Function::Softplus,
             Function::Erf,
+            Function::Atan,
+            Function::Sinh,
+            Function::Cosh,
+            Function::Asinh,
+            Function::Softsign,
+            Function::Celu { alpha: 0.7 },
+            Function::ThresholdedRelu { alpha: 0.5 },
+            Function::Shrink { bias: 0.4, limit: 0.5 },
         ];
         for f in functions {
             for x in [-3.3_f64, -0.7, -0.2, 0.3, 1.7, 2.6, 3.4] {
@@ -394,6 +507,15 @@ mod tests {
                 assert!((slope - f.derivative(x)).abs() < 1e-7, "{f:?} at {x}");
             }
         }
+        for f in [Function::Tan, Function::Asin, Function::Acos, Function::Atanh] {
+            for x in [-0.6_f64, 0.1, 0.7] {
+                let h = 1e-6;
+                let slope = (f.value(x + h) - f.value(x - h)) / (2.0 * h);
+                assert!((slope - f.derivative(x)).abs() < 1e-7, "{f:?} at {x}");
+            }
+        }
+        let slope = (Function::Acosh.value(1.7 + 1e-6) - Function::Acosh.value(1.7 - 1e-6)) / 2e-6;
+        assert!((slope - Function::Acosh.derivative(1.7_f64)).abs() < 1e-7);
         assert_eq!(Function::Power { exponent: 3.0 }.value(-2.0_f64), -8.0);
         assert_eq!(Function::Abs.derivative(-2.0_f64), -1.0);
     }

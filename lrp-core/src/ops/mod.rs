@@ -48,35 +48,46 @@ mod activation;
 mod add;
 mod avg_pool;
 mod broadcast;
+mod choice;
+mod compare;
 mod concat;
 mod conv;
 mod conv_transpose;
+mod cum_sum;
 mod dense;
 mod div;
 mod extremum;
 mod folded;
 mod identity;
 mod layer_norm;
+mod mat_mul;
 mod max_pool;
 mod mean;
 mod mul;
+mod normalize;
 mod pad;
 mod preprocessing;
 mod recurrent;
+mod reduction;
 mod reshape;
 mod resize;
+mod rows;
 mod scale;
 mod select;
 mod softmax;
+mod top_k;
 mod transpose;
 
 pub use activation::{Activation, Function};
 pub use add::Add;
 pub use avg_pool::AvgPool;
 pub use broadcast::Broadcast;
+pub use choice::Where;
+pub use compare::{Compare, Relation};
 pub use concat::Concat;
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
+pub use cum_sum::CumSum;
 pub use dense::Dense;
 pub use div::Div;
 pub use extremum::Extremum;
@@ -84,17 +95,21 @@ pub use folded::Folded;
 pub(crate) use folded::FoldedRule;
 pub use identity::Identity;
 pub use layer_norm::LayerNorm;
+pub use mat_mul::MatMul;
 pub use max_pool::MaxPool;
 pub use mean::Mean;
 pub use mul::Mul;
+pub use normalize::{Divisor, Normalize};
 pub use pad::{Pad, PadMode};
 pub use preprocessing::Preprocessing;
 pub use recurrent::{Cell, Direction, Parameters, Recurrent};
+pub use reduction::{Reducer, Reduction};
 pub use reshape::Reshape;
 pub use resize::{Resize, Taps};
 pub use scale::Scale;
 pub use select::Select;
 pub use softmax::Softmax;
+pub use top_k::TopK;
 pub use transpose::Transpose;
 
 use std::sync::Arc;
@@ -143,27 +158,34 @@ builtin!(
     Add<T>,
     AvgPool<T>,
     Broadcast,
+    Compare,
     Concat,
     Conv<T>,
     ConvTranspose<T>,
+    CumSum<T>,
     Dense<T>,
     Div,
     Extremum,
     Folded<T>,
     Identity,
     LayerNorm<T>,
+    MatMul,
     MaxPool,
     Mean<T>,
     Mul,
+    Normalize,
     Pad,
     Preprocessing<T>,
     Recurrent<T>,
+    Reduction,
     Reshape,
     Resize<T>,
     Scale<T>,
     Select,
     Softmax,
+    TopK,
     Transpose,
+    Where,
 );
 
 entrance!(Entrance<'p, 'a, T>: Builtin<T> => Arc<dyn Operator<T>>, Builtin::erased);

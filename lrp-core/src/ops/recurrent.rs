@@ -1,7 +1,8 @@
-//! Recurrent layers: LSTM and GRU, in one direction or both, over a whole sequence.
+//! Recurrent layers: LSTM, GRU and plain ones, in one direction or both, over a whole sequence.
 
 mod gru;
 mod lstm;
+mod rnn;
 
 use ndarray::Axis;
 use rayon::prelude::*;
@@ -29,6 +30,11 @@ pub enum Cell {
         /// The reset gate comes after the linear map: `n = tanh(W x + b + r⊙(R h + b′))`.
         linear_before_reset: bool,
     },
+    /// `h ← φ(W x + R h + b)`, without gates; φ is tanh or ReLU.
+    Rnn {
+        /// φ is the ReLU.
+        relu: bool,
+    },
 }
 
 impl Cell {
@@ -37,6 +43,7 @@ impl Cell {
         match self {
             Cell::Lstm => 4,
             Cell::Gru { .. } => 3,
+            Cell::Rnn { .. } => 1,
         }
     }
 }
@@ -69,7 +76,7 @@ impl Direction {
 }
 
 /// The parameters of all `D` directions for `K` inputs, `H` hidden units and `G` gates, in ONNX's order: `i o f g` for LSTM,
-/// `z r n` for GRU.
+/// `z r n` for GRU. A plain layer has its signal only.
 #[derive(Debug, Clone)]
 pub struct Parameters<T: Scalar> {
     /// `W`, `[D, G·H, K]`.
@@ -118,7 +125,7 @@ struct Weights<T> {
     initial: State<T>,
 }
 
-/// The state between two steps, or its gradient or relevance. GRUs have no cell.
+/// The state between two steps, or its gradient or relevance. Only LSTMs have a cell.
 #[derive(Debug, Clone)]
 struct State<T> {
     hidden: Vec<T>,
@@ -127,9 +134,9 @@ struct State<T> {
 
 /// One step as it was computed.
 struct Step<T> {
-    /// Values of the gates and, last, of the signal.
+    /// Values of the gates and, last, of the signal; none in a plain layer.
     gates: Vec<T>,
-    /// The signal before tanh.
+    /// The signal before its activation.
     signal: Vec<T>,
     /// GRU: what the reset gate multiplies in the signal.
     gated: Vec<T>,
@@ -225,6 +232,7 @@ impl<T: Scalar> Recurrent<T> {
             let step = match self.cell {
                 Cell::Lstm => lstm::forward(weights, projected, before),
                 Cell::Gru { linear_before_reset } => gru::forward(weights, projected, before, linear_before_reset),
+                Cell::Rnn { relu } => rnn::forward(weights, projected, before, relu),
             };
             steps.push(step);
         }
@@ -264,6 +272,7 @@ impl<T: Scalar> Recurrent<T> {
             self.back(d, &steps, g, &mut gradient, |step, before, g| match self.cell {
                 Cell::Lstm => lstm::gradient(weights, step, before, g),
                 Cell::Gru { linear_before_reset } => gru::gradient(weights, step, before, g, linear_before_reset),
+                Cell::Rnn { relu } => rnn::gradient(weights, step, g, relu),
             });
         }
         gradient
@@ -279,6 +288,7 @@ impl<T: Scalar> Recurrent<T> {
                 Cell::Gru { linear_before_reset } => {
                     gru::relevance(weights, step, before, r, linear_before_reset, &mut absorbed)
                 }
+                Cell::Rnn { .. } => rnn::relevance(weights, step, before, r, &mut absorbed),
             });
             absorbed.bias += rest.hidden.iter().chain(&rest.cell).map(|r| r.wide()).sum::<f64>();
         }
@@ -292,6 +302,7 @@ impl<T: Scalar> Operator<T> for Recurrent<T> {
         match self.cell {
             Cell::Lstm => Kind::Lstm,
             Cell::Gru { .. } => Kind::Gru,
+            Cell::Rnn { .. } => Kind::Rnn,
         }
     }
 
@@ -394,10 +405,12 @@ mod tests {
     const CELLS: [Cell; 3] =
         [Cell::Lstm, Cell::Gru { linear_before_reset: false }, Cell::Gru { linear_before_reset: true }];
 
+    const PLAIN: [Cell; 2] = [Cell::Rnn { relu: false }, Cell::Rnn { relu: true }];
+
     /// Every cell in every direction, with and without constants, on `[4, 3]` with 2 hidden units.
     fn ops() -> Vec<Recurrent<f64>> {
         let mut ops = Vec::new();
-        for cell in CELLS {
+        for cell in CELLS.into_iter().chain(PLAIN) {
             for direction in [Direction::Forward, Direction::Reverse, Direction::Both] {
                 for constants in [false, true] {
                     let (d, rows) = (direction.count(), 2 * cell.gates());
@@ -459,6 +472,21 @@ mod tests {
             let share = signal.tanh() / (signal.tanh() + 0.8) * 0.6 / signal;
             assert!((out.relevance[0][[0, 0, 0]] - share).abs() < 1e-5, "{cell:?}");
             assert!((out.bias[0] - (1.0 - share)).abs() < 1e-5, "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn plain_layers_by_hand() {
+        let x = array![[[0.3]]].into_dyn();
+        let signal: f64 = 2.0 * 0.3 - 0.5 * 0.8 + 0.1 + 0.2;
+        for (cell, value) in PLAIN.into_iter().zip([signal.tanh(), signal]) {
+            let op = tiny(cell, 2.0, -0.5, [0.1, 0.2], 0.8);
+            let y = op.forward(&[&x]);
+            assert!((y[[0, 0, 0, 0]] - value).abs() < 1e-15);
+            let out = op.propagate(Io { inputs: &[&x], output: &y }, &array![[[[1.0]]]].into_dyn());
+            assert!((out.relevance[0][[0, 0, 0]] - 0.6 / signal).abs() < 1e-5);
+            // The state before the first step is a constant.
+            assert!((out.bias[0] - (0.3 - 0.4) / signal).abs() < 1e-5);
         }
     }
 

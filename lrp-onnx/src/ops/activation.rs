@@ -95,6 +95,74 @@ pub(super) fn cos<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     elementwise(cx, Function::Cos)
 }
 
+pub(super) fn tan<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Tan)
+}
+
+pub(super) fn asin<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Asin)
+}
+
+pub(super) fn acos<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Acos)
+}
+
+pub(super) fn atan<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Atan)
+}
+
+pub(super) fn sinh<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Sinh)
+}
+
+pub(super) fn cosh<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Cosh)
+}
+
+pub(super) fn asinh<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Asinh)
+}
+
+pub(super) fn acosh<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Acosh)
+}
+
+pub(super) fn atanh<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Atanh)
+}
+
+pub(super) fn softsign<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Softsign)
+}
+
+pub(super) fn celu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::Celu { alpha: cx.node.float("alpha").unwrap_or(1.0) })
+}
+
+pub(super) fn thresholded_relu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    elementwise(cx, Function::ThresholdedRelu { alpha: cx.node.float("alpha").unwrap_or(1.0) })
+}
+
+pub(super) fn shrink<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let bias = cx.node.float("bias").unwrap_or(0.0);
+    elementwise(cx, Function::Shrink { bias, limit: cx.node.float("lambd").unwrap_or(0.5) })
+}
+
+/// `x · σ(alpha · x)`, of which the sigmoid is the gate.
+pub(super) fn swish<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let alpha = cx.node.float("alpha").unwrap_or(1.0);
+    if alpha == 1.0 {
+        return elementwise(cx, Function::Silu);
+    }
+    let x = cx.data(0)?;
+    let shape = cx.shape(x);
+    let constants = Constants { weight: Some(ndarray::arr0(T::of(alpha)).into_dyn()), bias: None };
+    let op = shared(constants.build(&shape)?);
+    let scaled = cx.push_extra_made_from("scaled", op, Origin::Scale(constants), &[x]);
+    let gate = extra(cx, "sigmoid", Function::Sigmoid, scaled)?;
+    cx.push(Mul::new(Some(1), &shape)?.because("the sigmoid of x · σ(αx)"), &[x, gate])
+}
+
 /// `gamma · elu(x)`.
 pub(super) fn selu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
@@ -189,10 +257,32 @@ mod tests {
             ("HardSwish", &[], [-0.333333, 0.291667]),
             ("Mish", &[], [-0.252501, 0.375245]),
             ("Softplus", &[], [0.126928, 0.974077]),
+            ("Celu", &[("alpha", Attr::Float(2.0))], [-1.264241, 0.5]),
+            ("Softsign", &[], [-0.666667, 0.333333]),
+            ("ThresholdedRelu", &[("alpha", Attr::Float(0.4))], [0.0, 0.5]),
+            ("Shrink", &[("lambd", Attr::Float(1.0)), ("bias", Attr::Float(0.25))], [-1.75, 0.0]),
+            ("Swish", &[("alpha", Attr::Float(2.0))], [-0.035972, 0.365529]),
+            ("Swish", &[], [-0.238406, 0.311230]),
+            ("Sinh", &[], [-3.626860, 0.521095]),
+            ("Cosh", &[], [3.762196, 1.127626]),
+            ("Tan", &[], [2.185040, 0.546302]),
+            ("Atan", &[], [-1.107149, 0.463648]),
+            ("Asinh", &[], [-1.443635, 0.481212]),
         ] {
             let y = one(op, attributes);
             assert!(y.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{op}: {y} and {expected:?}");
         }
+        let unit = array![[-0.5, 0.5]].into_dyn();
+        for (op, expected) in
+            [("Asin", [-0.523599, 0.523599]), ("Acos", [2.094395, 1.047198]), ("Atanh", [-0.549306, 0.549306])]
+        {
+            let mut net = Net::new(&[2]);
+            net.op(op, &["x"], &[]);
+            assert!(net.run(&unit).iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{op}");
+        }
+        let mut net = Net::new(&[1]);
+        net.op("Acosh", &["x"], &[]);
+        assert!((net.run(&array![[2.0]].into_dyn())[[0, 0]] - 1.316958).abs() < 1e-6);
         let mut net = Net::new(&[2]);
         net.op("Gelu", &["x"], &[("approximate", Attr::Text("roughly"))]);
         assert!(net.error().contains("approximated by 'roughly'"), "{}", net.error());

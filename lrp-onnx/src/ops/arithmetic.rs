@@ -117,8 +117,6 @@ pub(super) fn min<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 /// The largest or the smallest of activations and constants. Of one activation and one number it is a clip.
 fn extremum<T: Scalar>(cx: &mut Context<'_, T>, largest: bool) -> Translated {
     let inputs: Vec<Value> = cx.inputs.iter().flatten().cloned().collect();
-    let rank = inputs.iter().find_map(|v| if let Value::Data(id) = v { Some(cx.rank(*id)) } else { None });
-    let rank = rank.ok_or_else(|| Problem::invalid("it has no activation as input"))?;
     if let [Value::Data(x), Value::Constant(c)] | [Value::Constant(c), Value::Data(x)] = inputs.as_slice()
         && let [limit] = c.floats::<f64>().as_slice()
     {
@@ -127,14 +125,27 @@ fn extremum<T: Scalar>(cx: &mut Context<'_, T>, largest: bool) -> Translated {
         let op = Activation::new(function, &cx.shape(*x))?;
         return cx.push_made_from(shared(op), Origin::Activation(function), &[*x]);
     }
+    let (ids, shape) = operands(cx, &inputs)?;
+    let op = if largest { Extremum::maximum(ids.len(), &shape) } else { Extremum::minimum(ids.len(), &shape) };
+    cx.push(op?, &ids)
+}
+
+/// Activations and constants as nodes of the shape that they broadcast to, and that shape. Constants become nodes of their own.
+pub(super) fn operands<T: Scalar>(
+    cx: &mut Context<'_, T>,
+    values: &[Value],
+) -> Result<(Vec<usize>, Vec<usize>), Problem> {
+    let first = values.iter().find_map(|v| if let Value::Data(id) = v { Some(*id) } else { None });
+    let first = first.ok_or_else(|| Problem::invalid("it has no activation as input"))?;
+    let (rank, axes) = (cx.full_shape(first).len(), cx.shape(first).len());
     let mut ids = Vec::new();
-    for (position, value) in inputs.iter().enumerate() {
+    for (position, value) in values.iter().enumerate() {
         match value {
             Value::Data(id) => ids.push(*id),
             Value::Constant(constant) => {
                 let value = cx.per_sample(constant, rank)?;
                 // With as many axes as the activations, so that the batch stays the batch.
-                let missing = rank.saturating_sub(usize::from(!cx.is_whole())).saturating_sub(value.ndim());
+                let missing = axes.saturating_sub(value.ndim());
                 let shape: Vec<usize> = std::iter::repeat_n(1, missing).chain(value.shape().iter().copied()).collect();
                 let value = value.into_shape_with_order(shape).map_err(|e| Problem::invalid(e.to_string()))?;
                 let name = format!("{}/constant{position}", cx.name);
@@ -143,13 +154,27 @@ fn extremum<T: Scalar>(cx: &mut Context<'_, T>, largest: bool) -> Translated {
             _ => return Err(Problem::invalid("one of its inputs is neither an activation nor a constant")),
         }
     }
-    let (inputs, shape) = aligned(cx, &ids)?;
-    let op = if largest { Extremum::maximum(ids.len(), &shape) } else { Extremum::minimum(ids.len(), &shape) };
-    cx.push(op?, &inputs)
+    aligned(cx, &ids)
 }
 
 /// The sum of any number of activations and constants.
 pub(super) fn sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let summands = summands(cx)?;
+    sum_of(cx, &summands)
+}
+
+/// The mean of any number of activations and constants: their sum, and a factor.
+pub(super) fn mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let share = T::one() / lrp_core::scalar::count(cx.inputs.iter().flatten().count().max(1));
+    let summands = summands(cx)?;
+    let (inputs, shape) = aligned(cx, &summands)?;
+    let sum = shared(Add::new(inputs.len(), &shape)?);
+    let sum = cx.push_extra_made_from("sum", sum, Origin::Sum, &inputs);
+    scale(cx, sum, Some(ndarray::arr0(share).into_dyn()), None)
+}
+
+/// The activations of a sum with its constants added to the first.
+fn summands<T: Scalar>(cx: &mut Context<'_, T>) -> Result<Vec<usize>, Problem> {
     let inputs: Vec<Value> = cx.inputs.iter().flatten().cloned().collect();
     let data: Vec<usize> =
         inputs.iter().filter_map(|v| if let Value::Data(id) = v { Some(*id) } else { None }).collect();
@@ -164,7 +189,7 @@ pub(super) fn sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         let op = shared(constants.build(&shape)?);
         *first = cx.push_extra_made_from("constant", op, Origin::Scale(constants), &[x]);
     }
-    sum_of(cx, &with_constants)
+    Ok(with_constants)
 }
 
 fn sum_of<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Translated {
@@ -212,7 +237,11 @@ fn aligned<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Result<(Vec<
 }
 
 /// An activation repeated to the shape that it and `other` broadcast to, and that shape.
-fn widened<T: Scalar>(cx: &mut Context<'_, T>, x: usize, other: &[usize]) -> Result<(usize, Vec<usize>), Problem> {
+pub(super) fn widened<T: Scalar>(
+    cx: &mut Context<'_, T>,
+    x: usize,
+    other: &[usize],
+) -> Result<(usize, Vec<usize>), Problem> {
     let own = cx.shape(x);
     let shape = joint_shape(&own, other)?;
     if shape == own {
@@ -294,6 +323,10 @@ mod tests {
         let c = net.floats(&[3], &[1.0, 2.0, 3.0]);
         net.op("Sum", &["x", &c, "x"], &[]);
         assert_eq!(net.run(&array![[10.0]].into_dyn()), array![[21.0, 22.0, 23.0]].into_dyn());
+        let mut net = Net::new(&[1]);
+        let c = net.floats(&[2], &[1.0, 4.0]);
+        net.op("Mean", &["x", &c], &[]);
+        assert_eq!(net.run(&array![[10.0]].into_dyn()), array![[5.5, 7.0]].into_dyn());
     }
 
     #[test]

@@ -8,13 +8,11 @@ use crate::error::{Problem, Shape};
 use crate::graph::{Linear, Origin};
 use crate::tensor::Constant;
 
-/// Why a product that is no layer is refused.
-pub(crate) const PRODUCT: &str = "a matrix product of two activations (as in attention, where queries meet keys and weights \
-                                  meet values) has no relevance rule here yet";
-
 /// `alpha · A B + beta · C`, with a constant `B` and `C`.
 pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    refuse_other_products(cx)?;
+    if has_two_activations(cx) {
+        return super::product::gemm(cx);
+    }
     let x = cx.data(0)?;
     let x = match cx.node.int("transA").unwrap_or(0) {
         0 => x,
@@ -50,10 +48,15 @@ pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     push(cx, Linear { bias, ..linear }, x)
 }
 
-/// `x W` over the last axis, with a constant matrix (or vector) `W`; or `W x` over the last but one.
+/// `x W` over the last axis, with a constant matrix (or vector) `W`; or `W x` over the last but one. All else is a product of activations.
 pub(super) fn mat_mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    refuse_other_products(cx)?;
+    if has_two_activations(cx) {
+        return super::product::mat_mul(cx);
+    }
     if let Some(Some(Value::Constant(weights))) = cx.inputs.first() {
+        if weights.shape().len() > 2 {
+            return super::product::mat_mul(cx);
+        }
         let weights = weights.clone();
         return from_the_left(cx, weights);
     }
@@ -75,7 +78,7 @@ pub(super) fn mat_mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
             let weights = weights.ok_or_else(|| Problem::invalid("its weight is empty"))?;
             push(cx, Linear { weights, transposed: true, alpha: 1.0, bias: None }, x)
         }
-        shape => Err(Problem::unsupported(format!("with a stack of matrices {shape:?} as its constant"))),
+        _ => super::product::mat_mul(cx),
     }
 }
 
@@ -117,16 +120,13 @@ fn push<T: Scalar>(cx: &mut Context<'_, T>, linear: Linear, x: usize) -> Transla
     cx.push_made_from(shared(dense), Origin::Dense(linear), &[x])
 }
 
-fn refuse_other_products<T: Scalar>(cx: &Context<'_, T>) -> Result<(), Problem> {
-    match (cx.inputs.first(), cx.inputs.get(1)) {
-        (Some(Some(Value::Data(_))), Some(Some(Value::Data(_)))) => Err(Problem::unsupported(PRODUCT)),
-        _ => Ok(()),
-    }
+fn has_two_activations<T: Scalar>(cx: &Context<'_, T>) -> bool {
+    matches!((cx.inputs.first(), cx.inputs.get(1)), (Some(Some(Value::Data(_))), Some(Some(Value::Data(_)))))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Attr, Net, input};
+    use crate::testing::{Attr, Net};
     use ndarray::array;
 
     #[test]
@@ -279,10 +279,6 @@ mod tests {
         let w = net.weight(&[2, 2]);
         net.op("MatMul", &[&w, "x"], &[]);
         assert!(net.batch_first_error().contains("must keep the batch apart"), "{}", net.batch_first_error());
-        let mut net = Net::new(&[2, 2]);
-        net.graph().input.push(input("y", &[-1, 2, 2]));
-        net.op("MatMul", &["x", "y"], &[]);
-        assert!(net.error().contains("product of two activations"), "{}", net.error());
         let mut net = Net::new(&[2]);
         let (w, b) = (net.floats(&[0, 1 << 40], &[]), net.weight(&[1]));
         net.op("Gemm", &["x", &w, &b], &[]);

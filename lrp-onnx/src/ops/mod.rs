@@ -4,17 +4,25 @@
 
 mod activation;
 mod arithmetic;
+mod choice;
 mod classical;
 mod contributed;
 mod conv;
+mod einsum;
 pub(crate) mod linear;
 mod norm;
+mod normalize;
+mod pick;
 mod pool;
+mod product;
 pub(crate) mod quantized;
 mod recurrent;
+mod reduce;
 mod resize;
+mod sample;
 mod select;
 mod structure;
+pub(crate) mod supported;
 pub(crate) mod unsupported;
 mod window;
 
@@ -58,80 +66,134 @@ macro_rules! operators {
 
 operators! {
     "Abs" => activation::abs,
+    "Acos" => activation::acos,
+    "Acosh" => activation::acosh,
     "Add" => arithmetic::add,
+    "And" => choice::and,
+    "Asin" => activation::asin,
+    "Asinh" => activation::asinh,
+    "Atan" => activation::atan,
+    "Atanh" => activation::atanh,
     "AveragePool" => pool::average_pool,
     "BatchNormalization" => norm::batch_norm,
     "Cast" => structure::cast,
+    "Celu" => activation::celu,
     "Clip" => activation::clip,
     "Concat" => structure::concat,
     "Conv" => conv::conv,
     "ConvInteger" => quantized::integer::conv_integer,
     "ConvTranspose" => conv::conv_transpose,
     "Cos" => activation::cos,
+    "Cosh" => activation::cosh,
+    "CumSum" => reduce::cum_sum,
     "DepthToSpace" => structure::depth_to_space,
     "DequantizeLinear" => quantized::dequantize_linear,
     "Div" => arithmetic::div,
     "Dropout" => structure::dropout,
     "DynamicQuantizeLinear" => quantized::dynamic_quantize_linear,
+    "Einsum" => einsum::einsum,
     "Elu" => activation::elu,
+    "Equal" => choice::equal,
     "Erf" => activation::erf,
     "Exp" => activation::exp,
     "Expand" => structure::expand,
     "Flatten" => structure::flatten,
     "GRU" => recurrent::gru,
     "Gather" => select::gather,
+    "GatherElements" => pick::gather_elements,
+    "GatherND" => pick::gather_nd,
     "Gelu" => activation::gelu,
     "Gemm" => linear::gemm,
     "GlobalAveragePool" => pool::global_average_pool,
+    "GlobalLpPool" => normalize::global_lp_pool,
     "GlobalMaxPool" => pool::global_max_pool,
+    "Greater" => choice::greater,
+    "GreaterOrEqual" => choice::greater_or_equal,
+    "GridSample" => sample::grid_sample,
+    "GroupNormalization" => normalize::group_norm,
     "HardSigmoid" => activation::hard_sigmoid,
     "HardSwish" => activation::hard_swish,
     "Identity" => structure::identity,
     "InstanceNormalization" => norm::instance_norm,
+    "IsInf" => choice::never,
+    "IsNaN" => choice::never,
+    "LRN" => normalize::lrn,
     "LSTM" => recurrent::lstm,
     "LayerNormalization" => norm::layer_norm,
     "LeakyRelu" => activation::leaky_relu,
+    "Less" => choice::less,
+    "LessOrEqual" => choice::less_or_equal,
     "LinearClassifier" => classical::linear_classifier,
     "Log" => activation::log,
     "LogSoftmax" => structure::softmax,
+    "LpNormalization" => normalize::lp_normalization,
+    "LpPool" => normalize::lp_pool,
     "MatMul" => linear::mat_mul,
     "MatMulInteger" => quantized::integer::mat_mul_integer,
     "Max" => arithmetic::max,
     "MaxPool" => pool::max_pool,
+    "Mean" => arithmetic::mean,
+    "MeanVarianceNormalization" => normalize::mean_variance,
     "Min" => arithmetic::min,
     "Mish" => activation::mish,
     "Mul" => arithmetic::mul,
     "Neg" => arithmetic::neg,
     "Normalizer" => classical::normalizer,
+    "Not" => choice::not,
+    "Or" => choice::or,
     "PRelu" => activation::p_relu,
     "Pad" => structure::pad,
     "Pow" => arithmetic::pow,
     "QLinearConv" => quantized::qlinear::conv,
     "QLinearMatMul" => quantized::qlinear::mat_mul,
     "QuantizeLinear" => quantized::quantize_linear,
+    "RMSNormalization" => normalize::rms_norm,
+    "RNN" => recurrent::rnn,
     "Reciprocal" => arithmetic::reciprocal,
+    "ReduceL1" => reduce::reduce_l1,
+    "ReduceL2" => reduce::reduce_l2,
+    "ReduceLogSum" => reduce::reduce_log_sum,
+    "ReduceLogSumExp" => reduce::reduce_log_sum_exp,
+    "ReduceMax" => reduce::reduce_max,
     "ReduceMean" => pool::reduce_mean,
+    "ReduceMin" => reduce::reduce_min,
+    "ReduceProd" => reduce::reduce_prod,
     "ReduceSum" => pool::reduce_sum,
+    "ReduceSumSquare" => reduce::reduce_sum_square,
     "Relu" => activation::relu,
     "Reshape" => structure::reshape,
     "Resize" => resize::resize,
     "Scaler" => classical::scaler,
+    "ScatterElements" => pick::scatter_elements,
+    "ScatterND" => pick::scatter_nd,
     "Selu" => activation::selu,
+    "Shrink" => activation::shrink,
     "Sigmoid" => activation::sigmoid,
+    "Sign" => choice::sign,
     "Sin" => activation::sin,
+    "Sinh" => activation::sinh,
     "Slice" => select::slice,
     "Softmax" => structure::softmax,
     "Softplus" => activation::softplus,
+    "Softsign" => activation::softsign,
     "SpaceToDepth" => structure::space_to_depth,
     "Split" => select::split,
     "Sqrt" => activation::sqrt,
     "Squeeze" => structure::squeeze,
     "Sub" => arithmetic::sub,
     "Sum" => arithmetic::sum,
+    "Swish" => activation::swish,
+    "Tan" => activation::tan,
     "Tanh" => activation::tanh,
+    "ThresholdedRelu" => activation::thresholded_relu,
+    "Tile" => pick::tile,
+    "TopK" => reduce::top_k,
     "Transpose" => structure::transpose,
+    "Trilu" => choice::triangle,
     "Unsqueeze" => structure::unsqueeze,
     "Upsample" => resize::upsample,
+    "Where" => choice::choose,
+    "Xor" => choice::xor,
 }
 
 /// The operators that know what to do with an activation whose batch is not axis 0: those that occur around recurrent layers.
@@ -148,8 +210,17 @@ pub(crate) const ANY_BATCH_AXIS: &[&str] = &[
     "LSTM",
     "LeakyRelu",
     "QuantizeLinear",
+    "RNN",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
     "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
     "ReduceSum",
+    "ReduceSumSquare",
     "Relu",
     "Reshape",
     "Sigmoid",
@@ -169,14 +240,26 @@ pub(crate) const BATCH_FIRST: &[&str] = &[
     "AveragePool",
     "BatchNormalization",
     "Conv",
+    "ConvInteger",
     "ConvTranspose",
     "DepthToSpace",
+    "FusedConv",
     "GlobalAveragePool",
+    "GlobalLpPool",
     "GlobalMaxPool",
+    "GridSample",
+    "GroupNormalization",
     "InstanceNormalization",
+    "LRN",
     "LinearClassifier",
+    "LpPool",
     "MaxPool",
+    "MaxUnpool",
+    "MeanVarianceNormalization",
     "Normalizer",
+    "QLinearAveragePool",
+    "QLinearConv",
+    "QLinearGlobalAveragePool",
     "Resize",
     "SpaceToDepth",
     "Upsample",
@@ -346,6 +429,11 @@ impl<T: Scalar> Context<'_, T> {
         self.graph.nodes.get(id).map(|n| n.shape.clone()).unwrap_or_default()
     }
 
+    /// Whether the file has the batch as an axis of it.
+    fn has_batch(&self, id: usize) -> bool {
+        self.full_shape(id).len() > self.shape(id).len()
+    }
+
     /// Its shape as ONNX sees it, batch included.
     fn full_shape(&self, id: usize) -> Vec<usize> {
         let mut shape = self.shape(id);
@@ -462,6 +550,6 @@ mod tests {
     fn the_table_is_sorted() {
         assert!(SUPPORTED.is_sorted());
         assert!(SUPPORTED.iter().all(|op| translator::<f32>(op).is_some()));
-        assert!(translator::<f32>("Einsum").is_none());
+        assert!(translator::<f32>("NonZero").is_none());
     }
 }

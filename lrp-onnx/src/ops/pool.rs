@@ -44,7 +44,7 @@ pub(super) fn global_max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated 
 
 /// Axes are an attribute up to operator set 17 and an input later.
 pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let Some(Reduction { x, axes, keep }) = reduction(cx, "mean")? else { return super::structure::identity(cx) };
+    let Some(Reduced { x, axes, keep }) = reduced(cx, "mean")? else { return super::structure::identity(cx) };
     let op = shared(Mean::new(&axes, keep, &cx.shape(x))?);
     move_batch(cx, &axes, keep);
     cx.push_made_from(op, if keep { Origin::Mean(axes) } else { Origin::Other }, &[x])
@@ -52,7 +52,7 @@ pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 /// A mean with the weights of a sum. Axes are an attribute up to operator set 12 and an input later.
 pub(super) fn reduce_sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let Some(Reduction { x, axes, keep }) = reduction(cx, "sum")? else { return super::structure::identity(cx) };
+    let Some(Reduced { x, axes, keep }) = reduced(cx, "sum")? else { return super::structure::identity(cx) };
     let shape = cx.shape(x);
     let op = Mean::new(&axes, keep, &shape)?.map_weights(&|_| T::one());
     let summed: usize = axes.iter().filter_map(|&axis| shape.get(axis.checked_sub(1)?)).product();
@@ -61,24 +61,22 @@ pub(super) fn reduce_sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 }
 
 /// The reduced input, the axes (ascending), and whether those keep length one.
-struct Reduction {
-    x: usize,
-    axes: Vec<usize>,
-    keep: bool,
+pub(super) struct Reduced {
+    pub x: usize,
+    pub axes: Vec<usize>,
+    pub keep: bool,
 }
 
-/// None where nothing is to be reduced.
-fn reduction<T: Scalar>(cx: &Context<'_, T>, what: &str) -> Result<Option<Reduction>, Problem> {
+/// None where nothing is to be reduced. Without axes, all are meant.
+pub(super) fn reduced<T: Scalar>(cx: &Context<'_, T>, what: &str) -> Result<Option<Reduced>, Problem> {
     let x = cx.data(0)?;
-    let axes = cx.list(1, "axes")?.unwrap_or_default();
-    if axes.is_empty() {
-        if cx.node.int("noop_with_empty_axes").unwrap_or(0) != 0 {
-            return Ok(None);
-        }
-        if cx.is_whole() {
-            let keep = cx.node.int("keepdims").unwrap_or(1) != 0;
-            return Ok(Some(Reduction { x, axes: (1..=cx.rank(x)).collect(), keep }));
-        }
+    let mut axes = cx.list(1, "axes")?.unwrap_or_default();
+    if axes.is_empty() && cx.node.int("noop_with_empty_axes").unwrap_or(0) != 0 {
+        return Ok(None);
+    }
+    if axes.is_empty() && !cx.has_batch(x) {
+        axes = (0..).take(cx.shape(x).len()).collect();
+    } else if axes.is_empty() {
         return Err(Problem::invalid(format!(
             "it takes the {what} over all axes, the batch included; give it axes without 0"
         )));
@@ -87,24 +85,24 @@ fn reduction<T: Scalar>(cx: &Context<'_, T>, what: &str) -> Result<Option<Reduct
     axes.sort_unstable();
     axes.dedup();
     let keep = cx.node.int("keepdims").unwrap_or(1) != 0;
-    Ok(Some(Reduction { x, axes, keep }))
+    Ok(Some(Reduced { x, axes, keep }))
 }
 
 /// Where the batch stands after a reduction: axes before it may have gone.
-fn move_batch<T: Scalar>(cx: &mut Context<'_, T>, axes: &[usize], keep: bool) {
+pub(super) fn move_batch<T: Scalar>(cx: &mut Context<'_, T>, axes: &[usize], keep: bool) {
     if !keep && !cx.is_whole() {
         cx.batch_axis -= axes.iter().filter(|&&a| a <= cx.batch_axis).count();
     }
 }
 
-fn space(input: &[usize]) -> Result<&[usize], Problem> {
+pub(super) fn space(input: &[usize]) -> Result<&[usize], Problem> {
     match input {
         [_, space @ ..] if !space.is_empty() => Ok(space),
         _ => Err(Problem::invalid(format!("it needs an input of [N, C, spatial…], and gets {}", Shape(input)))),
     }
 }
 
-fn pooling<T: Scalar>(cx: &mut Context<'_, T>, input: &[usize]) -> Result<WindowSpec, Problem> {
+pub(super) fn pooling<T: Scalar>(cx: &mut Context<'_, T>, input: &[usize]) -> Result<WindowSpec, Problem> {
     let space = space(input)?;
     if cx.node.ints("kernel_shape").is_none() {
         return Err(Problem::invalid("it has no kernel_shape"));

@@ -410,7 +410,6 @@ fn requantized<T: Scalar>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::{Attr, Net, forward, kinds, varied};
     use lrp_core::Tensor;
     use ndarray::array;

@@ -1,4 +1,4 @@
-//! LSTM and GRU. PyTorch puts time before the batch there (`[T, N, K]`), and transposes before and after; the samples are
+//! LSTM, GRU and plain recurrent layers. PyTorch puts time before the batch there (`[T, N, K]`), and transposes before and after; the samples are
 //! `[T, K]` either way.
 
 use lrp_core::ops::{Cell, Concat, Direction, Parameters, Recurrent, Reshape, Select};
@@ -25,6 +25,13 @@ pub(super) fn lstm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 pub(super) fn gru<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let linear_before_reset = cx.node.int("linear_before_reset").unwrap_or(0) != 0;
     recurrent(cx, Cell::Gru { linear_before_reset }, &["Sigmoid", "Tanh"])
+}
+
+/// A plain layer; its activations are all tanh, or all ReLU.
+pub(super) fn rnn<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let given = cx.node.attribute("activations").map(|a| a.strings.as_slice()).unwrap_or_default();
+    let relu = given.first().is_some_and(|name| name.as_ref() == b"Relu");
+    recurrent(cx, Cell::Rnn { relu }, &[if relu { "Relu" } else { "Tanh" }])
 }
 
 fn recurrent<T: Scalar>(cx: &mut Context<'_, T>, cell: Cell, activations: &[&str]) -> Translated {
@@ -259,6 +266,47 @@ mod tests {
         let (w, r) = (net.weight(&[1, 6, 3]), net.weight(&[1, 6, 2]));
         net.op("GRU", &["x", &w, &r], &[]);
         assert!(net.batch_first_error().contains("batch_first=True"), "{}", net.batch_first_error());
+    }
+
+    #[test]
+    fn plain_layers() {
+        let x = varied(&[2, 4, 3]);
+        let net = |activations: &[&'static str]| {
+            let mut net = Net::new(&[4, 3]);
+            let (w, r, b) = (net.weight(&[2, 2, 3]), net.weight(&[2, 2, 2]), net.weight(&[2, 4]));
+            let attributes = [("direction", Attr::Text("bidirectional")), ("layout", Attr::Int(1))];
+            net.op("RNN", &["x", &w, &r, &b], &attributes);
+            let strings = activations.iter().map(|s| bytes::Bytes::from_static(s.as_bytes())).collect();
+            let list = crate::proto::AttributeProto { name: "activations".into(), strings, ..Default::default() };
+            net.graph().node[0].attribute.push(list);
+            net.graph().node[0].output.push("last".into());
+            net
+        };
+        assert_eq!(kinds(&net(&[]).raw()), ["rnn"]);
+        // The reverse direction begins at the end: there its state depends on one step only.
+        let weight = |name: &str| {
+            let net = net(&[]);
+            let proto = net.proto.graph.as_ref().unwrap();
+            let tensor = proto.initializer.iter().find(|t| t.name == name).unwrap();
+            let raw = tensor.raw_data.as_ref().unwrap();
+            let all: Vec<f64> = raw.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect();
+            all
+        };
+        let (w, b) = (weight("c0"), weight("c2"));
+        let argument = |n: usize, unit: usize| {
+            let row = 6 + 3 * unit;
+            (0..3).map(|k| w[row + k] * x[[n, 3, k]]).sum::<f64>() + b[4 + unit] + b[6 + unit]
+        };
+        let (smooth, kinked) = (net(&["Tanh", "Tanh"]).run(&x), net(&["Relu", "Relu"]).run(&x));
+        for (n, unit) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            assert!((smooth[[n, 3, 1, unit]] - argument(n, unit).tanh()).abs() < 1e-12);
+            assert!((kinked[[n, 3, 1, unit]] - argument(n, unit).max(0.0)).abs() < 1e-12);
+        }
+        let mut last = net(&[]);
+        last.op("Identity", &["last"], &[]);
+        assert_eq!(last.run(&x).shape(), [2, 2, 2]);
+        assert!(net(&["Relu", "Tanh"]).error().contains("other activations than Relu"));
+        assert!(net(&["Affine", "Affine"]).error().contains("other activations than Tanh"));
     }
 
     #[test]

@@ -252,9 +252,7 @@ fn linear(at: f64, input: usize) -> Vec<(usize, f64)> {
 /// The four neighbours by Keys' cubic convolution; beyond the edge, the edge is repeated.
 fn cubic_taps(at: f64, input: usize, a: f64) -> Vec<(usize, f64)> {
     let (low, part) = (at.floor(), at - at.floor());
-    let near = |d: f64| ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
-    let far = |d: f64| ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a;
-    let weights = [far(1.0 + part), near(part), near(1.0 - part), far(2.0 - part)];
+    let weights = cubic_weights(part, a);
     let mut taps: Vec<(usize, f64)> = Vec::new();
     for (offset, weight) in [-1.0, 0.0, 1.0, 2.0].into_iter().zip(weights) {
         let index = clamped(low + offset, input);
@@ -265,6 +263,18 @@ fn cubic_taps(at: f64, input: usize, a: f64) -> Vec<(usize, f64)> {
     }
     taps.retain(|(_, weight)| *weight != 0.0);
     taps
+}
+
+/// The weights of the pixels at −1, 0, 1 and 2 for the position `part` between 0 and 1.
+pub(super) fn cubic_weights(part: f64, a: f64) -> [f64; 4] {
+    let near = |d: f64| ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
+    let far = |d: f64| ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a;
+    [far(1.0 + part), near(part), near(1.0 - part), far(2.0 - part)]
+}
+
+/// The taps of an axis that stays as it is.
+pub(super) fn whole<T: Scalar>(length: usize) -> Vec<Taps<T>> {
+    (0..length).map(|i| vec![(i, T::one())]).collect()
 }
 
 #[cfg(test)]

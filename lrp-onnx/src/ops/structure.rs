@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use lrp_core::Scalar;
+use lrp_core::operator::{Group, Kind};
 use lrp_core::ops::{Broadcast, Concat, Identity, Pad, PadMode, Reshape, Softmax, Transpose, shared};
 
 use super::{Context, Translated, Value};
@@ -31,8 +32,23 @@ pub(super) fn cast<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let code = cx.node.int("to").unwrap_or(0);
     match i32::try_from(code).ok().and_then(DType::from_code) {
         Some(dtype) if dtype.is_float() => identity(cx),
+        // Truth values are 0 and 1 here, whatever their type.
+        Some(_) if is_truth(cx) => identity(cx),
         Some(dtype) => Err(Problem::unsupported(format!("a cast of activations to {dtype:?} has no relevance rule"))),
         None => Err(Problem::unsupported(format!("a cast of activations to type {code}"))),
+    }
+}
+
+/// Whether the input is a comparison, moved about or not.
+fn is_truth<T: Scalar>(cx: &Context<'_, T>) -> bool {
+    let Some(Some(Value::Data(mut id))) = cx.inputs.first().cloned() else { return false };
+    loop {
+        let Some(node) = cx.graph.nodes.get(id) else { return false };
+        match (node.kind(), node.inputs.as_slice()) {
+            (Some(Kind::Compare), _) => return true,
+            (Some(kind), &[x]) if kind.group() == Group::Structural && kind != Kind::Pad => id = x,
+            _ => return false,
+        }
     }
 }
 

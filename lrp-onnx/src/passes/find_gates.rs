@@ -60,6 +60,12 @@ fn decide<T: Scalar>(factors: [&Value; 2], same: bool, graph: &Graph<T>) -> (Opt
         (None, Some(b)) => (Some(1), b.describe(graph)),
         (Some(a), Some(b)) => {
             let (one, other) = (a.describe(graph), b.describe(graph));
+            // A comparison has no use for relevance.
+            match (a.is_step(), b.is_step()) {
+                (true, false) => return (Some(0), one),
+                (false, true) => return (Some(1), other),
+                _ => {}
+            }
             match (a.range.keeps_its_sign(), b.range.keeps_its_sign()) {
                 (true, false) => (Some(0), format!("{one}; input 1 is bounded, too, but has both signs: {other}")),
                 (false, true) => (Some(1), format!("{other}; input 0 is bounded, too, but has both signs: {one}")),
@@ -136,6 +142,10 @@ struct Bounded {
     is_gate: bool,
 }
 
+/// Step functions, in words.
+const COMPARISON: &str = "comparison";
+const SIGN: &str = "sign";
+
 impl Bounded {
     /// The number of steps that are listed.
     const TOLD: usize = 4;
@@ -152,6 +162,11 @@ impl Bounded {
             }
         }
         Value::Bounded(Self { steps, range, is_gate: self.is_gate || range.is_within_one(), ..*self })
+    }
+
+    /// Whether it comes from a step function alone.
+    fn is_step(&self) -> bool {
+        !self.several && [COMPARISON, SIGN].contains(&self.function)
     }
 
     fn describe<T: Scalar>(&self, graph: &Graph<T>) -> String {
@@ -233,6 +248,19 @@ fn value_of<T: Scalar>(node: &Node<T>, values: &[Value]) -> Value {
         };
     };
     let here = values.len();
+    // Whether something holds decides how much passes.
+    if kind.group() == Group::Step {
+        let (function, low) = if kind == Kind::Sign { (SIGN, -1.0) } else { (COMPARISON, 0.0) };
+        let range = Range { low, high: 1.0 };
+        return Value::Bounded(Bounded {
+            source: here,
+            function,
+            several: false,
+            steps: Vec::new(),
+            range,
+            is_gate: true,
+        });
+    }
     match (inputs.as_slice(), node.origin()) {
         (&[x], Some(Origin::Activation(function))) => of_function(*function, x, kind, here),
         (&[x], Some(Origin::Scale(constants))) => x.after(kind, |range| of_scale(constants, range)),
@@ -265,6 +293,11 @@ fn value_of<T: Scalar>(node: &Node<T>, values: &[Value]) -> Value {
             _ => Value::Other,
         },
         _ => match kind {
+            // The condition decides which, and has no part in the value.
+            Kind::Where => match inputs.split_first() {
+                Some((_, chosen)) => joined(chosen, kind, |ranges| ranges.iter().copied().reduce(Range::hull)),
+                None => Value::Other,
+            },
             Kind::Concat => joined(&inputs, kind, |ranges| ranges.iter().copied().reduce(Range::hull)),
             Kind::Maximum | Kind::Minimum => {
                 let pick = if kind == Kind::Maximum { f64::max } else { f64::min };
