@@ -199,7 +199,7 @@ pub(super) fn dynamic_quantize_linear<T: Scalar>(cx: &mut Context<'_, T>) -> Tra
     let one: Constant = Array::Float(ndarray::arr0(1.0).into_dyn()).into();
     let zero: Constant = Array::Int(ndarray::arr0(0).into_dyn()).into();
     let constants = [one, zero.of_type(DType::U8)];
-    cx.further = constants.into_iter().map(|c| Value::Constant(c.from_dynamic_scale())).collect();
+    cx.further = constants.into_iter().map(|c| Value::Constant(c.marked_dynamic())).collect();
     Ok(Value::Data(y))
 }
 
@@ -410,7 +410,6 @@ fn requantized<T: Scalar>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::{Attr, Net, forward, kinds, varied};
     use lrp_core::Tensor;
     use ndarray::array;
