@@ -5,6 +5,7 @@
 //! and of what its loops are written out to, which is bounded, too; so that no graph can make it hang.
 
 mod flow;
+mod subgraphs;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -29,7 +30,7 @@ use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProt
 use crate::quantization::{Quantization, Quantized};
 use crate::tensor::{Constant, DType, volume};
 use crate::{Entry, Import, InputInfo, Options, OutputFunction};
-use flow::{Scopes, Subgraphs};
+use subgraphs::{Scopes, Subgraphs};
 
 /// The newest operator set that the importer was written for.
 const NEWEST_OPSET: i64 = 21;
@@ -1105,27 +1106,8 @@ mod tests {
     fn mutations_of_a_file_do_no_harm() {
         let bytes = varied_net().bytes();
         assert!(crate::from_bytes::<f32>("whole", bytes.clone(), &Options::default()).is_ok());
-        let mut state = 7u64;
-        let mut random = |n: usize| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 33) as usize % n.max(1)
-        };
         let (mut loaded, mut refused) = (0, 0);
-        for round in 0..6000 {
-            let mut mutant = bytes.clone();
-            for _ in 0..=random(3) {
-                let at = random(mutant.len());
-                match round % 4 {
-                    0 => mutant[at] ^= 1 << random(8),
-                    1 => mutant[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)],
-                    2 => mutant.truncate(at.max(1)),
-                    _ => {
-                        let from = random(bytes.len());
-                        let part = bytes[from..(from + random(24)).min(bytes.len())].to_vec();
-                        mutant.splice(at..(at + part.len()).min(mutant.len()), part);
-                    }
-                }
-            }
+        for mutant in crate::testing::mutants(&bytes, 6000) {
             match crate::from_bytes::<f32>("mutant", mutant, &Options::default()) {
                 Ok(import) => {
                     loaded += 1;

@@ -63,7 +63,7 @@ pub(crate) fn translated<T: Scalar>(cx: &mut Context<'_, T>, translate: Translat
         cx.inputs.iter().flatten().filter_map(|v| if let Value::Data(id) = v { Some(*id) } else { None }).collect();
     let steps: Vec<Option<Step>> = ids.iter().map(|&id| cx.quantization.step(id)).collect();
     let Some(step) = steps.iter().flatten().next().copied() else { return translate(cx) };
-    if op_type.contains("uantize") || op_type.contains("Integer") || op_type.starts_with('Q') {
+    if ["uantize", "Integer", "QLinear", "QGemm"].iter().any(|own| op_type.contains(own)) {
         return translate(cx);
     }
     match op_type.as_str() {
