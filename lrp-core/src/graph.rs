@@ -160,6 +160,14 @@ impl<T: Scalar> Builder<T> {
         self.nodes.get(node.0).map_or(&[], |n| &n.shape)
     }
 
+    /// The name and the value of a constant.
+    pub fn constant_of(&self, node: NodeId) -> Option<(&str, &Tensor<T>)> {
+        match self.nodes.get(node.0).map(|node| (&node.body, node)) {
+            Some((Body::Constant(value), node)) => Some((&node.name, value)),
+            _ => None,
+        }
+    }
+
     /// Whether a name is in use.
     pub fn contains(&self, name: &str) -> bool {
         self.nodes.iter().any(|n| n.name == name)

@@ -279,6 +279,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
+    /// For an operator on each part of a sample: the operator, and the number of parts. See [`Folded`](crate::ops::Folded).
+    fn folded(&self) -> Option<(&Arc<dyn Operator<T>>, usize)> {
+        None
+    }
+
     /// The part of relevance `r` at the output that rests on constants inside this operator rather than on its inputs
     /// (padding, say), one number per sample. Affine operators leave this to their rule.
     fn constant_share(&self, r: &Tensor<T>) -> Vec<f64> {

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::graph::{Body, Model, NodeId};
 use crate::kernels::conv::Limits;
 use crate::operator::{Fixed, Group, Io, batch_of};
+use crate::ops::FoldedRule;
 use crate::rule::{Layer, Needs, Outputs, PreparedRule, Propagated, Rule};
 use crate::scalar::Scalar;
 use crate::target::{Start, Target};
@@ -64,9 +65,10 @@ impl<T: Scalar> Plan<T> {
             let step = match (&node.body, rules.get(&id)) {
                 (Body::Input | Body::Constant(_), _) => Step::End,
                 (Body::Operator(op), Some(rule)) => {
+                    let folded = op.folded();
                     let layer = Layer {
                         name: &node.name,
-                        op,
+                        op: folded.map_or(op, |(op, _)| op),
                         nonnegative_inputs: node.inputs.iter().all(|&i| model.is_nonnegative(i)),
                         nonnegative_outputs: nonnegative[id.index()],
                         skip_input: model.skip_input(id),
@@ -81,6 +83,10 @@ impl<T: Scalar> Plan<T> {
                         rule: rule.to_string(),
                         reason: error.0,
                     })?;
+                    let prepared = match folded {
+                        Some((_, parts)) => Box::new(FoldedRule { prepared, parts }),
+                        None => prepared,
+                    };
                     Step::Rule { name: rule.to_string(), prepared }
                 }
                 (Body::Operator(op), None) if op.fixed() == Fixed::RuleNeeded => {

@@ -16,6 +16,8 @@ const SYMBOLIC_BATCH: usize = 13;
 pub(crate) struct BoundInput<'a> {
     pub proto: &'a ValueInfoProto,
     pub shape: Vec<usize>,
+    /// Whether the file has one axis more than the sample, in front of it: the batch.
+    pub leading: bool,
 }
 
 /// The inputs of a file.
@@ -33,6 +35,7 @@ pub(crate) fn bind<'a>(
     used: &[&'a ValueInfoProto],
     unused: &[&'a ValueInfoProto],
     options: &Options,
+    whole: bool,
     notes: &mut Vec<String>,
 ) -> Result<Bound<'a>, ErrorKind> {
     check_names(used, unused, options)?;
@@ -51,6 +54,10 @@ pub(crate) fn bind<'a>(
         let fail = |reason: String| ErrorKind::Input { input: shown(&input.name), reason };
         check_type(input).map_err(fail)?;
         let open = |reason: String| ErrorKind::Shape { input: shown(&input.name), reason };
+        if whole {
+            inputs.push(bind_whole(input, given.len() == 1, options).map_err(open)?);
+            continue;
+        }
         let (own_batch, shape) = bind_input(input, given.len() == 1, options).map_err(open)?;
         if let (Some(own), Some(other)) = (own_batch, batch)
             && own != other
@@ -60,9 +67,9 @@ pub(crate) fn bind<'a>(
             )));
         }
         batch = batch.or(own_batch);
-        inputs.push(BoundInput { proto: input, shape });
+        inputs.push(BoundInput { proto: input, shape, leading: true });
     }
-    let batch = batch.unwrap_or(SYMBOLIC_BATCH);
+    let batch = if whole { 1 } else { batch.unwrap_or(SYMBOLIC_BATCH) };
     let symbol = given.iter().find_map(|input| dims(input)?.first()?.dim_param.clone());
     let fixed = fixed.into_iter().map(|input| {
         let value = options.fixed.get(&input.name).unwrap_or(&FixedValue::Zeros);
@@ -217,6 +224,64 @@ fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(
         _ => lengths.into_iter().flatten().collect(),
     };
     Ok((length(first)?, checked(shape)?))
+}
+
+/// The shape of an input of a [whole run](crate::whole). Where its first axis is open or one element long, that is the batch, which the
+/// sample has not; otherwise every axis of the file is one of the sample, the batch's being one element long.
+fn bind_whole<'a>(input: &'a ValueInfoProto, only: bool, options: &Options) -> Result<BoundInput<'a>, String> {
+    let given = options.sample_shape.as_deref();
+    let Some(dims) = dims(input) else {
+        let shape = given.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
+        return Ok(BoundInput { proto: input, shape: checked(shape.to_vec())?, leading: true });
+    };
+    if dims.len() > MAX_RANK {
+        return Err(format!("has {} axes; at most {MAX_RANK} are supported", dims.len()));
+    }
+    let lengths: Vec<Option<usize>> = dims.iter().map(length).collect::<Result<_, _>>()?;
+    let open = |lengths: &[Option<usize>]| lengths.iter().any(Option::is_none);
+    let fits = |given: &[usize], lengths: &[Option<usize>]| {
+        given.len() == lengths.len() && given.iter().zip(lengths).all(|(g, l)| l.is_none_or(|l| l == *g))
+    };
+    // An open axis that is called so is the batch, wherever it is; otherwise the first one, if it is open or one element long.
+    let called = dims.iter().zip(&lengths).position(|(dim, length)| length.is_none() && is_batch(dim));
+    let first = (dims.len() > 1 && matches!(lengths.first(), Some(None | Some(1)))).then_some(0);
+    let batch = called.or(first);
+    let bound: Vec<Option<usize>> =
+        lengths.iter().enumerate().map(|(at, l)| l.or((batch == Some(at)).then_some(1))).collect();
+    let leads = batch == Some(0) && dims.len() > 1;
+    let given = given.filter(|_| only || open(&bound));
+    let shape = |all: &[Option<usize>]| checked(all.iter().flatten().copied().collect());
+    let rest = bound.get(1..).unwrap_or_default();
+    match given {
+        Some(given) if leads && fits(given, rest) => {
+            Ok(BoundInput { proto: input, shape: checked(given.to_vec())?, leading: true })
+        }
+        Some(given) if fits(given, &bound) => {
+            Ok(BoundInput { proto: input, shape: checked(given.to_vec())?, leading: false })
+        }
+        Some(given) => {
+            Err(format!("has the shape [{}], which --input-shape {given:?} does not fit", all_written(dims, leads)))
+        }
+        None if leads && !open(rest) => Ok(BoundInput { proto: input, shape: shape(rest)?, leading: true }),
+        None if !open(&bound) => Ok(BoundInput { proto: input, shape: shape(&bound)?, leading: false }),
+        None => Err(format!(
+            "has the shape [{}], whose axis {} has no fixed length; give one without the batch, such as --input-shape 3,224,224",
+            all_written(dims, leads),
+            bound.iter().rposition(Option::is_none).unwrap_or(0)
+        )),
+    }
+}
+
+/// Whether an open axis is called as the batch usually is.
+fn is_batch(dim: &DimensionProto) -> bool {
+    let name = dim.dim_param.as_deref().unwrap_or_default().to_lowercase();
+    name.contains("batch") || matches!(name.as_str(), "n" | "b" | "bs")
+}
+
+/// Axes as a message shows them; the first may be the batch.
+fn all_written(dims: &[DimensionProto], leads: bool) -> String {
+    let axis = |(place, dim)| if leads && place == 0 { "batch".to_owned() } else { written(dim) };
+    dims.iter().enumerate().map(axis).collect::<Vec<_>>().join(", ")
 }
 
 /// A sample shape of a size that can be computed with.

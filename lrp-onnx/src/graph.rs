@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lrp_core::graph::Builder;
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Kind, Operator};
-use lrp_core::ops::{Conv, Dense, Function, LayerNorm, Pad, Scale};
+use lrp_core::ops::{Conv, Dense, Folded, Function, LayerNorm, Pad, Scale, shared};
 use lrp_core::{Model, NodeId, OperatorError, Scalar, Tensor, Weights};
 
 use crate::error::ErrorKind;
@@ -37,6 +37,10 @@ pub(crate) enum Body<T: Scalar> {
     Input,
     Constant(Tensor<T>),
     Operator(Arc<dyn Operator<T>>, Origin<T>),
+    /// The input, `[K, …]`, whose first axis counts samples for the nodes that follow: `[…]`.
+    Fold(usize),
+    /// The input, `[…]`, after [`Fold`](Self::Fold) with that axis again: `[K, …]`.
+    Unfold,
 }
 
 /// The source of an operator, for passes that need more than the trait `Operator` offers.
@@ -192,6 +196,11 @@ impl<T: Scalar> Node<T> {
         self.op().map(|op| op.kind())
     }
 
+    /// Whether it only changes the shape.
+    pub fn is_reshape(&self) -> bool {
+        self.kind() == Some(Kind::Reshape)
+    }
+
     /// The same node with another operator (of the same output shape) on other inputs.
     pub fn with(&self, op: Arc<dyn Operator<T>>, origin: Origin<T>, inputs: Vec<usize>) -> Self {
         let shape = op.output_shape().to_vec();
@@ -262,14 +271,34 @@ impl<T: Scalar> Graph<T> {
     pub fn into_model_named(self, other_names: &HashMap<String, Vec<String>>) -> Result<Model<T>, ErrorKind> {
         let mut builder = Builder::new();
         let mut ids: Vec<NodeId> = Vec::new();
+        let mut folds = Folds::default();
         let mut output = None;
         for (index, node) in self.nodes.into_iter().enumerate() {
-            let inputs: Vec<NodeId> = node.inputs.iter().filter_map(|&i| ids.get(i).copied()).collect();
+            let mut inputs: Vec<NodeId> = node.inputs.iter().filter_map(|&i| ids.get(i).copied()).collect();
             let others = other_names.get(&node.name).cloned().unwrap_or_default();
+            let parts = folds.parts(&node)?;
             let id = match node.body {
                 Body::Input => builder.input(node.name, &node.shape),
                 Body::Constant(value) => builder.constant(node.name, value),
-                Body::Operator(op, _) => builder.add_shared(node.name, op, &inputs).map_err(ErrorKind::Model)?,
+                Body::Operator(op, _) if parts == 1 => {
+                    builder.add_shared(node.name, op, &inputs).map_err(ErrorKind::Model)?
+                }
+                Body::Operator(op, _) => {
+                    folds.repeat_constants(&mut builder, &node.inputs, &mut inputs, parts);
+                    let op = Folded::new(op, parts).map_err(|error| ErrorKind::Model(error.into()))?;
+                    builder.add_shared(node.name, shared(op), &inputs).map_err(ErrorKind::Model)?
+                }
+                // In the model, the axis is there all the time.
+                Body::Fold(_) | Body::Unfold => match inputs.first() {
+                    Some(&input) => {
+                        ids.push(input);
+                        if index == self.output {
+                            output = Some(input);
+                        }
+                        continue;
+                    }
+                    None => return Err(ErrorKind::Graph("a part of the graph has no input".into())),
+                },
             };
             builder.also_name(id, others);
             ids.push(id);
@@ -279,6 +308,60 @@ impl<T: Scalar> Graph<T> {
         }
         let output = output.ok_or_else(|| ErrorKind::Graph("the graph has no output".into()))?;
         builder.finish(output).map_err(ErrorKind::Model)
+    }
+}
+
+/// The first axes that count samples for some nodes while a model is built.
+#[derive(Debug, Default)]
+struct Folds {
+    /// For each node, how many parts of a sample it is computed for; `None` for constants, which are the same for all.
+    parts: Vec<Option<usize>>,
+    /// The number of copies of constants.
+    copies: usize,
+}
+
+impl Folds {
+    /// The number of parts that the next node is computed for.
+    fn parts<T: Scalar>(&mut self, node: &Node<T>) -> Result<usize, ErrorKind> {
+        let mut inputs = node.inputs.iter().filter_map(|&input| self.parts.get(input).copied().flatten());
+        let parts = match node.body {
+            Body::Input | Body::Unfold => Some(1),
+            Body::Constant(_) => None,
+            Body::Fold(parts) => Some(parts),
+            Body::Operator(..) => {
+                let first = inputs.next();
+                if inputs.any(|other| Some(other) != first) {
+                    let reason = "the inputs of a node have different numbers of parts".to_owned();
+                    return Err(ErrorKind::Model(lrp_core::Error::Node { node: node.name.clone(), reason }));
+                }
+                first
+            }
+        };
+        self.parts.push(parts);
+        Ok(parts.unwrap_or(1))
+    }
+
+    /// Lets the inputs that are constants have a copy of their value for each part.
+    fn repeat_constants<T: Scalar>(
+        &mut self,
+        builder: &mut Builder<T>,
+        nodes: &[usize],
+        inputs: &mut [NodeId],
+        parts: usize,
+    ) {
+        for (&node, input) in nodes.iter().zip(inputs) {
+            if self.parts.get(node) != Some(&None) {
+                continue;
+            }
+            if let Some((name, value)) = builder.constant_of(*input) {
+                let shape: Vec<usize> = std::iter::once(parts).chain(value.shape().iter().copied()).collect();
+                if let Some(repeated) = value.broadcast(shape).map(|value| value.to_owned()) {
+                    self.copies += 1;
+                    let name = format!("{name}/parts{}", self.copies);
+                    *input = builder.constant(name, repeated);
+                }
+            }
+        }
     }
 }
 

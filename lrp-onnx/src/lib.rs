@@ -4,8 +4,9 @@
 //! constant is computed (`consteval`), every other node is translated into an operator of `lrp-core` (`ops`). Then small
 //! passes bring the graph into the form that relevance rules expect (`passes`).
 //!
-//! The batch is axis 0 of every activation, whatever batch size the file was exported with; a node that mixes it with
-//! another axis is an error, and so is one that moves it, but for what stands around recurrent layers (LSTM, GRU). Files are not trusted: whatever is wrong with one ends in an [`Error`] that names the place.
+//! The batch is axis 0 of every activation, whatever batch size the file was exported with. Where a file moves its batch, merges it with
+//! another axis, or has none, it is read as a whole run (`whole`): every axis of the file belongs to the sample, and each sample runs
+//! through the file alone. Files are not trusted: whatever is wrong with one ends in an [`Error`] that names the place.
 //!
 //! ```no_run
 //! let import = lrp_onnx::load::<f32>("model.onnx".as_ref(), &lrp_onnx::Options::default())?;
@@ -30,6 +31,7 @@ mod quantization;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod whole;
 
 use std::path::Path;
 

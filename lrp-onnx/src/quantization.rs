@@ -65,6 +65,23 @@ impl Quantization {
         self.steps.insert(id, step);
     }
 
+    /// Lets a node stand for the same integers as another one.
+    pub fn follow(&mut self, id: usize, like: usize) {
+        if let Some(step) = self.step(like) {
+            self.keep(id, step);
+        }
+    }
+
+    /// What was counted, to be restored where a node is read in another way.
+    pub fn counted(&self) -> BTreeMap<Form, usize> {
+        self.found.clone()
+    }
+
+    /// Forgets what was counted since.
+    pub fn restore(&mut self, counted: BTreeMap<Form, usize>) {
+        self.found = counted;
+    }
+
     /// Counts a node of this form.
     pub fn count(&mut self, form: Form) {
         *self.found.entry(form).or_default() += 1;

@@ -171,6 +171,19 @@ impl Net {
         self.import().map(|_| ()).unwrap_err().to_string()
     }
 
+    /// Why the batch cannot be axis 0 throughout.
+    pub fn batch_first_error(&self) -> String {
+        let read = crate::import::read_as::<f64>(
+            &self.proto,
+            0,
+            &mut External::default(),
+            &Options::default(),
+            crate::import::Reading::default(),
+        );
+        let kind = read.map(|_| ()).unwrap_err();
+        Error { file: "test.onnx".into(), kind }.to_string()
+    }
+
     /// The graph before any pass.
     pub fn raw(&self) -> Graph<f64> {
         crate::import::read(&self.proto, 0, &mut External::default(), &Options::default()).unwrap().graph
@@ -267,16 +280,7 @@ pub(crate) fn check_pass_to(
 
 /// The output of a graph.
 pub(crate) fn evaluated(graph: &Graph<f64>, x: &Tensor<f64>) -> Tensor<f64> {
-    let mut values: Vec<Tensor<f64>> = Vec::new();
-    for node in &graph.nodes {
-        let inputs: Vec<&Tensor<f64>> = node.inputs.iter().map(|&i| &values[i]).collect();
-        values.push(match &node.body {
-            Body::Input => x.clone(),
-            Body::Constant(c) => c.broadcast([&[x.shape()[0]], c.shape()].concat()).unwrap().to_owned(),
-            Body::Operator(op, _) => op.forward(&inputs),
-        });
-    }
-    values.swap_remove(graph.output)
+    forward(&graph.clone().into_model().unwrap(), x)
 }
 
 /// The kinds of a graph's operators, in order.

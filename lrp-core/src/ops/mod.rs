@@ -54,6 +54,7 @@ mod conv_transpose;
 mod dense;
 mod div;
 mod extremum;
+mod folded;
 mod identity;
 mod layer_norm;
 mod max_pool;
@@ -79,6 +80,8 @@ pub use conv_transpose::ConvTranspose;
 pub use dense::Dense;
 pub use div::Div;
 pub use extremum::Extremum;
+pub use folded::Folded;
+pub(crate) use folded::FoldedRule;
 pub use identity::Identity;
 pub use layer_norm::LayerNorm;
 pub use max_pool::MaxPool;
@@ -146,6 +149,7 @@ builtin!(
     Dense<T>,
     Div,
     Extremum,
+    Folded<T>,
     Identity,
     LayerNorm<T>,
     MaxPool,

@@ -121,7 +121,7 @@ pub(super) fn mish<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 pub(super) fn p_relu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let shape = cx.shape(x);
-    let slope = cx.per_sample(cx.constant(1)?, shape.len() + 1)?;
+    let slope = cx.per_sample(cx.constant(1)?, cx.rank(x))?;
     if let Some(first) = slope.first().copied()
         && slope.iter().all(|&s| s == first)
     {

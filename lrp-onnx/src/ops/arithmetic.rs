@@ -24,7 +24,7 @@ fn sides<T: Scalar>(cx: &Context<'_, T>) -> Result<Sides<T>, Problem> {
     if cx.inputs.len() != 2 {
         return Err(Problem::invalid(format!("it has {} inputs in place of two", cx.inputs.len())));
     }
-    let constant = |index: usize, other: usize| cx.per_sample(cx.constant(index)?, cx.shape(other).len() + 1);
+    let constant = |index: usize, other: usize| cx.per_sample(cx.constant(index)?, cx.rank(other));
     match (cx.inputs.first(), cx.inputs.get(1)) {
         (Some(Some(Value::Data(a))), Some(Some(Value::Data(b)))) => Ok(Sides::Both(*a, *b)),
         (Some(Some(Value::Data(a))), _) => Ok(Sides::Right(*a, constant(1, *a)?)),
@@ -117,7 +117,7 @@ pub(super) fn min<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 /// The largest or the smallest of activations and constants. Of one activation and one number it is a clip.
 fn extremum<T: Scalar>(cx: &mut Context<'_, T>, largest: bool) -> Translated {
     let inputs: Vec<Value> = cx.inputs.iter().flatten().cloned().collect();
-    let rank = inputs.iter().find_map(|v| if let Value::Data(id) = v { Some(cx.shape(*id).len() + 1) } else { None });
+    let rank = inputs.iter().find_map(|v| if let Value::Data(id) = v { Some(cx.rank(*id)) } else { None });
     let rank = rank.ok_or_else(|| Problem::invalid("it has no activation as input"))?;
     if let [Value::Data(x), Value::Constant(c)] | [Value::Constant(c), Value::Data(x)] = inputs.as_slice()
         && let [limit] = c.floats::<f64>().as_slice()
@@ -134,7 +134,7 @@ fn extremum<T: Scalar>(cx: &mut Context<'_, T>, largest: bool) -> Translated {
             Value::Constant(constant) => {
                 let value = cx.per_sample(constant, rank)?;
                 // With as many axes as the activations, so that the batch stays the batch.
-                let missing = (rank - 1).saturating_sub(value.ndim());
+                let missing = rank.saturating_sub(usize::from(!cx.is_whole())).saturating_sub(value.ndim());
                 let shape: Vec<usize> = std::iter::repeat_n(1, missing).chain(value.shape().iter().copied()).collect();
                 let value = value.into_shape_with_order(shape).map_err(|e| Problem::invalid(e.to_string()))?;
                 let name = format!("{}/constant{position}", cx.name);
@@ -153,7 +153,7 @@ pub(super) fn sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let inputs: Vec<Value> = cx.inputs.iter().flatten().cloned().collect();
     let data: Vec<usize> =
         inputs.iter().filter_map(|v| if let Value::Data(id) = v { Some(*id) } else { None }).collect();
-    let rank = data.first().map_or(0, |&id| cx.shape(id).len() + 1);
+    let rank = data.first().map_or(0, |&id| cx.rank(id));
     // Constants go onto the first activation.
     let mut with_constants = data.clone();
     for value in &inputs {
@@ -198,7 +198,7 @@ fn aligned<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Result<(Vec<
     let mut shape = inputs.first().map(|&id| cx.shape(id)).unwrap_or_default();
     for &id in inputs {
         let other = cx.shape(id);
-        if other.len() != shape.len() {
+        if other.len() != shape.len() && !cx.is_whole() {
             return Err(Problem::invalid(format!(
                 "its inputs {} and {} have different numbers of axes, so the batch would meet another axis",
                 Shape(&shape),
@@ -306,7 +306,7 @@ mod tests {
         };
         let y = net([1.0, 2.0, 1.0, 2.0]).run(&array![[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]].into_dyn());
         assert_eq!(y, array![[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]].into_dyn());
-        assert!(net([1.0, 2.0, 3.0, 4.0]).error().contains("differs between the samples"));
+        assert!(net([1.0, 2.0, 3.0, 4.0]).batch_first_error().contains("differs between the samples"));
     }
 
     #[test]
@@ -335,6 +335,6 @@ mod tests {
         let mut net = Net::new(&[2, 3]);
         net.graph().input.push(input("y", &[-1, 3]));
         net.op("Add", &["x", "y"], &[]);
-        assert!(net.error().contains("the batch would meet another axis"), "{}", net.error());
+        assert!(net.batch_first_error().contains("the batch would meet another axis"), "{}", net.batch_first_error());
     }
 }

@@ -16,11 +16,15 @@ pub(crate) const PRODUCT: &str = "a matrix product of two activations (as in att
 pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     refuse_other_products(cx)?;
     let x = cx.data(0)?;
-    if cx.node.int("transA").unwrap_or(0) != 0 {
-        return Err(Problem::invalid("its transA = 1 makes the batch a feature axis; axis 0 must stay the batch"));
-    }
+    let x = match cx.node.int("transA").unwrap_or(0) {
+        0 => x,
+        _ if cx.is_whole() => transposed(cx, x)?,
+        _ => {
+            let reason = "its transA = 1 makes the batch a feature axis; axis 0 must stay the batch";
+            return Err(Problem::invalid(reason));
+        }
+    };
     let beta = cx.node.float("beta").unwrap_or(1.0);
-    let input = cx.shape(x);
     let linear = Linear {
         weights: cx.constant(1)?.clone(),
         transposed: cx.node.int("transB").unwrap_or(0) == 0,
@@ -36,7 +40,7 @@ pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let bias = match cx.optional(2)? {
         None => None,
         Some(c) => {
-            let c = cx.per_sample(c, input.len() + 1)?;
+            let c = cx.per_sample(c, cx.rank(x))?;
             let c = c.broadcast([outputs]).ok_or_else(|| {
                 Problem::invalid(format!("its bias of shape {:?} does not fit {outputs} outputs", c.shape()))
             })?;
@@ -55,7 +59,7 @@ pub(super) fn mat_mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     }
     let x = cx.data(0)?;
     let weights = cx.constant(1)?;
-    let rank = cx.shape(x).len() + 1;
+    let rank = cx.rank(x);
     match weights.shape() {
         &[inputs] => {
             // A vector: one output, whose axis is then dropped.
@@ -86,12 +90,26 @@ fn from_the_left<T: Scalar>(cx: &mut Context<'_, T>, weights: Constant) -> Trans
             Shape(&input)
         )));
     }
-    let mut swap: Vec<usize> = (0..=input.len()).collect();
-    swap.swap(input.len() - 1, input.len());
-    let turned = cx.push_extra("transpose", Transpose::new(&swap, &input)?, &[x]);
+    let turned = transposed(cx, x)?;
     let dense = Linear { weights, transposed: false, alpha: 1.0, bias: None }.build::<T>(&cx.shape(turned))?;
     let z = cx.push_extra("dense", dense, &[turned]);
-    cx.push(Transpose::new(&swap, &cx.shape(z))?, &[z])
+    cx.push(Transpose::new(&swapped(input.len()), &cx.shape(z))?, &[z])
+}
+
+/// The last two axes of an activation exchanged.
+fn transposed<T: Scalar>(cx: &mut Context<'_, T>, x: usize) -> Result<usize, Problem> {
+    let input = cx.shape(x);
+    if input.len() < 2 {
+        return Err(Problem::invalid(format!("its input {} is no matrix", Shape(&input))));
+    }
+    Ok(cx.push_extra("transpose", Transpose::new(&swapped(input.len()), &input)?, &[x]))
+}
+
+/// The permutation that exchanges the last two axes of samples with so many axes.
+fn swapped(rank: usize) -> Vec<usize> {
+    let mut axes: Vec<usize> = (0..=rank).collect();
+    axes.swap(rank - 1, rank);
+    axes
 }
 
 fn push<T: Scalar>(cx: &mut Context<'_, T>, linear: Linear, x: usize) -> Translated {
@@ -256,11 +274,11 @@ mod tests {
         let mut net = Net::new(&[2]);
         let w = net.weight(&[2, 2]);
         net.op("Gemm", &["x", &w], &[("transA", Attr::Int(1))]);
-        assert!(net.error().contains("node 'gemm0' (Gemm): its transA = 1"), "{}", net.error());
+        assert!(net.batch_first_error().contains("node 'gemm0' (Gemm): its transA = 1"), "{}", net.batch_first_error());
         let mut net = Net::new(&[2]);
         let w = net.weight(&[2, 2]);
         net.op("MatMul", &[&w, "x"], &[]);
-        assert!(net.error().contains("must keep the batch apart"), "{}", net.error());
+        assert!(net.batch_first_error().contains("must keep the batch apart"), "{}", net.batch_first_error());
         let mut net = Net::new(&[2, 2]);
         net.graph().input.push(input("y", &[-1, 2, 2]));
         net.op("MatMul", &["x", "y"], &[]);

@@ -161,10 +161,31 @@ pub(crate) const ANY_BATCH_AXIS: &[&str] = &[
     "Unsqueeze",
 ];
 
+/// The axis that is the batch where every axis of the file belongs to the sample.
+pub(crate) const OUTSIDE: usize = usize::MAX;
+
+/// The operators that read their input as `[N, C, …]`, samples and channels, and so need an axis that counts samples.
+pub(crate) const BATCH_FIRST: &[&str] = &[
+    "AveragePool",
+    "BatchNormalization",
+    "Conv",
+    "ConvTranspose",
+    "DepthToSpace",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "InstanceNormalization",
+    "LinearClassifier",
+    "MaxPool",
+    "Normalizer",
+    "Resize",
+    "SpaceToDepth",
+    "Upsample",
+];
+
 /// The operators whose first input may be a [`Value::Row`].
 pub(crate) const READS_ROWS: [&str; 2] = ["Gather", "Reshape"];
 
-/// The value of a tensor's name.
+/// The value of a tensor's name. The batch is axis 0 ([`Data`](Self::Data)), another axis, or, in a [whole run](crate::whole), none.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     /// The output of a node of the graph: depends on the model's input.
@@ -175,6 +196,10 @@ pub(crate) enum Value {
     /// All samples of a node's output behind each other on a single axis. Only operators that take the samples apart again
     /// know what to do with it: [`READS_ROWS`].
     Row(usize),
+    /// The output of a node of a whole run: every axis of the file is an axis of the sample.
+    Whole(usize),
+    /// The same where the node leaves out the file's first axis, of this length: it counts samples for the node.
+    Folded(usize, usize),
     /// Known while importing.
     Constant(Constant),
     /// An activation that depends on a node that is not supported.
@@ -258,7 +283,7 @@ pub(crate) struct Context<'a, T: Scalar> {
     /// The size of the batch axis in shapes.
     pub batch: usize,
     /// The axis of the file that is the batch in the activations among the inputs, and in the outputs unless the operator
-    /// moves it. Zero but for the operators in [`ANY_BATCH_AXIS`].
+    /// moves it. Zero but for the operators in [`ANY_BATCH_AXIS`], and [`OUTSIDE`] where the file has no such axis.
     pub batch_axis: usize,
 }
 
@@ -324,14 +349,26 @@ impl<T: Scalar> Context<'_, T> {
     /// Its shape as ONNX sees it, batch included.
     fn full_shape(&self, id: usize) -> Vec<usize> {
         let mut shape = self.shape(id);
-        shape.insert(self.batch_axis.min(shape.len()), self.batch);
+        if !self.is_whole() {
+            shape.insert(self.batch_axis.min(shape.len()), self.batch);
+        }
         shape
+    }
+
+    /// The number of its axes as ONNX sees it.
+    fn rank(&self, id: usize) -> usize {
+        self.full_shape(id).len()
+    }
+
+    /// Whether no axis of the file is the batch, so that all of them belong to the sample.
+    fn is_whole(&self) -> bool {
+        self.batch_axis == OUTSIDE
     }
 
     /// An axis of the file, which must not be the batch, as an axis of tensors that begin with the batch.
     fn sample_axis(&self, a: i64, id: usize) -> Result<usize, Problem> {
         let shape = self.shape(id);
-        match axis(a, shape.len() + 1)? {
+        match axis(a, self.rank(id))? {
             at if at == self.batch_axis => Err(Problem::invalid(format!(
                 "it works along axis {a} of {}, which is the batch; samples must stay independent of each other",
                 Shape(&shape)
@@ -402,7 +439,7 @@ impl<T: Scalar> Context<'_, T> {
                 constant.shape()
             ))
         };
-        if constant.shape().len() < rank {
+        if constant.shape().len() < rank || (self.is_whole() && !value.is_empty()) {
             return Ok(value);
         }
         if constant.shape().len() > rank || value.is_empty() {

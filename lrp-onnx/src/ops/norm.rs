@@ -110,7 +110,7 @@ mod tests {
             let mut net = Net::new(&[1, 2]);
             let g = net.positive(shape);
             net.op("LayerNormalization", &["x", &g], &[("axis", Attr::Int(axis))]);
-            assert!(net.error().contains(reason), "{}", net.error());
+            assert!(net.batch_first_error().contains(reason), "{}", net.batch_first_error());
         }
     }
 

@@ -75,6 +75,10 @@ fn reduction<T: Scalar>(cx: &Context<'_, T>, what: &str) -> Result<Option<Reduct
         if cx.node.int("noop_with_empty_axes").unwrap_or(0) != 0 {
             return Ok(None);
         }
+        if cx.is_whole() {
+            let keep = cx.node.int("keepdims").unwrap_or(1) != 0;
+            return Ok(Some(Reduction { x, axes: (1..=cx.rank(x)).collect(), keep }));
+        }
         return Err(Problem::invalid(format!(
             "it takes the {what} over all axes, the batch included; give it axes without 0"
         )));
@@ -88,7 +92,7 @@ fn reduction<T: Scalar>(cx: &Context<'_, T>, what: &str) -> Result<Option<Reduct
 
 /// Where the batch stands after a reduction: axes before it may have gone.
 fn move_batch<T: Scalar>(cx: &mut Context<'_, T>, axes: &[usize], keep: bool) {
-    if !keep {
+    if !keep && !cx.is_whole() {
         cx.batch_axis -= axes.iter().filter(|&&a| a <= cx.batch_axis).count();
     }
 }
@@ -163,7 +167,7 @@ mod tests {
         ] {
             let mut net = Net::new(&[1, 5]);
             net.op(op, &["x"], attributes);
-            assert!(net.error().contains(reason), "{}", net.error());
+            assert!(net.batch_first_error().contains(reason), "{}", net.batch_first_error());
         }
     }
 }

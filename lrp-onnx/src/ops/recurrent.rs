@@ -242,19 +242,23 @@ mod tests {
     #[test]
     fn a_batch_that_stays_behind_is_refused() {
         let (net, _) = gru(&[4, 3], 0);
-        assert!(net.error().contains("axis 2 of the output 't1'"), "{}", net.error());
+        assert!(net.batch_first_error().contains("axis 2 of the output 't1'"), "{}", net.batch_first_error());
         let (mut net, states) = gru(&[4, 3], 0);
         net.op("Softplus", &[&states], &[]);
-        assert!(net.error().contains("moves the batch axis, to axis 2 of its input"), "{}", net.error());
+        assert!(
+            net.batch_first_error().contains("moves the batch axis, to axis 2 of its input"),
+            "{}",
+            net.batch_first_error()
+        );
         let (mut net, states) = gru(&[4, 3], 0);
         let target = net.ints(&[4, -1]);
         net.op("Reshape", &[&states, &target], &[]);
-        assert!(net.error().contains("does not keep the batch"), "{}", net.error());
+        assert!(net.batch_first_error().contains("does not keep the batch"), "{}", net.batch_first_error());
         // A model that takes time first.
         let mut net = Net::new(&[4, 3]);
         let (w, r) = (net.weight(&[1, 6, 3]), net.weight(&[1, 6, 2]));
         net.op("GRU", &["x", &w, &r], &[]);
-        assert!(net.error().contains("batch_first=True"), "{}", net.error());
+        assert!(net.batch_first_error().contains("batch_first=True"), "{}", net.batch_first_error());
     }
 
     #[test]

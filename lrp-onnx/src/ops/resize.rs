@@ -336,7 +336,7 @@ mod tests {
                 y = net.op("Resize", &[&y, "", "", size], &[("mode", Attr::Text("linear"))]);
             }
         }
-        assert!(net.error().contains("absurdly many"), "{}", net.error());
+        assert!(net.batch_first_error().contains("absurdly many"), "{}", net.batch_first_error());
     }
 
     #[test]

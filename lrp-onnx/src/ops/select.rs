@@ -94,7 +94,7 @@ pub(super) fn gather<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     if shape.len() == 1 {
         return Ok(gathered);
     }
-    if axis <= cx.batch_axis {
+    if axis <= cx.batch_axis && !cx.is_whole() {
         cx.batch_axis = cx.batch_axis + shape.len() - 1;
     }
     let mut output = input;
@@ -215,7 +215,7 @@ mod tests {
         assert!(
             split(2, &[("axis", Attr::Int(1)), ("split", Attr::Ints(&[2, 2]))]).error().contains("length 5 into 2")
         );
-        assert!(split(2, &[]).error().contains("which is the batch"));
+        assert!(split(2, &[]).batch_first_error().contains("which is the batch"));
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         ] {
             assert_eq!(slice(lists).run(&x).iter().copied().collect::<Vec<_>>(), expected, "{lists:?}");
         }
-        assert!(slice([&[0], &[1], &[0], &[1]]).error().contains("slices the batch axis"));
+        assert!(slice([&[0], &[1], &[0], &[1]]).batch_first_error().contains("slices the batch axis"));
         assert!(slice([&[0], &[1], &[1], &[0]]).error().contains("steps of 0"));
         assert!(slice([&[0, 0], &[1, 1], &[1, 1], &[1, 1]]).error().contains("twice"));
         assert!(slice([&[2], &[1], &[1], &[1]]).error().contains("length 0"));
@@ -317,7 +317,7 @@ mod tests {
             (6, &[0, 1], &[1, -1]),
             (6, &[0, 1, 2, 3, 4, 5], &[6, -1]),
         ] {
-            let text = strided(-1, &[2, 3], size, offsets, shape).error();
+            let text = strided(-1, &[2, 3], size, offsets, shape).batch_first_error();
             assert!(text.contains(reason), "{size} {offsets:?} {shape:?}: {text}");
         }
         // Lines of samples in another order.
@@ -327,7 +327,7 @@ mod tests {
         let row = net.op("Reshape", &["x", &open], &[]);
         let table = net.op("Reshape", &[&table, &lines], &[]);
         net.op("Gather", &[&row, &table], &[]);
-        assert!(net.error().contains(reason), "{}", net.error());
+        assert!(net.batch_first_error().contains(reason), "{}", net.batch_first_error());
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub(super) fn reshape<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let target = cx.list(1, "shape")?.ok_or_else(|| Problem::invalid("it has no target shape"))?;
     let allow_zero = cx.node.int("allowzero") == Some(1);
     let shape = reshaped(&full, &target, allow_zero).map_err(|_| mixes_batch(cx, x, &target))?;
+    if cx.is_whole() {
+        return reshape_to(cx, x, shape);
+    }
     // The samples one behind the other, as dynamo writes them before it copies a view of them by indices.
     if let (0, [length]) = (cx.batch_axis, shape.as_slice())
         && *length != cx.batch
@@ -78,7 +81,9 @@ pub(super) fn squeeze<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         Some(axes) => axes.iter().any(|&a| axis(a, rank).is_ok_and(|a| a == *at)),
         None => full.get(*at) == Some(&1),
     };
-    cx.batch_axis -= (0..cx.batch_axis).filter(gone).count();
+    if !cx.is_whole() {
+        cx.batch_axis -= (0..cx.batch_axis).filter(gone).count();
+    }
     reshape_to(cx, x, shape)
 }
 
@@ -87,7 +92,7 @@ pub(super) fn unsqueeze<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let axes = cx.list(1, "axes")?.ok_or_else(|| Problem::invalid("it has no axes"))?;
     let full = cx.full_shape(x);
     let shape = unsqueezed(&full, &axes)?;
-    if cx.batch_axis > 0 {
+    if cx.batch_axis > 0 && !cx.is_whole() {
         let new: Vec<usize> = axes.iter().map(|&a| axis(a, shape.len())).collect::<Result<_, _>>()?;
         let kept = (0..shape.len()).filter(|at| !new.contains(at));
         cx.batch_axis = kept.into_iter().nth(cx.batch_axis).unwrap_or(0);
@@ -98,6 +103,9 @@ pub(super) fn unsqueeze<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 /// Reshapes to a full shape in which the batch must still stand at its axis.
 fn reshape_to<T: Scalar>(cx: &mut Context<'_, T>, x: usize, full: Vec<usize>) -> Translated {
     let input = cx.shape(x);
+    if cx.is_whole() {
+        return cx.push(Reshape::new(&input, &full)?, &[x]);
+    }
     let mut sample = full.clone();
     let batch = (cx.batch_axis < full.len()).then(|| sample.remove(cx.batch_axis));
     match batch {
@@ -123,11 +131,16 @@ fn mixes_batch<T: Scalar>(cx: &Context<'_, T>, x: usize, target: &[i64]) -> Prob
 pub(super) fn transpose<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let input = cx.shape(x);
-    let rank = input.len() + 1;
+    let rank = cx.rank(x);
     let permutation: Vec<usize> = match cx.node.ints("perm") {
         Some(axes) => axes.iter().map(|&a| axis(a, rank)).collect::<Result<_, _>>()?,
         None => (0..rank).rev().collect(),
     };
+    if cx.is_whole() {
+        let permutation: Vec<usize> = std::iter::once(0).chain(permutation.iter().map(|axis| axis + 1)).collect();
+        let op = Transpose::new(&permutation, &input)?;
+        return cx.push_made_from(shared(op), Origin::Transpose(permutation), &[x]);
+    }
     let Some(at) = permutation.iter().position(|&axis| axis == cx.batch_axis) else {
         return Err(Problem::invalid(format!("{permutation:?} is no permutation of {rank} axes")));
     };
@@ -148,7 +161,7 @@ pub(super) fn concat<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let inputs: Vec<(String, Value)> = cx.node.input.iter().cloned().zip(cx.inputs.iter().flatten().cloned()).collect();
     let first = inputs.iter().find_map(|(_, v)| if let Value::Data(id) = v { Some(*id) } else { None });
     let first = first.ok_or_else(|| Problem::invalid("it has no activation as input"))?;
-    let rank = cx.shape(first).len() + 1;
+    let rank = cx.rank(first);
     let axis = cx.node.int("axis").ok_or_else(|| Problem::invalid("it has no axis"))?;
     let axis = cx.sample_axis(axis, first)?;
     let mut ids = Vec::new();
@@ -163,7 +176,7 @@ pub(super) fn concat<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
                 cx.push_constant(&name, value)
             }
             Value::Data(id) => id,
-            Value::Moved(..) | Value::Row(_) | Value::Unknown | Value::UnknownConstant => return Ok(Value::Unknown),
+            _ => return Ok(Value::Unknown),
         });
     }
     let shapes: Vec<Vec<usize>> = ids.iter().map(|&id| cx.shape(id)).collect();
@@ -178,6 +191,10 @@ pub(super) fn expand<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let lengths: Option<Vec<usize>> = target.iter().map(|&d| usize::try_from(d).ok()).collect();
     let lengths = lengths.ok_or_else(|| Problem::invalid(format!("{target:?} is no shape")))?;
     let full = cx.full_shape(x);
+    if cx.is_whole() {
+        let shape = joint_shape(&full, &lengths)?;
+        return cx.push(Broadcast::new(&full, &shape)?, &[x]);
+    }
     match joint_shape(&full, &lengths)?.split_first() {
         Some((&batch, sample)) if batch == cx.batch && sample.len() + 1 == full.len() => {
             cx.push(Broadcast::new(&cx.shape(x), sample)?, &[x])
@@ -232,7 +249,7 @@ fn rearranged<T: Scalar>(
 pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let input = cx.shape(x);
-    let rank = input.len() + 1;
+    let rank = cx.rank(x);
     let value = cx.number(2, "value")?.unwrap_or(0.0);
     let mode = match cx.node.text("mode").as_deref() {
         None | Some("constant") => PadMode::Constant(value),
@@ -255,8 +272,10 @@ pub(super) fn pad<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
             (*begin, *end) = (b, e);
         }
     }
-    let (Some((0, begin)), Some((0, end))) = (begin.split_first(), end.split_first()) else {
-        return Err(Problem::invalid("it pads the batch axis; axis 0 must stay the batch"));
+    let (begin, end) = match (begin.split_first(), end.split_first()) {
+        _ if cx.is_whole() => (begin.as_slice(), end.as_slice()),
+        (Some((0, begin)), Some((0, end))) => (begin, end),
+        _ => return Err(Problem::invalid("it pads the batch axis; axis 0 must stay the batch")),
     };
     let padded = |(&d, (&b, &e)): (&usize, (&i64, &i64))| {
         let d = i64::try_from(d).ok().filter(|_| b.unsigned_abs().max(e.unsigned_abs()) <= 1 << 31)?;
@@ -302,12 +321,16 @@ mod tests {
     use crate::testing::{Attr, Net, varied};
     use ndarray::array;
 
-    /// The sample shape that a node makes of `[2, 1, 3]`.
-    fn shape(batch: i64, op: &str, list: &[i64], attributes: &[(&str, Attr<'_>)]) -> Result<Vec<usize>, String> {
+    fn reshaping(batch: i64, op: &str, list: &[i64], attributes: &[(&str, Attr<'_>)]) -> Net {
         let mut net = Net::with_batch(batch, &[2, 1, 3]);
         let list = net.ints(list);
         net.op(op, &["x", &list], attributes);
-        let model = net.import().map_err(|e| e.to_string())?.model;
+        net
+    }
+
+    /// The sample shape that a node makes of `[2, 1, 3]`.
+    fn shape(batch: i64, op: &str, list: &[i64], attributes: &[(&str, Attr<'_>)]) -> Result<Vec<usize>, String> {
+        let model = reshaping(batch, op, list, attributes).import().map_err(|e| e.to_string())?.model;
         Ok(model.node(model.output()).shape.clone())
     }
 
@@ -343,7 +366,7 @@ mod tests {
             ("Pad", &[0, 0, 0, 1 << 40, 0, 0, 0, 0], &[], "absurdly much"),
             ("Pad", &[0, 0, 0], &[], "3 pads for 4 axes"),
         ] {
-            let text = shape(-1, op, list, attributes).unwrap_err();
+            let text = reshaping(-1, op, list, attributes).batch_first_error();
             assert!(text.contains(reason), "{op}: {text}");
         }
     }
@@ -365,14 +388,16 @@ mod tests {
         });
         assert_eq!(again.run(&x), x.into_shape_with_order(vec![4, 3, 2]).unwrap());
         let relu = row(&|net, row| net.op("Relu", &[row], &[]));
-        assert!(relu.error().contains("'relu1' (Relu): a Reshape before it puts the whole batch"), "{}", relu.error());
+        let text = relu.batch_first_error();
+        assert!(text.contains("'relu1' (Relu): a Reshape before it puts the whole batch"), "{text}");
         let other = row(&|net, row| net.op("Reshape", &["x", row], &[]));
-        assert!(other.error().contains("puts the whole batch"), "{}", other.error());
+        assert!(other.batch_first_error().contains("puts the whole batch"), "{}", other.batch_first_error());
         let by_three = row(&|net, row| {
             let by = net.ints(&[-1, 3]);
             net.op("Reshape", &[row, &by], &[])
         });
-        assert!(by_three.error().contains("does not keep the batch as axis 0"), "{}", by_three.error());
+        let text = by_three.batch_first_error();
+        assert!(text.contains("does not keep the batch as axis 0"), "{text}");
     }
 
     #[test]
@@ -439,7 +464,7 @@ mod tests {
         let mut net = Net::new(&[1, 2]);
         let target = net.ints(&[4, 1, 1, 1]);
         net.op("Expand", &["x", &target], &[]);
-        assert!(net.error().contains("does not keep the batch as axis 0"), "{}", net.error());
+        assert!(net.batch_first_error().contains("does not keep the batch as axis 0"), "{}", net.batch_first_error());
     }
 
     #[test]
