@@ -24,7 +24,7 @@ use crate::names::Names;
 use crate::ops::linear::PRODUCT;
 use crate::ops::quantized::{translated, translator_of_integers};
 use crate::ops::unsupported::{about, is_open};
-use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Value, contributed, translator};
+use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Translator, Value, contributed, translator};
 use crate::passes;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::quantization::{Quantization, Quantized};
@@ -512,6 +512,9 @@ pub(crate) struct Walk<'a, T: Scalar> {
     batch: usize,
 }
 
+/// The domain of ONNX Runtime's own operators.
+const CONTRIBUTED: &str = "com.microsoft";
+
 /// The number of problems after which the walk ends.
 const MOST_PROBLEMS: usize = 1000;
 
@@ -610,8 +613,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
         let is_classical = node.domain == "ai.onnx.ml"
             && ["LinearClassifier", "Normalizer", "Scaler"].contains(&node.op_type.as_str());
-        let contributed = if node.domain == "com.microsoft" { contributed::<T>(&node.op_type) } else { None };
-        if !is_own && !is_classical && contributed.is_none() {
+        let translate = self.translator_of(node, &inputs);
+        if !is_own && !is_classical && (node.domain != CONTRIBUTED || translate.is_none()) {
             return Err(Problem::unsupported(match (node.domain.as_str(), about(&node.op_type)) {
                 (_, "") => "an operator that is not part of ONNX".to_owned(),
                 ("ai.onnx.ml", about) => about.to_owned(),
@@ -626,9 +629,6 @@ impl<'a, T: Scalar> Walk<'a, T> {
             )));
         }
         // What an operator is, is told rather than that one of its outputs is used.
-        let translate = contributed.or_else(|| translator::<T>(&node.op_type));
-        let translate =
-            translate.or_else(|| translator_of_integers(&node.op_type).filter(|_| self.has_integers(&inputs)));
         if translate.is_none() && node.op_type != "Shape" && (!constant || is_open(&node.op_type)) {
             return Err(Problem::unsupported(about(&node.op_type)));
         }
@@ -702,7 +702,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
         used: Vec<bool>,
         (batch_axis, batch): (usize, usize),
     ) -> Result<(Vec<Value>, usize), Problem> {
-        let translate = translator::<T>(&node.op_type).ok_or_else(|| Problem::unsupported(about(&node.op_type)))?;
+        let translate = self.translator_of(node, &inputs);
+        let translate = translate.ok_or_else(|| Problem::unsupported(about(&node.op_type)))?;
         let mut context = Context {
             graph: &mut self.graph,
             names: &mut self.names,
@@ -722,6 +723,15 @@ impl<'a, T: Scalar> Walk<'a, T> {
         let first = translated(&mut context, translate)?;
         let moved = context.batch_axis;
         Ok((std::iter::once(first).chain(context.further).collect(), moved))
+    }
+
+    /// The function that translates a node, if there is one.
+    fn translator_of(&self, node: &NodeProto, inputs: &[Option<Value>]) -> Option<Translator<T>> {
+        if node.domain == CONTRIBUTED {
+            return contributed(&node.op_type);
+        }
+        let of_integers = || translator_of_integers(&node.op_type).filter(|_| self.has_integers(inputs));
+        translator(&node.op_type).or_else(of_integers)
     }
 
     /// Whether there are integers of a quantized model among these values.

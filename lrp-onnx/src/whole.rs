@@ -18,7 +18,7 @@ use crate::ops::{BATCH_FIRST, OUTSIDE, Value};
 use crate::proto::NodeProto;
 
 /// The operators that read a sequence: time before the batch, or after it.
-const SEQUENCES: &[&str] = &["GRU", "LSTM", "RNN"];
+const SEQUENCES: &[&str] = &["DynamicQuantizeLSTM", "GRU", "LSTM", "RNN"];
 
 impl<T: Scalar> Walk<'_, T> {
     /// The shape of the first input, as the file has it.

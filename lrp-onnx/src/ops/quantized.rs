@@ -356,7 +356,7 @@ fn affine<T: Scalar>(cx: &mut Context<'_, T>, x: usize, weight: f64, bias: f64) 
 /// `x + bias`, with a bias as every sample sees it.
 fn plus<T: Scalar>(cx: &mut Context<'_, T>, x: usize, bias: &Constant) -> Result<usize, Problem> {
     let shape = cx.shape(x);
-    let constants = Constants { weight: None, bias: Some(cx.per_sample(bias, shape.len() + 1)?) };
+    let constants = Constants { weight: None, bias: Some(cx.per_sample(bias, cx.rank(x))?) };
     let op = shared(constants.build(&shape)?);
     Ok(cx.push_extra_made_from("bias", op, Origin::Scale(constants), &[x]))
 }
