@@ -5,6 +5,7 @@
 //! and of what its loops are written out to, which is bounded, too; so that no graph can make it hang.
 
 mod flow;
+mod subgraphs;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -27,7 +28,7 @@ use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProt
 use crate::quantization::{Quantization, Quantized};
 use crate::tensor::{Constant, DType, volume};
 use crate::{Entry, Import, InputInfo, Options, OutputFunction};
-use flow::{Scopes, Subgraphs};
+use subgraphs::{Scopes, Subgraphs};
 
 /// The newest operator set that the importer was written for.
 const NEWEST_OPSET: i64 = 21;
@@ -511,6 +512,9 @@ pub(crate) struct Walk<'a, T: Scalar> {
     batch: usize,
 }
 
+/// The domain of ONNX Runtime's own operators.
+const CONTRIBUTED: &str = "com.microsoft";
+
 /// The number of problems after which the walk ends.
 const MOST_PROBLEMS: usize = 1000;
 
@@ -594,8 +598,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
         let is_classical = node.domain == "ai.onnx.ml"
             && ["LinearClassifier", "Normalizer", "Scaler"].contains(&node.op_type.as_str());
-        let contributed = if node.domain == "com.microsoft" { contributed::<T>(&node.op_type) } else { None };
-        if !is_own && !is_classical && contributed.is_none() {
+        let translate = self.translator_of(node, &inputs);
+        if !is_own && !is_classical && (node.domain != CONTRIBUTED || translate.is_none()) {
             return Err(Problem::unsupported(match (node.domain.as_str(), about(&node.op_type)) {
                 (_, "") => "an operator that is not part of ONNX".to_owned(),
                 ("ai.onnx.ml", about) => about.to_owned(),
@@ -610,7 +614,6 @@ impl<'a, T: Scalar> Walk<'a, T> {
             )));
         }
         // What an operator is, is told rather than that one of its outputs is used.
-        let translate = self.translator(node, &inputs);
         if translate.is_none() && node.op_type != "Shape" && (!constant || is_open(&node.op_type)) {
             return Err(Problem::unsupported(about(&node.op_type)));
         }
@@ -676,7 +679,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
         used: Vec<bool>,
         (batch_axis, batch): (usize, usize),
     ) -> Result<(Vec<Value>, usize), Problem> {
-        let translate = self.translator(node, &inputs).ok_or_else(|| Problem::unsupported(about(&node.op_type)))?;
+        let translate = self.translator_of(node, &inputs);
+        let translate = translate.ok_or_else(|| Problem::unsupported(about(&node.op_type)))?;
         let mut context = Context {
             graph: &mut self.graph,
             names: &mut self.names,
@@ -699,10 +703,12 @@ impl<'a, T: Scalar> Walk<'a, T> {
     }
 
     /// The function that translates a node, if there is one.
-    fn translator(&self, node: &NodeProto, inputs: &[Option<Value>]) -> Option<Translator<T>> {
-        let contributed = if node.domain == "com.microsoft" { contributed::<T>(&node.op_type) } else { None };
+    fn translator_of(&self, node: &NodeProto, inputs: &[Option<Value>]) -> Option<Translator<T>> {
+        if node.domain == CONTRIBUTED {
+            return contributed(&node.op_type);
+        }
         let of_integers = || translator_of_integers(&node.op_type).filter(|_| self.has_integers(inputs));
-        contributed.or_else(|| translator::<T>(&node.op_type)).or_else(of_integers)
+        translator(&node.op_type).or_else(of_integers)
     }
 
     /// Whether there are integers of a quantized model among these values.
@@ -1162,27 +1168,8 @@ mod tests {
     fn mutations_of_a_file_do_no_harm() {
         let bytes = varied_net().bytes();
         assert!(crate::from_bytes::<f32>("whole", bytes.clone(), &Options::default()).is_ok());
-        let mut state = 7u64;
-        let mut random = |n: usize| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 33) as usize % n.max(1)
-        };
         let (mut loaded, mut refused) = (0, 0);
-        for round in 0..6000 {
-            let mut mutant = bytes.clone();
-            for _ in 0..=random(3) {
-                let at = random(mutant.len());
-                match round % 4 {
-                    0 => mutant[at] ^= 1 << random(8),
-                    1 => mutant[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)],
-                    2 => mutant.truncate(at.max(1)),
-                    _ => {
-                        let from = random(bytes.len());
-                        let part = bytes[from..(from + random(24)).min(bytes.len())].to_vec();
-                        mutant.splice(at..(at + part.len()).min(mutant.len()), part);
-                    }
-                }
-            }
+        for mutant in crate::testing::mutants(&bytes, 6000) {
             match crate::from_bytes::<f32>("mutant", mutant, &Options::default()) {
                 Ok(import) => {
                     loaded += 1;

@@ -111,8 +111,8 @@ impl Quantization {
 
 /// The forward pass of a quantized file: every step of a quantization rounds as the file says.
 ///
-/// Scales that a file computes from activations are computed for each sample; activations with a scale for each channel are not
-/// rounded.
+/// Scales that a file computes from activations are computed for each sample. Two things are not rounded: activations with a scale
+/// for each channel, and the states of recurrent layers.
 #[derive(Debug, Clone)]
 pub struct Quantized<T: Scalar>(pub(crate) Model<T>);
 

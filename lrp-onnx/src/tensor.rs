@@ -218,8 +218,8 @@ impl Constant {
         Self { dtype: Some(dtype), ..self }
     }
 
-    /// As something that was computed from the scale of a dynamic quantization.
-    pub fn from_dynamic_scale(self) -> Self {
+    /// Marked as computed from the scale of a dynamic quantization.
+    pub fn marked_dynamic(self) -> Self {
         Self { from_dynamic_scale: true, ..self }
     }
 

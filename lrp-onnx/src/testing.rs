@@ -213,6 +213,32 @@ pub(crate) fn forward<T: Scalar>(model: &Model<T>, x: &Tensor<T>) -> Tensor<T> {
     values.swap_remove(model.output().index())
 }
 
+/// Damaged copies of a file: bits flipped, bytes replaced, cut short, parts copied over others.
+pub(crate) fn mutants(bytes: &[u8], rounds: usize) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let mut state = 7u64;
+    let mut random = move |n: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % n.max(1)
+    };
+    (0..rounds).map(move |round| {
+        let mut mutant = bytes.to_vec();
+        for _ in 0..=random(3) {
+            let at = random(mutant.len());
+            match round % 4 {
+                0 => mutant[at] ^= 1 << random(8),
+                1 => mutant[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)],
+                2 => mutant.truncate(at.max(1)),
+                _ => {
+                    let from = random(bytes.len());
+                    let part = bytes[from..(from + random(24)).min(bytes.len())].to_vec();
+                    mutant.splice(at..(at + part.len()).min(mutant.len()), part);
+                }
+            }
+        }
+        mutant
+    })
+}
+
 /// A tensor of varied values in (-1, 1).
 pub(crate) fn varied(shape: &[usize]) -> Tensor<f64> {
     let mut i = 0u32;

@@ -99,8 +99,7 @@ impl Evaluation<'_> {
         {
             return Err(unreadable());
         }
-        // For each letter its length, its stride in the result, and its stride in each input.
-        let mut letters: Vec<(char, usize, usize, Vec<usize>)> = Vec::new();
+        let mut letters: Vec<Letter> = Vec::new();
         let mut operands = Vec::new();
         for (i, term) in terms.iter().enumerate() {
             let x = self.array(i)?.into_floats();
@@ -108,17 +107,15 @@ impl Evaluation<'_> {
                 return Err(Problem::invalid(format!("'{term}' does not fit {:?}", x.shape())));
             }
             let mut stride = 1;
-            for (letter, &length) in term.chars().rev().zip(x.shape().iter().rev()) {
-                let known = letters.iter().position(|(l, ..)| *l == letter);
-                let at = known.unwrap_or(letters.len());
-                if known.is_none() {
-                    letters.push((letter, length, 0, vec![0; terms.len()]));
+            for (name, &length) in term.chars().rev().zip(x.shape().iter().rev()) {
+                if !letters.iter().any(|l| l.name == name) {
+                    letters.push(Letter { name, length, strides: vec![0; terms.len() + 1] });
                 }
-                let Some((_, own, _, strides)) = letters.get_mut(at) else { return Err(unreadable()) };
-                if *own != length {
-                    return Err(Problem::invalid(format!("'{letter}' has the lengths {own} and {length}")));
+                let letter = letters.iter_mut().find(|l| l.name == name).ok_or_else(unreadable)?;
+                if letter.length != length {
+                    return Err(Problem::invalid(format!("'{name}' has the lengths {} and {length}", letter.length)));
                 }
-                if let Some(slot) = strides.get_mut(i) {
+                if let Some(slot) = letter.strides.get_mut(i) {
                     *slot += stride;
                 }
                 stride *= length;
@@ -127,31 +124,28 @@ impl Evaluation<'_> {
         }
         let mut shape = Vec::new();
         let mut stride = 1usize;
-        for letter in output.chars().rev() {
-            let found = letters.iter_mut().find(|(l, ..)| *l == letter).ok_or_else(unreadable)?;
-            if found.2 != 0 {
-                return Err(unreadable());
+        for name in output.chars().rev() {
+            let letter = letters.iter_mut().find(|l| l.name == name).ok_or_else(unreadable)?;
+            match letter.strides.last_mut() {
+                Some(slot @ 0) => *slot = stride,
+                _ => return Err(unreadable()),
             }
-            found.2 = stride;
-            shape.insert(0, found.1);
-            stride = stride.checked_mul(found.1).filter(|n| *n > 0).ok_or_else(unreadable)?;
+            shape.insert(0, letter.length);
+            stride = stride.checked_mul(letter.length).filter(|n| *n > 0).ok_or_else(unreadable)?;
         }
         self.budget.charge(&shape)?;
-        let lengths: Vec<usize> = letters.iter().map(|l| l.1).collect();
+        let lengths: Vec<usize> = letters.iter().map(|l| l.length).collect();
         self.budget.charge_products(&lengths)?;
         let mut result = vec![0.0; stride];
-        let total = volume(&lengths).unwrap_or(0);
         let mut places = vec![0usize; letters.len()];
-        for _ in 0..total {
-            let at = |stride: &dyn Fn(&(char, usize, usize, Vec<usize>)) -> usize| {
-                letters.iter().zip(&places).map(|(l, p)| stride(l) * p).sum::<usize>()
+        for _ in 0..volume(&lengths).unwrap_or(0) {
+            let at = |operand: usize| {
+                let stride = |l: &Letter| l.strides.get(operand).copied().unwrap_or(0);
+                letters.iter().zip(&places).map(|(l, place)| stride(l) * place).sum::<usize>()
             };
-            let values = operands
-                .iter()
-                .enumerate()
-                .map(|(i, values)| values.get(at(&|l| l.3.get(i).copied().unwrap_or(0))).copied().unwrap_or(0.0));
-            let product: f64 = values.product();
-            if let Some(slot) = result.get_mut(at(&|l| l.2)) {
+            let factors = operands.iter().enumerate().map(|(i, values)| values.get(at(i)).copied().unwrap_or(0.0));
+            let product: f64 = factors.product();
+            if let Some(slot) = result.get_mut(at(operands.len())) {
                 *slot += product;
             }
             // The next combination, counted as numbers are.
@@ -165,6 +159,14 @@ impl Evaluation<'_> {
         }
         shaped(&shape, result).map(Array::Float)
     }
+}
+
+/// An index of a sum of products.
+struct Letter {
+    name: char,
+    length: usize,
+    /// In each input, and last in the result.
+    strides: Vec<usize>,
 }
 
 /// The matrix products of two stacks that are broadcast to one, behind each other.

@@ -1,6 +1,6 @@
 //! Tensors that are made: of a shape, a range, a list of indices.
 
-use ndarray::{ArrayD, Dimension, IxDyn};
+use ndarray::{Array2, ArrayD, Dimension, IxDyn};
 
 use super::shapes::{length, lengths};
 use super::{Evaluation, each, flattened, reshaped, squeezed, unsqueezed};
@@ -78,9 +78,9 @@ impl Evaluation<'_> {
     /// Ones on a diagonal, in the shape of a matrix.
     pub(super) fn eye_like(&mut self) -> Result<Array, Problem> {
         let shape = self.input(0)?.shape().to_vec();
-        if shape.len() != 2 {
+        let &[rows, columns] = shape.as_slice() else {
             return Err(Problem::invalid(format!("its input of shape {shape:?} is no matrix")));
-        }
+        };
         self.budget.charge(&shape)?;
         let shift = self.node.int("k").unwrap_or(0);
         let on = |row: usize, column: usize| length(column).checked_sub(length(row)) == Some(shift);
@@ -88,7 +88,7 @@ impl Evaluation<'_> {
             Some(code) => DType::from_code(code).is_none_or(DType::is_float),
             None => self.input(0)?.is_float(),
         };
-        let ones = ArrayD::from_shape_fn(IxDyn(&shape), |at| i64::from(on(at[0], at[1])));
+        let ones = Array2::from_shape_fn((rows, columns), |(row, column)| i64::from(on(row, column))).into_dyn();
         Ok(if is_float { Array::Float(ones.mapv(|v| v as f64)) } else { Array::Int(ones) })
     }
 

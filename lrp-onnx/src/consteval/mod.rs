@@ -101,7 +101,7 @@ pub(crate) fn evaluate(
         true => vec![evaluation.input(0)?.clone()],
         false => evaluation.run()?,
     };
-    Ok(results.into_iter().map(Constant::from_dynamic_scale).collect())
+    Ok(results.into_iter().map(Constant::marked_dynamic).collect())
 }
 
 struct Evaluation<'a> {
@@ -292,14 +292,15 @@ mod tests {
         assert_eq!(transposed.unwrap(), [1, 2]);
     }
 
+    /// Results: a shape and values each.
+    type Computed = Vec<(Vec<usize>, Vec<f64>)>;
+
+    /// A shape, and values.
+    type Given<'a> = (&'a [usize], &'a [f64]);
+
     /// The floating-point results of an operator, with their shapes.
-    fn computed(
-        op_type: &str,
-        inputs: &[(&[usize], &[f64])],
-        attribute: Vec<AttributeProto>,
-    ) -> Result<Vec<(Vec<usize>, Vec<f64>)>, Problem> {
-        let array =
-            |(shape, values): &(&[usize], &[f64])| ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).unwrap();
+    fn computed(op_type: &str, inputs: &[Given<'_>], attribute: Vec<AttributeProto>) -> Result<Computed, Problem> {
+        let array = |(shape, values): &Given<'_>| ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).unwrap();
         let inputs: Vec<Option<Constant>> = inputs.iter().map(|i| Some(Array::Float(array(i)).into())).collect();
         let node = NodeProto { op_type: op_type.into(), attribute, ..Default::default() };
         let results = evaluate(&node, &inputs, 18, &mut Budget::for_file(0))?;
@@ -307,12 +308,7 @@ mod tests {
     }
 
     /// The first result, which must have this shape.
-    fn floats(
-        op_type: &str,
-        inputs: &[(&[usize], &[f64])],
-        attribute: Vec<AttributeProto>,
-        shape: &[usize],
-    ) -> Vec<f64> {
+    fn floats(op_type: &str, inputs: &[Given<'_>], attribute: Vec<AttributeProto>, shape: &[usize]) -> Vec<f64> {
         let result = computed(op_type, inputs, attribute).unwrap().remove(0);
         assert_eq!(result.0, shape, "{op_type}");
         result.1
@@ -393,7 +389,7 @@ mod tests {
 
     #[test]
     fn functions_of_numbers_by_hand() {
-        let x: (&[usize], &[f64]) = (&[3], &[-0.5, 0.0, 2.0]);
+        let x: Given<'_> = (&[3], &[-0.5, 0.0, 2.0]);
         for (op, expected) in [
             ("Sin", [-0.5f64, 0.0, 2.0].map(f64::sin)),
             ("Cos", [-0.5f64, 0.0, 2.0].map(f64::cos)),
@@ -419,7 +415,7 @@ mod tests {
 
     #[test]
     fn reductions_by_hand() {
-        let x: (&[usize], &[f64]) = (&[2, 3], &[1.0, -2.0, 3.0, 4.0, 5.0, -6.0]);
+        let x: Given<'_> = (&[2, 3], &[1.0, -2.0, 3.0, 4.0, 5.0, -6.0]);
         let along =
             |axis: i64, keep: i64| vec![attribute("axes", None, &[axis]), attribute("keepdims", Some(keep), &[])];
         close(&floats("ReduceSum", &[x], along(1, 1), &[2, 1]), &[2.0, 3.0]);
@@ -444,19 +440,18 @@ mod tests {
 
     #[test]
     fn products_by_hand() {
-        let (a, b): ((&[usize], &[f64]), (&[usize], &[f64])) =
-            ((&[2, 2], &[1.0, 2.0, 3.0, 4.0]), (&[2, 1], &[1.0, 10.0]));
+        let (a, b): (Given<'_>, Given<'_>) = ((&[2, 2], &[1.0, 2.0, 3.0, 4.0]), (&[2, 1], &[1.0, 10.0]));
         close(&floats("MatMul", &[a, b], Vec::new(), &[2, 1]), &[21.0, 43.0]);
         close(&floats("MatMul", &[a, (&[2], &[1.0, 10.0])], Vec::new(), &[2]), &[21.0, 43.0]);
         close(&floats("MatMul", &[(&[2], &[1.0, 10.0]), a], Vec::new(), &[2]), &[31.0, 42.0]);
         close(&floats("MatMul", &[(&[2], &[1.0, 10.0]), (&[2], &[2.0, 3.0])], Vec::new(), &[]), &[32.0]);
         // A stack of two times one that is repeated.
-        let stack: (&[usize], &[f64]) = (&[2, 1, 2], &[1.0, 0.0, 0.0, 1.0]);
+        let stack: Given<'_> = (&[2, 1, 2], &[1.0, 0.0, 0.0, 1.0]);
         close(&floats("MatMul", &[stack, a], Vec::new(), &[2, 1, 2]), &[1.0, 2.0, 3.0, 4.0]);
         let gemm = vec![attribute("transA", Some(1), &[]), number("alpha", 2.0), number("beta", 0.5)];
         close(&floats("Gemm", &[a, b, (&[1], &[4.0])], gemm, &[2, 1]), &[64.0, 86.0]);
         assert!(computed("MatMul", &[a, (&[3, 1], &[1.0; 3])], Vec::new()).is_err());
-        let formula = |equation, operands: &[(&[usize], &[f64])], shape: &[usize]| {
+        let formula = |equation, operands: &[Given<'_>], shape: &[usize]| {
             floats("Einsum", operands, vec![text("equation", equation)], shape)
         };
         close(&formula("ij,jk->ik", &[a, b], &[2, 1]), &[21.0, 43.0]);
@@ -471,16 +466,16 @@ mod tests {
 
     #[test]
     fn normalisations_by_hand() {
-        let x: (&[usize], &[f64]) = (&[1, 2], &[0.0, 3f64.ln()]);
+        let x: Given<'_> = (&[1, 2], &[0.0, 3f64.ln()]);
         close(&floats("Softmax", &[x], Vec::new(), &[1, 2]), &[0.25, 0.75]);
         close(&floats("LogSoftmax", &[x], Vec::new(), &[1, 2]), &[0.25f64.ln(), 0.75f64.ln()]);
-        let x: (&[usize], &[f64]) = (&[2, 2], &[1.0, 3.0, -5.0, 5.0]);
-        let two: (&[usize], &[f64]) = (&[2], &[2.0, 10.0]);
+        let x: Given<'_> = (&[2, 2], &[1.0, 3.0, -5.0, 5.0]);
+        let two: Given<'_> = (&[2], &[2.0, 10.0]);
         let exact = || vec![number("epsilon", 0.0)];
         close(&floats("LayerNormalization", &[x, two, two], exact(), &[2, 2]), &[0.0, 20.0, 0.0, 20.0]);
-        let given: (&[usize], &[f64]) = (&[2], &[1.0, 4.0]);
+        let given: Given<'_> = (&[2], &[1.0, 4.0]);
         close(&floats("BatchNormalization", &[x, two, two, given, given], exact(), &[2, 2]), &[2.0, 5.0, -10.0, 15.0]);
-        let x: (&[usize], &[f64]) = (&[1, 2, 2], x.1);
+        let x: Given<'_> = (&[1, 2, 2], x.1);
         let training = [exact(), vec![attribute("training_mode", Some(1), &[])]].concat();
         let standard = [0.0, 4.0, 0.0, 20.0];
         close(&floats("BatchNormalization", &[x, two, two, given, given], training, &[1, 2, 2]), &standard);
@@ -489,7 +484,7 @@ mod tests {
 
     #[test]
     fn rearrangements_by_hand() {
-        let x: (&[usize], &[f64]) = (&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let x: Given<'_> = (&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         close(&floats("Trilu", &[x], Vec::new(), &[2, 3]), &[1.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
         close(&floats("Trilu", &[x], vec![attribute("upper", Some(0), &[])], &[2, 3]), &[1.0, 0.0, 0.0, 4.0, 5.0, 0.0]);
         close(&floats("EyeLike", &[x], vec![attribute("k", Some(1), &[])], &[2, 3]), &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
@@ -525,7 +520,7 @@ mod tests {
 
     #[test]
     fn numbers_in_units_of_a_dynamic_scale_are_not_rounded() {
-        let scale = Constant::from(Array::Float(ArrayD::from_elem(IxDyn(&[1]), 0.3))).from_dynamic_scale();
+        let scale = Constant::from(Array::Float(ArrayD::from_elem(IxDyn(&[1]), 0.3))).marked_dynamic();
         for (op, attribute) in
             [("Floor", Vec::new()), ("Round", Vec::new()), ("Cast", vec![attribute("to", Some(6), &[])])]
         {

@@ -3,15 +3,14 @@
 //!
 //! The graphs that the walk is in form a stack, which is as deep as graphs are nested in the file.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use lrp_core::Scalar;
 
-use super::{MOST_PROBLEMS, Order, Sources, Walk, described, refusal};
-use crate::error::{ErrorKind, Problem, shown};
+use super::subgraphs::Inner;
+use super::{MOST_PROBLEMS, Order, Walk, described, refusal};
+use crate::error::{ErrorKind, Problem};
 use crate::file::External;
-use crate::functions::MAX_DEPTH;
 use crate::ops::Value;
 use crate::ops::unsupported::about;
 use crate::proto::{AttributeProto, GraphProto, NodeProto};
@@ -19,121 +18,6 @@ use crate::tensor::{Array, Constant};
 
 /// The maximum number of nodes, inputs and outputs in all branches and steps that are walked.
 const MAX_SIZE: usize = 500_000;
-
-/// The values of tensor names: of the model's graph, and of the graphs within each other that the walk is in. Inner names
-/// hide outer ones.
-#[derive(Debug)]
-pub(super) struct Scopes<'a>(Vec<HashMap<&'a str, Value>>);
-
-impl Default for Scopes<'_> {
-    fn default() -> Self {
-        Self(vec![HashMap::new()])
-    }
-}
-
-impl<'a> Scopes<'a> {
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().rev().find_map(|scope| scope.get(name))
-    }
-
-    /// Gives a name of the innermost graph its value.
-    pub fn insert(&mut self, name: &'a str, value: Value) {
-        if let Some(scope) = self.0.last_mut() {
-            scope.insert(name, value);
-        }
-    }
-
-    pub fn extend(&mut self, values: impl Iterator<Item = (&'a str, Value)>) {
-        if let Some(scope) = self.0.last_mut() {
-            scope.extend(values);
-        }
-    }
-}
-
-/// A graph within a node.
-struct Inner<'a> {
-    graph: &'a GraphProto,
-    order: Order<'a>,
-    /// The number of nodes, and of their inputs and outputs: the work of walking over it once.
-    size: usize,
-    constants: OnceCell<Vec<(&'a str, Constant)>>,
-}
-
-/// Every graph within a graph, sorted; and what nodes with such graphs read through them.
-#[derive(Default)]
-pub(super) struct Subgraphs<'a> {
-    /// By the graph's address.
-    inner: HashMap<*const GraphProto, Inner<'a>>,
-    /// By the node's address: names outside of its graphs.
-    reads: HashMap<*const NodeProto, Vec<&'a str>>,
-}
-
-impl<'a> Subgraphs<'a> {
-    /// Those within a graph.
-    pub fn of(graph: &'a GraphProto) -> Result<Self, ErrorKind> {
-        let mut found = Self::default();
-        found.within(graph, 0)?;
-        Ok(found)
-    }
-
-    /// The names outside of a node's graphs that these read.
-    pub fn reads(&self, node: &NodeProto) -> &[&'a str] {
-        self.reads.get(&std::ptr::from_ref(node)).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Adds the graphs within a graph. As deep as they are nested, which is bounded.
-    fn within(&mut self, graph: &'a GraphProto, depth: usize) -> Result<(), ErrorKind> {
-        if depth > MAX_DEPTH {
-            return Err(ErrorKind::Graph(format!("it has graphs within each other, more than {MAX_DEPTH} deep")));
-        }
-        for node in &graph.node {
-            let mut reads: Vec<&'a str> = Vec::new();
-            for graph in node.graphs() {
-                self.within(graph, depth + 1)?;
-                let sources = Sources::of(graph)?;
-                let outputs: Vec<&'a str> = graph.output.iter().map(|o| o.name.as_str()).collect();
-                let order = Order::of_inner(graph, &sources, &outputs, self)?;
-                let used = order.readers.keys().chain(&outputs).copied();
-                reads.extend(used.filter(|name| !name.is_empty() && !sources.has(name)));
-                let node = |&position: &usize| graph.node.get(position);
-                let sizes = order.nodes.iter().filter_map(node).map(|n| n.input.len() + n.output.len() + 1);
-                let size = sizes.sum::<usize>() + graph.output.len() + 1;
-                let inner = Inner { graph, order, size, constants: OnceCell::new() };
-                self.inner.insert(std::ptr::from_ref(graph), inner);
-            }
-            if !reads.is_empty() {
-                reads.sort_unstable();
-                reads.dedup();
-                self.reads.insert(std::ptr::from_ref(node), reads);
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&self, graph: &GraphProto) -> Result<&Inner<'a>, Problem> {
-        self.inner.get(&std::ptr::from_ref(graph)).ok_or_else(|| Problem::invalid("its graph cannot be sorted"))
-    }
-}
-
-impl<'a> Inner<'a> {
-    /// The stored tensors that are used.
-    fn constants(&self, external: &mut External) -> Result<&[(&'a str, Constant)], Problem> {
-        if let Some(known) = self.constants.get() {
-            return Ok(known);
-        }
-        let used = self.graph.initializer.iter().filter(|t| self.order.is_used(&t.name) || self.gives(&t.name));
-        let read = used.map(|tensor| match Constant::from_proto(tensor, external) {
-            Ok(constant) => Ok((tensor.name.as_str(), constant)),
-            Err(reason) => Err(Problem::invalid(format!("its tensor '{}' {reason}", shown(&tensor.name)))),
-        });
-        let read = read.collect::<Result<Vec<_>, _>>()?;
-        Ok(self.constants.get_or_init(|| read))
-    }
-
-    fn gives(&self, name: &str) -> bool {
-        self.graph.output.iter().any(|output| output.name == name)
-    }
-}
 
 /// A graph that the walk is in.
 struct Frame<'a> {
@@ -276,7 +160,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
         let mut scope: HashMap<&'a str, Value> = HashMap::with_capacity(inputs.len());
         scope.extend(inner.constants(external)?.iter().map(|(name, c)| (*name, Value::Constant(c.clone()))));
         scope.extend(inputs);
-        self.values.0.push(scope);
+        self.values.open(scope);
         Ok(())
     }
 
@@ -405,7 +289,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
     fn leave(&mut self, owner: Owner<'a>, graph: &'a GraphProto, frames: &mut Vec<Frame<'a>>, external: &mut External) {
         let outputs = graph.output.iter().map(|o| self.values.get(&o.name).cloned().unwrap_or(Value::Unknown));
         let outputs: Vec<Value> = outputs.collect();
-        self.values.0.pop();
+        self.values.close();
         if let Some(outer) = frames.last() {
             self.order = outer.order;
         }
@@ -552,7 +436,7 @@ fn attribute(name: &str, i: i64) -> AttributeProto {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Attr, Net, input, kinds, varied};
+    use crate::testing::{Attr, Net, forward, input, kinds, varied};
     use ndarray::array;
 
     /// What `build` adds to a net, as a graph within a node: its names are its own, but for those that it reads from outside.
@@ -761,6 +645,76 @@ mod tests {
         net.graph().node.last_mut().unwrap().output.insert(0, "last".into());
         let y = net.run(&array![[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]].into_dyn());
         assert_eq!(y, array![[[6.0, 60.0], [5.0, 50.0], [3.0, 30.0]]].into_dyn());
+    }
+
+    /// A model with a function, branches, a loop and quantized activations, small enough that a mutation hits something that matters.
+    fn varied_net() -> Net {
+        let branch = inner(&[], |net| {
+            let (two, one) = (net.ints(&[2]), net.ints(&[1]));
+            let body = inner(&["i", "go", "v"], |net| {
+                let next = net.op("Sub", &["v", "a"], &[]);
+                let step = net.op("Cast", &["i"], &[("to", Attr::Int(1))]);
+                vec![net.op("Identity", &["go"], &[]), net.op("Add", &[&next, &step], &[])]
+            });
+            let looped = with_graphs(net, "Loop", &[&two, "", "a"], &[], vec![("body", body)]);
+            let chosen = vec![("then_branch", inner(&[], |_| vec!["a".into()])), ("else_branch", scaled_by(2.0))];
+            let other = with_graphs(net, "If", &[&one], &[], chosen);
+            vec![net.op("Mul", &[&looped, &other], &[])]
+        });
+        let mut net = branching(2, branch, scaled_by(5.0));
+        let last = net.graph().node.last().unwrap().output[0].clone();
+        let (s, z, w) = (net.floats(&[], &[0.5]), net.uint8s(&[], &[7]), net.int8s(&[2, 2], &[1, 2, 3, 4]));
+        let q = net.op("QuantizeLinear", &[&last, &s, &z], &[]);
+        let y = net.op("MatMulInteger", &[&q, &w, &z], &[]);
+        let y = net.op("Cast", &[&y], &[("to", Attr::Int(1))]);
+        let q = net.op("DynamicQuantizeLinear", &[&y], &[]);
+        net.last("", &["scale", "zero"]);
+        let y = net.op("MatMulInteger", &[&q, &w, "zero"], &[]);
+        let y = net.op("Cast", &[&y], &[("to", Attr::Int(1))]);
+        let y = net.op("Mul", &[&y, "scale"], &[]);
+        net.op("f", &[&y], &[("alpha", Attr::Float(0.5))]);
+        net.last("local", &[]);
+        let mut function = Net::new(&[2]);
+        let a = function.op("LeakyRelu", &["in"], &[("alpha", Attr::Float(0.1))]);
+        function.graph().node[0].attribute[0].ref_attr_name = "alpha".into();
+        let out = function.op("Add", &[&a, "in"], &[]);
+        net.proto.functions.push(crate::proto::FunctionProto {
+            name: "f".into(),
+            domain: "local".into(),
+            input: vec!["in".into()],
+            output: vec![out],
+            attribute: vec!["alpha".into()],
+            node: function.graph().node.clone(),
+            ..Default::default()
+        });
+        net
+    }
+
+    /// Damaged files give an error or a model, quickly, but never a panic.
+    #[test]
+    fn mutations_of_a_file_do_no_harm() {
+        let bytes = varied_net().bytes();
+        let whole = crate::from_bytes::<f32>("whole", bytes.clone(), &Default::default()).unwrap();
+        assert!(whole.quantized.is_some() && whole.model.layers().len() == 2);
+        let (mut loaded, mut refused) = (0, 0);
+        for mutant in crate::testing::mutants(&bytes, 6000) {
+            match crate::from_bytes::<f32>("mutant", mutant, &Default::default()) {
+                Ok(import) => {
+                    loaded += 1;
+                    let input = import.model.node(import.model.inputs()[0]);
+                    if let (1, [n]) = (import.model.inputs().len(), input.shape.as_slice()) {
+                        let x = varied(&[1, *n]).mapv(|v| v as f32);
+                        forward(&import.model, &x);
+                        import.quantized.map(|q| q.output(&[&x]).unwrap());
+                    }
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(error.to_string().lines().count() <= 24, "{error}");
+                }
+            }
+        }
+        assert!(loaded > 100 && refused > 100, "{loaded} loaded, {refused} refused");
     }
 
     #[test]

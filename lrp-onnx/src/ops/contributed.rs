@@ -2,7 +2,7 @@
 //! models.
 
 use lrp_core::Scalar;
-use lrp_core::ops::{Activation, Add, Function, Mul, Transpose, shared};
+use lrp_core::ops::{Activation, Add, Function, Mul, shared};
 
 use super::quantized::{integer, qlinear};
 use super::{Context, Translated, Translator, Value, activation, conv, linear, quantized};
@@ -90,7 +90,7 @@ fn scaled<T: Scalar>(
     bias: Option<&Constant>,
 ) -> Result<usize, Problem> {
     let shape = cx.shape(x);
-    let bias = bias.map(|bias| cx.per_sample(bias, shape.len() + 1)).transpose()?;
+    let bias = bias.map(|bias| cx.per_sample(bias, cx.rank(x))).transpose()?;
     let constants = Constants { weight: weight.map(|w| ndarray::arr0(T::of(w)).into_dyn()), bias };
     let op = shared(constants.build(&shape)?);
     Ok(cx.push_extra_made_from(suffix, op, Origin::Scale(constants), &[x]))
@@ -163,17 +163,7 @@ fn fused_mat_mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
                     false => Value::Constant(quantized::dequantized(cx, &c, &[factor], &[0.0], 0)?),
                 }
             }
-            Some(Value::Data(x)) if transposed => {
-                let shape = cx.shape(x);
-                let rank = shape.len();
-                if rank < 2 {
-                    return Err(Problem::invalid("it transposes the batch; axis 0 must stay the batch"));
-                }
-                let mut swap: Vec<usize> = (0..=rank).collect();
-                swap.swap(rank - 1, rank);
-                let op = shared(Transpose::new(&swap, &shape)?);
-                Value::Data(cx.push_extra_made_from("transpose", op, Origin::Transpose(swap), &[x]))
-            }
+            Some(Value::Data(x)) if transposed => Value::Data(linear::transposed(cx, x)?),
             Some(value) => value,
             None => continue,
         };

@@ -100,7 +100,7 @@ fn from_the_left<T: Scalar>(cx: &mut Context<'_, T>, weights: Constant) -> Trans
 }
 
 /// The last two axes of an activation exchanged.
-fn transposed<T: Scalar>(cx: &mut Context<'_, T>, x: usize) -> Result<usize, Problem> {
+pub(super) fn transposed<T: Scalar>(cx: &mut Context<'_, T>, x: usize) -> Result<usize, Problem> {
     let input = cx.shape(x);
     if input.len() < 2 {
         return Err(Problem::invalid(format!("its input {} is no matrix", Shape(&input))));

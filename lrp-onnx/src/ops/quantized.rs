@@ -63,7 +63,7 @@ pub(crate) fn translated<T: Scalar>(cx: &mut Context<'_, T>, translate: Translat
         cx.inputs.iter().flatten().filter_map(|v| if let Value::Data(id) = v { Some(*id) } else { None }).collect();
     let steps: Vec<Option<Step>> = ids.iter().map(|&id| cx.quantization.step(id)).collect();
     let Some(step) = steps.iter().flatten().next().copied() else { return translate(cx) };
-    if op_type.contains("uantize") || op_type.contains("Integer") || op_type.starts_with('Q') {
+    if ["uantize", "Integer", "QLinear", "QGemm"].iter().any(|own| op_type.contains(own)) {
         return translate(cx);
     }
     match op_type.as_str() {
@@ -199,7 +199,7 @@ pub(super) fn dynamic_quantize_linear<T: Scalar>(cx: &mut Context<'_, T>) -> Tra
     let one: Constant = Array::Float(ndarray::arr0(1.0).into_dyn()).into();
     let zero: Constant = Array::Int(ndarray::arr0(0).into_dyn()).into();
     let constants = [one, zero.of_type(DType::U8)];
-    cx.further = constants.into_iter().map(|c| Value::Constant(c.from_dynamic_scale())).collect();
+    cx.further = constants.into_iter().map(|c| Value::Constant(c.marked_dynamic())).collect();
     Ok(Value::Data(y))
 }
 
@@ -356,7 +356,7 @@ fn affine<T: Scalar>(cx: &mut Context<'_, T>, x: usize, weight: f64, bias: f64) 
 /// `x + bias`, with a bias as every sample sees it.
 fn plus<T: Scalar>(cx: &mut Context<'_, T>, x: usize, bias: &Constant) -> Result<usize, Problem> {
     let shape = cx.shape(x);
-    let constants = Constants { weight: None, bias: Some(cx.per_sample(bias, shape.len() + 1)?) };
+    let constants = Constants { weight: None, bias: Some(cx.per_sample(bias, cx.rank(x))?) };
     let op = shared(constants.build(&shape)?);
     Ok(cx.push_extra_made_from("bias", op, Origin::Scale(constants), &[x]))
 }

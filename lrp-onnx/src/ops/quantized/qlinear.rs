@@ -33,12 +33,12 @@ pub(in super::super) fn conv<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 }
 
 pub(in super::super) fn mat_mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let axes = [0, 3].map(|index| match cx.inputs.get(index) {
+    let rank = |index: usize| match cx.inputs.get(index) {
         Some(Some(Value::Constant(c))) => c.shape().len(),
         _ => 0,
-    });
-    let a = real(cx, 0, (1, 2), axes[0].saturating_sub(2))?;
-    let b = real(cx, 3, (4, 5), axes[1].saturating_sub(1))?;
+    };
+    let (row, column) = (rank(0).saturating_sub(2), rank(3).saturating_sub(1));
+    let (a, b) = (real(cx, 0, (1, 2), row)?, real(cx, 3, (4, 5), column)?);
     on_real(cx, vec![Some(a), Some(b)], (6, 7), linear::mat_mul)
 }
 
