@@ -35,6 +35,7 @@ pub fn model(args: Option<&ModelArgs>, recipe: Option<&Recipe>) -> Result<ModelJ
     }
     let options = ModelOptions {
         sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
+        output: args.and_then(|a| a.model_output.clone()).or_else(|| recipe.and_then(|r| r.explain().output.clone())),
         exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
         ..ModelOptions::new(path)
     };

@@ -274,6 +274,15 @@ mod tests {
                         ("/assign", ..) => format!("{line}\nrule = \"pass\""),
                         ("", _, "schema" | "extends") => continue,
                         ("", ..) => format!("rule = \"pass\"\n[root]{line}"),
+                        ("/explain/target", _, "class") => {
+                            format!("rule = \"pass\"\n[explain]\ntarget = {{ at = 0, {line} }}")
+                        }
+                        ("/explain/target", _, "classes") => {
+                            format!("rule = \"pass\"\n[explain]\ntarget = {{ box = 0, {line} }}")
+                        }
+                        ("/explain/target", _, "skip") => {
+                            format!("rule = \"pass\"\n[explain]\ntarget = {{ each = 1, {line} }}")
+                        }
                         ("/explain/target", ..) => format!("rule = \"pass\"\n[explain]\ntarget = {{ {line} }}"),
                         ("/compare", _, "titles") => {
                             format!("rule = \"pass\"\n[compare]\nrecipes = [\"lrp-0\", \"lrp-gamma\"]\n{line}")

@@ -23,6 +23,7 @@ mod input_statistics;
 mod inputs;
 mod names;
 mod ops;
+mod outputs;
 mod passes;
 mod proto;
 mod tensor;
@@ -42,6 +43,7 @@ use proto::ModelProto;
 
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 pub use inputs::{Entry, Fixed, FixedValue, InputInfo, Role};
+pub use outputs::OutputInfo;
 
 /// Options of an import.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,8 +78,8 @@ pub struct Import<T: Scalar> {
     pub input_names: Vec<String>,
     /// All inputs of the file.
     pub inputs: Vec<InputInfo>,
-    /// The names of all outputs of the file.
-    pub outputs: Vec<String>,
+    /// All outputs of the file.
+    pub outputs: Vec<OutputInfo>,
     /// From the inputs that a user gives to those of the model.
     pub entry: Entry,
     /// The name of the file's output that is explained.

@@ -248,7 +248,7 @@ fn outputs_before_a_relu_are_kept_only_where_they_are_read() {
         let start = record.seed(&Target::Argmax, Start::Logit).unwrap();
         let found = record.propagate(start.clone());
         // For the last time, too: a value is handed from the ReLU to the layer before it.
-        let again = profile.propagate_last(record, start);
+        let again = profile.propagate_last(record, start, &mut |_, _| {});
         assert_eq!(found.input_relevance(), again.input_relevance());
         (found, [first, relu].map(|id| profile.nodes[id.index()].kept > 0))
     };

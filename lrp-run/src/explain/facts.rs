@@ -29,6 +29,7 @@ pub fn fingerprint<T: Scalar>(
         "the model": model.file.sha256,
         "the model's weights in other files": external,
         "the input shape": what.model.options.sample_shape,
+        "the model's output": what.model.options.output,
         "the labels": hash::of_bytes(loaded.labels.join("\n").as_bytes()),
         "the recipe": recipe,
         "the rule of unknown operators": how.on_unknown.map(|rule| rule.to_string()),

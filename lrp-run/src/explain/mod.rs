@@ -206,6 +206,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         command: job.command.clone(),
         fingerprint,
         model,
+        output: loaded.import.output_name.clone(),
         labels,
         tokens,
         recipe: RecipeRecord::new(&job.what.recipe),

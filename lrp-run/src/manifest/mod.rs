@@ -35,6 +35,9 @@ pub struct Manifest {
     pub fingerprint: Fingerprint,
     /// The model.
     pub model: ModelRecord,
+    /// The name of the model's output that is explained.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
     /// The file of labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<FileRecord>,

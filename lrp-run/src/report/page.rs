@@ -106,6 +106,7 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
         fact("Model", manifest.model.file.path.clone()),
         fact("Recipe", manifest.recipe.name.clone()),
         fact("Input", input.join("; ")),
+        fact("Output", manifest.output.clone()),
         fact("Target", manifest.target.trim_matches('"').to_owned()),
         fact("Relevance put on it", start.to_owned()),
         fact("Numbers", manifest.precision.to_string()),
