@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lrp::check::Limit;
 use lrp_config::{
-    Channels, Colormap, InputPreset, Kind, OnUnknown, Precision, Resize, Save, Scale, Size, Start, Target,
+    Channels, Colormap, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size, Start, Target,
 };
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
@@ -260,7 +260,7 @@ pub struct ModelArgs {
 /// Target and start of the explanation, and options of the computation.
 #[derive(Debug, Args, Default)]
 pub struct HowArgs {
-    /// argmax, a class (index or label), all, "{ top = 3 }" or "{ contrast = [0, 9] }" [default: argmax]
+    /// argmax, a class (index or label), all, or a table such as "{ top = 3 }"; the forms are below [default: argmax]
     #[arg(long, value_parser = target)]
     pub target: Option<Target>,
     /// Relevance that the walk starts with: the logit of the target, or one [default: logit]; the maps of a negative logit have opposite signs
@@ -348,6 +348,12 @@ pub struct OutputArgs {
     /// [default: npy,png,json]
     #[arg(long, value_delimiter = ',', value_parser = save)]
     pub save: Option<Vec<Save>>,
+    /// Save relevance inside the network, too: that which a node receives, of every node whose name matches, as layer3 or '*/Softmax'
+    #[arg(long, value_name = "GLOB", value_parser = node_glob)]
+    pub at: Vec<NameGlob>,
+    /// A table (.csv) with a target for each sample: columns input, target and, where an input has several samples, sample
+    #[arg(long, value_name = "FILE")]
+    pub targets: Option<PathBuf>,
     #[command(flatten)]
     pub look: LookArgs,
     /// Resume an interrupted run in this folder
@@ -433,6 +439,10 @@ fn choose<V: Copy>(text: &str, choices: &[(&str, V)]) -> Result<V, String> {
 fn target(text: &str) -> Result<Target, String> {
     // The value itself is named by the message around this one.
     text.parse().map_err(|why: String| why.split_once(" is no target: ").map(|(_, why)| why.to_owned()).unwrap_or(why))
+}
+
+fn node_glob(text: &str) -> Result<NameGlob, String> {
+    text.parse()
 }
 
 fn start(text: &str) -> Result<Start, String> {

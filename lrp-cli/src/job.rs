@@ -121,6 +121,7 @@ pub fn how(args: &HowArgs, recipe: &Recipe) -> Result<HowJob, Error> {
     input.kind = args.kind.or(input.kind);
     input.tokens = args.tokens.clone().or(input.tokens);
     Ok(HowJob {
+        targets: None,
         target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
         start: args.start.or(explain.start).unwrap_or_default(),
         precision: args.precision.or(explain.precision).unwrap_or_default(),
@@ -163,6 +164,10 @@ pub fn output(args: &OutputArgs, recipe: &Recipe) -> Result<OutputJob, Error> {
     Ok(OutputJob {
         dir,
         save,
+        at: match args.at.as_slice() {
+            [] => recipe.explain().at.clone().unwrap_or_default(),
+            at => at.to_vec(),
+        },
         look: look(&args.look, recipe),
         resume: args.resume,
         force: args.force,

@@ -202,12 +202,11 @@ impl Explain {
     }
 
     pub(crate) fn join(&mut self, folder: &Path) {
-        let file = match &mut self.target {
-            Some(Target::Elements(elements)) => elements.file_mut(),
-            _ => None,
-        };
-        for path in self.inputs.iter_mut().flatten().chain(file).chain(&mut self.targets) {
+        for path in self.inputs.iter_mut().flatten().chain(&mut self.targets) {
             *path = folder.join(&path);
+        }
+        if let Some(target) = &mut self.target {
+            target.join(folder);
         }
     }
 }

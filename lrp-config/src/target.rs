@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use lrp_core::text::shown;
@@ -174,6 +174,15 @@ impl FromStr for Target {
 }
 
 impl Target {
+    /// Makes the path of the file that it names, if it names one, relative to `folder`.
+    pub fn join(&mut self, folder: &Path) {
+        if let Target::Elements(elements) = self
+            && let Some(path) = elements.file_mut()
+        {
+            *path = folder.join(&path);
+        }
+    }
+
     fn word(word: &str) -> Self {
         match word {
             "argmax" => Target::Argmax,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lrp::{Error, Loaded, ModelOptions, Options};
-use lrp_config::{Input, OnUnknown, Precision, Recipe, Save, Start, Target};
+use lrp_config::{Input, NameGlob, OnUnknown, Precision, Recipe, Save, Start, Target};
 use lrp_core::Scalar;
 use lrp_onnx::ErrorKind;
 use lrp_render::{Format, Look};
@@ -46,6 +46,8 @@ impl ModelJob {
 pub struct HowJob {
     /// The outputs.
     pub target: Target,
+    /// A table with a target for each sample.
+    pub targets: Option<PathBuf>,
     /// Relevance put on them.
     pub start: Start,
     /// Numbers to calculate with.
@@ -84,6 +86,8 @@ pub struct OutputJob {
     pub dir: PathBuf,
     /// The files to write.
     pub save: Vec<Save>,
+    /// The nodes inside the network whose relevance is written, too.
+    pub at: Vec<NameGlob>,
     /// The appearance of heatmaps.
     pub look: Look,
     /// Whether a run that was interrupted is continued.

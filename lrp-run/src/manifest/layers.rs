@@ -58,6 +58,19 @@ impl LayerRecord {
     }
 }
 
+/// A node inside the network whose relevance is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsideRecord {
+    /// The node's name.
+    pub node: String,
+    /// Its operator.
+    pub op: Cow<'static, str>,
+    /// The shape of a sample.
+    pub shape: Vec<usize>,
+    /// Its name in the names of files: `STEM.at.KEY.npy`.
+    pub key: String,
+}
+
 /// A node that relevance passes: a row of a ledger file, whose columns are received, propagated, bias,
 /// stabilizer and rule.
 #[derive(Debug, Serialize, Deserialize)]

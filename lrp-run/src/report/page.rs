@@ -22,6 +22,7 @@ pub fn report(manifest: &Manifest, shape: Shape) -> Report {
         .chain(manifest.model.external.iter().map(|weights| file("weights", weights)))
         .chain(manifest.labels.iter().map(|labels| file("labels", labels)))
         .chain(manifest.tokens.iter().map(|tokens| file("tokens", tokens)))
+        .chain(manifest.target_files.iter().map(|target| file("target", target)))
         .chain(manifest.recipe.sources.iter().map(|source| file("recipe", &source.file)))
         .chain(manifest.inputs.iter().map(|input| file("input", &input.file)));
     let recipes = manifest.recipe.sources.iter();
