@@ -6,9 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use lrp::check::Limit;
-use lrp_config::{
-    Channels, Colormap, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size, Start, Target,
-};
+use lrp_config::{Begin, Channels, Colormap, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size, Target};
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
 #[derive(Debug, Parser)]
@@ -263,9 +261,10 @@ pub struct HowArgs {
     /// argmax, a class (index or label), all, or a table such as "{ top = 3 }"; the forms are below [default: argmax]
     #[arg(long, value_parser = target)]
     pub target: Option<Target>,
-    /// Relevance that the walk starts with: the logit of the target, or one [default: logit]; the maps of a negative logit have opposite signs
+    /// Relevance that the walk starts with: the logit of the target, or one [default: logit]; the maps of a negative logit have opposite signs.
+    /// "{ at = \"layer3\", channels = [17, 42] }" starts inside the network, with the relevance that these channels of a node receive
     #[arg(long, value_parser = start)]
-    pub start: Option<Start>,
+    pub start: Option<Begin>,
     /// Numbers to calculate with: f32 or f64 [default: f32]
     #[arg(long, value_parser = precision)]
     pub precision: Option<Precision>,
@@ -445,8 +444,8 @@ fn node_glob(text: &str) -> Result<NameGlob, String> {
     text.parse()
 }
 
-fn start(text: &str) -> Result<Start, String> {
-    choose(text, &[("logit", Start::Logit), ("one", Start::One)])
+fn start(text: &str) -> Result<Begin, String> {
+    text.parse()
 }
 
 fn precision(text: &str) -> Result<Precision, String> {

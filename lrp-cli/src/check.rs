@@ -35,6 +35,10 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     let prepared = Prepared::new(job.recipe.clone(), &loaded, job.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
     loaded.check_memory()?;
+    if let Some(at) = &job.how.start_at {
+        let help = "leave it out: the ledger of the whole walk has the node among its rows";
+        return Err(Error::user(format!("a check follows the whole walk, and the start is {at}"), help).into());
+    }
     let targets = Targets::new(&loaded, &job.how.target, Some(&job.recipe), None)?;
     let target = targets.one("a check follows")?;
     let files: Vec<_> =

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use lrp::{Error, ModelOptions, Options};
-use lrp_config::{Input, Recipe, Save};
+use lrp_config::{Explain, Input, Recipe, Save};
 use lrp_render::Look;
 use lrp_run::input;
 use lrp_run::job::{HowJob, ModelJob, OutputJob, WhatJob};
@@ -120,10 +120,12 @@ pub fn how(args: &HowArgs, recipe: &Recipe) -> Result<HowJob, Error> {
     input.resize = args.resize.or(input.resize);
     input.kind = args.kind.or(input.kind);
     input.tokens = args.tokens.clone().or(input.tokens);
+    let begin = Explain { start: args.start.clone().or_else(|| explain.start.clone()), ..Explain::default() };
     Ok(HowJob {
         targets: None,
         target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
-        start: args.start.or(explain.start).unwrap_or_default(),
+        start: begin.start().unwrap_or_default(),
+        start_at: begin.start_at().cloned(),
         precision: args.precision.or(explain.precision).unwrap_or_default(),
         batch: args.batch.map(|n| n as usize).or(explain.batch).unwrap_or(Options::BATCH),
         input,

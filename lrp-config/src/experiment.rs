@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::begin::{Begin, StartAt};
 use crate::colormap::Colormap;
 use crate::look::{Scale, Size, opacity, percentile};
 use crate::names::NameGlob;
@@ -53,9 +54,10 @@ pub struct Explain {
     /// a file has several) and `target` (as on the command line). Samples without a line have `target`.
     #[schemars(extend("x-default" = "none"), example = &"targets.csv")]
     pub targets: Option<PathBuf>,
-    /// The relevance that the walk starts with.
-    #[schemars(extend("default" = Start::default()), example = Start::One)]
-    pub start: Option<Start>,
+    /// The relevance that the walk starts with; `{ at = "layer3", channels = [17, 42] }` starts inside the network, with the relevance that these
+    /// channels of a node receive.
+    #[schemars(extend("default" = Start::default()), example = Start::One, example = json!({ "at": "layer3", "channels": [17, 42] }))]
+    pub start: Option<Begin>,
     /// The numbers to calculate with.
     #[schemars(extend("default" = Precision::default()), example = Precision::F64)]
     pub precision: Option<Precision>,
@@ -197,6 +199,22 @@ impl ModelFiles {
 }
 
 impl Explain {
+    /// The relevance that is put on the target: where the walk starts inside the network, the target's own value.
+    pub fn start(&self) -> Option<Start> {
+        self.start.as_ref().map(|begin| match begin {
+            Begin::Output(start) => *start,
+            Begin::Inside(_) => Start::Logit,
+        })
+    }
+
+    /// The node inside the network where the walk starts, if it does.
+    pub fn start_at(&self) -> Option<&StartAt> {
+        match &self.start {
+            Some(Begin::Inside(at)) => Some(at),
+            _ => None,
+        }
+    }
+
     pub(crate) fn inherit(&mut self, parent: &Self) {
         inherit!(self, parent, inputs, output, at, target, targets, start, precision, batch, exact);
     }

@@ -45,6 +45,7 @@ macro_rules! inherit {
 
 mod any_rule;
 mod bare_names;
+mod begin;
 mod build;
 mod colormap;
 mod composite;
@@ -81,6 +82,7 @@ mod target;
 mod values;
 
 pub use any_rule::AnyRule;
+pub use begin::{Begin, StartAt};
 pub use colormap::{COLORMAPS, Colormap};
 pub use composite::{Composite, CompositeError};
 pub use diagnostic::{Diagnostic, RecipeError};

@@ -63,6 +63,10 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     loaded.notes().for_each(|note| events.note(&note));
     let shape = loaded.input_shape()?.to_vec();
     loaded.check_memory()?;
+    if let Some(at) = &job.how.start_at {
+        let help = "use lrp explain, whose maps start there, or leave it out";
+        return Err(Error::user(format!("a figure shows whole walks, and the start is {at}"), help));
+    }
     let recipe = job.recipes.first().map(|(_, recipe)| recipe);
     let targets = Targets::new(&loaded, &job.how.target, recipe, None)?;
     let target = targets.one("a figure shows")?;
@@ -77,7 +81,7 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let mut changes = Vec::new();
     let mut rows = Vec::new();
     let mut negative = false;
-    let starts_with_score = plans.iter().any(|p| p.recipe.explain().start.unwrap_or(job.how.start) == Start::Logit);
+    let starts_with_score = plans.iter().any(|p| p.recipe.explain().start().unwrap_or(job.how.start) == Start::Logit);
     for path in &job.inputs {
         let file = input::read::<T>(path, &shape, &job.how.input)?;
         fits.iter_mut().for_each(|fit| fit.see(&file.samples));
@@ -85,7 +89,7 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
         let mut explained = Vec::new();
         for prepared in &plans {
             // A recipe may say how much relevance to start with: gradient × input starts with one.
-            let start = prepared.recipe.explain().start.unwrap_or(job.how.start);
+            let start = prepared.recipe.explain().start().unwrap_or(job.how.start);
             let asked = Asked::of(std::slice::from_ref(&target));
             let (options, mut profile) = (Options { start, batch: job.how.batch }, Profile::default());
             explained.push(explain_samples(&loaded, &prepared.plan, &file.samples, asked, options, &mut profile)?);

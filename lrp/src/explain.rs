@@ -37,12 +37,37 @@ pub struct Asked<'a> {
     pub targets: &'a [Target],
     /// The nodes.
     pub inside: &'a [NodeId],
+    /// Where the walk starts, if that is inside the network.
+    pub through: Option<&'a Through>,
+}
+
+/// A start inside the network: the relevance that a node receives in the walk from the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Through {
+    /// The node.
+    pub node: NodeId,
+    /// The channels, along the first axis of a sample, whose relevance is kept; without them, all.
+    pub channels: Option<Vec<usize>>,
+}
+
+impl Through {
+    /// The part of the relevance `[N, C, …]` that the walk starts with.
+    fn kept<T: Scalar>(&self, mut received: Tensor<T>) -> Tensor<T> {
+        if let Some(channels) = self.channels.as_ref().filter(|_| received.ndim() > 1) {
+            for (channel, mut relevance) in received.axis_iter_mut(Axis(1)).enumerate() {
+                if !channels.contains(&channel) {
+                    relevance.fill(T::zero());
+                }
+            }
+        }
+        received
+    }
 }
 
 impl<'a> Asked<'a> {
     /// Of these outputs the relevance at the input alone.
     pub fn of(targets: &'a [Target]) -> Self {
-        Self { targets, inside: &[] }
+        Self { targets, inside: &[], through: None }
     }
 }
 
@@ -94,6 +119,8 @@ pub struct Outcome {
     pub score: f64,
     /// The model's own output, where that is not the score.
     pub probability: Option<f64>,
+    /// Where the walk starts inside the network: the part of the relevance put on the target that is left out there.
+    pub filtered: Option<f64>,
     /// The ledger of the whole walk.
     pub totals: Totals,
     /// A line for each node that the walk has passed, from the output to the input.
@@ -197,7 +224,7 @@ pub fn explain_samples<T: Scalar>(
     options: Options,
     profile: &mut Profile,
 ) -> Result<Explained<T>, Error> {
-    let Asked { targets, inside } = asked;
+    let Asked { targets, inside, through } = asked;
     let n = lrp_core::tensor::samples(x);
     // For each node and target, batch after batch.
     let mut received: Vec<Vec<Vec<Tensor<T>>>> = vec![vec![Vec::new(); targets.len()]; inside.len()];
@@ -212,8 +239,21 @@ pub fn explain_samples<T: Scalar>(
         let size = lrp_core::tensor::samples(&batch);
         for (k, (target, parts)) in targets.iter().zip(&mut relevance).enumerate() {
             let target = target.part(first..first + size);
-            let start = record.as_ref().map(|record| record.seed(&target, options.start.into())).transpose()?;
-            let last = record.take_if(|_| k + 1 == targets.len());
+            let mut start = record.as_ref().map(|record| record.seed(&target, options.start.into())).transpose()?;
+            let put = start.as_ref().map(lrp_core::tensor::sums).unwrap_or_default();
+            if let (Some(through), Some(record)) = (through, &record) {
+                let mut received = None;
+                let whole = start.take().unwrap_or_else(lrp_core::tensor::empty);
+                let explanation = profile.propagate(record, whole, &mut |id, r| {
+                    if id == through.node {
+                        received = Some(r.clone());
+                    }
+                });
+                explanation.ledger.check_finite(plan.model()).map_err(|error| Error::from(error).moved(first))?;
+                let zeros = || Tensor::zeros(lrp_core::tensor::batch_shape(size, &plan.model().node(through.node).shape));
+                start = Some(through.kept(received.unwrap_or_else(zeros)));
+            }
+            let last = record.take_if(|_| through.is_none() && k + 1 == targets.len());
             let mut seen: Vec<Option<Tensor<T>>> = vec![None; inside.len()];
             let observe = &mut |id: NodeId, r: &Tensor<T>| {
                 for (slot, _) in seen.iter_mut().zip(inside).filter(|(_, asked)| **asked == id) {
@@ -221,6 +261,10 @@ pub fn explain_samples<T: Scalar>(
                 }
             };
             let mut explanation = match (last, &record, start) {
+                (None, Some(record), Some(start)) if through.is_some() => {
+                    let node = through.map_or(plan.model().output(), |through| through.node);
+                    record.propagate_from(node, start, observe)?
+                }
                 (Some(last), _, Some(start)) => profile.propagate_last(last, start, observe),
                 (None, Some(record), Some(start)) => profile.propagate(record, start, observe),
                 _ => break,
@@ -252,6 +296,7 @@ pub fn explain_samples<T: Scalar>(
                     place,
                     score,
                     probability,
+                    filtered: through.map(|_| put.get(i).copied().unwrap_or(f64::NAN) - explanation.ledger.start[i]),
                     totals: explanation.ledger.totals(i),
                     lines: lines(&explanation.ledger, i),
                     unbalanced: unbalanced(plan, &explanation.ledger, i),
@@ -319,6 +364,15 @@ fn check_finite<T: Scalar>(relevance: &Tensor<T>, first: usize) -> Result<(), Er
 #[cfg(test)]
 mod tests {
     use super::largest;
+
+    #[test]
+    fn channels_that_are_not_kept_are_zero() {
+        let received = ndarray::array![[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]].into_dyn();
+        let node = lrp_core::Builder::<f64>::new().input("x", &[3, 2]);
+        let kept = |channels| super::Through { node, channels }.kept(received.clone());
+        assert_eq!(kept(Some(vec![2, 0])), ndarray::array![[[1.0, 2.0], [0.0, 0.0], [5.0, 6.0]]].into_dyn());
+        assert_eq!(kept(None), received);
+    }
 
     #[test]
     fn outputs_in_words() {

@@ -54,7 +54,7 @@ impl<T: Scalar> Explainer<T> {
         let recipe = recipe.into();
         let explain = recipe.explain();
         let options =
-            Options { start: explain.start.unwrap_or_default(), batch: explain.batch.unwrap_or(Options::BATCH) };
+            Options { start: explain.start().unwrap_or_default(), batch: explain.batch.unwrap_or(Options::BATCH) };
         let prepared = Prepared::new(recipe, &loaded, None)?;
         let shape = loaded.input_shape()?.to_vec();
         loaded.check_memory()?;

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
 use lrp::fit::Fit;
-use lrp::{Asked, Diagnosis, Error, Explained, Loaded, explain_samples};
+use lrp::{Asked, Diagnosis, Error, Explained, Loaded, Through, explain_samples};
 use lrp_core::profile::Profile;
 use lrp_core::tensor::samples;
 use lrp_core::{NodeId, Plan, Scalar, Tensor};
@@ -33,6 +33,7 @@ pub struct Computation<'a, T: Scalar> {
     plan: &'a Plan<T>,
     targets: &'a Targets,
     inside: &'a [NodeId],
+    through: Option<&'a Through>,
     how: &'a HowJob,
     watch: &'a Watch,
     stop: &'a AtomicBool,
@@ -62,12 +63,12 @@ impl<'a, T: Scalar> Computation<'a, T> {
     pub fn new(
         loaded: &'a Loaded<T>,
         plan: &'a Plan<T>,
-        (targets, inside): (&'a Targets, &'a [NodeId]),
+        (targets, inside, through): (&'a Targets, &'a [NodeId], Option<&'a Through>),
         how: &'a HowJob,
         (fit, watch, stop): (Fit<'a, T>, &'a Watch, &'a AtomicBool),
         to: SyncSender<Computed<T>>,
     ) -> Self {
-        Self { loaded, plan, targets, inside, how, watch, stop, to, failed: None, fit, spent: Spent::default() }
+        Self { loaded, plan, targets, inside, through, how, watch, stop, to, failed: None, fit, spent: Spent::default() }
     }
 
     /// Explains batches as they come.
@@ -165,7 +166,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
             // All of it in one thread of the pool, which would have to wake up for each pass otherwise.
             _ => {
                 let targets = self.targets.of(&numbers)?;
-                let asked = Asked { targets: &targets, inside: self.inside };
+                let asked = Asked { targets: &targets, inside: self.inside, through: self.through };
                 let profile = &mut self.spent.profile;
                 rayon::scope(|_| explain_samples(self.loaded, self.plan, &all, asked, self.how.options(), profile))
             }
@@ -184,7 +185,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
 
     /// Relevance NaN and no outcome for each of these samples.
     fn nothing(&self, samples: &Tensor<T>) -> Explained<T> {
-        let asked = Asked { targets: self.targets.general(), inside: self.inside };
+        let asked = Asked { targets: self.targets.general(), inside: self.inside, through: None };
         Explained::nothing(samples, self.plan, asked)
     }
 

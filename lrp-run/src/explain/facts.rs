@@ -42,7 +42,7 @@ pub fn fingerprint<T: Scalar>(
         "the target": how.target.to_string(),
         "the files of targets": targets.files().iter().map(|file| file.sha256.as_str()).collect::<Vec<_>>(),
         "the nodes inside the network": inside.records.iter().map(|node| node.node.as_str()).collect::<Vec<_>>(),
-        "the start": format!("{:?}", how.start).to_lowercase(),
+        "the start": how.start_in_words(),
         "the resizing": how.input.resize.map(|resize| format!("{resize:?}").to_lowercase()),
         "the scale of pixels": [json!(how.input.range), json!(how.input.mean), json!(how.input.std)],
         "the channels": how.input.channels.map(|channels| channels.name()),

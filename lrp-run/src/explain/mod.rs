@@ -25,9 +25,9 @@ use std::thread;
 use std::time::Instant;
 
 use lrp::fit::{self, Fit};
-use lrp::{Diagnosis, Error, Prepared, shares};
-use lrp_config::Save;
-use lrp_core::Scalar;
+use lrp::{Diagnosis, Error, Prepared, Through, shares};
+use lrp_config::{Misfit, Save};
+use lrp_core::{Model, Scalar};
 use lrp_core::file::Limit;
 use lrp_render::{Drawing, Tokens};
 use ndarray_npy::{ReadableElement, WritableElement};
@@ -102,6 +102,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     let (how, recipe) = (&job.what.how, &job.what.recipe);
     let table = how.targets.as_deref().map(|path| (path, job.what.inputs.as_slice()));
     let targets = Targets::new(&loaded, &how.target, Some(recipe), table)?;
+    let through = through(&job.what, &loaded.model)?;
     let inside = Inside::new(&job.output.at, &loaded.model, recipe)?;
     export::check(job, targets.general(), &shape)?;
     let draw = || match job.output.formats().next().is_some() {
@@ -156,8 +157,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     let (to_writer, from_computation) = sync_channel(WAITING);
     let fit = Fit::new(&loaded, &prepared);
     let computation =
-        Computation::new(&loaded, &prepared.plan, (&targets, &inside.ids), how, (fit, &watch, stop), to_writer);
-    let ledger = LedgerNode::list(&loaded.model);
+        Computation::new(&loaded, &prepared.plan, (&targets, &inside.ids, through.as_ref()), how, (fit, &watch, stop), to_writer);
+    let ledger = LedgerNode::list(&loaded.model, through.as_ref().map(|through| through.node));
     let subject =
         Subject { job, shape: &shape, targets: targets.general(), inside: &inside.records, nodes: ledger.len() };
     let reader = Reader::<T>::new(subject, done, to_computation, stop);
@@ -223,10 +224,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         precision: T::NAME.into(),
         target: job.what.how.target.to_string(),
         target_files: targets.files().to_vec(),
-        start: match job.what.how.start {
-            lrp_config::Start::Logit => "logit".into(),
-            lrp_config::Start::One => "one".into(),
-        },
+        start: how.start_in_words().into(),
         times_input: prepared.resolved.times_input,
         colormap: job.output.look.colormap.name().to_owned(),
         notes,
@@ -255,6 +253,16 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     folder::warn_of_others(job, &manifest, events);
     drop(lock);
     Ok(Outcome::Done(Box::new(Done { manifest, report, failures })))
+}
+
+/// The node inside the network where the walk starts, if it does.
+fn through<T: Scalar>(what: &WhatJob, model: &Model<T>) -> Result<Option<Through>, Error> {
+    let Some(at) = &what.how.start_at else { return Ok(None) };
+    let node = at.node(model).map_err(|Misfit { message, help }| match what.recipe.explain().start_at() == Some(at) {
+        true => what.recipe.diagnose_key("explain.start", &message, &help, None).into(),
+        false => Error::user(message, help),
+    })?;
+    Ok(Some(Through { node, channels: at.channels.clone() }))
 }
 
 /// The texts of the tokens, if there are any.

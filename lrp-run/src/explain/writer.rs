@@ -316,6 +316,7 @@ impl<'a> Writer<'a> {
             against_label: outcome.against_label.clone(),
             score: outcome.score,
             probability: outcome.probability,
+            filtered: outcome.filtered,
             ledger: outcome.totals.into(),
             unbalanced: outcome.unbalanced.clone(),
             heatmap,

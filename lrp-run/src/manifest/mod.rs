@@ -56,7 +56,7 @@ pub struct Manifest {
     /// The files that targets were read from: a mask, relevance to start with, a table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub target_files: Vec<FileRecord>,
-    /// `logit` or `one`.
+    /// `logit`, `one`, or a node inside the network, as a recipe writes it.
     pub start: Cow<'static, str>,
     /// Whether relevance was multiplied with the input at the end.
     pub times_input: bool,

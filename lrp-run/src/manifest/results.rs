@@ -102,6 +102,9 @@ pub struct TargetRecord {
     /// The model's own output: the probability; for a contrast, by how much it is above the other's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
+    /// Where the walk starts inside the network: the part of the score that is left out there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filtered: Option<f64>,
     /// Where relevance went.
     pub ledger: LedgerRecord,
     /// The node whose ledger balances worst, where that is more than rounding.

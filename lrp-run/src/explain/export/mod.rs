@@ -160,7 +160,7 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
             ("model_sha256", self.model.file.sha256.clone()),
             ("input_sha256", record.file.sha256.clone()),
             ("target", what.how.target.to_string()),
-            ("start", format!("{:?}", what.how.start).to_lowercase()),
+            ("start", what.how.start_in_words()),
         ]
     }
 
