@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lrp::check::Limit;
 use lrp_config::{
-    Channels, Colormap, InputPreset, Kind, OnUnknown, Precision, Resize, Save, Scale, Size, Start, Target,
+    Begin, Channels, Colormap, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size, Target,
 };
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
@@ -82,6 +82,9 @@ pub struct InitArgs {
     /// The input's shape without the batch axis, where the model leaves axes open
     #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
     pub input_shape: Vec<usize>,
+    /// The output to explain, where the model has several [default: the first that holds no classes]
+    #[arg(long, value_name = "NAME")]
+    pub model_output: Option<String>,
     /// A text file with a label for each class, one on a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -246,6 +249,9 @@ pub struct ModelArgs {
     /// The input's shape without the batch axis, where the model leaves axes open
     #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
     pub input_shape: Vec<usize>,
+    /// The output to explain, where the model has several [default: the first that holds no classes]
+    #[arg(long, value_name = "NAME")]
+    pub model_output: Option<String>,
     /// A text file with a label for each class, one on a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -254,12 +260,13 @@ pub struct ModelArgs {
 /// Target and start of the explanation, and options of the computation.
 #[derive(Debug, Args, Default)]
 pub struct HowArgs {
-    /// argmax, a class (index or label), all, "{ top = 3 }" or "{ contrast = [0, 9] }" [default: argmax]
+    /// argmax, a class (index or label), all, or a table such as "{ top = 3 }"; the forms are below [default: argmax]
     #[arg(long, value_parser = target)]
     pub target: Option<Target>,
-    /// Relevance that the walk starts with: the logit of the target, or one [default: logit]; the maps of a negative logit have opposite signs
+    /// Relevance that the walk starts with: the logit of the target, or one [default: logit]; the maps of a negative logit have opposite signs.
+    /// "{ at = \"layer3\", channels = [17, 42] }" starts inside the network, with the relevance that these channels of a node receive
     #[arg(long, value_parser = start)]
-    pub start: Option<Start>,
+    pub start: Option<Begin>,
     /// Numbers to calculate with: f32 or f64 [default: f32]
     #[arg(long, value_parser = precision)]
     pub precision: Option<Precision>,
@@ -342,6 +349,12 @@ pub struct OutputArgs {
     /// [default: npy,png,json]
     #[arg(long, value_delimiter = ',', value_parser = save)]
     pub save: Option<Vec<Save>>,
+    /// Save relevance inside the network, too: that which a node receives, of every node whose name matches, as layer3 or '*/Softmax'
+    #[arg(long, value_name = "GLOB", value_parser = node_glob)]
+    pub at: Vec<NameGlob>,
+    /// A table (.csv) with a target for each sample: columns input, target and, where an input has several samples, sample
+    #[arg(long, value_name = "FILE")]
+    pub targets: Option<PathBuf>,
     #[command(flatten)]
     pub look: LookArgs,
     /// Resume an interrupted run in this folder
@@ -429,8 +442,12 @@ fn target(text: &str) -> Result<Target, String> {
     text.parse().map_err(|why: String| why.split_once(" is no target: ").map(|(_, why)| why.to_owned()).unwrap_or(why))
 }
 
-fn start(text: &str) -> Result<Start, String> {
-    choose(text, &[("logit", Start::Logit), ("one", Start::One)])
+fn node_glob(text: &str) -> Result<NameGlob, String> {
+    text.parse()
+}
+
+fn start(text: &str) -> Result<Begin, String> {
+    text.parse()
 }
 
 fn precision(text: &str) -> Result<Precision, String> {

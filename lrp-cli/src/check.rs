@@ -9,6 +9,7 @@ use lrp_core::Scalar;
 use lrp_core::text::{shortened, shown};
 use lrp_run::input;
 use lrp_run::job::WhatJob;
+use lrp_run::targets::Targets;
 use ndarray::Axis;
 
 use crate::args::CheckArgs;
@@ -34,10 +35,12 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     let prepared = Prepared::new(job.recipe.clone(), &loaded, job.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
     loaded.check_memory()?;
-    let targets = loaded.targets(&job.how.target, Some(&job.recipe))?;
-    let [target] = targets[..] else {
-        return Err(Error::user("a check follows one target", "choose argmax, a class or a contrast").into());
-    };
+    if let Some(at) = &job.how.start_at {
+        let help = "leave it out: the ledger of the whole walk has the node among its rows";
+        return Err(Error::user(format!("a check follows the whole walk, and the start is {at}"), help).into());
+    }
+    let targets = Targets::new(&loaded, &job.how.target, Some(&job.recipe), None)?;
+    let target = targets.one("a check follows")?;
     let files: Vec<_> =
         job.inputs.iter().map(|p| input::read::<T>(p, &shape, &job.how.input)).collect::<Result<_, _>>()?;
     let has_images = job.inputs.iter().any(|path| input::is_image(path));

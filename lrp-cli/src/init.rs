@@ -27,7 +27,11 @@ pub fn init(args: &InitArgs) -> Result<(), Error> {
     let files = if args.input.is_empty() { Vec::new() } else { input::expand(&args.input)? };
     let shape = Some(args.input_shape.clone()).filter(|shape| !shape.is_empty());
     let job = ModelJob {
-        options: ModelOptions { sample_shape: shape, ..ModelOptions::new(&args.model) },
+        options: ModelOptions {
+            sample_shape: shape,
+            output: args.model_output.clone(),
+            ..ModelOptions::new(&args.model)
+        },
         example: files.iter().find(|path| input::is_array(path)).cloned(),
         labels: args.labels.clone(),
     };
@@ -70,6 +74,7 @@ fn request(args: &InitArgs, base: &Base) -> Request {
         recipe: args.out.as_deref().and_then(name),
         inputs: args.input.iter().map(|path| base.path(path)).collect(),
         input_shape: args.input_shape.clone(),
+        output: args.model_output.clone(),
         labels: args.labels.as_deref().map(|path| base.path(path)),
         preset: args.input_preset,
     }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use lrp::{Error, ModelOptions, Options};
-use lrp_config::{Input, Recipe, Save};
+use lrp_config::{Explain, Input, Recipe, Save};
 use lrp_render::Look;
 use lrp_run::input;
 use lrp_run::job::{HowJob, ModelJob, OutputJob, WhatJob};
@@ -35,6 +35,7 @@ pub fn model(args: Option<&ModelArgs>, recipe: Option<&Recipe>) -> Result<ModelJ
     }
     let options = ModelOptions {
         sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
+        output: args.and_then(|a| a.model_output.clone()).or_else(|| recipe.and_then(|r| r.explain().output.clone())),
         exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
         ..ModelOptions::new(path)
     };
@@ -119,9 +120,12 @@ pub fn how(args: &HowArgs, recipe: &Recipe) -> Result<HowJob, Error> {
     input.resize = args.resize.or(input.resize);
     input.kind = args.kind.or(input.kind);
     input.tokens = args.tokens.clone().or(input.tokens);
+    let begin = Explain { start: args.start.clone().or_else(|| explain.start.clone()), ..Explain::default() };
     Ok(HowJob {
+        targets: None,
         target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
-        start: args.start.or(explain.start).unwrap_or_default(),
+        start: begin.start().unwrap_or_default(),
+        start_at: begin.start_at().cloned(),
         precision: args.precision.or(explain.precision).unwrap_or_default(),
         batch: args.batch.map(|n| n as usize).or(explain.batch).unwrap_or(Options::BATCH),
         input,
@@ -162,6 +166,10 @@ pub fn output(args: &OutputArgs, recipe: &Recipe) -> Result<OutputJob, Error> {
     Ok(OutputJob {
         dir,
         save,
+        at: match args.at.as_slice() {
+            [] => recipe.explain().at.clone().unwrap_or_default(),
+            at => at.to_vec(),
+        },
         look: look(&args.look, recipe),
         resume: args.resume,
         force: args.force,

@@ -1,7 +1,7 @@
 //! `lrp layers`: the model as imported.
 
-use lrp::Error;
 use lrp::numbers::shape;
+use lrp::{Error, Import, InputInfo, OutputInfo, Role};
 use lrp_core::graph::{Model, Node};
 use lrp_core::text::shortened;
 use lrp_core::{NodeId, Scalar};
@@ -21,9 +21,36 @@ struct ModelReport {
     opset: i64,
     parameters: usize,
     output: String,
+    inputs: Vec<InputReport>,
+    outputs: Vec<OutputReport>,
     nodes: Vec<NodeReport>,
     passes: Vec<PassReport>,
     notes: Vec<String>,
+}
+
+/// An input of the file.
+#[derive(Serialize)]
+struct InputReport {
+    name: String,
+    dtype: &'static str,
+    /// As the file has them, batch included.
+    axes: Vec<String>,
+    /// Of a sample, without the batch axis; empty for what is fixed or unused.
+    sample: Vec<usize>,
+    role: &'static str,
+}
+
+/// An output of the file.
+#[derive(Serialize)]
+struct OutputReport {
+    name: String,
+    dtype: &'static str,
+    /// As the file has them, batch included.
+    axes: Vec<String>,
+    /// Of a sample, without the batch axis; of the explained one alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample: Option<Vec<usize>>,
+    explained: bool,
 }
 
 #[derive(Serialize)]
@@ -59,6 +86,55 @@ impl NodeReport {
     }
 }
 
+impl InputReport {
+    fn new(input: &InputInfo) -> Self {
+        let InputInfo { name, dtype, axes, sample, role } = input.clone();
+        let role = match role {
+            Role::Explained => "explained",
+            Role::Given => "given",
+            Role::Fixed => "fixed",
+            Role::Unused => "unused",
+        };
+        Self { name, dtype, axes, sample, role }
+    }
+}
+
+impl OutputReport {
+    /// The outputs of the file; and the value that is explained in place of one that holds classes.
+    fn list<T: Scalar>(import: &Import<T>) -> Vec<Self> {
+        let model = &import.model;
+        let sample = model.node(model.output()).shape.clone();
+        let report = |output: &OutputInfo| {
+            let OutputInfo { name, dtype, axes } = output.clone();
+            let explained = name == import.output_name;
+            Self { name, dtype, axes, sample: explained.then(|| sample.clone()), explained }
+        };
+        let mut outputs: Vec<Self> = import.outputs.iter().map(report).collect();
+        if outputs.iter().all(|output| !output.explained) {
+            let (name, axes) = (import.output_name.clone(), Vec::new());
+            outputs.push(Self { name, dtype: "unknown", axes, sample: Some(sample), explained: true });
+        }
+        outputs
+    }
+}
+
+/// Prints the inputs and outputs of the file.
+fn print_ends(report: &ModelReport) -> Result<(), Error> {
+    say!("")?;
+    let mut listing = table::table(&["", "name", "type", "in the file", "sample", ""], []);
+    let axes = |axes: &[String]| format!("[{}]", axes.join(", "));
+    for input in &report.inputs {
+        let sample = if input.sample.is_empty() { String::new() } else { shape(&input.sample) };
+        listing.add_row(["input", &input.name, input.dtype, &axes(&input.axes), &sample, input.role]);
+    }
+    for output in &report.outputs {
+        let sample = output.sample.as_deref().map(shape).unwrap_or_default();
+        let role = if output.explained { "explained" } else { "--model-output explains it" };
+        listing.add_row(["output", &output.name, output.dtype, &axes(&output.axes), &sample, role]);
+    }
+    table::print(&listing)
+}
+
 /// Prints the nodes of a model.
 pub fn layers(args: &LayersArgs) -> Result<(), Error> {
     let job = job::model(Some(&args.model), None)?;
@@ -71,6 +147,8 @@ pub fn layers(args: &LayersArgs) -> Result<(), Error> {
         opset: import.opset,
         parameters: model.parameters(),
         output: model.node(model.output()).name.clone(),
+        inputs: import.inputs.iter().map(InputReport::new).collect(),
+        outputs: OutputReport::list(import),
         nodes: model.nodes().map(|(id, node)| NodeReport::new(model, id, node)).collect(),
         passes: import.passes.iter().map(|p| PassReport { name: p.name, changes: p.what.clone() }).collect(),
         notes: import.notes.clone(),
@@ -100,6 +178,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Error> {
         report.opset,
         if report.producer.is_empty() { "an unnamed program" } else { &report.producer }
     )?;
+    print_ends(&report)?;
     if args.passes {
         say!("")?;
         for pass in &report.passes {

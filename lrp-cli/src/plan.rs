@@ -6,6 +6,7 @@ use lrp_config::Recipe;
 use lrp_core::operator::{Fixed, Kind};
 use lrp_core::text::shown;
 use lrp_run::manifest::LayerRecord;
+use lrp_run::targets::Targets;
 use serde::Serialize;
 
 use crate::args::PlanArgs;
@@ -20,7 +21,7 @@ pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     threads::start(None)?;
     let loaded = job.load::<f32>()?;
     if let Some(target) = &recipe.explain().target {
-        loaded.targets(target, Some(&recipe))?;
+        Targets::new(&loaded, target, Some(&recipe), None)?;
     }
     let resolved = recipe.resolve_with(&loaded.model, args.prepare.on_unknown)?;
     let layers = LayerRecord::list(&loaded.model, &resolved);

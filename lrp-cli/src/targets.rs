@@ -3,13 +3,21 @@
 use clap_mangen::roff::{Roff, roman};
 
 /// The forms of `--target`, their meaning, and whether that is several outputs.
-const TARGETS: [(&str, &str, bool); 6] = [
+const TARGETS: [(&str, &str, bool); 14] = [
     ("argmax", "the largest output of each sample (the default)", false),
     ("281", "one class, by its number, counted from 0", false),
     ("'tabby cat'", "one class, by its label, where --labels or the recipe gives labels", false),
     ("'{ contrast = [0, 9] }'", "the evidence for class 0 rather than class 9", false),
     ("'{ top = 3 }'", "the three largest outputs of each sample, one after the other", true),
     ("all", "every output, one after the other", true),
+    ("sum", "all outputs, summed", false),
+    ("'{ index = [3, 7] }'", "one element of the output; negative indices count from the end", false),
+    ("'{ at = -1, class = \"argmax\" }'", "outputs [T, C]: the largest class at the last step", false),
+    ("'{ at = [2, 5], class = 7 }'", "outputs [H, W, C]: class 7 at one position", false),
+    ("'{ each = \"argmax\", skip = 0 }'", "outputs [T, C]: the largest at every step but blanks (CTC)", false),
+    ("'{ region = \"mask.npy\", class = 7 }'", "outputs [C, H, W]: class 7 where the mask is not zero", false),
+    ("'{ box = 0, classes = \"4..\" }'", "outputs [boxes, C]: the class score of rank 0, the largest", false),
+    ("'{ seed = \"r.npy\" }'", "the relevance to start with, in the shape of the output", false),
 ];
 
 /// The targets that a command takes; `check` and `compare` follow one output.
@@ -27,7 +35,7 @@ fn of(command: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The table as help shows it, with an empty line after it; nothing for other commands.
 pub fn text(command: &str) -> String {
-    let lines: String = of(command).map(|(text, what)| format!("  {text:24}{what}\n")).collect();
+    let lines: String = of(command).map(|(text, what)| format!("  {text:38}{what}\n")).collect();
     if lines.is_empty() { lines } else { format!("Targets (--target):\n{lines}\n") }
 }
 

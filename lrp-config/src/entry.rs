@@ -13,6 +13,7 @@ use crate::build::Unbuildable;
 use crate::diagnostic::Diagnostic;
 use crate::fix::{Edit, Fix};
 use crate::format::Assign;
+use crate::likely_name::{self, LIKELY, containing, nearest};
 use crate::names::NameGlob;
 use crate::origin::Place;
 use crate::reader::KeySpans;
@@ -303,62 +304,13 @@ fn renamed(globs: &[NameGlob], nodes: &[&str]) -> Option<String> {
 /// Help for globs that match none of `all` names: a likely name, else some of the `main` ones, and last what allows that none matches.
 fn hint(globs: &[NameGlob], all: &[&str], main: &[&str]) -> String {
     for glob in globs {
-        let text = glob.text();
-        if let Some(node) = containing(text, all) {
-            return format!("names are matched whole: '*{text}*' would match '{node}'");
+        if let Some(meant) = likely_name::meant(glob.text(), all) {
+            return meant;
         }
-        let near = nearest(text, all);
-        if let Some((_, name)) = near.first().filter(|(likeness, _)| *likeness >= LIKELY) {
-            return format!("did you mean '{name}'? `lrp layers` lists the names");
-        }
-        let near = nearest(text.trim_end_matches('*'), main);
-        let shown: Vec<String> = near.iter().take(OFFERED).map(|(_, name)| format!("'{name}'")).collect();
-        if !shown.is_empty() {
-            let list = shown.join(", ");
-            let more = if main.len() > shown.len() { "; `lrp layers` lists all" } else { "" };
-            return format!(
-                "names in this model are {list}{more}. Only if the recipe is for models without such layers, too: `optional = true`"
-            );
+        if let Some(list) = likely_name::offered(glob.text(), main) {
+            return format!("{list}. Only if the recipe is for models without such layers, too: `optional = true`");
         }
     }
     "`lrp layers` lists the names; only if the recipe is for models without such layers, too: `optional = true`"
         .to_owned()
-}
-
-/// The minimum similarity of a name that is suggested.
-const LIKELY: f64 = 0.8;
-
-/// The number of names that are offered where none is likely.
-const OFFERED: usize = 3;
-
-/// A name that has this text in it.
-fn containing<'n>(text: &str, nodes: &[&'n str]) -> Option<&'n str> {
-    nodes.iter().find(|node| !text.is_empty() && node.contains(text)).copied()
-}
-
-/// The names, the most alike first; those that begin as the glob does come before the others. The ends of a
-/// glob that match anything stay: of `layer1.*`, what is like `layer1.` is offered as `name*`.
-fn nearest(glob: &str, names: &[&str]) -> Vec<(f64, String)> {
-    let (core, tail) = match glob.find('*') {
-        Some(star) if star > 0 && glob[star..].chars().all(|c| c == '*') => (&glob[..star], "*"),
-        _ => (glob, ""),
-    };
-    let mut found: Vec<(f64, String)> = Vec::new();
-    for name in names {
-        // What stands before the glob's end, as far as the glob goes: up to the same separator.
-        let separators = |c: char| matches!(c, '.' | '/');
-        let name = match (tail, core.matches(separators).count()) {
-            ("", _) | (_, 0) => (*name).to_owned(),
-            (_, count) => match name.match_indices(separators).nth(count - 1) {
-                Some((end, separator)) => format!("{}*", &name[..end + separator.len()]),
-                None => (*name).to_owned(),
-            },
-        };
-        let likeness = strsim::jaro_winkler(core, name.trim_end_matches('*'));
-        if !found.iter().any(|(_, known)| *known == name) {
-            found.push((likeness, name));
-        }
-    }
-    found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    found
 }

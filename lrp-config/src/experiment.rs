@@ -10,8 +10,10 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::begin::{Begin, StartAt};
 use crate::colormap::Colormap;
 use crate::look::{Scale, Size, opacity, percentile};
+use crate::names::NameGlob;
 use crate::reference::Reference;
 use crate::target::Target;
 use crate::values::{OneOrMany, one_or_many, positive_count};
@@ -36,13 +38,26 @@ pub struct Explain {
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "Option<OneOrMany<PathBuf>>", extend("x-default" = "none"), example = json!(["digits/*.png"]))]
     pub inputs: Option<Vec<PathBuf>>,
-    /// The explained outputs: `"argmax"`, a class by index or label, `"all"`, `{ top = 3 }` or `{ contrast = [0, 9] }`.
+    /// The name of the model's output to explain, in a file that has several.
+    #[schemars(extend("x-default" = "the first that holds no classes"), example = &"logits")]
+    pub output: Option<String>,
+    /// Nodes inside the network whose relevance is saved, too, by globs over their names: of each that matches, the relevance that it receives.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "Option<OneOrMany<NameGlob>>", extend("x-default" = "none"), example = json!(["layer3", "*/Softmax"]))]
+    pub at: Option<Vec<NameGlob>>,
+    /// The explained outputs: `"argmax"`, a class by index or label, `"all"`, `{ top = 3 }` or `{ contrast = [0, 9] }`; of an output that is
+    /// no class vector, [elements](../how-to/my-model.md#a-map-for-an-output) of it.
     #[schemars(extend("default" = "argmax"), example = 3, example = &"tabby", example = &"all")]
-    #[schemars(example = json!({ "top": 3 }), example = json!({ "contrast": [0, 9] }))]
+    #[schemars(example = json!({ "top": 3 }), example = json!({ "contrast": [0, 9] }), example = json!({ "at": -1, "class": "argmax" }))]
     pub target: Option<Target>,
-    /// The relevance that the walk starts with.
-    #[schemars(extend("default" = Start::default()), example = Start::One)]
-    pub start: Option<Start>,
+    /// A table, `.csv`, with a target for each sample: columns `input` (a file's name, with or without its extension), `sample` (from 0, where
+    /// a file has several) and `target` (as on the command line). Samples without a line have `target`.
+    #[schemars(extend("x-default" = "none"), example = &"targets.csv")]
+    pub targets: Option<PathBuf>,
+    /// The relevance that the walk starts with; `{ at = "layer3", channels = [17, 42] }` starts inside the network, with the relevance that these
+    /// channels of a node receive.
+    #[schemars(extend("default" = Start::default()), example = Start::One, example = json!({ "at": "layer3", "channels": [17, 42] }))]
+    pub start: Option<Begin>,
     /// The numbers to calculate with.
     #[schemars(extend("default" = Precision::default()), example = Precision::F64)]
     pub precision: Option<Precision>,
@@ -184,13 +199,32 @@ impl ModelFiles {
 }
 
 impl Explain {
+    /// The relevance that is put on the target: where the walk starts inside the network, the target's own value.
+    pub fn start(&self) -> Option<Start> {
+        self.start.as_ref().map(|begin| match begin {
+            Begin::Output(start) => *start,
+            Begin::Inside(_) => Start::Logit,
+        })
+    }
+
+    /// The node inside the network where the walk starts, if it does.
+    pub fn start_at(&self) -> Option<&StartAt> {
+        match &self.start {
+            Some(Begin::Inside(at)) => Some(at),
+            _ => None,
+        }
+    }
+
     pub(crate) fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent, inputs, target, start, precision, batch, exact);
+        inherit!(self, parent, inputs, output, at, target, targets, start, precision, batch, exact);
     }
 
     pub(crate) fn join(&mut self, folder: &Path) {
-        for path in self.inputs.iter_mut().flatten() {
+        for path in self.inputs.iter_mut().flatten().chain(&mut self.targets) {
             *path = folder.join(&path);
+        }
+        if let Some(target) = &mut self.target {
+            target.join(folder);
         }
     }
 }

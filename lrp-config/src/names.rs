@@ -6,6 +6,7 @@
 //! PyTorch's module (`layer1.0.conv1` of `/layer1/layer1.0/conv1/Conv`). A glob that matches one of them means the node.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use lrp_core::Scalar;
@@ -79,13 +80,21 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
+/// The error names the glob and gives a fix.
+impl FromStr for NameGlob {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        NameGlob::parse(text).map_err(|error| {
+            let help = "write [[] for a literal '[', [*] for a literal '*'";
+            format!("'{}' is no glob: {}\n{help}", shown(text), shown(&error))
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for NameGlob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        NameGlob::parse(&text).map_err(|error| {
-            let help = "write [[] for a literal '[', [*] for a literal '*'";
-            Error::custom(format!("'{}' is no glob: {}\n{help}", shown(&text), shown(&error)))
-        })
+        String::deserialize(deserializer)?.parse().map_err(Error::custom)
     }
 }
 

@@ -199,6 +199,7 @@ mod tests {
                 ("/assign/rule/stabilizer", _) => {
                     "[[assign]]\nrule = { gains = { branches = [], stabilizer = { nonsense = 1 } } }".to_owned()
                 }
+                ("/explain/start", _) => "[explain]\nstart = { nonsense = 1 }".to_owned(),
                 ("/explain/target", _) => "[explain]\ntarget = { nonsense = 1 }".to_owned(),
                 (section, _) => format!("[{}]\nnonsense = 1", section.trim_start_matches('/')),
             };
@@ -210,8 +211,8 @@ mod tests {
         }
         assert_eq!(
             checked,
-            7 + rules().count() + 4,
-            "the file and its tables, the rules, and the tables of epsilon, gains (two) and target"
+            7 + rules().count() + 5,
+            "the file and its tables, the rules, and the tables of epsilon, gains (two), start and target"
         );
     }
 
@@ -226,8 +227,8 @@ mod tests {
                 if keywords.contains_key("properties") || key == "assign" {
                     continue;
                 }
-                let required =
-                    ["schema", "rule", "relative", "branches", "positive", "negative"].contains(&key.as_str());
+                let required = path == "/explain/start" && key == "at"
+                    || ["schema", "rule", "relative", "branches", "positive", "negative"].contains(&key.as_str());
                 assert!(required || default_in_words(keywords).is_some(), "{path}/{key} has no default");
                 assert!(keywords.get("examples").is_some_and(Value::is_array), "{path}/{key} has no example");
             }
@@ -274,6 +275,19 @@ mod tests {
                         ("/assign", ..) => format!("{line}\nrule = \"pass\""),
                         ("", _, "schema" | "extends") => continue,
                         ("", ..) => format!("rule = \"pass\"\n[root]{line}"),
+                        ("/explain/start", _, "channels") => {
+                            format!("rule = \"pass\"\n[explain]\nstart = {{ at = \"a\", {line} }}")
+                        }
+                        ("/explain/start", ..) => format!("rule = \"pass\"\n[explain]\nstart = {{ {line} }}"),
+                        ("/explain/target", _, "class") => {
+                            format!("rule = \"pass\"\n[explain]\ntarget = {{ at = 0, {line} }}")
+                        }
+                        ("/explain/target", _, "classes") => {
+                            format!("rule = \"pass\"\n[explain]\ntarget = {{ box = 0, {line} }}")
+                        }
+                        ("/explain/target", _, "skip") => {
+                            format!("rule = \"pass\"\n[explain]\ntarget = {{ each = 1, {line} }}")
+                        }
                         ("/explain/target", ..) => format!("rule = \"pass\"\n[explain]\ntarget = {{ {line} }}"),
                         ("/compare", _, "titles") => {
                             format!("rule = \"pass\"\n[compare]\nrecipes = [\"lrp-0\", \"lrp-gamma\"]\n{line}")

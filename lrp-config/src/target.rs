@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use lrp_core::text::shown;
@@ -14,8 +15,9 @@ use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, S
 use serde_json::json;
 use toml::de::ValueDeserializer;
 
+use crate::elements::{Channels, ClassChoice, Elements};
 use crate::suggest::closest;
-use crate::values::{Count, positive_count};
+use crate::values::{Count, OneOrMany, positive_count};
 
 /// The outputs to explain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub enum Target {
     Top(usize),
     /// The evidence for the first class rather than the second.
     Contrast(Class, Class),
+    /// Elements of an output that is no class vector.
+    Elements(Elements),
 }
 
 /// A class by its number or by its label.
@@ -147,6 +151,7 @@ impl fmt::Display for Target {
             Target::All => f.write_str("\"all\""),
             Target::Top(count) => write!(f, "{{ top = {count} }}"),
             Target::Contrast(class, other) => write!(f, "{{ contrast = [{class}, {other}] }}"),
+            Target::Elements(elements) => elements.fmt(f),
         }
     }
 }
@@ -169,10 +174,20 @@ impl FromStr for Target {
 }
 
 impl Target {
+    /// Makes the path of the file that it names, if it names one, relative to `folder`.
+    pub fn join(&mut self, folder: &Path) {
+        if let Target::Elements(elements) = self
+            && let Some(path) = elements.file_mut()
+        {
+            *path = folder.join(&path);
+        }
+    }
+
     fn word(word: &str) -> Self {
         match word {
             "argmax" => Target::Argmax,
             "all" => Target::All,
+            "sum" => Target::Elements(Elements::Sum),
             label => Target::Class(Class::Label(label.to_owned())),
         }
     }
@@ -181,7 +196,7 @@ impl Target {
 /// The forms of a target that are tables.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 2))]
 struct TargetTable {
     /// The largest outputs of each sample, this number of them, one after the other.
     #[serde(default, deserialize_with = "positive_count")]
@@ -190,6 +205,77 @@ struct TargetTable {
     /// The evidence for the first class rather than the second.
     #[schemars(extend("x-default" = "none"), example = json!([0, 9]))]
     contrast: Option<[Class; 2]>,
+    /// One element of the output, by its indices; negative ones count from the end.
+    #[schemars(with = "Option<OneOrMany<i64>>", extend("x-default" = "none"), example = json!([3, 0]))]
+    index: Option<OneOrMany<i64>>,
+    /// Of outputs `[T, C]`: the position whose class is explained; a list of them, where there are more axes before the last.
+    #[schemars(with = "Option<OneOrMany<i64>>", extend("x-default" = "none"), example = -1, example = json!([2, 5]))]
+    at: Option<OneOrMany<i64>>,
+    /// Of outputs `[T, C]`: a class at every position, summed.
+    #[schemars(with = "Option<Class>", extend("x-default" = "none"), example = &"argmax")]
+    each: Option<Class>,
+    /// Of a detector's outputs `[boxes, C]` or `[C, boxes]`: the rank of a class score among those of all boxes; 0 is the largest.
+    #[serde(rename = "box")]
+    #[schemars(with = "Option<Count>", extend("x-default" = "none"), example = 0)]
+    boxes: Option<Count>,
+    /// A `.npy` file: the elements where it is not zero are summed, weighted by it. Of outputs `[C, H, W]` with `class`, it is `[H, W]`.
+    #[schemars(extend("x-default" = "none"), example = &"mask.npy")]
+    region: Option<PathBuf>,
+    /// A `.npy` file with the relevance to start with, in the shape of the output.
+    #[schemars(extend("x-default" = "none"), example = &"relevance.npy")]
+    seed: Option<PathBuf>,
+    /// With `at` and `region`: the class there, by number or label; with `at`, also the largest.
+    #[schemars(extend("x-default" = "with `at`, the largest; with `region`, all"), example = &"argmax", example = 7)]
+    class: Option<Class>,
+    /// With `box`: the channels that are scores of classes.
+    #[schemars(extend("default" = Channels::default().to_string()), example = &"5..85")]
+    classes: Option<Channels>,
+    /// With `each`: positions whose class this is are left out, such as the blank of CTC.
+    #[schemars(extend("x-default" = "none"), example = 0)]
+    skip: Option<Class>,
+}
+
+/// The forms of tables, for an error.
+const FORMS: &str = "expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region` and `seed`\nwrite { top = 3 }, \
+                     { contrast = [0, 9] } or { at = -1, class = \"argmax\" }";
+
+impl TargetTable {
+    /// The target, or the mistake.
+    fn target(self) -> Result<Target, String> {
+        let Self { top, contrast, index, at, each, boxes, region, seed, class, classes, skip } = self;
+        let lone = |key: &str, with: &str| Err(format!("`{key}` stands beside {with}\nleave it out"));
+        if class.is_some() && at.is_none() && region.is_none() {
+            return lone("class", "`at` or `region`; a class of an output [C] is its number alone");
+        }
+        if classes.is_some() && boxes.is_none() {
+            return lone("classes", "`box`");
+        }
+        if skip.is_some() && each.is_none() {
+            return lone("skip", "`each`");
+        }
+        let elements = |elements| Ok(Target::Elements(elements));
+        match (top, contrast, index, at, each, boxes, region, seed) {
+            (Some(count), None, None, None, None, None, None, None) => Ok(Target::Top(count)),
+            (None, Some([class, other]), None, None, None, None, None, None) => Ok(Target::Contrast(class, other)),
+            (None, None, Some(OneOrMany(indices)), None, None, None, None, None) => elements(Elements::Index(indices)),
+            (None, None, None, Some(OneOrMany(position)), None, None, None, None) => {
+                elements(Elements::At { position, class: class.map_or(ClassChoice::Argmax, ClassChoice::from) })
+            }
+            (None, None, None, None, Some(class), None, None, None) => {
+                elements(Elements::Each { class: class.into(), skip })
+            }
+            (None, None, None, None, None, Some(Count(rank)), None, None) => {
+                elements(Elements::Boxes { rank, classes: classes.unwrap_or_default() })
+            }
+            (None, None, None, None, None, None, Some(mask), None) => match class.map(ClassChoice::from) {
+                Some(ClassChoice::Argmax) => Err("a region has a class by number or label\nwrite class = 7".to_owned()),
+                Some(ClassChoice::Class(class)) => elements(Elements::Region { mask, class: Some(class) }),
+                None => elements(Elements::Region { mask, class: None }),
+            },
+            (None, None, None, None, None, None, None, Some(path)) => elements(Elements::Seed(path)),
+            _ => Err(FORMS.to_owned()),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Target {
@@ -200,7 +286,9 @@ impl<'de> Deserialize<'de> for Target {
             type Value = Target;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#""argmax", "all", a class, { top = 3 } or { contrast = [0, 9] }"#)
+                f.write_str(
+                    r#""argmax", "all", "sum", a class, or a table such as { top = 3 } or { at = -1, class = 7 }"#,
+                )
             }
 
             fn visit_i64<E: Error>(self, value: i64) -> Result<Target, E> {
@@ -221,13 +309,7 @@ impl<'de> Deserialize<'de> for Target {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Target, A::Error> {
-                match TargetTable::deserialize(MapAccessDeserializer::new(map))? {
-                    TargetTable { top: Some(count), contrast: None } => Ok(Target::Top(count)),
-                    TargetTable { top: None, contrast: Some([class, other]) } => Ok(Target::Contrast(class, other)),
-                    _ => Err(Error::custom(
-                        "expected either `top` or `contrast`\nwrite { top = 3 } or { contrast = [0, 9] }",
-                    )),
-                }
+                TargetTable::deserialize(MapAccessDeserializer::new(map))?.target().map_err(Error::custom)
             }
         }
 
@@ -265,7 +347,7 @@ impl JsonSchema for Target {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let words = json!({ "type": "string", "enum": ["argmax", "all"] });
+        let words = json!({ "type": "string", "enum": ["argmax", "all", "sum"] });
         let (class, table) = (generator.subschema_for::<Class>(), generator.subschema_for::<TargetTable>());
         json_schema!({ "anyOf": [words, class, table] })
     }
@@ -301,6 +383,29 @@ mod tests {
             ("tabby cat", Target::Class(label("tabby cat"))),
             ("{ top = 3 }", Target::Top(3)),
             ("{ contrast = [0, \"nine\"] }", Target::Contrast(Class::Index(0), label("nine"))),
+            ("sum", Target::Elements(Elements::Sum)),
+            ("{ index = [3, 0, -1] }", Target::Elements(Elements::Index(vec![3, 0, -1]))),
+            (
+                "{ at = -1, class = \"argmax\" }",
+                Target::Elements(Elements::At { position: vec![-1], class: ClassChoice::Argmax }),
+            ),
+            (
+                "{ at = [2, 5], class = \"cat\" }",
+                Target::Elements(Elements::At { position: vec![2, 5], class: ClassChoice::Class(label("cat")) }),
+            ),
+            (
+                "{ each = \"argmax\", skip = 0 }",
+                Target::Elements(Elements::Each { class: ClassChoice::Argmax, skip: Some(Class::Index(0)) }),
+            ),
+            (
+                "{ box = 2, classes = \"5..85\" }",
+                Target::Elements(Elements::Boxes { rank: 2, classes: "5..85".parse().unwrap() }),
+            ),
+            (
+                "{ region = \"mask.npy\", class = 7 }",
+                Target::Elements(Elements::Region { mask: "mask.npy".into(), class: Some(Class::Index(7)) }),
+            ),
+            ("{ seed = \"r.npy\" }", Target::Elements(Elements::Seed("r.npy".into()))),
         ];
         for (text, target) in targets {
             assert_eq!(text.parse(), Ok(target.clone()), "{text}");
@@ -318,8 +423,13 @@ mod tests {
         );
         assert_eq!(
             problem("{}"),
-            "'{}' is no target: expected either `top` or `contrast`; write { top = 3 } or { contrast = [0, 9] }"
+            "'{}' is no target: expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region` and `seed`; write { top = 3 }, \
+             { contrast = [0, 9] } or { at = -1, class = \"argmax\" }"
         );
+        assert!(problem("{ skip = 0 }").contains("`skip` stands beside `each`"));
+        assert!(problem("{ top = 3, class = 1 }").contains("`class` stands beside `at` or `region`"));
+        assert!(problem("{ top = 3, index = 1 }").contains("expected one of"));
+        assert!(problem("{ region = \"m.npy\", class = \"argmax\" }").contains("by number or label"));
         assert!(problem("{ tops = 3 }").contains("unknown field `tops`"));
         assert!(problem("{ contrast = [0] }").contains("invalid length 1"));
     }

@@ -42,7 +42,7 @@ fn unknown_keys() {
     );
     assert_eq!(
         reading(&format!("{ENTRY}[explain]\ntarget = {{ tops = 3 }}")),
-        "test.toml:5:12: unknown key 'tops' (did you mean 'top'? There are: top, contrast)"
+        "test.toml:5:12: unknown key 'tops' (did you mean 'top'? There are: top, contrast, index, at, each, box, region, seed, class, classes, skip)"
     );
 }
 
@@ -204,8 +204,8 @@ fn wrong_types() {
     );
     assert_eq!(
         reading(&format!("{ENTRY}[explain]\nbatch = 0\ntarget = true")),
-        "test.toml:5:9: batch: must be at least 1, got 0 (count from 1 here, or leave the key out)\ntest.toml:6:10: target: expected \"argmax\", \"all\", a class, \
-         { top = 3 } or { contrast = [0, 9] }, got boolean true"
+        "test.toml:5:9: batch: must be at least 1, got 0 (count from 1 here, or leave the key out)\ntest.toml:6:10: target: expected \"argmax\", \"all\", \"sum\", a class, \
+         or a table such as { top = 3 } or { at = -1, class = 7 }, got boolean true"
     );
 }
 

@@ -85,12 +85,12 @@ fn gradient_methods_start_from_one_and_have_rules_for_relus() {
     let relus = ["/features/relu1/Relu", "/classifier/Relu"];
     for (preset, rule) in [("guided-backprop", "guided-backprop"), ("deconvnet", "deconvnet")] {
         let recipe = Recipe::preset(preset).unwrap();
-        assert_eq!((recipe.explain().start, recipe.times_input()), (Some(Start::One), false));
+        assert_eq!((recipe.explain().start(), recipe.times_input()), (Some(Start::One), false));
         let resolved = recipe.resolve(&cnn).unwrap();
         assert_eq!(nodes_with(&cnn, &resolved, rule), relus);
         assert_eq!(nodes_with(&cnn, &resolved, "gradient").len(), 6);
     }
     let recipe = Recipe::preset("gradient-input").unwrap();
-    assert_eq!((recipe.explain().start, recipe.times_input()), (Some(Start::One), true));
+    assert_eq!((recipe.explain().start(), recipe.times_input()), (Some(Start::One), true));
     assert_eq!(nodes_with(&cnn, &recipe.resolve(&cnn).unwrap(), "gradient").len(), 8);
 }

@@ -131,4 +131,12 @@ pub enum Error {
         /// The number of outputs.
         classes: usize,
     },
+    /// The target does not go with the shape of the output.
+    #[error("the target {reason}, and the model's output has the shape {shape:?}")]
+    TargetShape {
+        /// What the target asks for: a part of a sentence.
+        reason: String,
+        /// The shape of a sample's output.
+        shape: Vec<usize>,
+    },
 }

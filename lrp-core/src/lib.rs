@@ -41,6 +41,6 @@ pub use operator::fused;
 pub use plan::{Assignment, Explanation, Plan, Record};
 pub use rule::{Claims, Positive, PreparedRule, Rule};
 pub use scalar::Scalar;
-pub use target::{Start, Target};
+pub use target::{Chosen, Pick, Start, Target};
 pub use tensor::Tensor;
 pub use weights::Weights;

@@ -49,19 +49,30 @@ impl Profile {
         Ok(record)
     }
 
-    /// As [`Record::propagate`], with a look at the clock after each node.
-    pub fn propagate<T: Scalar>(&mut self, record: &Record<'_, T>, start: Tensor<T>) -> Explanation<T> {
-        self.walk(|observe| record.propagate_observed(start, observe))
+    /// As [`Record::propagate_observed`], with a look at the clock after each node.
+    pub fn propagate<T: Scalar>(
+        &mut self,
+        record: &Record<'_, T>,
+        start: Tensor<T>,
+        observe: Observe<'_, T>,
+    ) -> Explanation<T> {
+        self.walk(observe, |observe| record.propagate_observed(start, observe))
     }
 
     /// As [`Record::propagate_last`], with a look at the clock after each node.
-    pub fn propagate_last<T: Scalar>(&mut self, record: Record<'_, T>, start: Tensor<T>) -> Explanation<T> {
-        self.walk(|observe| record.propagate_last(start, observe))
+    pub fn propagate_last<T: Scalar>(
+        &mut self,
+        record: Record<'_, T>,
+        start: Tensor<T>,
+        observe: Observe<'_, T>,
+    ) -> Explanation<T> {
+        self.walk(observe, |observe| record.propagate_last(start, observe))
     }
 
     fn walk<T: Scalar>(
         &mut self,
-        walk: impl FnOnce(&mut (dyn FnMut(NodeId, &Tensor<T>) + Send)) -> Explanation<T>,
+        observe: Observe<'_, T>,
+        walk: impl FnOnce(Observe<'_, T>) -> Explanation<T>,
     ) -> Explanation<T> {
         let mut clock = Clock::start();
         // When a node receives relevance, the one before it is done.
@@ -74,11 +85,17 @@ impl Profile {
             }
             before = next;
         };
-        let explanation = walk(&mut |id, _| passed(Some(id.index())));
+        let explanation = walk(&mut |id, r| {
+            passed(Some(id.index()));
+            observe(id, r);
+        });
         passed(None);
         explanation
     }
 }
+
+/// Sees the relevance received at each node, `[N, …]`.
+pub type Observe<'a, T> = &'a mut (dyn FnMut(NodeId, &Tensor<T>) + Send);
 
 /// The time since the last look at it.
 struct Clock(Instant);

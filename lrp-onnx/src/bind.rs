@@ -114,11 +114,11 @@ pub(crate) fn described_inputs(proto: &GraphProto, given: &[BoundInput<'_>], opt
 }
 
 /// The axes of an input, if the file has its shape.
-fn dims(input: &ValueInfoProto) -> Option<&[DimensionProto]> {
+pub(crate) fn dims(input: &ValueInfoProto) -> Option<&[DimensionProto]> {
     Some(input.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?.dim.as_slice())
 }
 
-fn dtype(input: &ValueInfoProto) -> Option<DType> {
+pub(crate) fn dtype(input: &ValueInfoProto) -> Option<DType> {
     DType::from_code(input.r#type.as_ref()?.tensor_type.as_ref()?.elem_type)
 }
 
@@ -301,7 +301,7 @@ fn length(dim: &DimensionProto) -> Result<Option<usize>, String> {
 }
 
 /// An axis as a message shows it.
-fn written(dim: &DimensionProto) -> String {
+pub(crate) fn written(dim: &DimensionProto) -> String {
     match (dim.dim_value, &dim.dim_param) {
         (Some(d), _) => d.to_string(),
         (None, Some(symbol)) if !symbol.is_empty() => format!("'{}'", shown(symbol)),

@@ -23,6 +23,7 @@ use crate::names::Names;
 use crate::ops::quantized::{translated, translator_of_integers};
 use crate::ops::unsupported::{about, is_open};
 use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Translator, Value, contributed, translator};
+use crate::outputs::described_outputs;
 use crate::passes;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::quantization::{Quantization, Quantized};
@@ -88,7 +89,7 @@ pub(crate) fn import<T: Scalar>(
     let output_function = output_function.and_then(|function| function.graph);
     let output_function = output_function.map(Graph::into_model).transpose()?.map(OutputFunction);
     let producer = format!("{} {}", shown(&model.producer_name), shown(&model.producer_version)).trim().to_owned();
-    let outputs = model.graph.iter().flat_map(|graph| &graph.output).map(|output| shown(&output.name)).collect();
+    let outputs = model.graph.as_ref().map(described_outputs).unwrap_or_default();
     let metadata = model.metadata_props.iter().map(|entry| (shown(&entry.key), shown(&entry.value))).collect();
     let model = graph.into_model_named(&other_names)?;
     Ok(Import {

@@ -25,6 +25,7 @@ mod input_statistics;
 mod inputs;
 mod names;
 mod ops;
+mod outputs;
 mod passes;
 mod proto;
 mod quantization;
@@ -48,6 +49,7 @@ pub use ops::supported::{Supported, behaviour, supported, supported_as_markdown}
 
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 pub use inputs::{Entry, Fixed, FixedValue, InputInfo, Role};
+pub use outputs::OutputInfo;
 pub use quantization::Quantized;
 
 /// Options of an import.
@@ -83,8 +85,8 @@ pub struct Import<T: Scalar> {
     pub input_names: Vec<String>,
     /// All inputs of the file.
     pub inputs: Vec<InputInfo>,
-    /// The names of all outputs of the file.
-    pub outputs: Vec<String>,
+    /// All outputs of the file.
+    pub outputs: Vec<OutputInfo>,
     /// From the inputs that a user gives to those of the model.
     pub entry: Entry,
     /// The name of the file's output that is explained.

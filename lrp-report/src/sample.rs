@@ -46,8 +46,8 @@ pub struct Score {
 pub struct Target {
     /// The explained output, in words.
     pub title: String,
-    /// The class.
-    pub class: usize,
+    /// The class, where the target is one of the outputs as a whole.
+    pub class: Option<usize>,
     /// For a contrast: the class it is contrasted with.
     pub against: Option<usize>,
     /// The model's output, or the difference of two; of logits, where the model ends in a softmax, a sigmoid or a relative.

@@ -243,7 +243,8 @@ struct SampleData<'a> {
 #[derive(Serialize)]
 struct TargetData<'a> {
     title: &'a str,
-    class: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<usize>,
     score: f64,

@@ -34,7 +34,7 @@ fn sample(name: &str) -> Sample {
         top: vec![Score { class: 3, label: "three".into(), score: 2.5, probability: None }],
         targets: vec![Target {
             title: "three".into(),
-            class: 3,
+            class: Some(3),
             score: 2.5,
             totals: Accounts { start: 2.5, input: 2.0, bias: 0.25, stabilizer: 0.25, rule: 0.0 },
             relevance: (0..12).map(f64::from).collect(),

@@ -84,7 +84,7 @@ function showClasses(sample, explained) {
   const line = ({ index, label, score, probability, mark }) => {
     const bar = element('span', { class: score < 0 ? 'bar negative' : 'bar' });
     bar.style.width = `${(100 * Math.abs(score)) / most}%`;
-    const name = element('th', { scope: 'row' }, label, ...(label === String(index) ? [] : [element('small', {}, ` ${index}`)]));
+    const name = element('th', { scope: 'row' }, label, ...(index === undefined || label === String(index) ? [] : [element('small', {}, ` ${index}`)]));
     if (mark) name.append(element('em', {}, mark));
     return element('tr', mark ? { class: 'marked' } : {}, name, element('td', { class: 'number' }, short(score)), ...(probable ? [element('td', { class: 'number' }, short(probability))] : []), element('td', { class: 'bars', 'aria-hidden': 'true' }, bar));
   };

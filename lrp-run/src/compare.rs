@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lrp::fit::{self, Fit};
 use lrp::numbers::typeset;
-use lrp::{Error, Options, Prepared, explain_samples};
+use lrp::{Asked, Error, Options, Prepared, explain_samples};
 use lrp_config::{Recipe, Start};
 use lrp_core::profile::Profile;
 use lrp_core::{Scalar, Target};
@@ -16,6 +16,7 @@ use crate::files::{figure_format, save_figure};
 use crate::guard::Guard;
 use crate::input;
 use crate::job::{HowJob, ModelJob};
+use crate::targets::Targets;
 
 /// Most rows that a figure is drawn with.
 const MAX_ROWS: usize = 100;
@@ -62,10 +63,13 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     loaded.notes().for_each(|note| events.note(&note));
     let shape = loaded.input_shape()?.to_vec();
     loaded.check_memory()?;
-    let target = match loaded.targets(&job.how.target, job.recipes.first().map(|(_, recipe)| recipe))?.as_slice() {
-        [only] => *only,
-        _ => return Err(Error::user("a figure shows one target", "choose argmax, a class or a contrast")),
-    };
+    if let Some(at) = &job.how.start_at {
+        let help = "use lrp explain, whose maps start there, or leave it out";
+        return Err(Error::user(format!("a figure shows whole walks, and the start is {at}"), help));
+    }
+    let recipe = job.recipes.first().map(|(_, recipe)| recipe);
+    let targets = Targets::new(&loaded, &job.how.target, recipe, None)?;
+    let target = targets.one("a figure shows")?;
     let prepared = |(_, recipe): &(String, Recipe)| Prepared::new(recipe.clone(), &loaded, job.how.on_unknown);
     let plans = job.recipes.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
     if let Some(note) = Arrangement::of(&shape).note(&shape) {
@@ -77,7 +81,7 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let mut changes = Vec::new();
     let mut rows = Vec::new();
     let mut negative = false;
-    let starts_with_score = plans.iter().any(|p| p.recipe.explain().start.unwrap_or(job.how.start) == Start::Logit);
+    let starts_with_score = plans.iter().any(|p| p.recipe.explain().start().unwrap_or(job.how.start) == Start::Logit);
     for path in &job.inputs {
         let file = input::read::<T>(path, &shape, &job.how.input)?;
         fits.iter_mut().for_each(|fit| fit.see(&file.samples));
@@ -85,9 +89,10 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
         let mut explained = Vec::new();
         for prepared in &plans {
             // A recipe may say how much relevance to start with: gradient × input starts with one.
-            let start = prepared.recipe.explain().start.unwrap_or(job.how.start);
+            let start = prepared.recipe.explain().start().unwrap_or(job.how.start);
+            let asked = Asked::of(std::slice::from_ref(&target));
             let (options, mut profile) = (Options { start, batch: job.how.batch }, Profile::default());
-            explained.push(explain_samples(&loaded, &prepared.plan, &file.samples, &[target], options, &mut profile)?);
+            explained.push(explain_samples(&loaded, &prepared.plan, &file.samples, asked, options, &mut profile)?);
         }
         let n = lrp_core::tensor::samples(&file.samples);
         for (i, sample) in file.samples.outer_iter().enumerate() {
@@ -96,7 +101,7 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
             let outcome = &explained[0].outcomes[i][0];
             let name = if n > 1 { format!("{} [{i}]", file.stem) } else { file.stem.clone() };
             let verb = if target == Target::Argmax { "predicted" } else { "target" };
-            let what = loaded.explained(outcome.class, outcome.against);
+            let what = outcome.explained();
             let probability = outcome.probability.map(|p| format!(", p = {}", typeset(p))).unwrap_or_default();
             let prediction = format!("{verb} {what} ({}{probability})", typeset(outcome.score));
             negative |= outcome.score < 0.0 && starts_with_score;

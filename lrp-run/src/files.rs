@@ -31,17 +31,34 @@ const LONGEST_STEM: usize = 195;
 
 /// The stem of the results of an input: the input's name without its extension, shortened if names would become too long.
 pub fn stem(input: &Path) -> String {
-    let stem = input::stem(input);
-    if stem.len() <= LONGEST_STEM {
-        return stem;
+    shortened(&input::stem(input), LONGEST_STEM)
+}
+
+/// A name of at most this many bytes: of a longer one, the start and a digest.
+fn shortened(name: &str, most: usize) -> String {
+    if name.len() <= most {
+        return name.to_owned();
     }
-    let digest = hash::of_bytes(stem.as_bytes());
+    let digest = hash::of_bytes(name.as_bytes());
     let mark: String = digest.chars().take(12).collect();
-    let mut end = LONGEST_STEM - mark.len() - 1;
-    while !stem.is_char_boundary(end) {
+    let mut end = most - mark.len() - 1;
+    while !name.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}~{mark}", stem.get(..end).unwrap_or_default())
+    format!("{}~{mark}", name.get(..end).unwrap_or_default())
+}
+
+/// Maximum number of bytes of a node's name in the name of a file.
+const LONGEST_PART: usize = 100;
+
+/// Maximum number of bytes of a stem and a node's name together.
+const LONGEST_BOTH: usize = LONGEST_STEM + 36;
+
+/// A name, of a node for example, as a part of file names: what separates folders, and what file systems do not allow, becomes `_`.
+pub fn plain_part(name: &str) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || "-_.~+".contains(c) { c } else { '_' };
+    let part: String = name.trim_matches(['/', '.']).chars().map(safe).collect();
+    shortened(if part.is_empty() { "node" } else { &part }, LONGEST_PART)
 }
 
 /// Whether this is the name of a file, and nothing else: names from journals and manifests, which may come from anywhere, are used only
@@ -53,7 +70,7 @@ pub fn is_plain(name: &str) -> bool {
 }
 
 /// The path of a file that a manifest names, if it is within the folder.
-pub fn inside(dir: &Path, name: &str) -> Option<PathBuf> {
+pub fn within(dir: &Path, name: &str) -> Option<PathBuf> {
     match name.split_once('/') {
         Some((VIRELAY, name)) if is_plain(name) => {
             let folder = dir.join(VIRELAY);
@@ -80,7 +97,12 @@ pub fn is_result(name: &str) -> bool {
         ".relevance.npz",
         ".relevance.safetensors",
     ];
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) || is_inside(name)
+}
+
+/// Whether a name is that of relevance inside the network.
+pub fn is_inside(name: &str) -> bool {
+    name.contains(".at.") && name.ends_with(".npy")
 }
 
 /// The state of a result since it was recorded.
@@ -96,7 +118,7 @@ pub enum State {
 
 /// Compares a result with its record.
 pub fn state(dir: &Path, record: &FileRecord) -> State {
-    let Some(path) = inside(dir, &record.path) else { return State::Missing };
+    let Some(path) = within(dir, &record.path) else { return State::Missing };
     match fs::symlink_metadata(&path) {
         Err(_) => State::Missing,
         Ok(meta) if meta.is_file() && hash::of_file(&path).is_ok_and(|sha256| sha256 == record.sha256) => State::Same,
@@ -107,6 +129,11 @@ pub fn state(dir: &Path, record: &FileRecord) -> State {
 /// The relevance of an input.
 pub fn relevance(stem: &str) -> String {
     format!("{stem}.relevance.npy")
+}
+
+/// The relevance of an input at a node inside the network.
+pub fn inside(stem: &str, key: &str) -> String {
+    format!("{stem}.at.{}.npy", shortened(key, LONGEST_BOTH.saturating_sub(stem.len())))
 }
 
 /// The ledger of an input, layer by layer.
@@ -275,16 +302,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for name in ["a.heatmap.png", "ä b", "..a", "a..", "a:b"] {
             assert!(is_plain(name), "{name}");
-            assert_eq!(inside(dir.path(), name), Some(dir.path().join(name)));
+            assert_eq!(within(dir.path(), name), Some(dir.path().join(name)));
         }
         for name in
             ["", ".", "..", "/a", "../a", "a/../b", "a/b", "./a", "a/", "a\\b", "a\0", "virelay/../a", "virelay/"]
         {
-            assert!(!is_plain(name) && inside(dir.path(), name).is_none(), "{name}");
+            assert!(!is_plain(name) && within(dir.path(), name).is_none(), "{name}");
         }
-        assert_eq!(inside(dir.path(), "virelay/a"), None);
+        assert_eq!(within(dir.path(), "virelay/a"), None);
         fs::create_dir(dir.path().join(VIRELAY)).unwrap();
-        assert_eq!(inside(dir.path(), "virelay/a"), Some(dir.path().join("virelay/a")));
+        assert_eq!(within(dir.path(), "virelay/a"), Some(dir.path().join("virelay/a")));
     }
 
     #[test]
@@ -293,6 +320,10 @@ mod tests {
         assert!(long("1").len() <= LONGEST_STEM && long("1") != long("2"), "{}", long("1"));
         assert_eq!(long("1"), long("1"));
         assert_eq!(stem(Path::new("folder/short.png")), "short");
+        let inside = |key: &str| inside(&"s".repeat(LONGEST_STEM), key);
+        let key = plain_part(&"x".repeat(300));
+        assert!(inside(&key).len() < 250 && inside(&key) != inside(&format!("{key}~2")), "{}", inside(&key));
+        assert_eq!(super::inside("nine", "layer3"), "nine.at.layer3.npy");
     }
 
     #[cfg(unix)]

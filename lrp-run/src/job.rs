@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lrp::{Error, Loaded, ModelOptions, Options};
-use lrp_config::{Input, OnUnknown, Precision, Recipe, Save, Start, Target};
+use lrp_config::{Input, NameGlob, OnUnknown, Precision, Recipe, Save, Start, StartAt, Target};
 use lrp_core::Scalar;
 use lrp_onnx::ErrorKind;
 use lrp_render::{Format, Look};
@@ -46,8 +46,12 @@ impl ModelJob {
 pub struct HowJob {
     /// The outputs.
     pub target: Target,
+    /// A table with a target for each sample.
+    pub targets: Option<PathBuf>,
     /// Relevance put on them.
     pub start: Start,
+    /// The node inside the network where the walk starts, if it does.
+    pub start_at: Option<StartAt>,
     /// Numbers to calculate with.
     pub precision: Precision,
     /// Samples at once.
@@ -59,6 +63,15 @@ pub struct HowJob {
 }
 
 impl HowJob {
+    /// The start, as a recipe writes it, but for the quotes of a word.
+    pub fn start_in_words(&self) -> String {
+        match (&self.start_at, self.start) {
+            (Some(at), _) => at.to_string(),
+            (None, Start::Logit) => "logit".to_owned(),
+            (None, Start::One) => "one".to_owned(),
+        }
+    }
+
     /// The options of the computation.
     pub fn options(&self) -> Options {
         Options { start: self.start, batch: self.batch }
@@ -84,6 +97,8 @@ pub struct OutputJob {
     pub dir: PathBuf,
     /// The files to write.
     pub save: Vec<Save>,
+    /// The nodes inside the network whose relevance is written, too.
+    pub at: Vec<NameGlob>,
     /// The appearance of heatmaps.
     pub look: Look,
     /// Whether a run that was interrupted is continued.

@@ -14,6 +14,7 @@ pub mod job;
 mod lock;
 pub mod manifest;
 pub mod report;
+pub mod targets;
 
 pub use self::events::Events;
 pub use self::guard::Guard;

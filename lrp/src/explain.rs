@@ -3,7 +3,7 @@
 use lrp_config::Start;
 use lrp_core::ledger::{Ledger, Totals};
 use lrp_core::profile::Profile;
-use lrp_core::{Plan, Scalar, Target, Tensor};
+use lrp_core::{Chosen, NodeId, Plan, Scalar, Target, Tensor};
 use ndarray::{Axis, Slice};
 use serde::{Deserialize, Serialize};
 
@@ -30,10 +30,53 @@ impl Default for Options {
     }
 }
 
+/// The explained outputs, and the nodes inside the network whose relevance is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The outputs, one after the other.
+    pub targets: &'a [Target],
+    /// The nodes.
+    pub inside: &'a [NodeId],
+    /// Where the walk starts, if that is inside the network.
+    pub through: Option<&'a Through>,
+}
+
+/// A start inside the network: the relevance that a node receives in the walk from the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Through {
+    /// The node.
+    pub node: NodeId,
+    /// The channels, along the first axis of a sample, whose relevance is kept; without them, all.
+    pub channels: Option<Vec<usize>>,
+}
+
+impl Through {
+    /// The part of the relevance `[N, C, …]` that the walk starts with.
+    fn kept<T: Scalar>(&self, mut received: Tensor<T>) -> Tensor<T> {
+        if let Some(channels) = self.channels.as_ref().filter(|_| received.ndim() > 1) {
+            for (channel, mut relevance) in received.axis_iter_mut(Axis(1)).enumerate() {
+                if !channels.contains(&channel) {
+                    relevance.fill(T::zero());
+                }
+            }
+        }
+        received
+    }
+}
+
+impl<'a> Asked<'a> {
+    /// Of these outputs the relevance at the input alone.
+    pub fn of(targets: &'a [Target]) -> Self {
+        Self { targets, inside: &[], through: None }
+    }
+}
+
 /// The explanations of some samples, for every target.
 pub struct Explained<T: Scalar> {
     /// Relevance per target, `[n, …]` each.
     pub relevance: Vec<Tensor<T>>,
+    /// For each node that was asked for: the relevance received there, per target, `[n, …]` each.
+    pub inside: Vec<Vec<Tensor<T>>>,
     /// Per sample, per target.
     pub outcomes: Vec<Vec<Outcome>>,
     /// Per sample, the largest outputs, the largest first.
@@ -41,10 +84,12 @@ pub struct Explained<T: Scalar> {
 }
 
 /// One of the largest outputs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Largest {
     /// The class.
     pub class: usize,
+    /// Its label, if labels are known.
+    pub label: Option<String>,
     /// The output that is explained: the logit, where the model ends in a softmax or a sigmoid.
     pub score: f64,
     /// The model's own output, where that is not the score.
@@ -60,14 +105,22 @@ pub type Line = [f64; 5];
 /// One explained output of a sample, and its ledger.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// The class.
-    pub class: usize,
+    /// The class, where the target is one.
+    pub class: Option<usize>,
+    /// Its label, if labels are known.
+    pub label: Option<String>,
     /// For a contrast: the class it is contrasted with.
     pub against: Option<usize>,
-    /// The output that is explained; for a contrast, the difference of both.
+    /// The label of that class.
+    pub against_label: Option<String>,
+    /// Where in the output, in words; none for a class of the output as a whole.
+    pub place: Option<String>,
+    /// The output that is explained; for a contrast, the difference of both; for several outputs, their weighted sum.
     pub score: f64,
     /// The model's own output, where that is not the score.
     pub probability: Option<f64>,
+    /// Where the walk starts inside the network: the part of the relevance put on the target that is left out there.
+    pub filtered: Option<f64>,
     /// The ledger of the whole walk.
     pub totals: Totals,
     /// A line for each node that the walk has passed, from the output to the input.
@@ -91,19 +144,75 @@ pub fn tolerance<T: Scalar>() -> f64 {
     if T::NAME == "f32" { 1e-4 } else { 1e-10 }
 }
 
+impl Outcome {
+    /// The explained output in words: a class, the difference of two, or a place in the output.
+    pub fn explained(&self) -> String {
+        in_words(
+            self.place.as_deref(),
+            (self.class, self.label.as_deref()),
+            (self.against, self.against_label.as_deref()),
+        )
+    }
+}
+
+/// An explained output in words, given its place, and the number and label of its class and of the class that it is contrasted with.
+pub fn in_words(
+    place: Option<&str>,
+    (class, label): (Option<usize>, Option<&str>),
+    (against, against_label): (Option<usize>, Option<&str>),
+) -> String {
+    let name = |class: usize, label: Option<&str>| label.map_or_else(|| class.to_string(), str::to_owned);
+    match (place, class) {
+        (None, class) => {
+            let against = against.map(|other| format!(" − {}", name(other, against_label))).unwrap_or_default();
+            format!("{}{against}", class.map(|class| name(class, label)).unwrap_or_default())
+        }
+        (Some(place), None) => place.to_owned(),
+        (Some(place), Some(class)) => match label {
+            Some(label) => format!("{place}, {label}"),
+            None => format!("{place}, class {class}"),
+        },
+    }
+}
+
 impl<T: Scalar> Explained<T> {
+    /// NaN for `n` samples whose relevance has the shape of these samples, and no outcome.
+    pub fn nothing(samples: &Tensor<T>, plan: &Plan<T>, asked: Asked<'_>) -> Self {
+        let n = lrp_core::tensor::samples(samples);
+        let nan = |shape: &[usize]| vec![Tensor::from_elem(shape, T::of(f64::NAN)); asked.targets.len()];
+        let at = |id: &NodeId| nan(&lrp_core::tensor::batch_shape(n, &plan.model().node(*id).shape));
+        Self {
+            relevance: nan(samples.shape()),
+            inside: asked.inside.iter().map(at).collect(),
+            outcomes: vec![Vec::new(); n],
+            top: vec![Vec::new(); n],
+        }
+    }
+
+    /// All arrays: the relevance at the input, and that inside the network.
+    pub fn arrays_mut(&mut self) -> impl Iterator<Item = &mut Tensor<T>> {
+        self.relevance.iter_mut().chain(self.inside.iter_mut().flatten())
+    }
+
+    /// As [`arrays_mut`](Self::arrays_mut).
+    pub fn arrays(&self) -> impl Iterator<Item = &Tensor<T>> {
+        self.relevance.iter().chain(self.inside.iter().flatten())
+    }
+
     /// The explanations of the samples from `first` up to `last`.
     pub fn part(&self, first: usize, last: usize) -> Self {
         let part = |r: &Tensor<T>| r.slice_axis(Axis(0), Slice::from(first..last)).to_owned();
         Self {
             relevance: self.relevance.iter().map(part).collect(),
+            inside: self.inside.iter().map(|targets| targets.iter().map(part).collect()).collect(),
             outcomes: self.outcomes[first..last].to_vec(),
             top: self.top[first..last].to_vec(),
         }
     }
 }
 
-/// Explains samples `[n, …]` in batches, and adds their time and memory to `profile`.
+/// Explains samples `[n, …]` in batches, and adds their time and memory to `profile`. The relevance at the input does not depend on
+/// what is asked for inside the network.
 ///
 /// # Errors
 /// As [`Plan::explain`], and when relevance overflows. Errors give the sample's index among all `n`.
@@ -111,11 +220,14 @@ pub fn explain_samples<T: Scalar>(
     loaded: &Loaded<T>,
     plan: &Plan<T>,
     x: &Tensor<T>,
-    targets: &[Target],
+    asked: Asked<'_>,
     options: Options,
     profile: &mut Profile,
 ) -> Result<Explained<T>, Error> {
+    let Asked { targets, inside, through } = asked;
     let n = lrp_core::tensor::samples(x);
+    // For each node and target, batch after batch.
+    let mut received: Vec<Vec<Vec<Tensor<T>>>> = vec![vec![Vec::new(); targets.len()]; inside.len()];
     let mut relevance: Vec<Vec<Tensor<T>>> = vec![Vec::new(); targets.len()];
     let mut outcomes = vec![Vec::new(); n];
     let mut top = Vec::new();
@@ -124,30 +236,68 @@ pub fn explain_samples<T: Scalar>(
         let record =
             profile.record(plan, std::slice::from_ref(&batch)).map_err(|error| Error::from(error).moved(first))?;
         let mut record = Some(record);
+        let size = lrp_core::tensor::samples(&batch);
         for (k, (target, parts)) in targets.iter().zip(&mut relevance).enumerate() {
-            let start = record.as_ref().map(|record| record.seed(target, options.start.into())).transpose()?;
-            let last = record.take_if(|_| k + 1 == targets.len());
+            let target = target.part(first..first + size);
+            let mut start = record.as_ref().map(|record| record.seed(&target, options.start.into())).transpose()?;
+            let put = start.as_ref().map(lrp_core::tensor::sums).unwrap_or_default();
+            if let (Some(through), Some(record)) = (through, &record) {
+                let mut received = None;
+                let whole = start.take().unwrap_or_else(lrp_core::tensor::empty);
+                let explanation = profile.propagate(record, whole, &mut |id, r| {
+                    if id == through.node {
+                        received = Some(r.clone());
+                    }
+                });
+                explanation.ledger.check_finite(plan.model()).map_err(|error| Error::from(error).moved(first))?;
+                let zeros =
+                    || Tensor::zeros(lrp_core::tensor::batch_shape(size, &plan.model().node(through.node).shape));
+                start = Some(through.kept(received.unwrap_or_else(zeros)));
+            }
+            let last = record.take_if(|_| through.is_none() && k + 1 == targets.len());
+            let mut seen: Vec<Option<Tensor<T>>> = vec![None; inside.len()];
+            let observe = &mut |id: NodeId, r: &Tensor<T>| {
+                for (slot, _) in seen.iter_mut().zip(inside).filter(|(_, asked)| **asked == id) {
+                    *slot = Some(r.clone());
+                }
+            };
             let mut explanation = match (last, &record, start) {
-                (Some(last), _, Some(start)) => profile.propagate_last(last, start),
-                (None, Some(record), Some(start)) => profile.propagate(record, start),
+                (None, Some(record), Some(start)) if through.is_some() => {
+                    let node = through.map_or(plan.model().output(), |through| through.node);
+                    record.propagate_from(node, start, observe)?
+                }
+                (Some(last), _, Some(start)) => profile.propagate_last(last, start, observe),
+                (None, Some(record), Some(start)) => profile.propagate(record, start, observe),
                 _ => break,
             };
+            for ((received, seen), id) in received.iter_mut().zip(seen).zip(inside) {
+                // What no relevance reaches has none.
+                let zeros = || Tensor::zeros(lrp_core::tensor::batch_shape(size, &plan.model().node(*id).shape));
+                if let Some(received) = received.get_mut(k) {
+                    received.push(seen.unwrap_or_else(zeros));
+                }
+            }
             explanation.ledger.check_finite(plan.model()).map_err(|error| Error::from(error).moved(first))?;
             check_finite(explanation.input_relevance(), first)?;
-            let classes = target.classes(&explanation.output)?;
             let own = loaded.own_output(&explanation.output);
-            for (i, class) in classes.into_iter().enumerate() {
-                let of = |output: &Tensor<T>, class: usize| {
-                    output.index_axis(Axis(0), i).iter().nth(class).map_or(f64::NAN, |s| s.wide())
+            for (i, chosen) in target.chosen(&explanation.output)?.into_iter().enumerate() {
+                let score = |output: &Tensor<T>| {
+                    let output: Vec<T> = output.index_axis(Axis(0), i).iter().copied().collect();
+                    chosen.score(&output)
                 };
-                let against = if let Target::Contrast(_, other) = target { Some(*other) } else { None };
-                let difference =
-                    |output: &Tensor<T>| of(output, class) - against.map_or(0.0, |other| of(output, other));
+                let (score, probability) = (score(&explanation.output), own.as_ref().map(score));
+                let label = |class: Option<usize>| loaded.label_of(class?, chosen.place.is_some());
+                let (label, against_label) = (label(chosen.class), label(chosen.against));
+                let Chosen { class, against, place, .. } = chosen;
                 outcomes[first + i].push(Outcome {
                     class,
+                    label,
                     against,
-                    score: difference(&explanation.output),
-                    probability: own.as_ref().map(difference),
+                    against_label,
+                    place,
+                    score,
+                    probability,
+                    filtered: through.map(|_| put.get(i).copied().unwrap_or(f64::NAN) - explanation.ledger.start[i]),
                     totals: explanation.ledger.totals(i),
                     lines: lines(&explanation.ledger, i),
                     unbalanced: unbalanced(plan, &explanation.ledger, i),
@@ -159,7 +309,12 @@ pub fn explain_samples<T: Scalar>(
                     let probability =
                         |class: usize| own.as_ref().and_then(|own| own.iter().nth(class)).map(|p| p.wide());
                     let scores = largest(scores.iter().map(|s| s.wide()));
-                    let with = |(class, score)| Largest { class, score, probability: probability(class) };
+                    let with = |(class, score)| Largest {
+                        class,
+                        label: loaded.label_of(class, false),
+                        score,
+                        probability: probability(class),
+                    };
                     top.push(scores.into_iter().map(with).collect());
                 }
             }
@@ -170,7 +325,8 @@ pub fn explain_samples<T: Scalar>(
         let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
         ndarray::concatenate(Axis(0), &views).unwrap_or_else(|_| lrp_core::tensor::empty())
     };
-    Ok(Explained { relevance: relevance.into_iter().map(join).collect(), outcomes, top })
+    let inside = received.into_iter().map(|targets| targets.into_iter().map(join).collect()).collect();
+    Ok(Explained { relevance: relevance.into_iter().map(join).collect(), inside, outcomes, top })
 }
 
 /// The node whose accounts of a sample balance worst, if that is more than rounding.
@@ -209,6 +365,25 @@ fn check_finite<T: Scalar>(relevance: &Tensor<T>, first: usize) -> Result<(), Er
 #[cfg(test)]
 mod tests {
     use super::largest;
+
+    #[test]
+    fn channels_that_are_not_kept_are_zero() {
+        let received = ndarray::array![[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]].into_dyn();
+        let node = lrp_core::Builder::<f64>::new().input("x", &[3, 2]);
+        let kept = |channels| super::Through { node, channels }.kept(received.clone());
+        assert_eq!(kept(Some(vec![2, 0])), ndarray::array![[[1.0, 2.0], [0.0, 0.0], [5.0, 6.0]]].into_dyn());
+        assert_eq!(kept(None), received);
+    }
+
+    #[test]
+    fn outputs_in_words() {
+        let words = |place, class, against| super::in_words(place, class, against);
+        assert_eq!(words(None, (Some(7), None), (None, None)), "7");
+        assert_eq!(words(None, (Some(7), Some("cat")), (Some(2), None)), "cat − 2");
+        assert_eq!(words(Some("t=3"), (Some(7), None), (None, None)), "t=3, class 7");
+        assert_eq!(words(Some("t=3"), (Some(7), Some("cat")), (None, None)), "t=3, cat");
+        assert_eq!(words(Some("[3, 7]"), (None, None), (None, None)), "[3, 7]");
+    }
 
     #[test]
     fn the_largest_come_first_and_equals_keep_their_order() {

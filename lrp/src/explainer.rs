@@ -10,7 +10,7 @@ use ndarray::{ArrayViewD, Axis};
 
 use crate::diagnosis::Diagnosis;
 use crate::error::Error;
-use crate::explain::{Explained, Options, Outcome, explain_samples};
+use crate::explain::{Asked, Explained, Options, Outcome, explain_samples};
 use crate::fit::Fit;
 use crate::input;
 use crate::loaded::{Loaded, ModelOptions};
@@ -54,7 +54,7 @@ impl<T: Scalar> Explainer<T> {
         let recipe = recipe.into();
         let explain = recipe.explain();
         let options =
-            Options { start: explain.start.unwrap_or_default(), batch: explain.batch.unwrap_or(Options::BATCH) };
+            Options { start: explain.start().unwrap_or_default(), batch: explain.batch.unwrap_or(Options::BATCH) };
         let prepared = Prepared::new(recipe, &loaded, None)?;
         let shape = loaded.input_shape()?.to_vec();
         loaded.check_memory()?;
@@ -94,7 +94,7 @@ impl<T: Scalar> Explainer<T> {
     pub fn explain(&self, batch: &Tensor<T>, target: &Target) -> Result<Explanation<T>, Error> {
         let (targets, mut profile) = (std::slice::from_ref(target), Profile::default());
         let Explained { mut relevance, outcomes, .. } =
-            explain_samples(&self.loaded, &self.prepared.plan, batch, targets, self.options, &mut profile)?;
+            explain_samples(&self.loaded, &self.prepared.plan, batch, Asked::of(targets), self.options, &mut profile)?;
         let outcomes = outcomes.into_iter().flatten().collect();
         Ok(Explanation { relevance: relevance.pop().unwrap_or_else(lrp_core::tensor::empty), outcomes })
     }
@@ -108,7 +108,8 @@ impl<T: Scalar> Explainer<T> {
 }
 
 fn options(path: &Path, recipe: &Recipe) -> ModelOptions {
-    ModelOptions { exact: recipe.explain().exact.unwrap_or_default(), ..ModelOptions::new(path) }
+    let explain = recipe.explain();
+    ModelOptions { output: explain.output.clone(), exact: explain.exact.unwrap_or_default(), ..ModelOptions::new(path) }
 }
 
 /// The explanations of a batch for one target.
@@ -138,9 +139,14 @@ impl<T: Scalar> Explanation<T> {
         self.relevance.index_axis(Axis(0), sample)
     }
 
-    /// The class that was explained.
-    pub fn class(&self, sample: usize) -> usize {
+    /// The class that was explained, where the target is one.
+    pub fn class(&self, sample: usize) -> Option<usize> {
         self.outcome(sample).class
+    }
+
+    /// The output that was explained, in words: a class by its label, or its number, or a place in the output.
+    pub fn explained(&self, sample: usize) -> String {
+        self.outcome(sample).explained()
     }
 
     /// The output that was explained: a logit where the model ends in a softmax or a sigmoid, whose value is `outcome(sample).probability`.

@@ -9,7 +9,7 @@
 //! let explainer = lrp::Explainer::<f32>::load("model.onnx", recipe)?;
 //! let input = explainer.read_image(&std::fs::read("nine.png")?)?;
 //! let explanation = explainer.explain(&input, &lrp::Target::Argmax)?;
-//! println!("class {} has the score {}", explanation.class(0), explanation.score(0));
+//! println!("class {} has the score {}", explanation.explained(0), explanation.score(0));
 //! println!("the input receives {} of it", explanation.ledger(0).input);
 //! # Ok(())
 //! # }
@@ -38,11 +38,14 @@ pub use lrp_config::{
 pub use lrp_core::ledger::Totals;
 pub use lrp_core::operator::{Group, Kind};
 pub use lrp_core::{Rule, Scalar, Target, Tensor};
+pub use lrp_onnx::{Import, InputInfo, OutputInfo, Role};
 pub use lrp_rules as rules;
 
 pub use self::diagnosis::{Change, Diagnosis};
 pub use self::error::{Complaint, Error};
-pub use self::explain::{Explained, Largest, Line, Options, Outcome, Unbalanced, explain_samples};
+pub use self::explain::{
+    Asked, Explained, Largest, Line, Options, Outcome, Through, Unbalanced, explain_samples, in_words,
+};
 pub use self::explainer::{Explainer, Explanation};
 pub use self::layout::Layout;
 pub use self::loaded::{Loaded, ModelOptions};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lrp_config::{Recipe, Target as Wanted};
+use lrp_config::{Misfit, Recipe, Target as Wanted};
 use lrp_core::file;
 use lrp_core::text::{clean, shown};
 use lrp_core::{Model, Scalar, Target, Tensor};
@@ -87,15 +87,19 @@ impl<T: Scalar> Loaded<T> {
         Self { options: options.clone(), files, import, model, labels: Vec::new() }
     }
 
-    /// With labels from a text with one on each line, in the order of the model's outputs. Messages call it `name`.
+    /// With labels from a text with one on each line, in the order of the model's outputs; of an output `[T, C]` or `[C, H, W]`, in that of
+    /// its classes. Messages call it `name`.
     ///
     /// # Errors
-    /// When there are more or fewer than the model has outputs.
+    /// When there are more or fewer than the model has outputs or classes.
     pub fn labelled(mut self, name: &str, text: &str) -> Result<Self, Error> {
         // An empty line within is a class without a name: leaving it out would shift all that follow.
         self.labels = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
         let (labels, classes) = (self.labels.len(), self.classes());
-        if labels == classes {
+        let shape = self.output_shape();
+        let along_an_axis =
+            shape.len() > 1 && (shape.last() == Some(&labels) || (shape.len() > 2 && shape[0] == labels));
+        if labels == classes || along_an_axis {
             return Ok(self);
         }
         Err(Error::user(
@@ -151,9 +155,14 @@ impl<T: Scalar> Loaded<T> {
         Err(Error::user(message, help))
     }
 
+    /// The shape of a sample's output.
+    pub fn output_shape(&self) -> &[usize] {
+        &self.model.node(self.model.output()).shape
+    }
+
     /// Number of outputs of a sample.
     pub fn classes(&self) -> usize {
-        self.model.node(self.model.output()).shape.iter().product()
+        self.output_shape().iter().product()
     }
 
     /// The model's own output, given the outputs `[N, …]` that are explained: probabilities where those are logits. None where
@@ -167,10 +176,12 @@ impl<T: Scalar> Loaded<T> {
         self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// The explained output, in words: a class, or the difference of two.
-    pub fn explained(&self, class: usize, against: Option<usize>) -> String {
-        let against = against.map(|other| format!(" − {}", self.label(other))).unwrap_or_default();
-        format!("{}{against}", self.label(class))
+    /// The label of a class, if labels are known: of an element of the output, or `along` the axis of classes. Of an output of several axes,
+    /// labels are of either.
+    pub fn label_of(&self, class: usize, along: bool) -> Option<String> {
+        let of_elements = self.labels.len() == self.classes();
+        let fits = self.output_shape().len() < 2 || along != of_elements;
+        self.labels.get(class).filter(|_| fits).cloned()
     }
 
     /// The outputs to explain, one after the other. If the recipe asks for an output that the model does not have, the error shows the
@@ -179,8 +190,21 @@ impl<T: Scalar> Loaded<T> {
     /// # Errors
     /// When the model has no such class or label.
     pub fn targets(&self, wanted: &Wanted, recipe: Option<&Recipe>) -> Result<Vec<Target>, Error> {
+        self.targets_with(wanted, recipe, None)
+    }
+
+    /// As [`targets`](Self::targets), where `file` has the numbers of the file that the target names, if it names one.
+    ///
+    /// # Errors
+    /// As [`targets`](Self::targets), and when the numbers do not go with the output.
+    pub fn targets_with(
+        &self,
+        wanted: &Wanted,
+        recipe: Option<&Recipe>,
+        file: Option<&Tensor<f64>>,
+    ) -> Result<Vec<Target>, Error> {
         if let Some(recipe) = recipe.filter(|recipe| recipe.explain().target.as_ref() == Some(wanted)) {
-            recipe.check_target(&self.labels, self.classes())?;
+            recipe.check_target(&self.labels, self.output_shape(), file)?;
         }
         let class = |class: &lrp_config::Class| {
             let index = class.index(&self.labels).map_err(|e| {
@@ -193,6 +217,10 @@ impl<T: Scalar> Loaded<T> {
             Wanted::Argmax => vec![Target::Argmax],
             Wanted::Class(c) => vec![Target::Class(class(c)?)],
             Wanted::Contrast(a, b) => vec![Target::Contrast(class(a)?, class(b)?)],
+            Wanted::Elements(elements) => {
+                let target = elements.of_output(&self.labels, self.output_shape(), file);
+                vec![target.map_err(|Misfit { message, help }| Error::user(message, help))?]
+            }
             Wanted::All => (0..self.classes()).map(Target::Class).collect(),
             Wanted::Top(n) if *n <= self.classes() => (0..*n).map(Target::Rank).collect(),
             Wanted::Top(n) => {

@@ -248,7 +248,7 @@ fn outputs_before_a_relu_are_kept_only_where_they_are_read() {
         let start = record.seed(&Target::Argmax, Start::Logit).unwrap();
         let found = record.propagate(start.clone());
         // For the last time, too: a value is handed from the ReLU to the layer before it.
-        let again = profile.propagate_last(record, start);
+        let again = profile.propagate_last(record, start, &mut |_, _| {});
         assert_eq!(found.input_relevance(), again.input_relevance());
         (found, [first, relu].map(|id| profile.nodes[id.index()].kept > 0))
     };
@@ -315,4 +315,31 @@ fn a_layer_without_a_rule_is_named() {
     let expected = "no rule for this layer: 'fc' (dense); affine operators need one, and those whose relevance behaviour nobody defined, so \
                     assign a rule to it";
     assert_eq!(error, expected);
+}
+
+/// A walk that begins inside the network with what the node receives is the end of the whole walk; a part of it is that part alone.
+#[test]
+fn a_walk_begins_inside_the_network() {
+    let mut net = Builder::<f64>::new();
+    let x = net.input("x", &[2]);
+    let w = |n: usize| Tensor::from_shape_fn(vec![n, 2], |i| [[3.0, -1.0], [1.0, 2.0]][i[0]][i[1]]);
+    let first = net.add("first", Dense::new(w(2), None, &[2]).unwrap(), &[x]).unwrap();
+    let relu = net.add("relu", Activation::new(Function::Relu, &[2]).unwrap(), &[first]).unwrap();
+    let last = net.add("last", Dense::new(w(1), None, &[2]).unwrap(), &[relu]).unwrap();
+    let zero = || -> Arc<dyn Rule<f64>> { Arc::new(Zero { bias: Absorb }) };
+    let rules = Assignment::from([(first, zero()), (last, zero())]);
+    let plan = Plan::new(Arc::new(net.finish(last).unwrap()), &rules).unwrap();
+    // z = (2, 3), y = 3·2 − 1·3 = 3: the neurons receive (6, −3), and pass on 6·(3, −1)/2 = (9, −3) and −3·(1, 2)/3 = (−1, −2).
+    let record = plan.record(&row(&[1.0, 1.0])).unwrap();
+    let start = record.seed(&Target::Argmax, Start::Logit).unwrap();
+    let mut received = None;
+    let whole =
+        record.propagate_observed(start, &mut |id, r| received = received.take().or((id == relu).then(|| r.clone())));
+    assert_eq!((received.as_ref(), whole.input_relevance()), (Some(&row(&[6.0, -3.0])), &row(&[8.0, -5.0])));
+    let end = record.propagate_from(relu, received.unwrap(), &mut |_, _| {}).unwrap();
+    assert_eq!(end.input_relevance(), whole.input_relevance());
+    let part = record.propagate_from(relu, row(&[0.0, -3.0]), &mut |_, _| {}).unwrap();
+    assert_eq!(part.input_relevance(), &row(&[-1.0, -2.0]));
+    assert_eq!((part.ledger.start[0], part.ledger.entries.len(), part.ledger.worst_imbalance()), (-3.0, 3, 0.0));
+    assert!(record.propagate_from(relu, row(&[1.0]), &mut |_, _| {}).is_err());
 }

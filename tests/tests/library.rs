@@ -24,7 +24,7 @@ fn an_image_is_explained() {
     let nine = explainer.read_image(&example("nine.png")).unwrap();
     assert_eq!(nine.shape(), [1, 1, 28, 28]);
     let explanation = explainer.explain(&nine, &Target::Argmax).unwrap();
-    assert_eq!((explanation.samples(), explanation.class(0)), (1, 9));
+    assert_eq!((explanation.samples(), explanation.class(0)), (1, Some(9)));
     let ledger = explanation.ledger(0);
     assert_eq!(ledger.start, explanation.score(0));
     assert!((explanation.relevance(0).sum() - ledger.input).abs() < 1e-9 * ledger.start.abs());

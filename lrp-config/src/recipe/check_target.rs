@@ -2,22 +2,36 @@
 
 use std::mem;
 
+use lrp_core::Tensor;
+
 use crate::diagnostic::RecipeError;
+use crate::elements::Misfit;
 use crate::recipe::Recipe;
 use crate::target::{Class, Target};
 
 impl Recipe {
-    /// Checks the recipe's own target for a model with this number of outputs and these labels (none where they are not known).
+    /// Checks the recipe's own target for a model whose output has this sample shape and these labels (none where they are not known). `file`
+    /// has the numbers of the file that the target names.
     ///
     /// # Errors
-    /// When a class does not exist, or more are asked for than there are.
-    pub fn check_target(&self, labels: &[String], classes: usize) -> Result<(), RecipeError> {
+    /// When a class does not exist, more are asked for than there are, or elements do not go with the shape.
+    pub fn check_target(
+        &self,
+        labels: &[String],
+        shape: &[usize],
+        file: Option<&Tensor<f64>>,
+    ) -> Result<(), RecipeError> {
         let Some(target) = &self.explain().target else { return Ok(()) };
+        let classes = shape.iter().product();
         let mut meant = target.clone();
         let problem = match &mut meant {
             Target::Argmax | Target::All => None,
             Target::Class(class) => check(class, labels, classes),
             Target::Contrast(class, other) => check(class, labels, classes).or_else(|| check(other, labels, classes)),
+            Target::Elements(elements) => {
+                let misfit = elements.of_output(labels, shape, file).err();
+                misfit.map(|Misfit { message, help }| (message, help))
+            }
             Target::Top(count) => (*count > classes).then(|| {
                 let asked = mem::replace(count, classes);
                 (format!("the top {asked} of {classes} outputs"), format!("ask for at most {classes}"))

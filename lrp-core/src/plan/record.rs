@@ -130,7 +130,29 @@ impl<'p, T: Scalar> Record<'p, T> {
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Explanation<T> {
         // As in `Plan::record_observed`.
-        rayon::scope(|_| walk(self.plan, self.values.clone(), &self.output, start, observe))
+        rayon::scope(|_| {
+            walk(self.plan, self.values.clone(), &self.output, (self.plan.model().output(), start), observe)
+        })
+    }
+
+    /// As [`propagate_observed`](Record::propagate_observed), from relevance `start` at a node inside the network, `[N, …]`. Nodes that are not
+    /// below it receive none, and the ledger starts with `start`.
+    ///
+    /// # Errors
+    /// When `start` has not the shape of the node's value.
+    pub fn propagate_from(
+        &self,
+        node: NodeId,
+        start: Tensor<T>,
+        observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
+    ) -> Result<Explanation<T>, Error> {
+        let at = self.plan.model().node(node);
+        if start.shape().first() != Some(&self.samples()) || start.shape().get(1..) != Some(at.shape.as_slice()) {
+            let reason =
+                format!("relevance of the shape {:?} cannot start here: samples are {:?}", start.shape(), at.shape);
+            return Err(Error::Node { node: at.name.clone(), reason });
+        }
+        Ok(rayon::scope(|_| walk(self.plan, self.values.clone(), &self.output, (node, start), observe)))
     }
 
     /// As [`propagate_observed`](Record::propagate_observed), for the last time: every activation is released as soon as it has been read,
@@ -141,7 +163,7 @@ impl<'p, T: Scalar> Record<'p, T> {
         observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
     ) -> Explanation<T> {
         let Self { plan, values, output } = self;
-        rayon::scope(|_| walk(plan, values, &output, start, observe))
+        rayon::scope(|_| walk(plan, values, &output, (plan.model().output(), start), observe))
     }
 
     /// The elements of the value that is kept of a node.

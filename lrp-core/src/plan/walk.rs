@@ -27,29 +27,29 @@ impl<T: Scalar> Explanation<T> {
     }
 }
 
-/// Walks from `start` at the output to the inputs; `observe` sees the relevance received at each node, `[N, …]`. Each of `values` is
+/// Walks from `start` at a node, the output or one inside the network, to the inputs; `observe` sees the relevance received at each node, `[N, …]`. Each of `values` is
 /// released when the walk has passed its node: nobody further down reads it.
 pub(super) fn walk<T: Scalar>(
     plan: &Plan<T>,
     values: Values<T>,
     output: &Tensor<T>,
-    start: Tensor<T>,
+    start: (NodeId, Tensor<T>),
     observe: Observer<'_, T>,
 ) -> Explanation<T> {
     T::enter::<Entrance>((plan, values, output, start, observe))
 }
 
-type Arguments<'a, T> = (&'a Plan<T>, Values<T>, &'a Tensor<T>, Tensor<T>, Observer<'a, T>);
+type Arguments<'a, T> = (&'a Plan<T>, Values<T>, &'a Tensor<T>, (NodeId, Tensor<T>), Observer<'a, T>);
 
 entrance!(Entrance<'p, 'a, T>: Arguments<'a, T> => Explanation<T>, compiled);
 
-fn compiled<T: Scalar>((plan, mut values, output, start, observe): Arguments<'_, T>) -> Explanation<T> {
+fn compiled<T: Scalar>((plan, mut values, output, (from, start), observe): Arguments<'_, T>) -> Explanation<T> {
     let model = plan.model();
     let n = samples(&start);
     let mut ledger = Ledger { start: sums(&start), input: vec![0.0; n], entries: Vec::new() };
     // Relevance received at each node so far; complete when the node's turn comes.
     let mut received_at: Vec<Option<Received<T>>> = model.nodes().map(|_| None).collect();
-    received_at[model.output().index()] = Some(Received { totals: totals(&start), relevance: start });
+    received_at[from.index()] = Some(Received { totals: totals(&start), relevance: start });
     let mut at_inputs: Vec<Tensor<T>> = Vec::new();
     let nothing = crate::tensor::empty();
 

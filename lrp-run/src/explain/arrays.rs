@@ -1,4 +1,4 @@
-//! The arrays of one input: its relevance, and its ledger layer by layer.
+//! The arrays of one input: its relevance, its ledger layer by layer, and relevance inside the network.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use ndarray_npy::WritableElement;
 
 use super::rows::{RowsFile, RowsShape};
 use crate::files;
+use crate::manifest::InsideRecord;
 
 /// The columns of a ledger.
 const ACCOUNTS: usize = size_of::<Line>() / size_of::<f64>();
@@ -17,6 +18,8 @@ const ACCOUNTS: usize = size_of::<Line>() / size_of::<f64>();
 pub struct Arrays {
     relevance: RowsFile,
     ledger: RowsFile,
+    /// One for each node.
+    inside: Vec<RowsFile>,
 }
 
 /// The shape of the files, and their paths.
@@ -34,6 +37,8 @@ pub struct ArraysOf<'a> {
     pub sample: &'a [usize],
     /// The number of nodes that the walk passes.
     pub nodes: usize,
+    /// The nodes whose relevance is saved.
+    pub inside: &'a [InsideRecord],
 }
 
 impl ArraysOf<'_> {
@@ -47,6 +52,13 @@ impl ArraysOf<'_> {
         (path, RowsShape { targets: self.targets, samples: self.samples, sample: vec![self.nodes, ACCOUNTS] })
     }
 
+    fn inside(&self) -> impl Iterator<Item = (PathBuf, RowsShape)> {
+        self.inside.iter().map(|node| {
+            let path = self.dir.join(files::inside(&self.stem, &node.key));
+            (path, RowsShape { targets: self.targets, samples: self.samples, sample: node.shape.clone() })
+        })
+    }
+
     /// Makes files of zeros.
     ///
     /// # Errors
@@ -56,19 +68,27 @@ impl ArraysOf<'_> {
         Ok(Arrays {
             relevance: RowsFile::create::<T>(&relevance.0, relevance.1)?,
             ledger: RowsFile::create::<f64>(&ledger.0, ledger.1)?,
+            inside: self.inside().map(|(path, shape)| RowsFile::create::<T>(&path, shape)).collect::<Result<_, _>>()?,
         })
     }
 
-    /// The number of these batches, from the first on, that are in the files as they were written: `[samples, hash of relevance, hash of ledger]`.
-    pub fn examine<'h, T>(&self, batches: impl Iterator<Item = (usize, &'h [String; 2])>) -> usize {
-        let (relevance, ledger) = (self.relevance(), self.ledger());
-        let files = RowsFile::examine::<T>(&relevance.0, relevance.1)
-            .and_then(|relevance| Ok((relevance, RowsFile::examine::<f64>(&ledger.0, ledger.1)?)));
-        let Ok((mut relevance, mut ledger)) = files else { return 0 };
+    /// The number of these batches, from the first on, that are in the files as they were written: `[samples, hashes of the files]`.
+    pub fn examine<'h, T>(&self, batches: impl Iterator<Item = (usize, &'h [String])>) -> usize {
+        let open = || -> std::io::Result<Arrays> {
+            let (relevance, ledger) = (self.relevance(), self.ledger());
+            Ok(Arrays {
+                relevance: RowsFile::examine::<T>(&relevance.0, relevance.1)?,
+                ledger: RowsFile::examine::<f64>(&ledger.0, ledger.1)?,
+                inside: self
+                    .inside()
+                    .map(|(path, shape)| RowsFile::examine::<T>(&path, shape))
+                    .collect::<Result<_, _>>()?,
+            })
+        };
+        let Ok(mut arrays) = open() else { return 0 };
         let mut first = 0;
-        let mut holds = |(samples, [of_relevance, of_ledger]): (usize, &[String; 2])| {
-            let same = relevance.sha256::<T>(first, samples).is_ok_and(|sha256| sha256 == *of_relevance)
-                && ledger.sha256::<f64>(first, samples).is_ok_and(|sha256| sha256 == *of_ledger);
+        let mut holds = |(samples, hashes): (usize, &[String])| {
+            let same = arrays.sha256::<T>(first, samples).is_ok_and(|now| now == hashes);
             first += samples;
             same
         };
@@ -82,34 +102,41 @@ impl ArraysOf<'_> {
         count
     }
 
-    /// Opens files that were not completed; of a file that was, makes one that is not again. None where both are complete, and `all`
+    /// Opens files that were not completed; of a file that was, makes one that is not again. None where all are complete, and `all`
     /// samples are done.
     ///
     /// # Errors
     /// When they cannot be opened.
     pub fn reopen<T>(&self, all: bool) -> Result<Option<Arrays>, Error> {
         let (relevance, ledger) = (self.relevance(), self.ledger());
-        let complete = |path: &Path| !files::unfinished(path).exists();
-        let complete = (complete(&relevance.0), complete(&ledger.0));
-        if complete == (true, true) && all {
+        let inside: Vec<_> = self.inside().collect();
+        let paths = || [&relevance.0, &ledger.0].into_iter().chain(inside.iter().map(|(path, _)| path));
+        let complete: Vec<&PathBuf> = paths().filter(|path| !files::unfinished(path).exists()).collect();
+        if complete.len() == paths().count() && all {
             return Ok(None);
         }
-        // The program may have been killed between the two.
-        if complete.0 {
-            files::reopen(&relevance.0)?;
-        }
-        if complete.1 {
-            files::reopen(&ledger.0)?;
-        }
+        // The program may have been killed between two of them.
+        complete.into_iter().try_for_each(|path| files::reopen(path))?;
+        let reopened = inside.into_iter().map(|(path, shape)| RowsFile::reopen::<T>(&path, shape));
         Ok(Some(Arrays {
             relevance: RowsFile::reopen::<T>(&relevance.0, relevance.1)?,
             ledger: RowsFile::reopen::<f64>(&ledger.0, ledger.1)?,
+            inside: reopened.collect::<Result<_, _>>()?,
         }))
     }
 }
 
 impl Arrays {
-    /// Writes the explanations of the samples from number `first` on; returns hashes of relevance and ledger.
+    /// Hashes of the samples from number `first` on, in each of the files.
+    fn sha256<T>(&mut self, first: usize, samples: usize) -> std::io::Result<Vec<String>> {
+        let mut hashes = vec![self.relevance.sha256::<T>(first, samples)?, self.ledger.sha256::<f64>(first, samples)?];
+        for file in &mut self.inside {
+            hashes.push(file.sha256::<T>(first, samples)?);
+        }
+        Ok(hashes)
+    }
+
+    /// Writes the explanations of the samples from number `first` on; returns hashes of relevance, ledger and relevance inside the network.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -117,9 +144,13 @@ impl Arrays {
         &mut self,
         first: usize,
         explained: &Explained<T>,
-    ) -> Result<[String; 2], Error> {
+    ) -> Result<Vec<String>, Error> {
         let ledgers = ledgers(explained, self.ledger.rows())?;
-        Ok([self.relevance.write(first, &explained.relevance)?, self.ledger.write(first, &ledgers)?])
+        let mut hashes = vec![self.relevance.write(first, &explained.relevance)?, self.ledger.write(first, &ledgers)?];
+        for (file, relevance) in self.inside.iter_mut().zip(&explained.inside) {
+            hashes.push(file.write(first, relevance)?);
+        }
+        Ok(hashes)
     }
 
     /// Waits until the written bytes are on the disk.
@@ -127,8 +158,7 @@ impl Arrays {
     /// # Errors
     /// When it cannot be written.
     pub fn sync(&self) -> Result<(), Error> {
-        self.relevance.sync()?;
-        self.ledger.sync()
+        self.all().try_for_each(RowsFile::sync)
     }
 
     /// Gives complete files their names.
@@ -136,8 +166,7 @@ impl Arrays {
     /// # Errors
     /// When they cannot be renamed.
     pub fn finish(self) -> Result<(), Error> {
-        self.relevance.finish()?;
-        self.ledger.finish()
+        self.into_all().try_for_each(RowsFile::finish)
     }
 
     /// Removes the files.
@@ -145,8 +174,15 @@ impl Arrays {
     /// # Errors
     /// When they cannot be removed.
     pub fn discard(self) -> Result<(), Error> {
-        self.relevance.discard()?;
-        self.ledger.discard()
+        self.into_all().try_for_each(RowsFile::discard)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &RowsFile> {
+        [&self.relevance, &self.ledger].into_iter().chain(&self.inside)
+    }
+
+    fn into_all(self) -> impl Iterator<Item = RowsFile> {
+        [self.relevance, self.ledger].into_iter().chain(self.inside)
     }
 }
 

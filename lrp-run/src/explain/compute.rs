@@ -5,16 +5,17 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
 use lrp::fit::Fit;
-use lrp::{Diagnosis, Error, Explained, Loaded, explain_samples};
+use lrp::{Asked, Diagnosis, Error, Explained, Loaded, Through, explain_samples};
 use lrp_core::profile::Profile;
 use lrp_core::tensor::samples;
-use lrp_core::{Plan, Scalar, Target, Tensor};
+use lrp_core::{NodeId, Plan, Scalar, Tensor};
 use ndarray::{Axis, Slice};
 
 use super::journal::Done;
 use super::model::Watch;
 use super::reader::{Piece, Place, Read, Stopped};
 use crate::job::HowJob;
+use crate::targets::Targets;
 
 /// The results of the computation.
 pub enum Computed<T: Scalar> {
@@ -30,7 +31,9 @@ pub enum Computed<T: Scalar> {
 pub struct Computation<'a, T: Scalar> {
     loaded: &'a Loaded<T>,
     plan: &'a Plan<T>,
-    targets: &'a [Target],
+    targets: &'a Targets,
+    inside: &'a [NodeId],
+    through: Option<&'a Through>,
     how: &'a HowJob,
     watch: &'a Watch,
     stop: &'a AtomicBool,
@@ -60,12 +63,25 @@ impl<'a, T: Scalar> Computation<'a, T> {
     pub fn new(
         loaded: &'a Loaded<T>,
         plan: &'a Plan<T>,
-        targets: &'a [Target],
+        (targets, inside, through): (&'a Targets, &'a [NodeId], Option<&'a Through>),
         how: &'a HowJob,
         (fit, watch, stop): (Fit<'a, T>, &'a Watch, &'a AtomicBool),
         to: SyncSender<Computed<T>>,
     ) -> Self {
-        Self { loaded, plan, targets, how, watch, stop, to, failed: None, fit, spent: Spent::default() }
+        Self {
+            loaded,
+            plan,
+            targets,
+            inside,
+            through,
+            how,
+            watch,
+            stop,
+            to,
+            failed: None,
+            fit,
+            spent: Spent::default(),
+        }
     }
 
     /// Explains batches as they come.
@@ -106,7 +122,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                     // This copies only if samples are omitted.
                     let fed = (!piece.bad.is_empty()).then(|| piece.samples.select(Axis(0), &good));
                     self.fit.see(fed.as_ref().unwrap_or(&piece.samples));
-                    let all = spread(explained.part(first, last), &good, &piece.samples);
+                    let all = self.spread(explained.part(first, last), &good, &piece.samples);
                     self.send(Computed::Piece(piece.place, all, piece.samples, piece.bad))?;
                     first = last;
                 }
@@ -124,13 +140,15 @@ impl<'a, T: Scalar> Computation<'a, T> {
             return self.fail(place.input, error.moved(place.first));
         }
         let n = lrp_core::tensor::samples(&samples);
-        let mut all = nothing(&samples, self.targets.len());
+        let mut all = self.nothing(&samples);
         for i in (0..n).filter(|i| bad.iter().all(|(other, _)| other != i)).collect::<Vec<_>>() {
             let one = samples.slice_axis(Axis(0), Slice::from(i..i + 1)).to_owned();
-            let alone = Piece { place: place.clone(), samples: one, bad: Vec::new() };
+            let place = Place { first: place.first + i, ..place.clone() };
+            let first = place.first;
+            let alone = Piece { place, samples: one, bad: Vec::new() };
             match self.explained(&[alone]) {
                 Ok(explained) => put(&mut all, explained, &[i]),
-                Err(error) => bad.push((i, error.moved(place.first + i))),
+                Err(error) => bad.push((i, error.moved(first))),
             }
         }
         if let Err(failure) = self.watch.check() {
@@ -152,13 +170,19 @@ impl<'a, T: Scalar> Computation<'a, T> {
             parts.iter().zip(pieces).map(|(part, piece)| part.as_ref().unwrap_or(&piece.samples).view()).collect();
         let all =
             ndarray::concatenate(Axis(0), &views).map_err(|e| lrp_core::Error::Model { reason: e.to_string() }.into());
-        let profile = &mut self.spent.profile;
+        let numbers: Vec<(usize, usize)> = pieces
+            .iter()
+            .flat_map(|piece| good(piece).into_iter().map(|i| (piece.place.input, piece.place.first + i)))
+            .collect();
         let explained = all.and_then(|all| match samples(&all) {
-            0 => Ok(nothing(&all, self.targets.len())),
+            0 => Ok(self.nothing(&all)),
             // All of it in one thread of the pool, which would have to wake up for each pass otherwise.
-            _ => rayon::scope(|_| {
-                explain_samples(self.loaded, self.plan, &all, self.targets, self.how.options(), profile)
-            }),
+            _ => {
+                let targets = self.targets.of(&numbers)?;
+                let asked = Asked { targets: &targets, inside: self.inside, through: self.through };
+                let profile = &mut self.spent.profile;
+                rayon::scope(|_| explain_samples(self.loaded, self.plan, &all, asked, self.how.options(), profile))
+            }
         });
         self.spent.seconds += started.elapsed().as_secs_f64();
         explained
@@ -172,6 +196,22 @@ impl<'a, T: Scalar> Computation<'a, T> {
         self.send(Computed::Failed(input, failure))
     }
 
+    /// Relevance NaN and no outcome for each of these samples.
+    fn nothing(&self, samples: &Tensor<T>) -> Explained<T> {
+        let asked = Asked { targets: self.targets.general(), inside: self.inside, through: None };
+        Explained::nothing(samples, self.plan, asked)
+    }
+
+    /// The explanations of the `good` ones among samples, as those of all.
+    fn spread(&self, explained: Explained<T>, good: &[usize], samples: &Tensor<T>) -> Explained<T> {
+        if good.len() == lrp_core::tensor::samples(samples) {
+            return explained;
+        }
+        let mut all = self.nothing(samples);
+        put(&mut all, explained, good);
+        all
+    }
+
     fn send(&self, computed: Computed<T>) -> Result<(), Stopped> {
         self.to.send(computed).map_err(|_| Stopped)
     }
@@ -182,26 +222,9 @@ fn good<T: Scalar>(piece: &Piece<T>) -> Vec<usize> {
     (0..samples(&piece.samples)).filter(|i| piece.bad.iter().all(|(bad, _)| bad != i)).collect()
 }
 
-/// Relevance NaN and no outcome for each of these samples.
-fn nothing<T: Scalar>(samples: &Tensor<T>, targets: usize) -> Explained<T> {
-    let n = lrp_core::tensor::samples(samples);
-    let relevance = Tensor::from_elem(samples.raw_dim(), T::of(f64::NAN));
-    Explained { relevance: vec![relevance; targets], outcomes: vec![Vec::new(); n], top: vec![Vec::new(); n] }
-}
-
-/// The explanations of the `good` ones among samples, as those of all.
-fn spread<T: Scalar>(explained: Explained<T>, good: &[usize], samples: &Tensor<T>) -> Explained<T> {
-    if good.len() == lrp_core::tensor::samples(samples) {
-        return explained;
-    }
-    let mut all = nothing(samples, explained.relevance.len());
-    put(&mut all, explained, good);
-    all
-}
-
 /// Writes explanations to their positions among those of all.
 fn put<T: Scalar>(all: &mut Explained<T>, explained: Explained<T>, places: &[usize]) {
-    for (all, relevance) in all.relevance.iter_mut().zip(&explained.relevance) {
+    for (all, relevance) in all.arrays_mut().zip(explained.arrays()) {
         for (sample, place) in relevance.outer_iter().zip(places) {
             all.index_axis_mut(Axis(0), *place).assign(&sample);
         }

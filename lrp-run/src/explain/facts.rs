@@ -4,9 +4,11 @@ use lrp::{Error, Loaded};
 use lrp_core::Scalar;
 use serde_json::json;
 
+use super::inside::Inside;
 use crate::hash;
 use crate::job::ExplainJob;
 use crate::manifest::{FileRecord, Fingerprint, ModelRecord, Program, RecipeRecord};
+use crate::targets::Targets;
 
 /// The fingerprint of a job.
 ///
@@ -17,6 +19,8 @@ pub fn fingerprint<T: Scalar>(
     loaded: &Loaded<T>,
     model: &ModelRecord,
     tokens: Option<&FileRecord>,
+    targets: &Targets,
+    inside: &Inside,
 ) -> Result<Fingerprint, Error> {
     let (what, how, output) = (&job.what, &job.what.how, &job.output);
     let recipe: Vec<String> = RecipeRecord::new(&what.recipe).sources.into_iter().map(|s| s.file.sha256).collect();
@@ -29,13 +33,16 @@ pub fn fingerprint<T: Scalar>(
         "the model": model.file.sha256,
         "the model's weights in other files": external,
         "the input shape": what.model.options.sample_shape,
+        "the model's output": what.model.options.output,
         "the labels": hash::of_bytes(loaded.labels.join("\n").as_bytes()),
         "the recipe": recipe,
         "the rule of unknown operators": how.on_unknown.map(|rule| rule.to_string()),
         "the precision": T::NAME,
         "the exact products": what.model.options.exact,
         "the target": how.target.to_string(),
-        "the start": format!("{:?}", how.start).to_lowercase(),
+        "the files of targets": targets.files().iter().map(|file| file.sha256.as_str()).collect::<Vec<_>>(),
+        "the nodes inside the network": inside.records.iter().map(|node| node.node.as_str()).collect::<Vec<_>>(),
+        "the start": how.start_in_words(),
         "the resizing": how.input.resize.map(|resize| format!("{resize:?}").to_lowercase()),
         "the scale of pixels": [json!(how.input.range), json!(how.input.mean), json!(how.input.std)],
         "the channels": how.input.channels.map(|channels| channels.name()),

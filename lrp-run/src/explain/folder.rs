@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lrp::{Diagnosis, Error};
 use lrp_config::Save;
@@ -149,7 +149,9 @@ fn remove_earlier(job: &ExplainJob, guard: &Guard, done: &AllDone) -> Result<(),
     let heatmaps = done.values().flat_map(|done| &done.batches).flat_map(|batch| &batch.files);
     let parts = done.keys().flat_map(|path| {
         let stem = files::stem(path.as_ref());
-        [files::relevance(&stem), files::ledger(&stem)].into_iter().flat_map(|name| [format!("{name}.part"), name])
+        let inside = inside_of(dir, &stem);
+        let own = [files::relevance(&stem), files::ledger(&stem)].into_iter();
+        own.flat_map(|name| [format!("{name}.part"), name]).chain(inside)
     });
     let report = recorded.as_ref().map(|_| files::REPORT.to_owned());
     for name in results.chain(heatmaps.map(|file| file.path.clone())).chain(parts).chain(report) {
@@ -157,11 +159,21 @@ fn remove_earlier(job: &ExplainJob, guard: &Guard, done: &AllDone) -> Result<(),
         let known = files::is_result(name.strip_suffix(".part").unwrap_or(&name))
             || [files::QUANTUS, files::REPORT].contains(&name.as_str())
             || name.starts_with(files::VIRELAY);
-        if let Some(path) = files::inside(dir, &name).filter(|path| known && guard.find(path).is_none()) {
+        if let Some(path) = files::within(dir, &name).filter(|path| known && guard.find(path).is_none()) {
             files::remove(&path)?;
         }
     }
     Ok(())
+}
+
+/// The files of relevance inside the network of an input, complete or not.
+fn inside_of(dir: &Path, stem: &str) -> Vec<String> {
+    let start = format!("{stem}.at.");
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let is_one =
+        |name: &String| name.starts_with(&start) && files::is_inside(name.strip_suffix(".part").unwrap_or(name));
+    names.filter(is_one).collect()
 }
 
 /// Warns of results in the folder that are not of this run.

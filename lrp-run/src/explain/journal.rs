@@ -43,9 +43,9 @@ pub struct Entry {
     pub conversions: Vec<String>,
     /// Their records.
     pub samples: Vec<SampleRecord>,
-    /// SHA-256 of their rows in the relevance and the ledger file, if there are such files.
+    /// SHA-256 of their rows in the relevance and the ledger file, and in those of relevance inside the network, if there are such files.
     #[serde(default)]
-    pub rows: Option<[String; 2]>,
+    pub rows: Option<Vec<String>>,
     /// The files that were made of them alone: heatmaps.
     #[serde(default)]
     pub files: Vec<FileRecord>,
@@ -71,8 +71,8 @@ pub struct Batch {
     pub samples: usize,
     /// SHA-256 of the input up to the last of them.
     pub sha256: String,
-    /// SHA-256 of their rows in the relevance and the ledger file.
-    pub rows: Option<[String; 2]>,
+    /// SHA-256 of their rows in the arrays.
+    pub rows: Option<Vec<String>>,
     /// The files that were made of them alone.
     pub files: Vec<FileRecord>,
 }

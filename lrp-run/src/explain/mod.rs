@@ -9,6 +9,7 @@ mod export;
 mod facts;
 mod folder;
 mod imbalance;
+mod inside;
 mod journal;
 mod model;
 mod reader;
@@ -24,16 +25,17 @@ use std::thread;
 use std::time::Instant;
 
 use lrp::fit::{self, Fit};
-use lrp::{Diagnosis, Error, Prepared, shares};
-use lrp_config::Save;
-use lrp_core::Scalar;
+use lrp::{Diagnosis, Error, Prepared, Through, shares};
+use lrp_config::{Misfit, Save};
 use lrp_core::file::Limit;
+use lrp_core::{Model, Scalar};
 use lrp_render::{Drawing, Tokens};
 use ndarray_npy::{ReadableElement, WritableElement};
 
 use self::compute::Computation;
 use self::export::Run;
 use self::folder::Start;
+use self::inside::Inside;
 use self::journal::AllDone;
 use self::reader::Reader;
 use self::subject::Subject;
@@ -47,6 +49,7 @@ use crate::manifest::{
     Timings,
 };
 use crate::report::{self, Made};
+use crate::targets::Targets;
 use crate::{files, input};
 
 /// The number of batches that wait between reading and computing, and again between computing and writing.
@@ -96,8 +99,12 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     let prepared = Prepared::new(job.what.recipe.clone(), &loaded, job.what.how.on_unknown)?;
     let shape = loaded.input_shape()?.to_vec();
     loaded.check_memory()?;
-    let targets = loaded.targets(&job.what.how.target, Some(&job.what.recipe))?;
-    export::check(job, &targets, &shape)?;
+    let (how, recipe) = (&job.what.how, &job.what.recipe);
+    let table = how.targets.as_deref().map(|path| (path, job.what.inputs.as_slice()));
+    let targets = Targets::new(&loaded, &how.target, Some(recipe), table)?;
+    let through = through(&job.what, &loaded.model)?;
+    let inside = Inside::new(&job.output.at, &loaded.model, recipe)?;
+    export::check(job, targets.general(), &shape)?;
     let draw = || match job.output.formats().next().is_some() {
         true => {
             let (tokens, expected) = (tokens(&job.what)?, &job.what.how.input);
@@ -115,6 +122,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         .with_recipe(&job.what.recipe)
         .with("the labels", job.what.model.labels.as_ref())
         .with("the tokens", job.what.how.input.tokens.as_ref())
+        .with("a target", targets.files().iter().map(|file| &file.path))
         .with("an input", &job.what.inputs);
     folder::check(&guard, job)?;
     loaded.notes().for_each(|note| events.note(&note));
@@ -134,7 +142,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     })?;
     let lock = Lock::hold(dir, events)?;
     let (model, watch) = model::identify(std::mem::take(&mut loaded.files))?;
-    let fingerprint = facts::fingerprint(job, &loaded, &model, tokens.as_ref())?;
+    let fingerprint = facts::fingerprint(job, &loaded, &model, tokens.as_ref(), &targets, &inside)?;
     let (journal, done): (_, AllDone) = match folder::start(job, &guard, &fingerprint, events)? {
         Start::Run(journal, done) => (journal, done),
         Start::NothingToDo(manifest) => return Ok(Outcome::Nothing(manifest)),
@@ -148,10 +156,17 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     let (to_computation, from_reader) = sync_channel(WAITING);
     let (to_writer, from_computation) = sync_channel(WAITING);
     let fit = Fit::new(&loaded, &prepared);
-    let computation =
-        Computation::new(&loaded, &prepared.plan, &targets, &job.what.how, (fit, &watch, stop), to_writer);
-    let ledger = LedgerNode::list(&loaded.model);
-    let subject = Subject { job, shape: &shape, targets: &targets, labels: &loaded.labels, nodes: ledger.len() };
+    let computation = Computation::new(
+        &loaded,
+        &prepared.plan,
+        (&targets, &inside.ids, through.as_ref()),
+        how,
+        (fit, &watch, stop),
+        to_writer,
+    );
+    let ledger = LedgerNode::list(&loaded.model, through.as_ref().map(|through| through.node));
+    let subject =
+        Subject { job, shape: &shape, targets: targets.general(), inside: &inside.records, nodes: ledger.len() };
     let reader = Reader::<T>::new(subject, done, to_computation, stop);
     let writer = Writer::new(subject, drawing, events, journal);
     let mut again = reader::Again::default();
@@ -181,7 +196,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     }
     events.finishing();
     let started = Instant::now();
-    let exports = Run { job, loaded: &loaded, model: &model, plan: &prepared.plan, shape: &shape };
+    let exports =
+        Run { job, loaded: &loaded, model: &model, plan: &prepared.plan, shape: &shape, inside: &inside.records };
     let exports = exports.export(&mut written.inputs)?;
     written.seconds += started.elapsed().as_secs_f64();
     timings.explain = spent.seconds;
@@ -206,21 +222,21 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         command: job.command.clone(),
         fingerprint,
         model,
+        output: loaded.import.output_name.clone(),
         labels,
         tokens,
         recipe: RecipeRecord::new(&job.what.recipe),
         expects: Expected::new(&shape, &job.what.how.input),
         precision: T::NAME.into(),
         target: job.what.how.target.to_string(),
-        start: match job.what.how.start {
-            lrp_config::Start::Logit => "logit".into(),
-            lrp_config::Start::One => "one".into(),
-        },
+        target_files: targets.files().to_vec(),
+        start: how.start_in_words().into(),
         times_input: prepared.resolved.times_input,
         colormap: job.output.look.colormap.name().to_owned(),
         notes,
         layers: LayerRecord::list(&loaded.model, &prepared.resolved),
         ledger,
+        at: inside.records,
         inputs: written.inputs,
         exports: exports.iter().map(|file| file.path.clone()).collect(),
         files: exports,
@@ -243,6 +259,17 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     folder::warn_of_others(job, &manifest, events);
     drop(lock);
     Ok(Outcome::Done(Box::new(Done { manifest, report, failures })))
+}
+
+/// The node inside the network where the walk starts, if it does.
+fn through<T: Scalar>(what: &WhatJob, model: &Model<T>) -> Result<Option<Through>, Error> {
+    let Some(at) = &what.how.start_at else { return Ok(None) };
+    let node =
+        at.node(model).map_err(|Misfit { message, help }| match what.recipe.explain().start_at() == Some(at) {
+            true => what.recipe.diagnose_key("explain.start", &message, &help, None).into(),
+            false => Error::user(message, help),
+        })?;
+    Ok(Some(Through { node, channels: at.channels.clone() }))
 }
 
 /// The texts of the tokens, if there are any.

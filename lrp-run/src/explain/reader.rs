@@ -185,7 +185,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
         let dir = &self.job.output.dir;
         let mut hold = done.batches.len();
         if let Some(arrays) = self.subject.arrays(input, done.of) {
-            let rows = done.batches.iter().map_while(|batch| Some((batch.samples, batch.rows.as_ref()?)));
+            let rows = done.batches.iter().map_while(|batch| Some((batch.samples, batch.rows.as_deref()?)));
             hold = arrays.examine::<T>(rows);
         }
         // A heatmap that a record names and whose hash is unknown could be anything.

@@ -6,6 +6,7 @@ use lrp_core::Target;
 use super::arrays::ArraysOf;
 use crate::files;
 use crate::job::ExplainJob;
+use crate::manifest::InsideRecord;
 
 /// The job.
 #[derive(Clone, Copy)]
@@ -16,8 +17,8 @@ pub struct Subject<'a> {
     pub shape: &'a [usize],
     /// The outputs to explain.
     pub targets: &'a [Target],
-    /// A label for each class, or nothing.
-    pub labels: &'a [String],
+    /// The nodes inside the network whose relevance is saved.
+    pub inside: &'a [InsideRecord],
     /// The rows of a ledger.
     pub nodes: usize,
 }
@@ -47,6 +48,7 @@ impl<'a> Subject<'a> {
             samples,
             sample: self.shape,
             nodes: self.nodes,
+            inside: self.inside,
         })
     }
 }

@@ -20,7 +20,7 @@ use super::subject::Subject;
 use crate::events::Events;
 use crate::files;
 use crate::job::ExplainJob;
-use crate::manifest::{FailedRecord, FileRecord, InputRecord, SampleRecord, ScoreRecord, TargetRecord};
+use crate::manifest::{FailedRecord, FileRecord, InputRecord, InsideRecord, SampleRecord, ScoreRecord, TargetRecord};
 
 /// The names of heatmaps, per sample, per target, and the files.
 type Heatmaps = (Vec<Vec<Option<String>>>, Vec<FileRecord>);
@@ -121,7 +121,7 @@ impl<'a> Writer<'a> {
         self.written.done = self.written.done.saturating_sub(current.samples.len());
         current.arrays.map_or(Ok(()), Arrays::discard)?;
         let dir = &self.job.output.dir;
-        current.files.iter().filter_map(|file| files::inside(dir, &file.path)).try_for_each(|path| files::remove(&path))
+        current.files.iter().filter_map(|file| files::within(dir, &file.path)).try_for_each(|path| files::remove(&path))
     }
 
     /// Takes over the results of an earlier run for an input.
@@ -205,14 +205,17 @@ impl<'a> Writer<'a> {
         let array = |name: fn(&str) -> String| self.saves(Save::Npy).then(|| name(&self.subject.stem(input)));
         let (relevance, ledger) = (array(files::relevance), array(files::ledger));
         let mut of_files = Vec::new();
-        for name in [&relevance, &ledger].into_iter().flatten() {
+        let key = |node: &InsideRecord| files::inside(&self.subject.stem(input), &node.key);
+        let at = self.subject.inside.iter().filter(|_| self.saves(Save::Npy));
+        let at: Vec<String> = at.map(key).collect();
+        for name in [&relevance, &ledger].into_iter().flatten().chain(&at) {
             of_files.push(files::record(&self.job.output.dir, name)?);
         }
         of_files.extend(current.files);
         self.complain(&path, current.failures);
         let file = FileRecord { path, sha256 };
         let (exports, conversions, samples, files) = (Vec::new(), current.conversions, current.samples, of_files);
-        self.written.inputs.push(InputRecord { file, relevance, ledger, exports, conversions, samples, files });
+        self.written.inputs.push(InputRecord { file, relevance, ledger, at, exports, conversions, samples, files });
         Ok(())
     }
 
@@ -240,7 +243,7 @@ impl<'a> Writer<'a> {
         samples: &Tensor<T>,
     ) -> Result<Heatmaps, Error> {
         let name = |i: usize, k: usize| {
-            self.drawing.is_some().then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class))
+            self.drawing.is_some().then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class.unwrap_or(k)))
         };
         let names = |(i, outcomes): (usize, &Vec<Outcome>)| (0..outcomes.len()).map(|k| name(i, k)).collect();
         let stems: Vec<Vec<Option<String>>> = explained.outcomes.iter().enumerate().map(names).collect();
@@ -275,7 +278,7 @@ impl<'a> Writer<'a> {
     /// The stem of a heatmap: of the sample `i` of a piece, and target `k`.
     fn heatmap(&self, place: &Place, i: usize, k: usize, class: usize) -> String {
         let sample = if place.of > 1 { format!(".{}", place.first + i) } else { String::new() };
-        let target = match (self.subject.several(), self.subject.targets[k]) {
+        let target = match (self.subject.several(), &self.subject.targets[k]) {
             (false, _) => String::new(),
             (true, Target::Rank(rank)) => format!(".top-{}", rank + 1),
             (true, _) => format!(".class-{class}"),
@@ -304,23 +307,25 @@ impl<'a> Writer<'a> {
         explained: &Explained<T>,
         failures: &[(usize, Error)],
     ) -> Vec<SampleRecord> {
-        let labels = self.subject.labels;
         let record = |(outcome, heatmap): (&Outcome, Option<String>)| TargetRecord {
             class: outcome.class,
-            label: labels.get(outcome.class).cloned(),
+            label: outcome.label.clone(),
+            place: outcome.place.clone(),
+            explained: outcome.explained(),
             against: outcome.against,
-            against_label: outcome.against.and_then(|other| labels.get(other).cloned()),
+            against_label: outcome.against_label.clone(),
             score: outcome.score,
             probability: outcome.probability,
+            filtered: outcome.filtered,
             ledger: outcome.totals.into(),
             unbalanced: outcome.unbalanced.clone(),
             heatmap,
         };
-        let score = |&Largest { class, score, probability }: &Largest| ScoreRecord {
-            class,
-            label: labels.get(class).cloned(),
-            score,
-            probability,
+        let score = |Largest { class, label, score, probability }: &Largest| ScoreRecord {
+            class: *class,
+            label: label.clone(),
+            score: *score,
+            probability: *probability,
         };
         let samples = explained.outcomes.iter().zip(names).zip(&explained.top);
         samples

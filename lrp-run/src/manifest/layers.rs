@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use lrp_config::Resolved;
 use lrp_core::kernels::conv::Algorithm;
-use lrp_core::{Model, Scalar};
+use lrp_core::{Model, NodeId, Scalar};
 use serde::{Deserialize, Serialize};
 
 /// The rule of one node.
@@ -58,6 +58,19 @@ impl LayerRecord {
     }
 }
 
+/// A node inside the network whose relevance is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsideRecord {
+    /// The node's name.
+    pub node: String,
+    /// Its operator.
+    pub op: Cow<'static, str>,
+    /// The shape of a sample.
+    pub shape: Vec<usize>,
+    /// Its name in the names of files: `STEM.at.KEY.npy`.
+    pub key: String,
+}
+
 /// A node that relevance passes: a row of a ledger file, whose columns are received, propagated, bias,
 /// stabilizer and rule.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,9 +84,9 @@ pub struct LedgerNode {
 }
 
 impl LedgerNode {
-    /// The nodes that the output depends on, in the order in which the walk passes them.
-    pub fn list<T: Scalar>(model: &Model<T>) -> Vec<Self> {
-        let mut reached = HashSet::from([model.output()]);
+    /// The nodes that a node, mostly the output, depends on, in the order in which the walk passes them.
+    pub fn list<T: Scalar>(model: &Model<T>, from: Option<NodeId>) -> Vec<Self> {
+        let mut reached = HashSet::from([from.unwrap_or(model.output())]);
         let mut list = Vec::new();
         for (id, node) in model.nodes().rev() {
             if reached.contains(&id) {

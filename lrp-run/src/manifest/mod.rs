@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::files::{FileRecord, ModelRecord, Program, RecipeRecord, SourceRecord};
 pub use self::fingerprint::Fingerprint;
-pub use self::layers::{LayerRecord, LedgerNode};
+pub use self::layers::{InsideRecord, LayerRecord, LedgerNode};
 pub use self::results::{FailedRecord, InputRecord, LedgerRecord, SampleRecord, ScoreRecord, TargetRecord, Timings};
 pub use self::stats::{LayerStats, Stats};
 
@@ -35,6 +35,9 @@ pub struct Manifest {
     pub fingerprint: Fingerprint,
     /// The model.
     pub model: ModelRecord,
+    /// The name of the model's output that is explained.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
     /// The file of labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<FileRecord>,
@@ -50,7 +53,10 @@ pub struct Manifest {
     pub precision: Cow<'static, str>,
     /// The requested target, as a recipe writes it.
     pub target: String,
-    /// `logit` or `one`.
+    /// The files that targets were read from: a mask, relevance to start with, a table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_files: Vec<FileRecord>,
+    /// `logit`, `one`, or a node inside the network, as a recipe writes it.
     pub start: Cow<'static, str>,
     /// Whether relevance was multiplied with the input at the end.
     pub times_input: bool,
@@ -64,6 +70,9 @@ pub struct Manifest {
     /// The nodes of the rows of a ledger file, from the output to the input.
     #[serde(default)]
     pub ledger: Vec<LedgerNode>,
+    /// The nodes inside the network whose relevance is saved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<InsideRecord>,
     /// The explained inputs.
     pub inputs: Vec<InputRecord>,
     /// Exports of the whole run for other programs, within the output folder.

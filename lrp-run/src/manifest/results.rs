@@ -18,6 +18,10 @@ pub struct InputRecord {
     /// The ledger file, within the output folder: float64, `[N, rows, 5]`, with a leading axis for targets where the relevance has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
+    /// The files of relevance inside the network, within the output folder, in the order of the manifest's `at`: each has the axes of the
+    /// relevance file, with the shape of the node's samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<String>,
     /// Exports of it, within the output folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exports: Vec<String>,
@@ -74,11 +78,18 @@ pub struct ScoreRecord {
 /// One explained output of one sample.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TargetRecord {
-    /// The class.
-    pub class: usize,
+    /// The class, where the target is one: the number of an output, or of a class at a place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<usize>,
     /// Its label, if labels are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Where in an output that is no class vector, in words: `t=3`, `mask.npy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// The explained output in words: `t=3, class 7`.
+    #[serde(default)]
+    pub explained: String,
     /// For a contrast: the class it is contrasted with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<usize>,
@@ -91,6 +102,9 @@ pub struct TargetRecord {
     /// The model's own output: the probability; for a contrast, by how much it is above the other's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
+    /// Where the walk starts inside the network: the part of the score that is left out there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filtered: Option<f64>,
     /// Where relevance went.
     pub ledger: LedgerRecord,
     /// The node whose ledger balances worst, where that is more than rounding.
@@ -102,11 +116,10 @@ pub struct TargetRecord {
 }
 
 impl TargetRecord {
-    /// The explained output, in words: a class, or the difference of two.
+    /// The explained output, in words: a class, the difference of two, or a place in the output.
     pub fn explained(&self) -> String {
-        let name = |class: usize, label: &Option<String>| label.clone().unwrap_or_else(|| class.to_string());
-        let against = self.against.map(|other| format!(" − {}", name(other, &self.against_label))).unwrap_or_default();
-        format!("{}{against}", name(self.class, &self.label))
+        let against = (self.against, self.against_label.as_deref());
+        lrp::in_words(self.place.as_deref(), (self.class, self.label.as_deref()), against)
     }
 }
 

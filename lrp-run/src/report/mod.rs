@@ -144,7 +144,8 @@ fn sample(
     for (k, target) in of.targets.iter().enumerate() {
         targets.push(Target {
             title: target.explained(),
-            class: target.class,
+            // Classes at a place are no outputs of the whole, which the largest ones are.
+            class: target.class.filter(|_| target.place.is_none()),
             against: target.against,
             score: target.score,
             probability: target.probability,
@@ -174,8 +175,9 @@ fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
         .with("the recipe", manifest.recipe.sources.iter().map(|source| named(&source.file)))
         .with("the labels", manifest.labels.as_ref().map(named))
         .with("the tokens", manifest.tokens.as_ref().map(named))
+        .with("a target", manifest.target_files.iter().map(named))
         .with("an input", inputs().map(Path::to_path_buf).chain(moved))
-        .with("a result", manifest.results().filter_map(|file| files::inside(dir, &file.path)))
+        .with("a result", manifest.results().filter_map(|file| files::within(dir, &file.path)))
 }
 
 /// Checks that results are unchanged. Files that the report does not read may have changed, which gives a note, or be gone.

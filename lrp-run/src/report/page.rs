@@ -22,6 +22,7 @@ pub fn report(manifest: &Manifest, shape: Shape) -> Report {
         .chain(manifest.model.external.iter().map(|weights| file("weights", weights)))
         .chain(manifest.labels.iter().map(|labels| file("labels", labels)))
         .chain(manifest.tokens.iter().map(|tokens| file("tokens", tokens)))
+        .chain(manifest.target_files.iter().map(|target| file("target", target)))
         .chain(manifest.recipe.sources.iter().map(|source| file("recipe", &source.file)))
         .chain(manifest.inputs.iter().map(|input| file("input", &input.file)));
     let recipes = manifest.recipe.sources.iter();
@@ -106,6 +107,7 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
         fact("Model", manifest.model.file.path.clone()),
         fact("Recipe", manifest.recipe.name.clone()),
         fact("Input", input.join("; ")),
+        fact("Output", manifest.output.clone()),
         fact("Target", manifest.target.trim_matches('"').to_owned()),
         fact("Relevance put on it", start.to_owned()),
         fact("Numbers", manifest.precision.to_string()),

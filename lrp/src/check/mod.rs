@@ -59,7 +59,7 @@ impl Report {
 }
 
 /// A check, ready to run.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Check<'a, T: Scalar> {
     /// The model; its file is read again, in both precisions.
     pub loaded: &'a Loaded<T>,

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use lrp_core::{NodeId, Scalar, Start, Target, Tensor};
+use lrp_core::target::Weighted;
+use lrp_core::{Chosen, NodeId, Scalar, Start, Target, Tensor};
 use ndarray::{Axis, Slice};
 
 use super::invariants::relative_l2;
@@ -26,13 +27,12 @@ pub fn f32_errors(
         let x = x.slice_axis(Axis(0), Slice::from(sample..=sample)).to_owned();
         let mut expected: HashMap<NodeId, Tensor<f64>> = HashMap::new();
         // Both precisions explain the output that double precision chose.
-        let class = observed(double, &x, target, start, &mut |id, r| {
+        let chosen = observed(double, &x, target, start, &mut |id, r| {
             expected.insert(id, r.clone());
         })?;
-        let target = match target {
-            Target::Contrast(..) => *target,
-            _ => Target::Class(class),
-        };
+        let Some(Chosen { weights, class, place, is_relevance, .. }) = chosen else { continue };
+        let name = place.unwrap_or_default();
+        let target = Target::Weighted(Weighted { weights, class, name, is_relevance });
         observed(single, &x.mapv(|v| v as f32), &target, start, &mut |id, r| {
             let error = expected.get(&id).map_or(f64::NAN, |expected| relative_l2(r, expected));
             let slot = errors.entry(id).or_insert(0.0);
@@ -42,18 +42,18 @@ pub fn f32_errors(
     Ok(errors)
 }
 
-/// Explains one sample, showing the relevance at every node, and gives the class that was explained.
+/// Explains one sample, showing the relevance at every node, and gives what was explained.
 fn observed<T: Scalar>(
     prepared: &Prepared<T>,
     x: &Tensor<T>,
     target: &Target,
     start: Start,
     observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
-) -> Result<usize, Error> {
-    let mut explained = || -> Result<usize, lrp_core::Error> {
+) -> Result<Option<Chosen>, Error> {
+    let mut explained = || -> Result<Option<Chosen>, lrp_core::Error> {
         let record = prepared.plan.record(x)?;
         record.propagate_observed(record.seed(target, start)?, observe);
-        Ok(target.classes(record.output())?.first().copied().unwrap_or_default())
+        Ok(target.chosen(record.output())?.pop())
     };
     Ok(explained()?)
 }

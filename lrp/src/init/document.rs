@@ -341,11 +341,13 @@ impl Document<'_> {
             0 | 1 => "the only output",
             _ => "or a class (index or label), \"all\", { top = 3 }, { contrast = [0, 1] }",
         };
-        text.table(&[
-            inputs,
-            Line::new("target", "argmax").comment(target),
-            Line::new("start", "logit").comment("or \"one\""),
-        ]);
+        let mut lines = vec![inputs];
+        if let Some(output) = &self.request.output {
+            lines.push(Line::new("output", output.as_str()));
+        }
+        lines.push(Line::new("target", "argmax").comment(target));
+        lines.push(Line::new("start", "logit").comment("or \"one\""));
+        text.table(&lines);
     }
 
     fn output(&self, text: &mut Text) {

@@ -15,6 +15,8 @@ pub struct Request {
     pub inputs: Vec<String>,
     /// The sample shape that the user states; empty where the model has one.
     pub input_shape: Vec<usize>,
+    /// The name of the output to explain, if the user states it.
+    pub output: Option<String>,
     /// The path of the labels.
     pub labels: Option<String>,
     /// Statements of the user on pixels.

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let explanation = explainer.explain(&input, &Target::Argmax)?;
     heatmap(explanation.relevance(0), &Look::default()).save(out)?;
 
-    println!("class {}, score {:.3}", explanation.class(0), explanation.score(0));
+    println!("class {}, score {:.3}", explanation.explained(0), explanation.score(0));
     println!("the input receives {:.3} of it", explanation.ledger(0).input);
     Ok(())
 }

@@ -68,7 +68,7 @@ fn explain_on_demand(
             record.output().sum()
         } else {
             let start = record.seed(&Target::Argmax, Start::Logit)?;
-            let explanation = profile.propagate_last(record, start);
+            let explanation = profile.propagate_last(record, start, &mut |_, _| {});
             if let Some(path) = out {
                 ndarray_npy::write_npy(path, explanation.input_relevance())?;
             }

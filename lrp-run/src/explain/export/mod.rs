@@ -18,7 +18,7 @@ use ndarray_npy::{ReadableElement, WritableElement};
 use crate::files;
 use crate::input::Source;
 use crate::job::ExplainJob;
-use crate::manifest::{FileRecord, InputRecord, ModelRecord, RecipeRecord, TargetRecord};
+use crate::manifest::{FileRecord, InputRecord, InsideRecord, ModelRecord, RecipeRecord, TargetRecord};
 
 /// The sources of exports.
 pub struct Run<'a, T: Scalar> {
@@ -34,6 +34,8 @@ pub struct Run<'a, T: Scalar> {
     pub plan: &'a Plan<T>,
     /// The shape of a sample.
     pub shape: &'a [usize],
+    /// The nodes inside the network whose relevance is saved.
+    pub inside: &'a [InsideRecord],
 }
 
 /// The results of one input.
@@ -44,6 +46,8 @@ struct Results<T> {
     classes: ArrayD<i64>,
     /// The model's outputs for them, in the same shape.
     scores: ArrayD<f64>,
+    /// Relevance inside the network, by the name of its array: `[N, …]`, or `[targets, N, …]`.
+    inside: Vec<(String, ArrayD<T>)>,
 }
 
 /// Samples of all inputs, and their results for the one target.
@@ -121,7 +125,10 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         // Arrays that nobody asked for have served.
         if !save(Save::Npy) {
             let stems = records.iter().map(|record| files::stem(record.file.path.as_ref()));
-            let names = stems.flat_map(|stem| [files::relevance(&stem), files::ledger(&stem)]);
+            let names = stems.flat_map(|stem| {
+                let inside = self.inside.iter().map(|node| files::inside(&stem, &node.key)).collect::<Vec<_>>();
+                [files::relevance(&stem), files::ledger(&stem)].into_iter().chain(inside)
+            });
             names.map(|name| self.path(&name)).try_for_each(|path| files::remove(&path))?;
         }
         exports.iter().map(|name| files::record(&self.job.output.dir, name)).collect()
@@ -153,26 +160,35 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
             ("model_sha256", self.model.file.sha256.clone()),
             ("input_sha256", record.file.sha256.clone()),
             ("target", what.how.target.to_string()),
-            ("start", format!("{:?}", what.how.start).to_lowercase()),
+            ("start", what.how.start_in_words()),
         ]
     }
 
     /// The results of an input, from its relevance file and its record.
     fn results(&self, record: &InputRecord) -> Result<Results<T>, Error> {
-        let path = self.path(&files::relevance(&files::stem(record.file.path.as_ref())));
-        let relevance: ArrayD<T> = ndarray_npy::read_npy(&path)
-            .map_err(|e| Error::plain(format!("cannot read '{}', which was just written: {e}", path.display())))?;
+        let stem = files::stem(record.file.path.as_ref());
+        let read = |name: &str| -> Result<ArrayD<T>, Error> {
+            let path = self.path(name);
+            ndarray_npy::read_npy(&path)
+                .map_err(|e| Error::plain(format!("cannot read '{}', which was just written: {e}", path.display())))
+        };
+        let relevance = read(&files::relevance(&stem))?;
+        let inside = self.inside.iter().map(|node| {
+            let array = read(&files::inside(&stem, &node.key))?;
+            Ok((format!("at.{}", node.key), array))
+        });
+        let inside = inside.collect::<Result<_, Error>>()?;
         let several = relevance.ndim() > self.shape.len() + 1;
         let (samples, targets) = (record.samples.len(), record.targets());
         let shape = if several { vec![targets, samples] } else { vec![samples] };
-        // Of a sample that could not be explained, the class is -1.
+        // Of a sample that could not be explained, and of a target that is no class, the class is -1.
         let per_target = |of: &dyn Fn(&TargetRecord) -> f64| {
             let value = |k: usize, i: usize| record.samples.get(i).and_then(|s| s.targets.get(k)).map_or(f64::NAN, of);
             ArrayD::from_shape_fn(IxDyn(&shape), |at| if several { value(at[0], at[1]) } else { value(0, at[0]) })
         };
-        let classes =
-            per_target(&|target| target.class as f64).mapv(|class| if class.is_nan() { -1 } else { class as i64 });
-        Ok(Results { relevance, classes, scores: per_target(&|target| target.score) })
+        let class = |target: &TargetRecord| target.class.map_or(f64::NAN, |class| class as f64);
+        let classes = per_target(&class).mapv(|class| if class.is_nan() { -1 } else { class as i64 });
+        Ok(Results { relevance, classes, scores: per_target(&|target| target.score), inside })
     }
 
     /// Inputs, classes and relevance of all inputs, one sample after the other, without samples that could not be explained.

@@ -1,4 +1,4 @@
-//! `STEM.relevance.npz`: `relevance`, `classes` and `scores`.
+//! `STEM.relevance.npz`: `relevance`, `classes` and `scores`; `at.NODE`, relevance inside the network.
 
 use std::path::Path;
 
@@ -15,6 +15,9 @@ pub fn write<T: WritableElement>(path: &Path, results: &Results<T>) -> Result<()
         npz.add_array("relevance", &results.relevance)?;
         npz.add_array("classes", &results.classes)?;
         npz.add_array("scores", &results.scores)?;
+        for (name, relevance) in &results.inside {
+            npz.add_array(name.as_str(), relevance)?;
+        }
         npz.finish().map(drop)
     })
 }

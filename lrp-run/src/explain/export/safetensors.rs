@@ -1,4 +1,5 @@
-//! `STEM.relevance.safetensors`: `relevance`, `classes` and `scores`, with the inputs they were made from.
+//! `STEM.relevance.safetensors`: `relevance`, `classes` and `scores`, with the inputs they were made from; `at.NODE`, relevance inside the
+//! network.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,6 +7,7 @@ use std::path::Path;
 
 use lrp::Error;
 use lrp_core::Scalar;
+use ndarray::ArrayD;
 use ndarray_npy::WritableElement;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
@@ -20,9 +22,16 @@ pub fn write<T: Scalar + WritableElement>(
     facts: Vec<(&'static str, String)>,
 ) -> Result<(), Error> {
     let broken = |e: &dyn std::fmt::Display| Error::Internal(format!("safetensors: {e}"));
-    let mut bytes = Vec::new();
-    let relevance = results.relevance.as_standard_layout();
-    T::write_slice(relevance.as_slice().unwrap_or_default(), &mut bytes).map_err(|e| broken(&e))?;
+    let bytes_of = |array: &ArrayD<T>| {
+        let mut bytes = Vec::new();
+        let array = array.as_standard_layout();
+        T::write_slice(array.as_slice().unwrap_or_default(), &mut bytes).map_err(|e| broken(&e))?;
+        Ok::<_, Error>(bytes)
+    };
+    let bytes = bytes_of(&results.relevance)?;
+    let inside =
+        results.inside.iter().map(|(name, array)| Ok((name.as_str(), array.shape().to_vec(), bytes_of(array)?)));
+    let inside = inside.collect::<Result<Vec<_>, Error>>()?;
     let classes: Vec<u8> = results.classes.iter().flat_map(|class| class.to_le_bytes()).collect();
     let scores: Vec<u8> = results.scores.iter().flat_map(|score| score.to_le_bytes()).collect();
     let dtype = if T::NAME == "f64" { Dtype::F64 } else { Dtype::F32 };
@@ -31,7 +40,8 @@ pub fn write<T: Scalar + WritableElement>(
         ("classes", TensorView::new(Dtype::I64, results.classes.shape().to_vec(), &classes)),
         ("scores", TensorView::new(Dtype::F64, results.scores.shape().to_vec(), &scores)),
     ];
-    let tensors = tensors.into_iter().map(|(name, view)| view.map(|view| (name, view)));
+    let inside = inside.iter().map(|(name, shape, bytes)| (*name, TensorView::new(dtype, shape.clone(), bytes)));
+    let tensors = tensors.into_iter().chain(inside).map(|(name, view)| view.map(|view| (name, view)));
     let tensors = tensors.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&e))?;
     let facts = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let mut whole = serialize(tensors, Some(facts)).map_err(|e| broken(&e))?;
