@@ -185,7 +185,7 @@ pub fn gradient_times_input(model: &Arc<Model<f64>>, x: &Tensor<f64>, target: &T
     let breaking = model.nodes().find(|(_, node)| {
         node.kind().is_some_and(|kind| match kind.group() {
             Group::Activation => !matches!(kind, Kind::Relu | Kind::LeakyRelu),
-            Group::Product | Group::Normalization | Group::Recurrent | Group::Undefined => true,
+            Group::Product | Group::Normalization | Group::Recurrent | Group::Step | Group::Undefined => true,
             Group::Weighted | Group::Weightless | Group::Preprocessing | Group::Winner | Group::Structural => false,
         })
     });
