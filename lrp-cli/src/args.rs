@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use lrp::check::Limit;
-use lrp_config::{Begin, Channels, Colormap, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size, Target};
+use lrp_config::{
+    Begin, Channels, Colormap, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size, Target,
+};
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
 #[derive(Debug, Parser)]

@@ -59,7 +59,12 @@ impl StartAt {
             let names: Vec<String> =
                 nodes.iter().take(3).map(|id| format!("'{}'", shown(&model.node(*id).name))).collect();
             return Err(Misfit {
-                message: format!("'{}' is the name of {} nodes: {} …", shown(self.at.text()), nodes.len(), names.join(", ")),
+                message: format!(
+                    "'{}' is the name of {} nodes: {} …",
+                    shown(self.at.text()),
+                    nodes.len(),
+                    names.join(", ")
+                ),
                 help: "a walk starts at one node: give its whole name, as `lrp layers` shows it".to_owned(),
             });
         };
@@ -147,7 +152,10 @@ mod tests {
         let read = |text: &str| text.parse::<Begin>();
         assert_eq!(read("one"), Ok(Begin::Output(Start::One)));
         let Ok(Begin::Inside(at)) = read("{ at = \"layer3\", channels = [17, 42] }") else { panic!() };
-        assert_eq!((at.to_string().as_str(), &at.channels), ("{ at = \"layer3\", channels = [17, 42] }", &Some(vec![17, 42])));
+        assert_eq!(
+            (at.to_string().as_str(), &at.channels),
+            ("{ at = \"layer3\", channels = [17, 42] }", &Some(vec![17, 42]))
+        );
         for (text, says) in [
             ("two", "expected logit, one or a table"),
             ("{ channels = [1] }", "missing field `at`"),
@@ -172,7 +180,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(node("{ at = \"a/*\", channels = [1] }"), Ok(first));
-        assert!(node("{ at = \"*/Relu\" }").unwrap_err().message.contains("is the name of 2 nodes: 'a/Relu', 'b/Relu'"));
+        assert!(
+            node("{ at = \"*/Relu\" }").unwrap_err().message.contains("is the name of 2 nodes: 'a/Relu', 'b/Relu'")
+        );
         assert_eq!(node("{ at = \"b/Relu\", channels = [2] }").unwrap_err().help, "its channels are 0 to 1");
     }
 }

@@ -129,7 +129,10 @@ fn an_experiment_has_everything_in_it() {
     let explain = recipe.explain();
     assert_eq!(explain.inputs, Some(vec!["configs/a.png".into(), "configs/digits".into()]));
     assert_eq!(explain.target, Some(Target::Contrast(Class::Index(0), Class::Label("nine".to_owned()))));
-    assert_eq!((explain.start(), explain.precision, explain.batch), (Some(Start::Logit), Some(Precision::F64), Some(8)));
+    assert_eq!(
+        (explain.start(), explain.precision, explain.batch),
+        (Some(Start::Logit), Some(Precision::F64), Some(8))
+    );
     let output = recipe.output();
     assert_eq!(output.save, Some(vec![Save::Npy, Save::Png, Save::Json]));
     assert_eq!(output.colormap.as_ref().map(|map| map.name()), Some("seismic"));

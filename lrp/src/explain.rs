@@ -250,7 +250,8 @@ pub fn explain_samples<T: Scalar>(
                     }
                 });
                 explanation.ledger.check_finite(plan.model()).map_err(|error| Error::from(error).moved(first))?;
-                let zeros = || Tensor::zeros(lrp_core::tensor::batch_shape(size, &plan.model().node(through.node).shape));
+                let zeros =
+                    || Tensor::zeros(lrp_core::tensor::batch_shape(size, &plan.model().node(through.node).shape));
                 start = Some(through.kept(received.unwrap_or_else(zeros)));
             }
             let last = record.take_if(|_| through.is_none() && k + 1 == targets.len());

@@ -43,7 +43,9 @@ pub use lrp_rules as rules;
 
 pub use self::diagnosis::{Change, Diagnosis};
 pub use self::error::{Complaint, Error};
-pub use self::explain::{Asked, Explained, Largest, Line, Options, Outcome, Through, Unbalanced, explain_samples, in_words};
+pub use self::explain::{
+    Asked, Explained, Largest, Line, Options, Outcome, Through, Unbalanced, explain_samples, in_words,
+};
 pub use self::explainer::{Explainer, Explanation};
 pub use self::layout::Layout;
 pub use self::loaded::{Loaded, ModelOptions};

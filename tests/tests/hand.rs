@@ -333,7 +333,8 @@ fn a_walk_begins_inside_the_network() {
     let record = plan.record(&row(&[1.0, 1.0])).unwrap();
     let start = record.seed(&Target::Argmax, Start::Logit).unwrap();
     let mut received = None;
-    let whole = record.propagate_observed(start, &mut |id, r| received = received.take().or((id == relu).then(|| r.clone())));
+    let whole =
+        record.propagate_observed(start, &mut |id, r| received = received.take().or((id == relu).then(|| r.clone())));
     assert_eq!((received.as_ref(), whole.input_relevance()), (Some(&row(&[6.0, -3.0])), &row(&[8.0, -5.0])));
     let end = record.propagate_from(relu, received.unwrap(), &mut |_, _| {}).unwrap();
     assert_eq!(end.input_relevance(), whole.input_relevance());

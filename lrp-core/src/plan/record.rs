@@ -148,7 +148,8 @@ impl<'p, T: Scalar> Record<'p, T> {
     ) -> Result<Explanation<T>, Error> {
         let at = self.plan.model().node(node);
         if start.shape().first() != Some(&self.samples()) || start.shape().get(1..) != Some(at.shape.as_slice()) {
-            let reason = format!("relevance of the shape {:?} cannot start here: samples are {:?}", start.shape(), at.shape);
+            let reason =
+                format!("relevance of the shape {:?} cannot start here: samples are {:?}", start.shape(), at.shape);
             return Err(Error::Node { node: at.name.clone(), reason });
         }
         Ok(rayon::scope(|_| walk(self.plan, self.values.clone(), &self.output, (node, start), observe)))

@@ -68,7 +68,20 @@ impl<'a, T: Scalar> Computation<'a, T> {
         (fit, watch, stop): (Fit<'a, T>, &'a Watch, &'a AtomicBool),
         to: SyncSender<Computed<T>>,
     ) -> Self {
-        Self { loaded, plan, targets, inside, through, how, watch, stop, to, failed: None, fit, spent: Spent::default() }
+        Self {
+            loaded,
+            plan,
+            targets,
+            inside,
+            through,
+            how,
+            watch,
+            stop,
+            to,
+            failed: None,
+            fit,
+            spent: Spent::default(),
+        }
     }
 
     /// Explains batches as they come.

@@ -27,8 +27,8 @@ use std::time::Instant;
 use lrp::fit::{self, Fit};
 use lrp::{Diagnosis, Error, Prepared, Through, shares};
 use lrp_config::{Misfit, Save};
-use lrp_core::{Model, Scalar};
 use lrp_core::file::Limit;
+use lrp_core::{Model, Scalar};
 use lrp_render::{Drawing, Tokens};
 use ndarray_npy::{ReadableElement, WritableElement};
 
@@ -156,8 +156,14 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     let (to_computation, from_reader) = sync_channel(WAITING);
     let (to_writer, from_computation) = sync_channel(WAITING);
     let fit = Fit::new(&loaded, &prepared);
-    let computation =
-        Computation::new(&loaded, &prepared.plan, (&targets, &inside.ids, through.as_ref()), how, (fit, &watch, stop), to_writer);
+    let computation = Computation::new(
+        &loaded,
+        &prepared.plan,
+        (&targets, &inside.ids, through.as_ref()),
+        how,
+        (fit, &watch, stop),
+        to_writer,
+    );
     let ledger = LedgerNode::list(&loaded.model, through.as_ref().map(|through| through.node));
     let subject =
         Subject { job, shape: &shape, targets: targets.general(), inside: &inside.records, nodes: ledger.len() };
@@ -258,10 +264,11 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
 /// The node inside the network where the walk starts, if it does.
 fn through<T: Scalar>(what: &WhatJob, model: &Model<T>) -> Result<Option<Through>, Error> {
     let Some(at) = &what.how.start_at else { return Ok(None) };
-    let node = at.node(model).map_err(|Misfit { message, help }| match what.recipe.explain().start_at() == Some(at) {
-        true => what.recipe.diagnose_key("explain.start", &message, &help, None).into(),
-        false => Error::user(message, help),
-    })?;
+    let node =
+        at.node(model).map_err(|Misfit { message, help }| match what.recipe.explain().start_at() == Some(at) {
+            true => what.recipe.diagnose_key("explain.start", &message, &help, None).into(),
+            false => Error::user(message, help),
+        })?;
     Ok(Some(Through { node, channels: at.channels.clone() }))
 }
 
