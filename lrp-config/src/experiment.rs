@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::colormap::Colormap;
+use crate::inputs::{FixedInputs, FixedTable, InputFiles};
 use crate::look::{Scale, Size, opacity, percentile};
 use crate::reference::Reference;
 use crate::target::Target;
@@ -32,10 +33,20 @@ pub struct ModelFiles {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Explain {
-    /// Files, folders or globs; images, `.npy`, `.npz`.
+    /// Files, folders or globs; images, `.npy`, `.npz`, tables. For a model with several inputs, those of each of them by its name, or `.npz`
+    /// files with an array for each.
+    #[schemars(extend("x-default" = "none"), example = json!(["digits/*.png"]))]
+    #[schemars(example = json!({ "left": "a.npy", "right": ["b.npy"] }))]
+    pub inputs: Option<InputFiles>,
+    /// The inputs of the model that are explained. The others are given, too, and their relevance is left out of the results.
     #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(with = "Option<OneOrMany<PathBuf>>", extend("x-default" = "none"), example = json!(["digits/*.png"]))]
-    pub inputs: Option<Vec<PathBuf>>,
+    #[schemars(with = "Option<OneOrMany<String>>", extend("x-default" = "all that are not fixed"), example = json!(["left"]))]
+    pub sources: Option<Vec<String>>,
+    /// Inputs of the model that have the same value for every sample, and are not explained: a number, a list of numbers, `"zeros"`, `"ones"`,
+    /// or an `.npy` or `.npz` file.
+    #[schemars(with = "Option<FixedTable>", extend("x-default" = "none"))]
+    #[schemars(example = json!({ "sr": 16000, "state": "zeros", "mask": "mask.npy" }))]
+    pub fixed: Option<FixedInputs>,
     /// The explained outputs: `"argmax"`, a class by index or label, `"all"`, `{ top = 3 }` or `{ contrast = [0, 9] }`.
     #[schemars(extend("default" = "argmax"), example = 3, example = &"tabby", example = &"all")]
     #[schemars(example = json!({ "top": 3 }), example = json!({ "contrast": [0, 9] }))]
@@ -185,13 +196,16 @@ impl ModelFiles {
 
 impl Explain {
     pub(crate) fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent, inputs, target, start, precision, batch, exact);
+        inherit!(self, parent, inputs, sources, target, start, precision, batch, exact);
+        // Each name by itself: a recipe can fix one more input than the one that it extends.
+        for (name, value) in parent.fixed.iter().flatten() {
+            self.fixed.get_or_insert_default().entry(name.clone()).or_insert_with(|| value.clone());
+        }
     }
 
     pub(crate) fn join(&mut self, folder: &Path) {
-        for path in self.inputs.iter_mut().flatten() {
-            *path = folder.join(&path);
-        }
+        self.inputs.iter_mut().for_each(|inputs| inputs.join(folder));
+        self.fixed.iter_mut().flat_map(FixedInputs::values_mut).for_each(|value| value.join(folder));
     }
 }
 

@@ -57,6 +57,7 @@ mod fix;
 mod format;
 mod indices;
 mod input;
+mod inputs;
 mod look;
 mod names;
 mod on_unknown;
@@ -85,6 +86,7 @@ pub use experiment::{Compare, Explain, ModelFiles, Output, Precision, Save, Star
 pub use factor::Factor;
 pub use fix::{Edit, Fix};
 pub use input::{Bounds, Channels, Input, InputPreset, Kind, Resize};
+pub use inputs::{FixedInput, FixedInputs, InputFiles};
 pub use look::{Scale, Size};
 pub use names::NameGlob;
 pub use on_unknown::OnUnknown;

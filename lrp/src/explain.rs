@@ -32,7 +32,7 @@ impl Default for Options {
 
 /// The explanations of some samples, for every target.
 pub struct Explained<T: Scalar> {
-    /// Relevance per target, `[n, …]` each.
+    /// Relevance per target, `[n, …]` each; that of several explained inputs is joined as [`Given`](crate::Given) says.
     pub relevance: Vec<Tensor<T>>,
     /// Per sample, per target.
     pub outcomes: Vec<Vec<Outcome>>,
@@ -70,6 +70,8 @@ pub struct Outcome {
     pub probability: Option<f64>,
     /// The ledger of the whole walk.
     pub totals: Totals,
+    /// The part of `totals.input` that is the relevance of inputs that are not explained, if there are some.
+    pub unexplained: Option<f64>,
     /// A line for each node that the walk has passed, from the output to the input.
     pub lines: Vec<Line>,
     /// The node whose accounts balance worst, if that is more than rounding.
@@ -103,7 +105,8 @@ impl<T: Scalar> Explained<T> {
     }
 }
 
-/// Explains samples `[n, …]` in batches, and adds their time and memory to `profile`.
+/// Explains samples `[n, …]` in batches, and adds their time and memory to `profile`. Those of several inputs are joined as
+/// [`Given::join`](crate::Given::join) does.
 ///
 /// # Errors
 /// As [`Plan::explain`], and when relevance overflows. Errors give the sample's index among all `n`.
@@ -121,19 +124,19 @@ pub fn explain_samples<T: Scalar>(
     let mut top = Vec::new();
     for first in (0..n).step_by(options.batch) {
         let batch = x.slice_axis(Axis(0), Slice::from(first..n.min(first + options.batch))).to_owned();
-        let record =
-            profile.record(plan, std::slice::from_ref(&batch)).map_err(|error| Error::from(error).moved(first))?;
+        let record = profile.record(plan, &loaded.enter(batch)?).map_err(|error| Error::from(error).moved(first))?;
         let mut record = Some(record);
         for (k, (target, parts)) in targets.iter().zip(&mut relevance).enumerate() {
             let start = record.as_ref().map(|record| record.seed(target, options.start.into())).transpose()?;
             let last = record.take_if(|_| k + 1 == targets.len());
-            let mut explanation = match (last, &record, start) {
+            let explanation = match (last, &record, start) {
                 (Some(last), _, Some(start)) => profile.propagate_last(last, start),
                 (None, Some(record), Some(start)) => profile.propagate(record, start),
                 _ => break,
             };
             explanation.ledger.check_finite(plan.model()).map_err(|error| Error::from(error).moved(first))?;
-            check_finite(explanation.input_relevance(), first)?;
+            let (at_inputs, unexplained) = loaded.leave(explanation.relevance)?;
+            check_finite(&at_inputs, first)?;
             let classes = target.classes(&explanation.output)?;
             let own = loaded.own_output(&explanation.output);
             for (i, class) in classes.into_iter().enumerate() {
@@ -149,6 +152,7 @@ pub fn explain_samples<T: Scalar>(
                     score: difference(&explanation.output),
                     probability: own.as_ref().map(difference),
                     totals: explanation.ledger.totals(i),
+                    unexplained: unexplained.as_ref().and_then(|sums| sums.get(i).copied()),
                     lines: lines(&explanation.ledger, i),
                     unbalanced: unbalanced(plan, &explanation.ledger, i),
                 });
@@ -163,7 +167,7 @@ pub fn explain_samples<T: Scalar>(
                     top.push(scores.into_iter().map(with).collect());
                 }
             }
-            parts.push(explanation.relevance.swap_remove(0));
+            parts.push(at_inputs);
         }
     }
     let join = |parts: Vec<Tensor<T>>| {

@@ -24,6 +24,8 @@ mod error;
 mod explain;
 mod explainer;
 pub mod fit;
+mod fixed;
+mod given;
 pub mod init;
 pub mod input;
 mod layout;
@@ -38,12 +40,15 @@ pub use lrp_config::{
 pub use lrp_core::ledger::Totals;
 pub use lrp_core::operator::{Group, Kind};
 pub use lrp_core::{Rule, Scalar, Target, Tensor};
+pub use lrp_onnx::{Fixed, FixedValue};
 pub use lrp_rules as rules;
 
 pub use self::diagnosis::{Change, Diagnosis};
 pub use self::error::{Complaint, Error};
 pub use self::explain::{Explained, Largest, Line, Options, Outcome, Unbalanced, explain_samples};
 pub use self::explainer::{Explainer, Explanation};
+pub use self::fixed::fixed_value;
+pub use self::given::{Given, GivenInput};
 pub use self::layout::Layout;
 pub use self::loaded::{Loaded, ModelOptions};
 pub use self::prepared::{Prepared, title};

@@ -1,0 +1,158 @@
+//! The samples of an input of a run, taken a few at a time from the files of all of the model's inputs.
+
+use lrp::{Error, Given};
+use lrp_config::Input;
+use lrp_core::Scalar;
+use lrp_core::Tensor;
+use lrp_core::text::shown;
+
+use super::set::{FileSet, Part};
+use super::source::{Bad, Source};
+
+/// Whole numbers up to here are exact in single precision.
+const EXACT: f64 = 16_777_216.0;
+
+/// Open files, one for each given input of the model.
+pub struct Sources<'a, T: Scalar> {
+    given: &'a Given,
+    parts: Vec<Source<T>>,
+    samples: usize,
+    /// Whether all inputs are arrays of one file.
+    archive: bool,
+}
+
+impl<'a, T: Scalar> Sources<'a, T> {
+    /// Opens the files of an input of the run, for these inputs of the model.
+    ///
+    /// # Errors
+    /// When one cannot be read or has another shape than its input, and when they do not have the same number of samples.
+    pub fn open(set: &FileSet, given: &'a Given, expected: &Input) -> Result<Self, Error> {
+        let of = set.parts(given);
+        let open = |part: &Part<'_>| {
+            Source::open_array(part.path, part.array, &part.input.shape, &stored(part, expected))
+        };
+        let parts = of.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let samples = parts.first().map_or(0, Source::samples);
+        if let Some((part, source)) = of.iter().zip(&parts).find(|(_, source)| source.samples() != samples) {
+            let message = format!(
+                "'{}' has {} samples for the input '{}', and '{}' has {samples}",
+                part.path.display(),
+                source.samples(),
+                shown(&part.input.name),
+                set.path().display()
+            );
+            return Err(Error::user(message, "the files of several inputs have the same number of samples"));
+        }
+        Ok(Self { given, samples, archive: of.iter().any(|part| part.array.is_some()), parts })
+    }
+
+    /// The number of samples.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// The number of samples read.
+    pub fn taken(&self) -> usize {
+        self.parts.first().map_or(0, Source::taken)
+    }
+
+    /// The number of samples left.
+    pub fn left(&self) -> usize {
+        self.samples - self.taken()
+    }
+
+    /// The changes of images before their pixels were scaled, in words.
+    pub fn conversions(&self) -> Vec<String> {
+        self.parts.iter().flat_map(Source::conversions).cloned().collect()
+    }
+
+    /// For each explained input, whether its array is one sample, without an axis for the batch.
+    pub fn are_samples(&self) -> Vec<bool> {
+        let all = self.given.all().iter().zip(&self.parts);
+        all.filter(|(input, _)| input.is_explained).map(|(_, source)| source.is_sample()).collect()
+    }
+
+    /// The next samples, joined as [`Given::join`] does.
+    ///
+    /// # Errors
+    /// When they cannot be read, or NaN or infinities are among them, or fractions in integers.
+    pub fn take(&mut self, n: usize) -> Result<Tensor<T>, Error> {
+        let first = self.taken();
+        let batches = self.parts.iter_mut().map(|source| source.take(n)).collect::<Result<Vec<_>, _>>()?;
+        match self.not_whole(first, &batches)?.into_iter().next() {
+            Some((_, failure)) => Err(failure),
+            None => self.given.join(batches),
+        }
+    }
+
+    /// As [`take`](Self::take), with those that cannot be explained, and the error of each of them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn take_any(&mut self, n: usize) -> Result<(Tensor<T>, Bad), Error> {
+        let first = self.taken();
+        let (mut batches, mut bad) = (Vec::new(), Bad::new());
+        for source in &mut self.parts {
+            let (batch, more) = source.take_any(n)?;
+            batches.push(batch);
+            bad.extend(more);
+        }
+        bad.extend(self.not_whole(first, &batches)?);
+        bad.sort_by_key(|(i, _)| *i);
+        bad.dedup_by_key(|(i, _)| *i);
+        Ok((self.given.join(batches)?, bad))
+    }
+
+    /// The samples whose integer inputs are none, or cannot be calculated with.
+    fn not_whole(&self, first: usize, batches: &[Tensor<T>]) -> Result<Bad, Error> {
+        let mut bad = Bad::new();
+        for (input, batch) in self.given.all().iter().zip(batches).filter(|(input, _)| input.is_integer) {
+            for (i, sample) in batch.outer_iter().enumerate() {
+                let wrong = |v: &&T| {
+                    let v = v.wide();
+                    v.is_finite() && (v.fract() != 0.0 || (T::NAME == "f32" && v.abs() > EXACT))
+                };
+                let Some(value) = sample.iter().find(wrong).map(|v| v.wide()) else { continue };
+                let message = format!(
+                    "sample {} has the value {value} for the input '{}', which holds {}",
+                    first + i,
+                    shown(&input.name),
+                    input.dtype
+                );
+                let help = match value.fract() == 0.0 {
+                    true => "single precision holds whole numbers up to 2^24: use --precision f64",
+                    false => "give whole numbers: numpy.rint(x).astype(int)",
+                };
+                bad.push((i, Error::user(message, help)));
+            }
+        }
+        Ok(bad)
+    }
+
+    /// Passes over the next samples.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn skip(&mut self, n: usize) -> Result<(), Error> {
+        self.parts.iter_mut().try_for_each(|source| source.skip(n))
+    }
+
+    /// SHA-256 of the files as far as they had to be read, with blanks between: of the whole files at the latest when no sample is left.
+    pub fn sha256(&self) -> String {
+        let files = if self.archive { self.parts.get(..1) } else { self.parts.get(..) };
+        files.unwrap_or_default().iter().map(Source::sha256).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The scaling of an image: pixels of a model that takes them as integers are as they are stored, unless the recipe says otherwise.
+fn stored(part: &Part<'_>, expected: &Input) -> Input {
+    let highest = match part.input.dtype {
+        "uint8" | "int8" | "int32" | "int64" => 255.0,
+        "uint16" | "int16" => 65535.0,
+        _ => return expected.clone(),
+    };
+    match expected.says_scale() {
+        true => expected.clone(),
+        false => Input { range: Some(vec![[0.0, highest]]), ..expected.clone() },
+    }
+}
