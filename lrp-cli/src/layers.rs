@@ -5,6 +5,7 @@ use lrp::numbers::shape;
 use lrp_core::graph::{Model, Node};
 use lrp_core::text::shortened;
 use lrp_core::{NodeId, Scalar};
+use lrp_onnx::{InputInfo, Role};
 use serde::Serialize;
 
 use crate::args::LayersArgs;
@@ -21,6 +22,8 @@ struct ModelReport {
     opset: i64,
     parameters: usize,
     output: String,
+    inputs: Vec<InputReport>,
+    outputs: Vec<String>,
     nodes: Vec<NodeReport>,
     passes: Vec<PassReport>,
     notes: Vec<String>,
@@ -36,6 +39,32 @@ struct NodeReport {
     /// Without the batch axis.
     shape: Vec<usize>,
     parameters: usize,
+}
+
+/// An input of the file.
+#[derive(Serialize)]
+struct InputReport {
+    name: String,
+    dtype: &'static str,
+    /// As the file has them: lengths, and names of open axes.
+    axes: Vec<String>,
+    /// A sample without the batch axis, if the input is given.
+    shape: Option<Vec<usize>>,
+    /// `explained`, `given`, `fixed` or `unused`.
+    role: &'static str,
+}
+
+impl From<&InputInfo> for InputReport {
+    fn from(input: &InputInfo) -> Self {
+        let (role, is_given) = match input.role {
+            Role::Explained => ("explained", true),
+            Role::Given => ("given", true),
+            Role::Fixed => ("fixed", false),
+            Role::Unused => ("unused", false),
+        };
+        let (name, axes) = (input.name.clone(), input.axes.clone());
+        Self { name, dtype: input.dtype, axes, shape: is_given.then(|| input.sample.clone()), role }
+    }
 }
 
 #[derive(Serialize)]
@@ -59,9 +88,24 @@ impl NodeReport {
     }
 }
 
+/// The inputs and the outputs of the file, where there is more to say of them than the nodes do.
+fn print_inputs(report: &ModelReport) -> Result<(), Error> {
+    if let [InputReport { role: "explained", dtype: "float32" | "float64", .. }] = report.inputs.as_slice() {
+        return Ok(());
+    }
+    let mut listing = table::table(&["input", "type", "in the file", "sample", ""], []);
+    for input in &report.inputs {
+        let sample = input.shape.as_deref().map(shape).unwrap_or_default();
+        let (name, axes) = (input.name.clone(), format!("[{}]", input.axes.join(", ")));
+        listing.add_row([name, input.dtype.to_owned(), axes, sample, input.role.to_owned()]);
+    }
+    say!("")?;
+    table::print(&listing)
+}
+
 /// Prints the nodes of a model.
 pub fn layers(args: &LayersArgs) -> Result<(), Error> {
-    let job = job::model(Some(&args.model), None)?;
+    let job = job::model(Some(&args.model), &args.model.fix, None)?;
     threads::start(None)?;
     let loaded = job.load::<f32>()?;
     let (import, model) = (&loaded.import, &loaded.model);
@@ -71,6 +115,8 @@ pub fn layers(args: &LayersArgs) -> Result<(), Error> {
         opset: import.opset,
         parameters: model.parameters(),
         output: model.node(model.output()).name.clone(),
+        inputs: import.inputs.iter().map(InputReport::from).collect(),
+        outputs: import.outputs.clone(),
         nodes: model.nodes().map(|(id, node)| NodeReport::new(model, id, node)).collect(),
         passes: import.passes.iter().map(|p| PassReport { name: p.name, changes: p.what.clone() }).collect(),
         notes: import.notes.clone(),
@@ -100,6 +146,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Error> {
         report.opset,
         if report.producer.is_empty() { "an unnamed program" } else { &report.producer }
     )?;
+    print_inputs(&report)?;
     if args.passes {
         say!("")?;
         for pass in &report.passes {

@@ -18,7 +18,7 @@ pub struct GivenInput {
     /// Its name in the file.
     pub name: String,
     /// The type of its elements, as NumPy calls it.
-    pub dtype: &'static str,
+    pub dtype: String,
     /// The shape of a sample, without the batch axis.
     pub shape: Vec<usize>,
     /// Whether its elements are integers or truth values.
@@ -26,7 +26,7 @@ pub struct GivenInput {
     /// Whether its relevance is wanted.
     pub is_explained: bool,
     /// Whether the model gives it relevance.
-    has_relevance: bool,
+    pub has_relevance: bool,
 }
 
 impl GivenInput {
@@ -71,7 +71,7 @@ impl Given {
         }
         let given = |input: &InputInfo| GivenInput {
             name: input.name.clone(),
-            dtype: input.dtype,
+            dtype: input.dtype.to_owned(),
             shape: input.sample.clone(),
             is_integer: input.is_integer(),
             is_explained: input.role == Role::Explained && sources.is_none_or(|names| names.contains(&input.name)),
@@ -83,6 +83,11 @@ impl Given {
             return Err(Error::plain(format!("no input of '{}' gets relevance", path.display())));
         }
         Ok(given)
+    }
+
+    /// These inputs.
+    pub fn of(inputs: Vec<GivenInput>) -> Self {
+        Self(inputs)
     }
 
     /// All of them.

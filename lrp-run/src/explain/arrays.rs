@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lrp::{Error, Explained, Line};
+use lrp::{Error, Explained, Given, GivenInput, Line};
 use lrp_core::{Scalar, Tensor};
 use ndarray::ArrayD;
 use ndarray_npy::WritableElement;
@@ -15,7 +15,8 @@ const ACCOUNTS: usize = size_of::<Line>() / size_of::<f64>();
 
 /// The files that are being written.
 pub struct Arrays {
-    relevance: RowsFile,
+    /// One file for each explained input of the model.
+    relevance: Vec<RowsFile>,
     ledger: RowsFile,
 }
 
@@ -30,21 +31,34 @@ pub struct ArraysOf<'a> {
     pub targets: Option<usize>,
     /// The number of samples.
     pub samples: usize,
-    /// The shape of a sample.
-    pub sample: &'a [usize],
+    /// The inputs of the model.
+    pub given: &'a Given,
+    /// For each explained one, whether its only sample has no axis of samples.
+    pub are_samples: Vec<bool>,
     /// The number of nodes that the walk passes.
     pub nodes: usize,
 }
 
 impl ArraysOf<'_> {
-    fn relevance(&self) -> (PathBuf, RowsShape) {
-        let path = self.dir.join(files::relevance(&self.stem));
-        (path, RowsShape { targets: self.targets, samples: self.samples, sample: self.sample.to_vec() })
+    fn relevance(&self) -> Vec<(PathBuf, RowsShape)> {
+        let names = files::input_names(self.given);
+        let one = |(i, input): (usize, &GivenInput)| {
+            let name = match names.get(i) {
+                Some(name) => files::relevance_of(&self.stem, name),
+                None => files::relevance(&self.stem),
+            };
+            let is_sample = self.are_samples.get(i).copied().unwrap_or_default();
+            let shape =
+                RowsShape { targets: self.targets, samples: self.samples, sample: input.shape.clone(), is_sample };
+            (self.dir.join(name), shape)
+        };
+        self.given.explained().enumerate().map(one).collect()
     }
 
     fn ledger(&self) -> (PathBuf, RowsShape) {
         let path = self.dir.join(files::ledger(&self.stem));
-        (path, RowsShape { targets: self.targets, samples: self.samples, sample: vec![self.nodes, ACCOUNTS] })
+        let sample = vec![self.nodes, ACCOUNTS];
+        (path, RowsShape { targets: self.targets, samples: self.samples, sample, is_sample: false })
     }
 
     /// Makes files of zeros.
@@ -53,8 +67,9 @@ impl ArraysOf<'_> {
     /// When they cannot be made.
     pub fn create<T: WritableElement>(&self) -> Result<Arrays, Error> {
         let (relevance, ledger) = (self.relevance(), self.ledger());
+        let relevance = relevance.into_iter().map(|(path, shape)| RowsFile::create::<T>(&path, shape));
         Ok(Arrays {
-            relevance: RowsFile::create::<T>(&relevance.0, relevance.1)?,
+            relevance: relevance.collect::<Result<_, _>>()?,
             ledger: RowsFile::create::<f64>(&ledger.0, ledger.1)?,
         })
     }
@@ -62,12 +77,15 @@ impl ArraysOf<'_> {
     /// The number of these batches, from the first on, that are in the files as they were written: `[samples, hash of relevance, hash of ledger]`.
     pub fn examine<'h, T>(&self, batches: impl Iterator<Item = (usize, &'h [String; 2])>) -> usize {
         let (relevance, ledger) = (self.relevance(), self.ledger());
-        let files = RowsFile::examine::<T>(&relevance.0, relevance.1)
+        let relevance = relevance.into_iter().map(|(path, shape)| RowsFile::examine::<T>(&path, shape));
+        let files = relevance
+            .collect::<Result<Vec<_>, _>>()
             .and_then(|relevance| Ok((relevance, RowsFile::examine::<f64>(&ledger.0, ledger.1)?)));
         let Ok((mut relevance, mut ledger)) = files else { return 0 };
         let mut first = 0;
         let mut holds = |(samples, [of_relevance, of_ledger]): (usize, &[String; 2])| {
-            let same = relevance.sha256::<T>(first, samples).is_ok_and(|sha256| sha256 == *of_relevance)
+            let of_inputs = relevance.iter_mut().map(|file| file.sha256::<T>(first, samples));
+            let same = of_inputs.collect::<Result<Vec<_>, _>>().is_ok_and(|sha256| sha256.join(" ") == *of_relevance)
                 && ledger.sha256::<f64>(first, samples).is_ok_and(|sha256| sha256 == *of_ledger);
             first += samples;
             same
@@ -90,26 +108,23 @@ impl ArraysOf<'_> {
     pub fn reopen<T>(&self, all: bool) -> Result<Option<Arrays>, Error> {
         let (relevance, ledger) = (self.relevance(), self.ledger());
         let complete = |path: &Path| !files::unfinished(path).exists();
-        let complete = (complete(&relevance.0), complete(&ledger.0));
-        if complete == (true, true) && all {
+        let paths = || relevance.iter().map(|(path, _)| path).chain([&ledger.0]);
+        if paths().all(|path| complete(path)) && all {
             return Ok(None);
         }
-        // The program may have been killed between the two.
-        if complete.0 {
-            files::reopen(&relevance.0)?;
-        }
-        if complete.1 {
-            files::reopen(&ledger.0)?;
-        }
+        // The program may have been killed between them.
+        paths().filter(|path| complete(path)).try_for_each(|path| files::reopen(path))?;
+        let relevance = relevance.into_iter().map(|(path, shape)| RowsFile::reopen::<T>(&path, shape));
         Ok(Some(Arrays {
-            relevance: RowsFile::reopen::<T>(&relevance.0, relevance.1)?,
+            relevance: relevance.collect::<Result<_, _>>()?,
             ledger: RowsFile::reopen::<f64>(&ledger.0, ledger.1)?,
         }))
     }
 }
 
 impl Arrays {
-    /// Writes the explanations of the samples from number `first` on; returns hashes of relevance and ledger.
+    /// Writes the explanations of the samples from number `first` on; returns hashes of relevance (of several inputs with blanks between) and
+    /// ledger.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -117,9 +132,25 @@ impl Arrays {
         &mut self,
         first: usize,
         explained: &Explained<T>,
+        given: &Given,
     ) -> Result<[String; 2], Error> {
         let ledgers = ledgers(explained, self.ledger.rows())?;
-        Ok([self.relevance.write(first, &explained.relevance)?, self.ledger.write(first, &ledgers)?])
+        let relevance = match self.relevance.as_mut_slice() {
+            [only] => only.write(first, &explained.relevance)?,
+            several => {
+                // Target by target, input by input.
+                let of_targets: Vec<Vec<Tensor<T>>> =
+                    explained.relevance.iter().map(|relevance| given.split_relevance(relevance.clone())).collect();
+                let mut hashes = Vec::new();
+                for (i, file) in several.iter_mut().enumerate() {
+                    let of_input: Vec<Tensor<T>> =
+                        of_targets.iter().filter_map(|of_inputs| of_inputs.get(i).cloned()).collect();
+                    hashes.push(file.write(first, &of_input)?);
+                }
+                hashes.join(" ")
+            }
+        };
+        Ok([relevance, self.ledger.write(first, &ledgers)?])
     }
 
     /// Waits until the written bytes are on the disk.
@@ -127,7 +158,7 @@ impl Arrays {
     /// # Errors
     /// When it cannot be written.
     pub fn sync(&self) -> Result<(), Error> {
-        self.relevance.sync()?;
+        self.relevance.iter().try_for_each(RowsFile::sync)?;
         self.ledger.sync()
     }
 
@@ -136,7 +167,7 @@ impl Arrays {
     /// # Errors
     /// When they cannot be renamed.
     pub fn finish(self) -> Result<(), Error> {
-        self.relevance.finish()?;
+        self.relevance.into_iter().try_for_each(RowsFile::finish)?;
         self.ledger.finish()
     }
 
@@ -145,7 +176,7 @@ impl Arrays {
     /// # Errors
     /// When they cannot be removed.
     pub fn discard(self) -> Result<(), Error> {
-        self.relevance.discard()?;
+        self.relevance.into_iter().try_for_each(RowsFile::discard)?;
         self.ledger.discard()
     }
 }

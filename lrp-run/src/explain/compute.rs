@@ -7,7 +7,7 @@ use std::time::Instant;
 use lrp::fit::Fit;
 use lrp::{Diagnosis, Error, Explained, Loaded, explain_samples};
 use lrp_core::profile::Profile;
-use lrp_core::tensor::samples;
+use lrp_core::tensor::{batch_shape, samples};
 use lrp_core::{Plan, Scalar, Target, Tensor};
 use ndarray::{Axis, Slice};
 
@@ -18,7 +18,7 @@ use crate::job::HowJob;
 
 /// The results of the computation.
 pub enum Computed<T: Scalar> {
-    /// The explanations of a piece, its samples `[n, …]`, and which of them cannot be explained.
+    /// The explanations of a piece, its samples as they were read, and which of them cannot be explained.
     Piece(Place, Explained<T>, Tensor<T>, Vec<(usize, Error)>),
     /// An input that is done, or begun, as an earlier run's journal says.
     Done(usize, Done),
@@ -106,7 +106,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                     // This copies only if samples are omitted.
                     let fed = (!piece.bad.is_empty()).then(|| piece.samples.select(Axis(0), &good));
                     self.fit.see(fed.as_ref().unwrap_or(&piece.samples));
-                    let all = spread(explained.part(first, last), &good, &piece.samples);
+                    let all = self.spread(explained.part(first, last), &good, samples(&piece.samples));
                     self.send(Computed::Piece(piece.place, all, piece.samples, piece.bad))?;
                     first = last;
                 }
@@ -124,7 +124,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
             return self.fail(place.input, error.moved(place.first));
         }
         let n = lrp_core::tensor::samples(&samples);
-        let mut all = nothing(&samples, self.targets.len());
+        let mut all = self.nothing(n);
         for i in (0..n).filter(|i| bad.iter().all(|(other, _)| other != i)).collect::<Vec<_>>() {
             let one = samples.slice_axis(Axis(0), Slice::from(i..i + 1)).to_owned();
             let alone = Piece { place: place.clone(), samples: one, bad: Vec::new() };
@@ -154,7 +154,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
             ndarray::concatenate(Axis(0), &views).map_err(|e| lrp_core::Error::Model { reason: e.to_string() }.into());
         let profile = &mut self.spent.profile;
         let explained = all.and_then(|all| match samples(&all) {
-            0 => Ok(nothing(&all, self.targets.len())),
+            0 => Ok(self.nothing(0)),
             // All of it in one thread of the pool, which would have to wake up for each pass otherwise.
             _ => rayon::scope(|_| {
                 explain_samples(self.loaded, self.plan, &all, self.targets, self.how.options(), profile)
@@ -162,6 +162,24 @@ impl<'a, T: Scalar> Computation<'a, T> {
         });
         self.spent.seconds += started.elapsed().as_secs_f64();
         explained
+    }
+
+    /// Relevance NaN and no outcome for each of `n` samples.
+    fn nothing(&self, n: usize) -> Explained<T> {
+        let shape = batch_shape(n, &self.loaded.given.relevance_shape());
+        let relevance = Tensor::from_elem(shape, T::of(f64::NAN));
+        let relevance = vec![relevance; self.targets.len()];
+        Explained { relevance, outcomes: vec![Vec::new(); n], top: vec![Vec::new(); n] }
+    }
+
+    /// The explanations of the `good` ones among `n` samples, as those of all.
+    fn spread(&self, explained: Explained<T>, good: &[usize], n: usize) -> Explained<T> {
+        if good.len() == n {
+            return explained;
+        }
+        let mut all = self.nothing(n);
+        put(&mut all, explained, good);
+        all
     }
 
     fn fail(&mut self, input: usize, failure: Error) -> Result<(), Stopped> {
@@ -180,23 +198,6 @@ impl<'a, T: Scalar> Computation<'a, T> {
 /// The samples of a piece that can be explained, as far as reading could see.
 fn good<T: Scalar>(piece: &Piece<T>) -> Vec<usize> {
     (0..samples(&piece.samples)).filter(|i| piece.bad.iter().all(|(bad, _)| bad != i)).collect()
-}
-
-/// Relevance NaN and no outcome for each of these samples.
-fn nothing<T: Scalar>(samples: &Tensor<T>, targets: usize) -> Explained<T> {
-    let n = lrp_core::tensor::samples(samples);
-    let relevance = Tensor::from_elem(samples.raw_dim(), T::of(f64::NAN));
-    Explained { relevance: vec![relevance; targets], outcomes: vec![Vec::new(); n], top: vec![Vec::new(); n] }
-}
-
-/// The explanations of the `good` ones among samples, as those of all.
-fn spread<T: Scalar>(explained: Explained<T>, good: &[usize], samples: &Tensor<T>) -> Explained<T> {
-    if good.len() == lrp_core::tensor::samples(samples) {
-        return explained;
-    }
-    let mut all = nothing(samples, explained.relevance.len());
-    put(&mut all, explained, good);
-    all
 }
 
 /// Writes explanations to their positions among those of all.

@@ -83,6 +83,12 @@ impl FileSet {
         Self { stem: stem(&path), first: NamedFile { name: None, path }, others: Vec::new() }
     }
 
+    /// The file of the first of the model's inputs, and those of the others in their order.
+    pub fn of(first: impl Into<PathBuf>, others: impl IntoIterator<Item = PathBuf>) -> Self {
+        let others = others.into_iter().map(|path| NamedFile { name: None, path }).collect();
+        Self { others, ..Self::one(first) }
+    }
+
     /// The first file.
     pub fn path(&self) -> &Path {
         &self.first.path

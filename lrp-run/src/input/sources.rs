@@ -16,6 +16,8 @@ const EXACT: f64 = 16_777_216.0;
 pub struct Sources<'a, T: Scalar> {
     given: &'a Given,
     parts: Vec<Source<T>>,
+    /// Of each, whether its values are pixels that the model takes as integers.
+    pixels: Vec<bool>,
     samples: usize,
     /// Whether all inputs are arrays of one file.
     archive: bool,
@@ -43,7 +45,8 @@ impl<'a, T: Scalar> Sources<'a, T> {
             );
             return Err(Error::user(message, "the files of several inputs have the same number of samples"));
         }
-        Ok(Self { given, samples, archive: of.iter().any(|part| part.array.is_some()), parts })
+        let pixels = of.iter().map(|part| part.input.is_integer && super::is_image(part.path)).collect();
+        Ok(Self { given, pixels, samples, archive: of.iter().any(|part| part.array.is_some()), parts })
     }
 
     /// The number of samples.
@@ -78,7 +81,9 @@ impl<'a, T: Scalar> Sources<'a, T> {
     /// When they cannot be read, or NaN or infinities are among them, or fractions in integers.
     pub fn take(&mut self, n: usize) -> Result<Tensor<T>, Error> {
         let first = self.taken();
-        let batches = self.parts.iter_mut().map(|source| source.take(n)).collect::<Result<Vec<_>, _>>()?;
+        let batches = self.parts.iter_mut().zip(&self.pixels);
+        let batches = batches.map(|(source, pixels)| Ok(rounded(source.take(n)?, *pixels)));
+        let batches = batches.collect::<Result<Vec<_>, Error>>()?;
         match self.not_whole(first, &batches)?.into_iter().next() {
             Some((_, failure)) => Err(failure),
             None => self.given.join(batches),
@@ -92,9 +97,9 @@ impl<'a, T: Scalar> Sources<'a, T> {
     pub fn take_any(&mut self, n: usize) -> Result<(Tensor<T>, Bad), Error> {
         let first = self.taken();
         let (mut batches, mut bad) = (Vec::new(), Bad::new());
-        for source in &mut self.parts {
+        for (source, pixels) in self.parts.iter_mut().zip(&self.pixels) {
             let (batch, more) = source.take_any(n)?;
-            batches.push(batch);
+            batches.push(rounded(batch, *pixels));
             bad.extend(more);
         }
         bad.extend(self.not_whole(first, &batches)?);
@@ -142,6 +147,11 @@ impl<'a, T: Scalar> Sources<'a, T> {
         let files = if self.archive { self.parts.get(..1) } else { self.parts.get(..) };
         files.unwrap_or_default().iter().map(Source::sha256).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Pixels that were scaled to the range of integers, as integers.
+fn rounded<T: Scalar>(batch: Tensor<T>, pixels: bool) -> Tensor<T> {
+    if pixels { batch.mapv(|v| T::of(v.wide().round())) } else { batch }
 }
 
 /// The scaling of an image: pixels of a model that takes them as integers are as they are stored, unless the recipe says otherwise.

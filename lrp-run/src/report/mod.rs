@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use lrp::Error;
+use lrp::{Error, Given};
 use lrp_core::file::{self, Limit};
 use lrp_report::{Sample, Target, Writer, Written};
 use serde::Serialize;
@@ -23,7 +23,6 @@ use self::view::View;
 use crate::events::Events;
 use crate::files;
 use crate::guard::Guard;
-use crate::input;
 use crate::lock::Lock;
 use crate::manifest::{FileRecord, InputRecord, Manifest, SCHEMA};
 
@@ -80,9 +79,11 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
     if let Some(note) = verify(&manifest, dir)? {
         events.note(&note);
     }
-    let view = View::of(&manifest.expects.shape);
+    let given = manifest.expects.given();
+    // Several explained inputs are a series, one after the other.
+    let view = View::of(&given.relevance_shape());
     let report = page::report(&manifest, view.shape);
-    let mut inputs = Inputs::new(folders, &manifest.expects);
+    let mut inputs = Inputs::new(folders, &manifest.expects, &given);
 
     let unwritable = |e: &dyn std::fmt::Display| files::unwritable(out, e);
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -90,7 +91,7 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
     }
     let file = BufWriter::new(files::create(out)?);
     let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
-    let written = fill(writer, dir, &manifest, &view, &mut inputs, out);
+    let written = fill(writer, dir, (&manifest, &given), &view, &mut inputs, out);
     // Half a report is none.
     let Written { samples, bytes, left_out } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
     files::finish(out)?;
@@ -104,7 +105,7 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
 fn fill(
     mut writer: Writer<BufWriter<File>>,
     dir: &Path,
-    manifest: &Manifest,
+    (manifest, given): (&Manifest, &Given),
     view: &View,
     inputs: &mut Inputs<'_>,
     out: &Path,
@@ -114,7 +115,7 @@ fn fill(
             break;
         }
         let mut input = inputs.open(record);
-        let mut arrays = Arrays::open(dir, record, &manifest.expects.shape, manifest.ledger.len())?;
+        let mut arrays = Arrays::open(dir, record, given, manifest.ledger.len())?;
         for i in 0..record.samples.len() {
             if !writer.has_room() {
                 break;
@@ -134,11 +135,11 @@ fn fill(
 fn sample(
     record: &InputRecord,
     i: usize,
-    input: &mut Opened,
+    input: &mut Opened<'_>,
     arrays: &mut Arrays,
     view: &View,
 ) -> Result<Sample, Error> {
-    let stem = input::stem(Path::new(&record.file.path));
+    let stem = record.stem();
     let of = &record.samples[i];
     let mut targets = Vec::new();
     for (k, target) in of.targets.iter().enumerate() {
@@ -163,7 +164,7 @@ fn sample(
 
 /// The sources of the report.
 fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
-    let inputs = || manifest.inputs.iter().map(|input| Path::new(&input.file.path));
+    let inputs = || manifest.inputs.iter().flat_map(InputRecord::sources).map(|file| Path::new(&file.path));
     let moved =
         inputs().filter_map(Path::file_name).flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     let named = |file: &FileRecord| PathBuf::from(&file.path);
@@ -174,6 +175,7 @@ fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
         .with("the recipe", manifest.recipe.sources.iter().map(|source| named(&source.file)))
         .with("the labels", manifest.labels.as_ref().map(named))
         .with("the tokens", manifest.tokens.as_ref().map(named))
+        .with("a fixed input", manifest.fixed.iter().filter_map(|fixed| fixed.file.as_ref()).map(named))
         .with("an input", inputs().map(Path::to_path_buf).chain(moved))
         .with("a result", manifest.results().filter_map(|file| files::inside(dir, &file.path)))
 }
@@ -181,7 +183,7 @@ fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
 /// Checks that results are unchanged. Files that the report does not read may have changed, which gives a note, or be gone.
 fn verify(manifest: &Manifest, dir: &Path) -> Result<Option<String>, Error> {
     let arrays: HashSet<&String> =
-        manifest.inputs.iter().flat_map(|input| [&input.relevance, &input.ledger]).flatten().collect();
+        manifest.inputs.iter().flat_map(|input| input.relevance_files().chain(&input.ledger)).collect();
     let mut others = Vec::new();
     for file in manifest.results() {
         // Whoever opens a file that is missing says so.

@@ -1,4 +1,4 @@
-//! `STEM.relevance.safetensors`: `relevance`, `classes` and `scores`, with the inputs they were made from.
+//! `STEM.relevance.safetensors`: `relevance` (of several explained inputs `relevance.NAME` for each), `classes` and `scores`, with the inputs they were made from.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,18 +20,23 @@ pub fn write<T: Scalar + WritableElement>(
     facts: Vec<(&'static str, String)>,
 ) -> Result<(), Error> {
     let broken = |e: &dyn std::fmt::Display| Error::Internal(format!("safetensors: {e}"));
-    let mut bytes = Vec::new();
-    let relevance = results.relevance.as_standard_layout();
-    T::write_slice(relevance.as_slice().unwrap_or_default(), &mut bytes).map_err(|e| broken(&e))?;
+    let mut of_inputs = Vec::new();
+    for (name, relevance) in &results.relevance {
+        let mut bytes = Vec::new();
+        let rows = relevance.as_standard_layout();
+        T::write_slice(rows.as_slice().unwrap_or_default(), &mut bytes).map_err(|e| broken(&e))?;
+        of_inputs.push((name.as_str(), relevance.shape().to_vec(), bytes));
+    }
     let classes: Vec<u8> = results.classes.iter().flat_map(|class| class.to_le_bytes()).collect();
     let scores: Vec<u8> = results.scores.iter().flat_map(|score| score.to_le_bytes()).collect();
     let dtype = if T::NAME == "f64" { Dtype::F64 } else { Dtype::F32 };
-    let tensors = [
-        ("relevance", TensorView::new(dtype, results.relevance.shape().to_vec(), &bytes)),
+    let relevance =
+        of_inputs.iter().map(|(name, shape, bytes)| (*name, TensorView::new(dtype, shape.clone(), bytes)));
+    let others = [
         ("classes", TensorView::new(Dtype::I64, results.classes.shape().to_vec(), &classes)),
         ("scores", TensorView::new(Dtype::F64, results.scores.shape().to_vec(), &scores)),
     ];
-    let tensors = tensors.into_iter().map(|(name, view)| view.map(|view| (name, view)));
+    let tensors = relevance.chain(others).map(|(name, view)| view.map(|view| (name, view)));
     let tensors = tensors.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&e))?;
     let facts = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let mut whole = serialize(tensors, Some(facts)).map_err(|e| broken(&e))?;
