@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use lrp::init::{Draft, Request, Seen};
 use lrp::{Error, ModelOptions};
 use lrp_config::FixedInput;
+use lrp_run::Guard;
 use lrp_run::input::measure::measure;
 use lrp_run::input::{self, FileSet, Pattern};
 use lrp_run::job::ModelJob;
-use lrp_run::Guard;
 use serde_json::json;
 
 use crate::args::{Fix, InitArgs};

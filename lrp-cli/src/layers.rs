@@ -1,11 +1,10 @@
 //! `lrp layers`: the model as imported.
 
-use lrp::Error;
 use lrp::numbers::shape;
+use lrp::{Error, InputInfo, Role};
 use lrp_core::graph::{Model, Node};
 use lrp_core::text::shortened;
 use lrp_core::{NodeId, Scalar};
-use lrp_onnx::{InputInfo, Role};
 use serde::Serialize;
 
 use crate::args::LayersArgs;

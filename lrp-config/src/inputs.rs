@@ -279,7 +279,8 @@ mod tests {
         let all = [named("left", &["folder/a.npy"]), named("right", &["folder/b.npy", "folder/c.npy"])];
         assert_eq!(explain.inputs, Some(InputFiles::Named(all.into())));
         assert_eq!(explain.sources, Some(vec!["left".to_owned()]));
-        let explain = read("inputs = \"*.npy\"\nfixed = { sr = 16000, on = true, h = \"zeros\", m = \"m.npy\", v = [1, 2.5] }");
+        let explain =
+            read("inputs = \"*.npy\"\nfixed = { sr = 16000, on = true, h = \"zeros\", m = \"m.npy\", v = [1, 2.5] }");
         let explain = explain.unwrap();
         assert_eq!(explain.inputs, Some(InputFiles::Files(vec!["folder/*.npy".into()])));
         let expected = [

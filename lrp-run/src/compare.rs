@@ -56,7 +56,9 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let figures = job.figures();
     let loaded = job.model.load::<T>()?;
     let guard = Guard::new().with_model(&loaded).with("the labels", job.model.labels.as_ref());
-    let guard = guard.with("an input", job.inputs.iter().flat_map(FileSet::files).map(|file| &file.path)).with("the tokens", job.how.input.tokens.as_ref());
+    let guard = guard
+        .with("an input", job.inputs.iter().flat_map(FileSet::files).map(|file| &file.path))
+        .with("the tokens", job.how.input.tokens.as_ref());
     let guard = job.recipes.iter().fold(guard, |guard, (_, recipe)| guard.with_recipe(recipe));
     figures.iter().try_for_each(|path| guard.check(path))?;
     loaded.notes().for_each(|note| events.note(&note));
@@ -68,7 +70,10 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     };
     let prepared = |(_, recipe): &(String, Recipe)| Prepared::new(recipe.clone(), &loaded, job.how.on_unknown);
     let plans = job.recipes.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
-    given.explained().filter_map(|input| Arrangement::of(&input.shape).note(&input.shape)).for_each(|n| events.note(&n));
+    given
+        .explained()
+        .filter_map(|input| Arrangement::of(&input.shape).note(&input.shape))
+        .for_each(|n| events.note(&n));
     let has_images = inputs.iter().any(FileSet::has_images);
     fit::unscaled(has_images, &job.how.input, &loaded).iter().for_each(|warning| events.warning(warning));
     let mut fits: Vec<Fit<'_, T>> = plans.iter().map(|prepared| Fit::new(&loaded, prepared)).collect();

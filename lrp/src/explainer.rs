@@ -144,7 +144,8 @@ fn options(path: &Path, recipe: &Recipe) -> Result<ModelOptions, Error> {
     let explain = recipe.explain();
     let fixed = explain.fixed.iter().flatten().map(|(name, value)| {
         let value = fixed_value(value, |file| {
-            let message = format!("the input '{name}' is fixed to '{}', and this library reads no arrays", file.display());
+            let message =
+                format!("the input '{name}' is fixed to '{}', and this library reads no arrays", file.display());
             Err(Error::user(message, "load the model with Loaded::new and ModelOptions { fixed, .. }"))
         });
         Ok((name.clone(), value?))

@@ -58,11 +58,8 @@ impl Given {
                 Some(Role::Unused) => "is not used by the output",
                 None => "does not exist",
             };
-            let message = format!(
-                "sources: the input '{}' {why} in '{}'",
-                lrp_core::text::shown(source),
-                path.display()
-            );
+            let message =
+                format!("sources: the input '{}' {why} in '{}'", lrp_core::text::shown(source), path.display());
             let mut explained = inputs.iter().filter(|input| input.role == Role::Explained);
             return Err(Error::user(message, format!("inputs that can be explained: {}", listed(&mut explained))));
         }
@@ -140,7 +137,10 @@ impl Given {
             if x.shape() != expected {
                 let message =
                     format!("the input '{}' has the shape {:?}, expected {expected:?}", input.name, x.shape());
-                return Err(Error::user(message, "axis 0 is the batch, and all inputs have the same number of samples"));
+                return Err(Error::user(
+                    message,
+                    "axis 0 is the batch, and all inputs have the same number of samples",
+                ));
             }
         }
         joined(inputs)
@@ -204,10 +204,7 @@ fn joined<T: Scalar>(mut parts: Vec<Tensor<T>>) -> Result<Tensor<T>, Error> {
 }
 
 /// The parts of a tensor that [`joined`] made.
-fn split<'a, T: Scalar>(
-    inputs: impl Iterator<Item = &'a GivenInput> + Clone,
-    batch: Tensor<T>,
-) -> Vec<Tensor<T>> {
+fn split<'a, T: Scalar>(inputs: impl Iterator<Item = &'a GivenInput> + Clone, batch: Tensor<T>) -> Vec<Tensor<T>> {
     if inputs.clone().count() == 1 {
         return vec![batch];
     }
@@ -240,8 +237,7 @@ mod tests {
             input("rate", &[], Role::Fixed),
             input("right", &[1, 2], Role::Explained),
         ];
-        let sources: Option<Vec<String>> =
-            sources.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let sources: Option<Vec<String>> = sources.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
         Given::new("net.onnx".as_ref(), &inputs, sources.as_deref())
     }
 

@@ -152,9 +152,10 @@ impl<'a, T: Scalar> Computation<'a, T> {
             parts.iter().zip(pieces).map(|(part, piece)| part.as_ref().unwrap_or(&piece.samples).view()).collect();
         let all =
             ndarray::concatenate(Axis(0), &views).map_err(|e| lrp_core::Error::Model { reason: e.to_string() }.into());
+        let nothing = self.nothing(0);
         let profile = &mut self.spent.profile;
         let explained = all.and_then(|all| match samples(&all) {
-            0 => Ok(self.nothing(0)),
+            0 => Ok(nothing),
             // All of it in one thread of the pool, which would have to wake up for each pass otherwise.
             _ => rayon::scope(|_| {
                 explain_samples(self.loaded, self.plan, &all, self.targets, self.how.options(), profile)

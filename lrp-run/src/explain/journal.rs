@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::manifest::Fingerprint;
-use crate::manifest::{FileRecord, SampleRecord, TargetRecord};
+use crate::manifest::{FileRecord, SampleRecord};
 
 /// A journal that is being written.
 pub struct Journal {
@@ -265,11 +265,12 @@ fn read<'a>(lines: impl Iterator<Item = &'a str>) -> AllDone {
         if let Some(before) = owners.insert(stem.clone(), path.clone()).filter(|before| *before != path) {
             all.remove(&before);
         }
-        let heatmaps = samples.iter().flat_map(|sample| &sample.targets).flat_map(TargetRecord::heatmap_files);
-        let mut named = files.iter().map(|file| &file.path).chain(heatmaps);
+        let is_named_right = |name: &String| files::is_plain(name) && files::is_result_of(&stem, name);
+        let mut targets = samples.iter().flat_map(|sample| &sample.targets);
         // A name that this program would not have written may be that of anything.
-        let is_own =
-            files::is_plain(&stem) && named.all(|name| files::is_plain(name) && files::is_result_of(&stem, name));
+        let is_own = files::is_plain(&stem)
+            && files.iter().all(|file| is_named_right(&file.path))
+            && targets.all(|target| target.heatmap_files().all(is_named_right));
         let batches = if first == 0 { Some(0) } else { all.get(&path).and_then(|done| done.batches_before(first)) };
         let same = first == 0 || all.get(&path).is_some_and(|done| done.of == of);
         match batches {

@@ -39,7 +39,9 @@ use self::reader::Reader;
 use self::subject::Subject;
 use self::writer::Writer;
 use crate::events::Events;
+use crate::files;
 use crate::guard::Guard;
+use crate::input::{self, FileSet};
 use crate::job::{ExplainJob, WhatJob};
 use crate::lock::Lock;
 use crate::manifest::{
@@ -47,8 +49,6 @@ use crate::manifest::{
     Timings,
 };
 use crate::report::{self, Made};
-use crate::input::{self, FileSet};
-use crate::files;
 
 /// The number of batches that wait between reading and computing, and again between computing and writing.
 const WAITING: usize = 1;
@@ -261,7 +261,8 @@ fn drawings<T: Scalar>(job: &ExplainJob, loaded: &Loaded<T>) -> Result<Vec<Drawi
     }
     // Of several inputs, some have the kind that the recipe states.
     let by_itself = Input { kind: None, ..expected.clone() };
-    let each = explained.iter().map(|shape| new(expected, tokens.clone(), shape).or_else(|_| new(&by_itself, None, shape)));
+    let each =
+        explained.iter().map(|shape| new(expected, tokens.clone(), shape).or_else(|_| new(&by_itself, None, shape)));
     each.collect()
 }
 

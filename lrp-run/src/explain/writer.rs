@@ -230,10 +230,8 @@ impl<'a> Writer<'a> {
         of_files.extend(current.files);
         self.complain(&path, current.failures);
         let sources = self.subject.set(input).files().zip(sha256.split(' '));
-        let sources = sources.map(|(file, sha256)| FileRecord {
-            path: file.path.display().to_string(),
-            sha256: sha256.to_owned(),
-        });
+        let sources = sources
+            .map(|(file, sha256)| FileRecord { path: file.path.display().to_string(), sha256: sha256.to_owned() });
         let mut sources: Vec<FileRecord> = sources.collect();
         let others = sources.split_off(1.min(sources.len()));
         let file = sources.pop().unwrap_or(FileRecord { path, sha256 });

@@ -81,10 +81,13 @@ fn array_name<R: Read + Seek>(path: &Path, archive: &ZipArchive<R>, name: Option
         names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
     };
     if let Some(name) = name {
-        return members.iter().find(|member| called(member) == name).map(|member| (*member).to_owned()).ok_or_else(|| {
-            let message = format!("'{}' has no array '{}'; its arrays are {}", path.display(), shown(name), listed());
-            Error::user(message, "name the arrays like the model's inputs: numpy.savez(file, **{name: x})")
-        });
+        return members.iter().find(|member| called(member) == name).map(|member| (*member).to_owned()).ok_or_else(
+            || {
+                let message =
+                    format!("'{}' has no array '{}'; its arrays are {}", path.display(), shown(name), listed());
+                Error::user(message, "name the arrays like the model's inputs: numpy.savez(file, **{name: x})")
+            },
+        );
     }
     match members.as_slice() {
         [only] => Ok((*only).to_owned()),
@@ -134,7 +137,10 @@ mod tests {
 
     #[test]
     fn a_header_is_not_believed() {
-        assert_eq!(read::<f32>("a.npz".as_ref(), &zipped(&[("x.npy", npy("(2, 3)", 6))]), None).unwrap().shape(), [2, 3]);
+        assert_eq!(
+            read::<f32>("a.npz".as_ref(), &zipped(&[("x.npy", npy("(2, 3)", 6))]), None).unwrap().shape(),
+            [2, 3]
+        );
         for (shape, numbers, why) in [
             ("(100000000000, 3)", 3, "truncated"),
             ("(18446744073709551615, 18446744073709551615)", 3, "truncated"),
@@ -151,7 +157,9 @@ mod tests {
         let both = zipped(&[("left.npy", npy("(2,)", 2)), ("right.npy", npy("(3,)", 3))]);
         let shape = |name: Option<&str>| read::<f32>("a.npz".as_ref(), &both, name).map(|x| x.shape().to_vec());
         assert_eq!(shape(Some("right")).unwrap(), [3]);
-        assert!(shape(Some("middle")).unwrap_err().to_string().contains("no array 'middle'; its arrays are left, right"));
+        assert!(
+            shape(Some("middle")).unwrap_err().to_string().contains("no array 'middle'; its arrays are left, right")
+        );
         assert!(shape(None).unwrap_err().to_string().contains("several arrays"));
     }
 

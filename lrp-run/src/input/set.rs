@@ -158,7 +158,10 @@ impl FileSet {
             let file = self.files().find(|file| file.name.as_ref() == Some(&input.name)).cloned();
             file.ok_or_else(|| {
                 let message = format!("no file is given for the input '{}'", shown(&input.name));
-                Error::user(message, format!("{}: give each with -i NAME=FILE, or fix it with --fix NAME=VALUE", known()))
+                Error::user(
+                    message,
+                    format!("{}: give each with -i NAME=FILE, or fix it with --fix NAME=VALUE", known()),
+                )
             })
         };
         let (first, others) = (of(first)?, others.iter().map(of).collect::<Result<_, _>>()?);
@@ -184,15 +187,11 @@ pub fn sets(patterns: &[Pattern]) -> Result<Vec<FileSet>, Error> {
         columns.push((name, files_of(&paths)?));
     }
     let Some(((name, first), others)) = columns.split_first() else { return Ok(Vec::new()) };
-    let shown_name = |name: &Option<&str>| name.map_or_else(|| "inputs without a name".to_owned(), |n| format!("'{n}'"));
+    let shown_name =
+        |name: &Option<&str>| name.map_or_else(|| "inputs without a name".to_owned(), |n| format!("'{n}'"));
     if let Some((other, files)) = others.iter().find(|(_, files)| files.len() != first.len()) {
-        let message = format!(
-            "{} files for {}, {} for {}",
-            first.len(),
-            shown_name(name),
-            files.len(),
-            shown_name(other)
-        );
+        let message =
+            format!("{} files for {}, {} for {}", first.len(), shown_name(name), files.len(), shown_name(other));
         return Err(Error::user(message, "files of several inputs are paired in their order: give as many of each"));
     }
     let named = |name: &Option<&str>, path: &PathBuf| NamedFile { name: name.map(str::to_owned), path: path.clone() };

@@ -30,9 +30,8 @@ impl<'a, T: Scalar> Sources<'a, T> {
     /// When one cannot be read or has another shape than its input, and when they do not have the same number of samples.
     pub fn open(set: &FileSet, given: &'a Given, expected: &Input) -> Result<Self, Error> {
         let of = set.parts(given);
-        let open = |part: &Part<'_>| {
-            Source::open_array(part.path, part.array, &part.input.shape, &stored(part, expected))
-        };
+        let open =
+            |part: &Part<'_>| Source::open_array(part.path, part.array, &part.input.shape, &stored(part, expected));
         let parts = of.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let samples = parts.first().map_or(0, Source::samples);
         if let Some((part, source)) = of.iter().zip(&parts).find(|(_, source)| source.samples() != samples) {
@@ -156,7 +155,7 @@ fn rounded<T: Scalar>(batch: Tensor<T>, pixels: bool) -> Tensor<T> {
 
 /// The scaling of an image: pixels of a model that takes them as integers are as they are stored, unless the recipe says otherwise.
 fn stored(part: &Part<'_>, expected: &Input) -> Input {
-    let highest = match part.input.dtype {
+    let highest = match part.input.dtype.as_str() {
         "uint8" | "int8" | "int32" | "int64" => 255.0,
         "uint16" | "int16" => 65535.0,
         _ => return expected.clone(),

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 pub use self::files::{FileRecord, FixedRecord, ModelRecord, Program, RecipeRecord, SourceRecord};
 pub use self::fingerprint::Fingerprint;
 pub use self::layers::{LayerRecord, LedgerNode};
-pub use self::results::{ExplainedRecord, FailedRecord, HeatmapRecord, InputRecord, LedgerRecord, SampleRecord, ScoreRecord, TargetRecord, Timings};
+pub use self::results::{
+    ExplainedRecord, FailedRecord, HeatmapRecord, InputRecord, LedgerRecord, SampleRecord, ScoreRecord, TargetRecord,
+    Timings,
+};
 pub use self::stats::{LayerStats, Stats};
 
 /// The format that is written and read. Keys may be added to it: a reader passes over those that it does not know.

@@ -355,10 +355,8 @@ impl Document<'_> {
             _ => "or a class (index or label), \"all\", { top = 3 }, { contrast = [0, 1] }",
         };
         let mut lines: Vec<Line> = [Some(inputs), sources, fixed].into_iter().flatten().collect();
-        lines.extend([
-            Line::new("target", "argmax").comment(target),
-            Line::new("start", "logit").comment("or \"one\""),
-        ]);
+        lines
+            .extend([Line::new("target", "argmax").comment(target), Line::new("start", "logit").comment("or \"one\"")]);
         text.table(&lines);
     }
 

@@ -211,7 +211,8 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
             let explained: Vec<usize> = record.explained().map(|(i, _)| i).collect();
             let results = self.results(record)?;
             // Arrays of one input: check has seen to it.
-            let of_input = results.relevance.into_iter().next().map_or_else(lrp_core::tensor::empty, |(_, array)| array);
+            let of_input =
+                results.relevance.into_iter().next().map_or_else(lrp_core::tensor::empty, |(_, array)| array);
             let mut of_input = if self.several { of_input.index_axis_move(Axis(0), 0) } else { of_input };
             if of_input.ndim() < samples.ndim() {
                 of_input.insert_axis_inplace(Axis(0));

@@ -30,8 +30,7 @@ pub fn write<T: Scalar + WritableElement>(
     let classes: Vec<u8> = results.classes.iter().flat_map(|class| class.to_le_bytes()).collect();
     let scores: Vec<u8> = results.scores.iter().flat_map(|score| score.to_le_bytes()).collect();
     let dtype = if T::NAME == "f64" { Dtype::F64 } else { Dtype::F32 };
-    let relevance =
-        of_inputs.iter().map(|(name, shape, bytes)| (*name, TensorView::new(dtype, shape.clone(), bytes)));
+    let relevance = of_inputs.iter().map(|(name, shape, bytes)| (*name, TensorView::new(dtype, shape.clone(), bytes)));
     let others = [
         ("classes", TensorView::new(Dtype::I64, results.classes.shape().to_vec(), &classes)),
         ("scores", TensorView::new(Dtype::F64, results.scores.shape().to_vec(), &scores)),
