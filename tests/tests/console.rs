@@ -54,7 +54,7 @@ fn commands<'a>(lines: &[&'a str]) -> Vec<(String, Vec<&'a str>)> {
 /// Runs a page; gives it with the outputs of now, and what differs.
 fn run(name: &str) -> (String, Vec<String>) {
     let page = fs::read_to_string(repository().join(name)).unwrap();
-    let folder = Folder::with_folders(&["examples/mnist", "configs"]);
+    let folder = Folder::with_folders(&["examples/mnist", "examples/inputs", "configs"]);
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", lrp().parent().unwrap().display());
     let (mut now, mut differences): (Vec<String>, Vec<String>) =
@@ -128,6 +128,11 @@ fn the_tour() {
 #[test]
 fn the_commands() {
     check("docs/reference/cli.md");
+}
+
+#[test]
+fn the_inputs() {
+    check("docs/how-to/my-inputs.md");
 }
 
 #[test]

@@ -84,7 +84,9 @@ impl<T: Scalar> Source<T> {
             }
             "csv" => {
                 let bytes = file::read(path, Limit::TABLE).map_err(|e| csv::unreadable(path, &e))?;
-                From::Memory { all: csv::read(path, &bytes, shape, expected)?, sha256: hash::of_bytes(&bytes) }
+                let (all, changes) = csv::read(path, &bytes, shape, expected)?;
+                conversions = changes;
+                From::Memory { all, sha256: hash::of_bytes(&bytes) }
             }
             _ => {
                 let bytes = image(path)?;
