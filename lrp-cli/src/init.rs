@@ -45,6 +45,7 @@ pub fn init(args: &InitArgs) -> Result<(), Error> {
         Guard::new()
             .with_model(&loaded)
             .with("the labels", args.labels.as_ref())
+            .with("a fixed input", args.fix.iter().filter_map(|Fix(_, value)| value.file()))
             .with("an input", files.iter().flat_map(FileSet::files).map(|file| &file.path))
             .check(path)?;
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lrp::fit::{self, Fit};
 use lrp::numbers::typeset;
 use lrp::{Error, GivenInput, Options, Prepared, explain_samples};
-use lrp_config::{Recipe, Start};
+use lrp_config::{FixedInput, Recipe, Start};
 use lrp_core::profile::Profile;
 use lrp_core::{Scalar, Target, Tensor};
 use lrp_render::{Arrangement, Canvas, Figure, Format, Heatmap, Look, Row, picture};
@@ -59,6 +59,7 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let guard = guard
         .with("an input", job.inputs.iter().flat_map(FileSet::files).map(|file| &file.path))
         .with("the tokens", job.how.input.tokens.as_ref());
+    let guard = guard.with("a fixed input", job.model.fixed.values().filter_map(FixedInput::file));
     let guard = job.recipes.iter().fold(guard, |guard, (_, recipe)| guard.with_recipe(recipe));
     figures.iter().try_for_each(|path| guard.check(path))?;
     loaded.notes().for_each(|note| events.note(&note));

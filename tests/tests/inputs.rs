@@ -185,7 +185,8 @@ fn one_input_is_explained_and_the_other_fixed() {
 fn every_command_knows_inputs() {
     let folder = folder();
     let given = "-m siamese.onnx -i left=l.npy -i right=r.npy";
-    for arguments in ["check -r lrp-0", "check -r lrp-0 --precision f64", "compare -r lrp-0 -r lrp-epsilon -o fig.png"] {
+    for arguments in ["check -r lrp-0", "check -r lrp-0 --precision f64", "compare -r lrp-0 -r lrp-epsilon -o fig.png"]
+    {
         folder.lrp(&format!("{arguments} {given}")).ok();
     }
     let layers = folder.lrp("layers -m siamese.onnx");
@@ -206,13 +207,14 @@ fn every_command_knows_inputs() {
 #[test]
 fn mistakes_about_inputs_name_the_inputs() {
     let folder = folder();
-    let complaint = |arguments: &str| folder.lrp(&format!("explain -r lrp-0 -o out {arguments}")).complaint().to_owned();
+    let complaint =
+        |arguments: &str| folder.lrp(&format!("explain -r lrp-0 -o out {arguments}")).complaint().to_owned();
     for (arguments, says) in [
         ("-m siamese.onnx -i l.npy", "for which input of the model is it"),
         ("-m siamese.onnx -i left=l.npy", "no file is given for the input 'right'"),
         ("-m siamese.onnx -i left=l.npy lift=r.npy", "takes no input 'lift'"),
         ("-m siamese.onnx -i left=l.npy right=r.npy --fix right=zeros", "takes no input 'right'"),
-        ("-m siamese.onnx -i left=l.npy l.npy -i right=r.npy", "inputs without a name"),
+        ("-m siamese.onnx -i left=l.npy l.npy -i right=r.npy", "for which input of the model is it"),
         ("-m siamese.onnx -i left=l.npy --fix wrong=zeros", "'left', 'right'"),
         ("-m siamese.onnx -i left=l.npy --fix right=none", "zeros, ones"),
         ("-m siamese.onnx -i left=l.npy --fix right=none.npy", "cannot read 'none.npy'"),
@@ -233,7 +235,9 @@ fn an_array_without_a_batch_axis_is_one_sample() {
     let x = array![[[1.0_f32, 2.0], [3.0, 4.0]]];
     write_npy(folder.path("one.npy"), &x).unwrap();
     write_npy(folder.path("batch.npy"), &x.clone().insert_axis(Axis(0))).unwrap();
-    let run = |arguments: &str| folder.lrp(&format!("explain -m shifted.onnx --fix rate=1 -r lrp-0 {arguments}")).ok().to_owned();
+    let run = |arguments: &str| {
+        folder.lrp(&format!("explain -m shifted.onnx --fix rate=1 -r lrp-0 {arguments}")).ok().to_owned()
+    };
     run("-i one.npy batch.npy -o out --save npy,npz,png,json,html");
     let read = |name: &str| read_npy::<_, ArrayD<f32>>(folder.path(name)).unwrap();
     let (one, batch) = (read("out/one.relevance.npy"), read("out/batch.relevance.npy"));
@@ -259,8 +263,7 @@ fn folders_of_folders() {
     let explain = "explain -m shifted.onnx --fix rate=0 -r lrp-0 -i set -o out --save npy,png,json";
     let run: Run = folder.lrp(explain);
     assert!(run.ok().contains("dog-1"), "{run}");
-    let names: Vec<String> =
-        folder.list("out").into_iter().filter(|name| name.ends_with(".relevance.npy")).collect();
+    let names: Vec<String> = folder.list("out").into_iter().filter(|name| name.ends_with(".relevance.npy")).collect();
     assert_eq!(names, ["2.relevance.npy", "cat-1.relevance.npy", "dog-1.relevance.npy"]);
     assert_eq!(scores(&folder, "out"), [10.0, 20.0, 30.0]);
     let nothing = folder.lrp(&format!("{explain} --resume"));

@@ -128,7 +128,11 @@ fn survey(path: &Path, bytes: &[u8], delimiter: u8) -> Result<Survey, Error> {
             None => increasing = false,
         }
     }
-    if rows == 0 { Err(unreadable(path, &"it has no numbers")) } else { Ok(Survey { rows, columns, has_times: named || words || increasing }) }
+    if rows == 0 {
+        Err(unreadable(path, &"it has no numbers"))
+    } else {
+        Ok(Survey { rows, columns, has_times: named || words || increasing })
+    }
 }
 
 /// The numbers, row by row, without the first `skip` columns.
@@ -175,7 +179,8 @@ mod tests {
         }
         // A first column that says nothing of times could be a channel.
         assert!(series("a,b,c\n1,1.5,2\n0,3,4\n", &[2, 2], None).unwrap_err().contains("3 columns"));
-        let changes = |text: &str| read::<f64>("a.csv".as_ref(), text.as_bytes(), &[1, 2], &Input::default()).unwrap().1;
+        let changes =
+            |text: &str| read::<f64>("a.csv".as_ref(), text.as_bytes(), &[1, 2], &Input::default()).unwrap().1;
         assert_eq!((changes("t,x\n0,1\n1,2\n"), changes("x\n1\n2\n")), (vec![TIMES.to_owned()], vec![]));
     }
 

@@ -9,7 +9,7 @@ use lrp_config::InputFiles;
 use lrp_core::text::shown;
 
 use super::expand::files_of;
-use super::{extension, stem};
+use super::{extension, npz, stem};
 
 /// A path or a pattern, and the input of the model that it is for, where one is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub struct NamedFile {
 pub struct Part<'a> {
     /// The file.
     pub path: &'a Path,
-    /// The name of the array in it, where it has those of all inputs.
+    /// The name of the array in it, where it has one of the input's name.
     pub array: Option<&'a str>,
     /// The model's input.
     pub input: &'a GivenInput,
@@ -124,8 +124,9 @@ impl FileSet {
         let archive = self.others.is_empty() && given.only().is_none();
         let part = |(i, input): (usize, &'a GivenInput)| {
             let file = if archive { Some(&self.first) } else { self.files().nth(i) };
-            let array = archive.then_some(input.name.as_str());
-            Some(Part { path: &file?.path, array, input })
+            let path: &Path = &file?.path;
+            let is_named = archive || (extension(path) == "npz" && npz::holds(path, &input.name));
+            Some(Part { path, array: is_named.then_some(input.name.as_str()), input })
         };
         given.all().iter().enumerate().filter_map(part).collect()
     }
@@ -244,7 +245,7 @@ fn name_results(sets: &mut [FileSet]) -> Result<(), Error> {
                 .take(2)
                 .map(|set| format!("'{}'", set.path().display()))
                 .collect();
-            let stem = equal.first().and_then(|&i| before.get(i)).cloned().unwrap_or_default();
+            let stem = equal.first().and_then(|&i| sets.get(i)).map(|set| stem(set.path())).unwrap_or_default();
             return Err(Error::user(
                 format!("{} would both write '{stem}.…'", paths.join(" and ")),
                 "explain them into different folders, or rename one",

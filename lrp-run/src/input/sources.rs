@@ -45,7 +45,8 @@ impl<'a, T: Scalar> Sources<'a, T> {
             return Err(Error::user(message, "the files of several inputs have the same number of samples"));
         }
         let pixels = of.iter().map(|part| part.input.is_integer && super::is_image(part.path)).collect();
-        Ok(Self { given, pixels, samples, archive: of.iter().any(|part| part.array.is_some()), parts })
+        let archive = of.len() > set.files().count();
+        Ok(Self { given, pixels, samples, archive, parts })
     }
 
     /// The number of samples.
@@ -163,5 +164,77 @@ fn stored(part: &Part<'_>, expected: &Input) -> Input {
     match expected.says_scale() {
         true => expected.clone(),
         false => Input { range: Some(vec![[0.0, highest]]), ..expected.clone() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lrp::GivenInput;
+    use ndarray::array;
+
+    fn given(inputs: &[(&str, &str, &[usize])]) -> Given {
+        let one = |(name, dtype, shape): &(&str, &str, &[usize])| GivenInput {
+            name: (*name).to_owned(),
+            dtype: (*dtype).to_owned(),
+            shape: shape.to_vec(),
+            is_integer: !dtype.starts_with("float"),
+            is_explained: true,
+            has_relevance: true,
+        };
+        Given::of(inputs.iter().map(one).collect())
+    }
+
+    #[test]
+    fn integers_are_whole_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ids.npy");
+        let ids = given(&[("ids", "int64", &[2])]);
+        ndarray_npy::write_npy(&path, &array![[1_i64, 2], [3, 1 << 30]]).unwrap();
+        let set = FileSet::one(&path);
+        let mut sources = Sources::<f64>::open(&set, &ids, &Input::default()).unwrap();
+        assert_eq!(sources.take(2).unwrap(), array![[1.0, 2.0], [3.0, 1_073_741_824.0]].into_dyn());
+        let mut sources = Sources::<f32>::open(&set, &ids, &Input::default()).unwrap();
+        let (_, bad) = sources.take_any(2).unwrap();
+        assert!(matches!(bad.as_slice(), [(1, error)] if error.to_string().contains("value 1073741824")), "{bad:?}");
+        ndarray_npy::write_npy(&path, &array![[1.0, 2.5]]).unwrap();
+        let error = Sources::<f64>::open(&set, &ids, &Input::default()).unwrap().take(1).unwrap_err();
+        assert!(error.to_string().contains("value 2.5 for the input 'ids', which holds int64"), "{error}");
+    }
+
+    #[test]
+    fn pixels_of_integers_are_as_they_are_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 1, vec![513, 65535]).unwrap().save(&path).unwrap();
+        let read = |dtype: &str, expected: &Input| {
+            let given = given(&[("x", dtype, &[1, 1, 2])]);
+            let mut sources = Sources::<f64>::open(&FileSet::one(&path), &given, expected).unwrap();
+            sources.take(1).unwrap().iter().copied().collect::<Vec<_>>()
+        };
+        let close = |a: Vec<f64>, b: [f64; 2]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert_eq!(read("uint16", &Input::default()), [513.0, 65535.0]);
+        assert_eq!(read("uint8", &Input::default()), [2.0, 255.0]);
+        assert!(close(read("float32", &Input::default()), [513.0 / 65535.0, 1.0]));
+        let range = Input { range: Some(vec![[0.0, 65535.0]]), ..Input::default() };
+        assert!(close(read("float32", &range), [513.0, 65535.0]));
+    }
+
+    #[test]
+    fn files_of_several_inputs_have_as_many_samples() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        ndarray_npy::write_npy(path("a.npy"), &array![[1.0], [2.0]]).unwrap();
+        ndarray_npy::write_npy(path("b.npy"), &array![[3.0, 4.0], [5.0, f64::NAN]]).unwrap();
+        let both = given(&[("a", "float32", &[1]), ("b", "float32", &[2])]);
+        let set = FileSet::of(path("a.npy"), [path("b.npy")]);
+        let mut sources = Sources::<f64>::open(&set, &both, &Input::default()).unwrap();
+        assert_eq!(sources.take(1).unwrap(), array![[1.0, 3.0, 4.0]].into_dyn());
+        let (samples, bad) = sources.take_any(1).unwrap();
+        assert_eq!((samples.shape(), bad.len(), sources.left()), (&[1, 3][..], 1, 0));
+        assert_eq!(sources.sha256().split(' ').count(), 2);
+        ndarray_npy::write_npy(path("b.npy"), &array![[3.0, 4.0]]).unwrap();
+        let error = Sources::<f64>::open(&set, &both, &Input::default()).err().unwrap();
+        assert!(error.to_string().contains("has 1 samples for the input 'b'"), "{error}");
     }
 }
