@@ -35,16 +35,12 @@ impl Arrays {
         Ok(Self { relevance: relevance.collect::<Result<_, _>>()?, ledger: ledger.transpose()? })
     }
 
-    /// The relevance of a sample for a target, that of several explained inputs one after the other.
+    /// The relevance of a sample for a target, for each explained input of the model.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn relevance(&mut self, target: usize, sample: usize) -> Result<Vec<f64>, Error> {
-        let mut all = Vec::new();
-        for array in &mut self.relevance {
-            all.extend(array.read(target, sample)?);
-        }
-        Ok(all)
+    pub fn relevance(&mut self, target: usize, sample: usize) -> Result<Vec<Vec<f64>>, Error> {
+        self.relevance.iter_mut().map(|array| array.read(target, sample)).collect()
     }
 
     /// The ledger of a sample for a target.

@@ -8,9 +8,9 @@ use lrp_core::Tensor;
 use lrp_core::text::{clean, shown};
 use lrp_render::picture;
 use lrp_report::{Kind, Shown};
-use ndarray::Axis;
+use ndarray::{ArrayViewD, Axis};
 
-use super::view::View;
+use super::view::{Shares, View};
 use crate::hash;
 use crate::input::{FileSet, Sources};
 use crate::manifest::{Expected, FileRecord, InputRecord};
@@ -93,30 +93,28 @@ impl<'a> Inputs<'a> {
 }
 
 impl Opened<'_> {
-    /// The next sample.
-    pub fn next(&mut self, view: &View) -> Shown {
+    /// The next sample: its explained inputs together, or each.
+    pub fn next(&mut self, view: &View, shares: Shares) -> Vec<Shown> {
+        let nothing = |why: &str| vec![Shown::Nothing(why.to_owned()); shares.count()];
         let Opened::File(source, given, expected) = self else {
-            return Shown::Nothing(self.why().to_owned());
+            return nothing(self.why());
         };
         let batch = match source.take(1) {
             Ok(batch) => batch,
             Err(failure) => {
                 let why = failure.to_string();
-                *self = Opened::Nothing(why.clone());
-                return Shown::Nothing(why);
+                let shown = nothing(&why);
+                *self = Opened::Nothing(why);
+                return shown;
             }
         };
         let explained = given.split(batch).into_iter().zip(given.all()).filter(|(_, input)| input.is_explained);
         let explained: Vec<Tensor<f64>> = explained.map(|(batch, _)| batch).collect();
-        let [batch] = explained.as_slice() else {
-            return Shown::Values(explained.iter().flatten().copied().collect());
-        };
-        let sample = batch.index_axis(Axis(0), 0);
-        match view.shape.kind {
-            Kind::Series => Shown::Values(view.arranged(sample.iter().copied().collect())),
-            Kind::Picture if Layout::of(sample.shape()).is_some() => Shown::Picture(picture(sample, expected)),
-            // The report looks at one slice after the other, and a montage would not fit any of them.
-            Kind::Picture => Shown::Nothing("samples of this shape are no single pictures".to_owned()),
+        match (shares, explained.as_slice()) {
+            (Shares::All, several) if several.len() != 1 => {
+                vec![Shown::Values(several.iter().flatten().copied().collect())]
+            }
+            (_, each) => each.iter().map(|batch| shown_sample(batch.index_axis(Axis(0), 0), view, expected)).collect(),
         }
     }
 
@@ -131,5 +129,15 @@ impl Opened<'_> {
 
     fn why(&self) -> &str {
         if let Opened::Nothing(why) = self { why } else { "" }
+    }
+}
+
+/// One input of a sample.
+fn shown_sample(sample: ArrayViewD<'_, f64>, view: &View, expected: &Input) -> Shown {
+    match view.shape.kind {
+        Kind::Series => Shown::Values(view.arranged(sample.iter().copied().collect())),
+        Kind::Picture if Layout::of(sample.shape()).is_some() => Shown::Picture(picture(sample, expected)),
+        // The report looks at one slice after the other, and a montage would not fit any of them.
+        Kind::Picture => Shown::Nothing("samples of this shape are no single pictures".to_owned()),
     }
 }

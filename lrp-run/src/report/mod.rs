@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use self::arrays::Arrays;
 use self::inputs::{Inputs, Opened};
-use self::view::View;
+use self::view::{Shares, View};
 use crate::events::Events;
 use crate::files;
 use crate::guard::Guard;
@@ -80,9 +80,9 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
         events.note(&note);
     }
     let given = manifest.expects.given();
-    // Several explained inputs are a series, one after the other.
-    let view = View::of(&given.relevance_shape());
-    let report = page::report(&manifest, view.shape);
+    let (shares, view) = Shares::of(&given);
+    let mut report = page::report(&manifest, view.shape);
+    report.samples *= shares.count();
     let mut inputs = Inputs::new(folders, &manifest.expects, &given);
 
     let unwritable = |e: &dyn std::fmt::Display| files::unwritable(out, e);
@@ -91,7 +91,7 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
     }
     let file = BufWriter::new(files::create(out)?);
     let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
-    let written = fill(writer, dir, (&manifest, &given), &view, &mut inputs, out);
+    let written = fill(writer, dir, (&manifest, &given), (&view, shares), &mut inputs, out);
     // Half a report is none.
     let Written { samples, bytes, left_out } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
     files::finish(out)?;
@@ -106,7 +106,7 @@ fn fill(
     mut writer: Writer<BufWriter<File>>,
     dir: &Path,
     (manifest, given): (&Manifest, &Given),
-    view: &View,
+    (view, shares): (&View, Shares),
     inputs: &mut Inputs<'_>,
     out: &Path,
 ) -> Result<Written, Error> {
@@ -124,42 +124,57 @@ fn fill(
                 input.skip();
                 continue;
             }
-            let sample = sample(record, i, &mut input, &mut arrays, view)?;
-            writer.add(&sample).map_err(|e| files::unwritable(out, &e))?;
+            for sample in samples((record, given), i, &mut input, &mut arrays, (view, shares))? {
+                if writer.has_room() {
+                    writer.add(&sample).map_err(|e| files::unwritable(out, &e))?;
+                }
+            }
         }
     }
     writer.finish().map_err(|e| files::unwritable(out, &e))
 }
 
-/// Remarks on one sample.
-fn sample(
-    record: &InputRecord,
+/// One sample: its explained inputs together, or each.
+fn samples(
+    (record, given): (&InputRecord, &Given),
     i: usize,
     input: &mut Opened<'_>,
     arrays: &mut Arrays,
-    view: &View,
-) -> Result<Sample, Error> {
+    (view, shares): (&View, Shares),
+) -> Result<Vec<Sample>, Error> {
     let stem = record.stem();
     let of = &record.samples[i];
-    let mut targets = Vec::new();
+    let mut targets: Vec<Vec<Target>> = vec![Vec::new(); shares.count()];
     for (k, target) in of.targets.iter().enumerate() {
-        targets.push(Target {
-            title: target.explained(),
-            class: target.class,
-            against: target.against,
-            score: target.score,
-            probability: target.probability,
-            totals: page::totals(&target.ledger),
-            relevance: view.arranged(arrays.relevance(k, i)?),
-            ledger: arrays.ledger(k, i)?,
-        });
+        let of_inputs = arrays.relevance(k, i)?;
+        let of_shares = match shares {
+            Shares::All => vec![of_inputs.concat()],
+            Shares::Each(_) => of_inputs,
+        };
+        let ledger = arrays.ledger(k, i)?;
+        // Without arrays, there is no relevance.
+        let of_shares = of_shares.into_iter().chain(std::iter::repeat(Vec::new()));
+        for (targets, relevance) in targets.iter_mut().zip(of_shares) {
+            targets.push(Target {
+                title: target.explained(),
+                class: target.class,
+                against: target.against,
+                score: target.score,
+                probability: target.probability,
+                totals: page::totals(&target.ledger),
+                relevance: view.arranged(relevance),
+                ledger: ledger.clone(),
+            });
+        }
     }
-    Ok(Sample {
-        name: if record.samples.len() > 1 { format!("{stem} [{i}]") } else { stem },
-        input: input.next(view),
-        top: page::scores(&of.top),
-        targets,
-    })
+    let name = if record.samples.len() > 1 { format!("{stem} [{i}]") } else { stem };
+    let names: Vec<String> = match shares {
+        Shares::All => vec![name],
+        Shares::Each(_) => given.explained().map(|input| format!("{name}, {}", input.name)).collect(),
+    };
+    let each = names.into_iter().zip(input.next(view, shares)).zip(targets);
+    let sample = |((name, input), targets)| Sample { name, input, top: page::scores(&of.top), targets };
+    Ok(each.map(sample).collect())
 }
 
 /// The sources of the report.
