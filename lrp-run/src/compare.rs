@@ -1,5 +1,6 @@
 //! A comparison of recipes: one figure, inputs down, recipes across.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use lrp::fit::{self, Fit};
@@ -71,10 +72,10 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     };
     let prepared = |(_, recipe): &(String, Recipe)| Prepared::new(recipe.clone(), &loaded, job.how.on_unknown);
     let plans = job.recipes.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
-    given
-        .explained()
-        .filter_map(|input| Arrangement::of(&input.shape).note(&input.shape))
-        .for_each(|n| events.note(&n));
+    // Inputs of one shape have the same note.
+    let drawn: BTreeSet<String> =
+        given.explained().filter_map(|input| Arrangement::of(&input.shape).note(&input.shape)).collect();
+    drawn.iter().for_each(|note| events.note(note));
     let has_images = inputs.iter().any(FileSet::has_images);
     fit::unscaled(has_images, &job.how.input, &loaded).iter().for_each(|warning| events.warning(warning));
     let mut fits: Vec<Fit<'_, T>> = plans.iter().map(|prepared| Fit::new(&loaded, prepared)).collect();

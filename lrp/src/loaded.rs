@@ -240,6 +240,10 @@ fn import_error(path: &Path, error: lrp_onnx::Error) -> Error {
             "--input-shape C,H,W says what open axes are; `lrp layers` shows the shapes of a model that has none"
                 .to_owned(),
         ),
+        ErrorKind::Input { .. } => Some(
+            "inputs that are given have the batch as axis 0; fix one that is the same for every sample with --fix NAME=VALUE"
+                .to_owned(),
+        ),
         ErrorKind::NotOnnx(_) => Some("give a file as torch.onnx.export or tf2onnx write it".to_owned()),
         ErrorKind::Unsupported { .. } => Some(
             "export the model with operators that are supported, or add these: docs/how-to/own-operator.md".to_owned(),

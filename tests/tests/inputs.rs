@@ -28,14 +28,19 @@ fn shifted() -> Vec<u8> {
         .model_of(&[("x", &[1, 1, 2, 2]), ("rate", &[])], ("y", &[1, 1]))
 }
 
+/// Towers that scale each element, also by shared weights.
+fn scaling_towers() -> Onnx {
+    Onnx::default()
+        .weights("w", &[3], &[1.0, -2.0, 0.5])
+        .weights("v", &[3, 2], &[1.0, 2.0, -1.5, 0.5, 2.0, -1.0])
+        .node("Mul", &["left", "w"], "of_left")
+        .node("Mul", &["right", "w"], "of_right")
+        .node("Sub", &["of_left", "of_right"], "difference")
+}
+
 /// The model of docs/how-to/my-inputs.md.
 fn towers() -> Vec<u8> {
-    Onnx::default()
-        .weights("w", &[3, 2], &[1.0, -2.0, 0.5, 3.0, -1.0, 0.25])
-        .weights("v", &[2, 2], &[1.0, 2.0, -1.5, 0.5])
-        .node("MatMul", &["left", "w"], "of_left")
-        .node("MatMul", &["right", "w"], "of_right")
-        .node("Sub", &["of_left", "of_right"], "difference")
+    scaling_towers()
         .node("MatMul", &["difference", "v"], "scores")
         .node("Add", &["scores", "rate"], "y")
         .model_of(&[("left", &[1, 3]), ("right", &[1, 3]), ("rate", &[])], ("y", &[1, 2]))
@@ -55,6 +60,8 @@ fn folder() -> Folder {
     let folder = Folder::new();
     folder.write("siamese.onnx", siamese());
     folder.write("shifted.onnx", shifted());
+    let scaled = scaling_towers().node("MatMul", &["difference", "v"], "y");
+    folder.write("scaled.onnx", scaled.model_of(&[("left", &[1, 3]), ("right", &[1, 3])], ("y", &[1, 2])));
     write_npy(folder.path("l.npy"), &array![[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]]).unwrap();
     write_npy(folder.path("r.npy"), &array![[0.0, 1.0, -1.0], [2.0, 2.0, 2.0]]).unwrap();
     folder
@@ -79,10 +86,10 @@ fn close(a: &ArrayD<f64>, b: &ArrayD<f64>) -> bool {
     a.shape() == b.shape() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6)
 }
 
-const SIAMESE: &str = "explain -m siamese.onnx -r lrp-0 --precision f64 --target 0";
+const EXPLAIN: &str = "-r lrp-0 --precision f64 --target 0";
 
-/// Gradient × input by differences of the score, for the first sample: each element of `left` in turn, moved up and down.
-fn by_differences(folder: &Folder) -> ArrayD<f64> {
+/// Gradient × input of a model by differences of the score, for the first sample: each element of `left` in turn, moved up and down.
+fn by_differences(folder: &Folder, model: &str) -> ArrayD<f64> {
     let (left, right) = (array![1.0, 2.0, 3.0], array![0.0, 1.0, -1.0]);
     let h = 1e-3;
     let moved = Array2::from_shape_fn((6, 3), |(i, j)| {
@@ -90,7 +97,8 @@ fn by_differences(folder: &Folder) -> ArrayD<f64> {
     });
     write_npy(folder.path("moved.npy"), &moved).unwrap();
     write_npy(folder.path("again.npy"), &Array2::from_shape_fn((6, 3), |(_, j)| right[j])).unwrap();
-    folder.lrp(&format!("{SIAMESE} -i left=moved.npy right=again.npy -o moved --save json")).ok();
+    let explain = format!("explain -m {model} {EXPLAIN}");
+    folder.lrp(&format!("{explain} -i left=moved.npy right=again.npy -o moved --save json")).ok();
     let scores = scores(folder, "moved");
     array![0, 1, 2].mapv(|j: usize| left[j] * (scores[2 * j] - scores[2 * j + 1]) / (2.0 * h)).into_dyn()
 }
@@ -98,8 +106,9 @@ fn by_differences(folder: &Folder) -> ArrayD<f64> {
 #[test]
 fn two_towers_with_shared_weights() {
     let folder = folder();
-    let expected = by_differences(&folder);
-    folder.lrp(&format!("{SIAMESE} -i left=l.npy -i right=r.npy -o out --save npy,npz,safetensors,png,json,html")).ok();
+    let explain = format!("explain -m siamese.onnx {EXPLAIN}");
+    let expected = by_differences(&folder, "siamese.onnx");
+    folder.lrp(&format!("{explain} -i left=l.npy -i right=r.npy -o out --save npy,npz,safetensors,png,json,html")).ok();
     let left = relevance(&folder, "out/l.relevance.left.npy");
     let right = relevance(&folder, "out/l.relevance.right.npy");
     assert_eq!((left.shape(), right.shape()), (&[2, 3][..], &[2, 3][..]));
@@ -127,27 +136,27 @@ fn two_towers_with_shared_weights() {
         assert!(folder.path(format!("out/{name}")).is_file(), "{name}");
     }
     // Order, and one archive for both, change nothing.
-    folder.lrp(&format!("{SIAMESE} -i right=r.npy -i left=l.npy -o other")).ok();
+    folder.lrp(&format!("{explain} -i right=r.npy -i left=l.npy -o other")).ok();
     assert_eq!(relevance(&folder, "other/l.relevance.left.npy"), left);
     let mut npz = NpzWriter::new(std::fs::File::create(folder.path("all.npz")).unwrap());
     for (name, file) in [("right", "r.npy"), ("left", "l.npy")] {
         npz.add_array(name, &relevance(&folder, file)).unwrap();
     }
     npz.finish().unwrap();
-    folder.lrp(&format!("{SIAMESE} -i all.npz -o archive")).ok();
+    folder.lrp(&format!("{explain} -i all.npz -o archive")).ok();
     assert_eq!(relevance(&folder, "archive/all.relevance.right.npy"), right);
     // There is nothing left to do, and nothing of another run.
-    let nothing = folder.lrp(&format!("{SIAMESE} -i left=l.npy -i right=r.npy -o other --resume"));
+    let nothing = folder.lrp(&format!("{explain} -i left=l.npy -i right=r.npy -o other --resume"));
     assert!(nothing.ok().contains("nothing to do: 2 samples"), "{nothing}");
 }
 
 #[test]
 fn one_input_is_explained_and_the_other_fixed() {
     let folder = folder();
-    let expected = by_differences(&folder);
+    let expected = by_differences(&folder, "scaled.onnx");
     write_npy(folder.path("fixed.npy"), &array![[0.0, 1.0, -1.0]]).unwrap();
     write_npy(folder.path("one.npy"), &array![[1.0, 2.0, 3.0]]).unwrap();
-    let both = |arguments: &str| folder.lrp(&format!("{SIAMESE} {arguments}"));
+    let both = |arguments: &str| folder.lrp(&format!("explain -m scaled.onnx {EXPLAIN} {arguments}"));
     both("-i one.npy --fix right=fixed.npy -o fixed").ok();
     let fixed = relevance(&folder, "fixed/one.relevance.npy").index_axis_move(Axis(0), 0);
     assert!(close(&fixed, &expected), "{fixed} and {expected}");
@@ -157,7 +166,7 @@ fn one_input_is_explained_and_the_other_fixed() {
     // In a recipe, relative to it; the command line overrides single names.
     folder.write(
         "recipes/two.toml",
-        "schema = 1\nextends = \"lrp-0\"\n[model]\npath = \"../siamese.onnx\"\n[explain]\ninputs = \"../one.npy\"\ntarget = 0\n\
+        "schema = 1\nextends = \"lrp-0\"\n[model]\npath = \"../scaled.onnx\"\n[explain]\ninputs = \"../one.npy\"\ntarget = 0\n\
          precision = \"f64\"\nfixed = { right = \"../fixed.npy\" }\n[output]\ndir = \"../recipe\"\n",
     );
     folder.lrp("run recipes/two.toml").ok();
@@ -167,7 +176,7 @@ fn one_input_is_explained_and_the_other_fixed() {
     // Given for each sample, and not explained.
     folder.write(
         "recipes/sources.toml",
-        "schema = 1\nextends = \"lrp-0\"\n[model]\npath = \"../siamese.onnx\"\n[explain]\ntarget = 0\nprecision = \"f64\"\n\
+        "schema = 1\nextends = \"lrp-0\"\n[model]\npath = \"../scaled.onnx\"\n[explain]\ntarget = 0\nprecision = \"f64\"\n\
          inputs = { left = \"../one.npy\", right = [\"../fixed.npy\"] }\nsources = [\"left\"]\n[output]\ndir = \"../sources\"\n",
     );
     let run = folder.lrp("run recipes/sources.toml");
@@ -177,7 +186,7 @@ fn one_input_is_explained_and_the_other_fixed() {
     let target = &manifest(&folder, "sources")["inputs"][0]["samples"][0]["targets"][0];
     let rest = target["ledger"]["unexplained"].as_f64().unwrap();
     assert!((left.sum() + rest - target["score"].as_f64().unwrap()).abs() < 1e-9, "{target}");
-    let check = folder.lrp("check -m siamese.onnx -r recipes/sources.toml");
+    let check = folder.lrp("check -r recipes/sources.toml");
     assert!(check.ok().contains("not explained, with lines of their own in the ledger: 'right'"), "{check}");
 }
 
@@ -213,7 +222,7 @@ fn mistakes_about_inputs_name_the_inputs() {
         ("-m siamese.onnx -i l.npy", "for which input of the model is it"),
         ("-m siamese.onnx -i left=l.npy", "no file is given for the input 'right'"),
         ("-m siamese.onnx -i left=l.npy lift=r.npy", "takes no input 'lift'"),
-        ("-m siamese.onnx -i left=l.npy right=r.npy --fix right=zeros", "takes no input 'right'"),
+        ("-m scaled.onnx -i left=l.npy right=r.npy --fix right=zeros", "takes no input 'right'"),
         ("-m siamese.onnx -i left=l.npy l.npy -i right=r.npy", "for which input of the model is it"),
         ("-m siamese.onnx -i left=l.npy --fix wrong=zeros", "'left', 'right'"),
         ("-m siamese.onnx -i left=l.npy --fix right=none", "zeros, ones"),

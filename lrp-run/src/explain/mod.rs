@@ -117,7 +117,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     loaded.notes().for_each(|note| events.note(&note));
     let mut notes = loaded.import.notes.clone();
     for (drawing, input) in drawings.iter().zip(loaded.given.explained()) {
-        let Some(drawn) = drawing.note(&input.shape) else { continue };
+        // Inputs of one shape have the same note.
+        let Some(drawn) = drawing.note(&input.shape).filter(|note| !notes.contains(note)) else { continue };
         events.note(&drawn);
         notes.push(drawn);
     }
