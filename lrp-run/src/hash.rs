@@ -5,13 +5,6 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::input::FileSet;
-
-/// The fingerprints of the files of an input of a run, with blanks between.
-pub fn of_set(set: &FileSet) -> io::Result<String> {
-    Ok(set.files().map(|file| of_file(&file.path)).collect::<Result<Vec<_>, _>>()?.join(" "))
-}
-
 /// A reader that fingerprints its bytes.
 pub struct Hashing<R> {
     inner: R,

@@ -24,8 +24,8 @@ use std::thread;
 use std::time::Instant;
 
 use lrp::fit::{self, Fit};
-use lrp::{Diagnosis, Error, Loaded, Prepared, shares};
-use lrp_config::{Input, Save};
+use lrp::{Diagnosis, Error, GivenInput, Loaded, Prepared, shares};
+use lrp_config::{Input, Kind, Save};
 use lrp_core::Scalar;
 use lrp_core::file::Limit;
 use lrp_render::{Drawing, Tokens};
@@ -253,18 +253,21 @@ fn drawings<T: Scalar>(job: &ExplainJob, loaded: &Loaded<T>) -> Result<Vec<Drawi
     }
     let (tokens, expected) = (tokens(&job.what)?, &job.what.how.input);
     let has_tables = job.what.inputs.iter().any(FileSet::has_tables);
-    let new = |expected: &Input, tokens: Option<Tokens>, shape: &[usize]| {
-        Drawing::new(expected, tokens, has_tables, &job.output.look, &loaded.model, shape)
+    let new = |expected: &Input, tokens: Option<Tokens>, input: &GivenInput| {
+        // A list of ids is a text, unless the recipe says otherwise.
+        let ids = input.shape.len() == 1 && matches!(input.dtype.as_str(), "int32" | "int64");
+        let kind = expected.kind.or(ids.then_some(Kind::Tokens));
+        let expected = Input { kind, ..expected.clone() };
+        Drawing::new(&expected, tokens, has_tables, &job.output.look, &loaded.model, &input.shape)
     };
-    let explained: Vec<&[usize]> = loaded.given.explained().map(|input| input.shape.as_slice()).collect();
+    let explained: Vec<&GivenInput> = loaded.given.explained().collect();
     if let [only] = explained.as_slice() {
         return Ok(vec![new(expected, tokens, only)?]);
     }
     // Of several inputs, some have the kind that the recipe states.
     let by_itself = Input { kind: None, ..expected.clone() };
-    let each =
-        explained.iter().map(|shape| new(expected, tokens.clone(), shape).or_else(|_| new(&by_itself, None, shape)));
-    each.collect()
+    let each = explained.into_iter();
+    each.map(|input| new(expected, tokens.clone(), input).or_else(|_| new(&by_itself, None, input))).collect()
 }
 
 /// The texts of the tokens, if there are any.

@@ -10,7 +10,6 @@ use lrp_core::{Scalar, Tensor};
 use super::journal::{AllDone, Done};
 use super::subject::Subject;
 use crate::files;
-use crate::hash;
 use crate::input::{FileSet, Sources};
 use crate::job::ExplainJob;
 use crate::manifest::TargetRecord;
@@ -157,7 +156,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
         done.truncate(self.hold(input, &done));
         // Changed since, it is explained from the beginning.
         let there = match done.is_all() {
-            true if hash::of_set(set).is_ok_and(|sha256| sha256 == done.sha256()) => Some(None),
+            true if set.sha256().is_ok_and(|sha256| sha256 == done.sha256()) => Some(None),
             false if !done.samples.is_empty() => self.behind(set, &done)?.map(Some),
             _ => None,
         };

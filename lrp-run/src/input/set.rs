@@ -10,6 +10,7 @@ use lrp_core::text::shown;
 
 use super::expand::files_of;
 use super::{extension, npz, stem};
+use crate::hash;
 
 /// A path or a pattern, and the input of the model that it is for, where one is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,14 @@ impl FileSet {
     /// The start of the names of its results, which no other input of the run has.
     pub fn stem(&self) -> &str {
         &self.stem
+    }
+
+    /// SHA-256 of the files, with blanks between.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn sha256(&self) -> std::io::Result<String> {
+        Ok(self.files().map(|file| hash::of_file(&file.path)).collect::<Result<Vec<_>, _>>()?.join(" "))
     }
 
     /// Whether an image is among the files.
