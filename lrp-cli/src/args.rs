@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lrp::check::Limit;
 use lrp_config::{
-    Begin, Channels, Colormap, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size, Target,
+    Begin, Channels, Colormap, FixedInput, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size,
+    Target,
 };
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.
@@ -88,11 +89,14 @@ pub struct InitArgs {
     /// A text file with a label for each class, one on a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Fix an input of the model to a value for every sample: a number, zeros, ones, [numbers], or an .npy or .npz file; one --fix for each
+    #[arg(long, value_name = "NAME=VALUE", value_parser = fixed)]
+    pub fix: Vec<Fix>,
     /// Pixel scaling of the model, by name: imagenet (torchvision), keras-caffe, keras-tf or mnist
     #[arg(long, value_name = "NAME", value_parser = input_preset)]
     pub input_preset: Option<InputPreset>,
-    /// Inputs that the recipe explains: images, .npy or .npz files, folders or globs
-    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
+    /// Inputs that the recipe explains: images, .npy, .npz or .csv files, folders or globs; for a model with several inputs, NAME=FILE for each
+    #[arg(short, long, num_args = 1.., value_name = "[NAME=]INPUT")]
     pub input: Vec<PathBuf>,
     /// The recipe's file; its paths are relative to it [default: standard output, with paths relative to this folder]
     #[arg(short, long, value_name = "FILE.toml")]
@@ -122,6 +126,9 @@ pub struct ManArgs {
 pub struct RunArgs {
     /// The experiment: a recipe with [model], [explain] and [output]
     pub file: PathBuf,
+    /// Fix an input of the model to a value for every sample: a number, zeros, ones, [numbers], or an .npy or .npz file; one --fix for each
+    #[arg(long, value_name = "NAME=VALUE", value_parser = fixed)]
+    pub fix: Vec<Fix>,
     #[command(flatten)]
     pub how: HowArgs,
     #[command(flatten)]
@@ -187,8 +194,9 @@ pub struct CompareArgs {
     /// Recipe files or names of presets, one -r for each
     #[arg(short, long, required = true)]
     pub recipe: Vec<String>,
-    /// Images, .npy or .npz files, folders or globs
-    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
+    /// Images, .npy, .npz or .csv files, folders or globs; for a model with several inputs, NAME=FILE for each, or .npz files with an array
+    /// for each
+    #[arg(short, long, num_args = 1.., value_name = "[NAME=]INPUT")]
     pub input: Vec<PathBuf>,
     /// The figure, a PNG or SVG file
     #[arg(short, long)]
@@ -233,8 +241,9 @@ pub struct WhatArgs {
     /// A recipe file, or the name of a preset
     #[arg(short, long)]
     pub recipe: String,
-    /// Images, .npy or .npz files, folders or globs
-    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
+    /// Images, .npy, .npz or .csv files, folders or globs; for a model with several inputs, NAME=FILE for each, or .npz files with an array
+    /// for each
+    #[arg(short, long, num_args = 1.., value_name = "[NAME=]INPUT")]
     pub input: Vec<PathBuf>,
     #[command(flatten)]
     pub how: HowArgs,
@@ -255,6 +264,9 @@ pub struct ModelArgs {
     /// A text file with a label for each class, one on a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Fix an input of the model to a value for every sample: a number, zeros, ones, [numbers], or an .npy or .npz file; one --fix for each
+    #[arg(long, value_name = "NAME=VALUE", value_parser = fixed)]
+    pub fix: Vec<Fix>,
 }
 
 /// Target and start of the explanation, and options of the computation.
@@ -290,6 +302,10 @@ pub struct HowArgs {
     #[command(flatten)]
     pub prepare: PrepareArgs,
 }
+
+/// A fixed input: its name and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fix(pub String, pub FixedInput);
 
 /// Scaling of pixels; overrides the recipe's [input].
 #[derive(Debug, Args, Default)]
@@ -435,6 +451,13 @@ fn choose<V: Copy>(text: &str, choices: &[(&str, V)]) -> Result<V, String> {
             _ => format!("expected {}", names.join("")),
         }
     })
+}
+
+fn fixed(text: &str) -> Result<Fix, String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok(Fix(name.to_owned(), value.parse()?)),
+        _ => Err("expected NAME=VALUE: the name of an input of the model, and its value".to_owned()),
+    }
 }
 
 fn target(text: &str) -> Result<Target, String> {

@@ -7,7 +7,7 @@ use lrp::numbers::{rule, short};
 use lrp::{Error, Prepared};
 use lrp_core::Scalar;
 use lrp_core::text::{shortened, shown};
-use lrp_run::input;
+use lrp_run::input::{self, FileSet};
 use lrp_run::job::WhatJob;
 use lrp_run::targets::Targets;
 use ndarray::Axis;
@@ -33,7 +33,7 @@ pub fn check(args: CheckArgs) -> Result<(), Failure> {
 fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     let loaded = job.model.load::<T>()?;
     let prepared = Prepared::new(job.recipe.clone(), &loaded, job.how.on_unknown)?;
-    let shape = loaded.input_shape()?.to_vec();
+    let inputs = input::in_order(&job.inputs, &loaded.given)?;
     loaded.check_memory()?;
     if let Some(at) = &job.how.start_at {
         let help = "leave it out: the ledger of the whole walk has the node among its rows";
@@ -42,10 +42,10 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     let targets = Targets::new(&loaded, &job.how.target, Some(&job.recipe), None)?;
     let target = targets.one("a check follows")?;
     let files: Vec<_> =
-        job.inputs.iter().map(|p| input::read::<T>(p, &shape, &job.how.input)).collect::<Result<_, _>>()?;
-    let has_images = job.inputs.iter().any(|path| input::is_image(path));
+        inputs.iter().map(|set| input::read::<T>(set, &loaded.given, &job.how.input)).collect::<Result<_, _>>()?;
+    let has_images = inputs.iter().any(FileSet::has_images);
     let mut warnings: Vec<_> = fit::unscaled(has_images, &job.how.input, &loaded).into_iter().collect();
-    let paths: Vec<String> = job.inputs.iter().map(|path| path.display().to_string()).collect();
+    let paths: Vec<String> = inputs.iter().map(|set| set.path().display().to_string()).collect();
     let changes = paths.iter().zip(&files).map(|(path, file)| (path.as_str(), file.conversions.as_slice()));
     warnings.extend(fit::converted(changes, &job.how.input));
     let mut fit = Fit::new(&loaded, &prepared);
@@ -62,6 +62,11 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
     } else {
         loaded.notes().for_each(|text| note(&text));
         print(&report)?;
+        let others = loaded.given.all().iter().filter(|input| !input.is_explained).map(|input| shown(&input.name));
+        let others: Vec<_> = others.map(|name| format!("'{name}'")).collect();
+        if !others.is_empty() {
+            say!("      not explained, with lines of their own in the ledger: {}", others.join(", "))?;
+        }
     }
     let denied = args.deny_warnings && !report.warnings.is_empty();
     if denied || report.fails() { Err(Failure::Check) } else { Ok(()) }

@@ -11,7 +11,7 @@ use crate::progress::Progress;
 
 /// Runs a job, and says where the figure is, in each of its formats.
 pub fn compare(job: &CompareJob) -> Result<(), Error> {
-    let progress = Progress::new(&job.inputs);
+    let progress = Progress::default();
     let figure = in_precision!(job.how.precision, lrp_run::compare::compare, job, &progress)?;
     let say = |path: &PathBuf| say!("{} ({}×{} pixels)", shown(path), figure.width(), figure.height());
     job.figures().iter().try_for_each(say)

@@ -13,7 +13,7 @@ use crate::{interrupt, report, stats, summary};
 
 /// Runs a job; prints the manifest as JSON, or a table.
 pub fn explain(job: &ExplainJob, json: bool) -> Result<(), Failure> {
-    let progress = Progress::new(&job.what.inputs);
+    let progress = Progress::default();
     let outcome = in_precision!(job.what.how.precision, lrp_run::explain::run, job, interrupt::flag(), &progress);
     progress.clear();
     match outcome? {

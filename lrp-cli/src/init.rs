@@ -1,18 +1,22 @@
 //! `lrp init`: writes a commented recipe to start from, made for a model.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use lrp::init::{Draft, Request};
+use lrp::init::{Draft, Request, Seen};
 use lrp::{Error, ModelOptions};
+use lrp_config::FixedInput;
+use lrp_run::Guard;
 use lrp_run::input::measure::measure;
+use lrp_run::input::{self, FileSet, Pattern};
 use lrp_run::job::ModelJob;
-use lrp_run::{Guard, input};
+use serde_json::json;
 
-use crate::args::InitArgs;
+use crate::args::{Fix, InitArgs};
 use crate::output::{named, note, print, say};
 use crate::relative::Base;
-use crate::threads;
+use crate::{job, threads};
 
 /// Writes a recipe for a model.
 pub fn init(args: &InitArgs) -> Result<(), Error> {
@@ -21,31 +25,40 @@ pub fn init(args: &InitArgs) -> Result<(), Error> {
     if let Some(path) = args.out.as_deref().filter(|path| path.exists() && !args.force) {
         return Err(exists(path));
     }
-    for path in std::iter::once(&args.model).chain(&args.labels).chain(&args.input) {
+    let patterns: Vec<Pattern> = args.input.iter().map(|text| Pattern::parse(text)).collect();
+    let fixed = args.fix.iter().filter_map(|Fix(_, value)| value.file());
+    let paths = patterns.iter().map(|pattern| pattern.path.as_path());
+    for path in std::iter::once(args.model.as_path()).chain(args.labels.as_deref()).chain(fixed).chain(paths) {
         base.check(path)?;
     }
-    let files = if args.input.is_empty() { Vec::new() } else { input::expand(&args.input)? };
+    let files = input::sets(&patterns)?;
     let shape = Some(args.input_shape.clone()).filter(|shape| !shape.is_empty());
-    let job = ModelJob {
+    let model = ModelJob {
         options: ModelOptions {
             sample_shape: shape,
             output: args.model_output.clone(),
             ..ModelOptions::new(&args.model)
         },
-        example: files.iter().find(|path| input::is_array(path)).cloned(),
+        example: job::example(&files),
         labels: args.labels.clone(),
+        fixed: args.fix.iter().map(|Fix(name, value)| (name.clone(), value.clone())).collect(),
     };
     threads::start(None)?;
-    let loaded = job.load::<f32>()?;
+    let loaded = model.load::<f32>()?;
     if let Some(path) = &args.out {
         Guard::new()
             .with_model(&loaded)
             .with("the labels", args.labels.as_ref())
-            .with("an input", &files)
+            .with("a fixed input", args.fix.iter().filter_map(|Fix(_, value)| value.file()))
+            .with("an input", files.iter().flat_map(FileSet::files).map(|file| &file.path))
             .check(path)?;
     }
-    let seen = measure(&files, loaded.input_shape()?)?;
-    let Draft { text, family } = lrp::init::recipe(&loaded, &request(args, &base), seen)?;
+    let files = input::in_order(&files, &loaded.given)?;
+    let seen = match loaded.given.only() {
+        Some(only) => measure(&files, &only.shape)?,
+        None => Seen::default(),
+    };
+    let Draft { text, family } = lrp::init::recipe(&loaded, &request(args, &patterns, &base), seen)?;
     let Some(path) = &args.out else { return print(format_args!("{text}")) };
     if args.schema {
         let copy = path.with_file_name(SCHEMA_FILE);
@@ -66,13 +79,28 @@ pub fn init(args: &InitArgs) -> Result<(), Error> {
 }
 
 /// The names in the recipe.
-fn request(args: &InitArgs, base: &Base) -> Request {
+fn request(args: &InitArgs, patterns: &[Pattern], base: &Base) -> Request {
+    let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Pattern { name, path } in patterns {
+        if let Some(name) = name {
+            named.entry(name.clone()).or_default().push(base.path(path));
+        }
+    }
+    let value = |value: &FixedInput| match value {
+        FixedInput::Number(number) => json!(number),
+        FixedInput::Numbers(numbers) => json!(numbers),
+        FixedInput::File(path) => json!(base.path(path)),
+        word @ (FixedInput::Zeros | FixedInput::Ones) => json!(word.to_string()),
+    };
+    let unnamed = patterns.iter().filter(|pattern| pattern.name.is_none());
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     Request {
         file: name(&args.model).unwrap_or_default(),
         model: base.path(&args.model),
         recipe: args.out.as_deref().and_then(name),
-        inputs: args.input.iter().map(|path| base.path(path)).collect(),
+        inputs: unnamed.map(|pattern| base.path(&pattern.path)).collect(),
+        named,
+        fixed: args.fix.iter().map(|Fix(name, fixed)| (name.clone(), value(fixed))).collect(),
         input_shape: args.input_shape.clone(),
         output: args.model_output.clone(),
         labels: args.labels.as_deref().map(|path| base.path(path)),

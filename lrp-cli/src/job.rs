@@ -2,19 +2,22 @@
 //!
 //! Flags override the recipe.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lrp::{Error, ModelOptions, Options};
-use lrp_config::{Explain, Input, Recipe, Save};
+use lrp_config::{Explain, FixedInputs, Input, Recipe, Save};
 use lrp_render::Look;
-use lrp_run::input;
+use lrp_run::input::{self, FileSet, Pattern};
 use lrp_run::job::{HowJob, ModelJob, OutputJob, WhatJob};
 
-use crate::args::{HowArgs, LookArgs, ModelArgs, Numbers, OutputArgs, PixelArgs, PrepareArgs, Ranges, WhatArgs};
+use crate::args::{Fix, HowArgs, LookArgs, ModelArgs, Numbers, OutputArgs, PixelArgs, PrepareArgs, Ranges, WhatArgs};
 use crate::threads;
 
 /// The model that the flags or the recipe name.
-pub fn model(args: Option<&ModelArgs>, recipe: Option<&Recipe>) -> Result<ModelJob, Error> {
+///
+/// # Errors
+/// When neither names one, or a file of it is not there.
+pub fn model(args: Option<&ModelArgs>, fix: &[Fix], recipe: Option<&Recipe>) -> Result<ModelJob, Error> {
     let files = recipe.map(Recipe::model);
     let path = args.and_then(|a| a.model.clone()).or_else(|| files.and_then(|f| f.path.clone()));
     let path = path.ok_or_else(|| {
@@ -33,13 +36,23 @@ pub fn model(args: Option<&ModelArgs>, recipe: Option<&Recipe>) -> Result<ModelJ
             return Err(recipe.missing_file(key, wanted).into());
         }
     }
+    let of_recipe = recipe.and_then(|recipe| recipe.explain().fixed.clone()).unwrap_or_default();
+    let of_flags: FixedInputs = fix.iter().map(|Fix(name, value)| (name.clone(), value.clone())).collect();
+    for (name, path) in of_recipe.iter().filter_map(|(name, value)| Some((name, value.file()?))) {
+        if let Some(recipe) = recipe.filter(|_| !of_flags.contains_key(name) && !path.exists()) {
+            return Err(recipe.missing_file("explain.fixed", path).into());
+        }
+    }
+    // Flags override the values of single names.
+    let fixed = of_recipe.into_iter().chain(of_flags).collect();
     let options = ModelOptions {
         sample_shape: args.map(|a| a.input_shape.clone()).filter(|s| !s.is_empty()),
         output: args.and_then(|a| a.model_output.clone()).or_else(|| recipe.and_then(|r| r.explain().output.clone())),
+        sources: recipe.and_then(|recipe| recipe.explain().sources.clone()),
         exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
         ..ModelOptions::new(path)
     };
-    Ok(ModelJob { options, example: None, labels })
+    Ok(ModelJob { options, example: None, labels, fixed })
 }
 
 /// The same, computed as the flags say, or as the recipe did.
@@ -53,12 +66,17 @@ pub fn computed(job: ModelJob, args: PrepareArgs) -> ModelJob {
 /// The model of inputs, which a shape may be taken from, computed as the flags say, or as the recipe did.
 pub fn model_for_inputs(
     args: Option<&ModelArgs>,
+    fix: &[Fix],
     recipe: &Recipe,
-    inputs: &[PathBuf],
+    inputs: &[FileSet],
     prepare: PrepareArgs,
 ) -> Result<ModelJob, Error> {
-    let example = inputs.iter().find(|path| input::is_array(path)).cloned();
-    Ok(computed(ModelJob { example, ..model(args, Some(recipe))? }, prepare))
+    Ok(computed(ModelJob { example: example(inputs), ..model(args, fix, Some(recipe))? }, prepare))
+}
+
+/// The first input that is an array.
+pub fn example(inputs: &[FileSet]) -> Option<PathBuf> {
+    inputs.iter().map(FileSet::path).find(|path| input::is_array(path)).map(Path::to_path_buf)
 }
 
 /// Help for something that the recipe can name, and a flag as well where the command has one.
@@ -66,20 +84,24 @@ fn flag_or(has_flag: bool, flag: &str, help: &str) -> String {
     if has_flag { format!("pass {flag}, or {help}") } else { help.to_owned() }
 }
 
-/// The input files that the flags (where the command has them) or the recipe name.
-pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<PathBuf>, Error> {
-    let listed = recipe.explain().inputs.as_deref().unwrap_or_default();
-    let patterns = flags.filter(|flags| !flags.is_empty()).unwrap_or(listed);
+/// The inputs that the flags (where the command has them) or the recipe name.
+pub fn inputs(flags: Option<&[PathBuf]>, recipe: &Recipe) -> Result<Vec<FileSet>, Error> {
+    let given = flags.filter(|flags| !flags.is_empty());
+    let listed = recipe.explain().inputs.as_ref();
+    let patterns = match given {
+        Some(flags) => flags.iter().map(|text| Pattern::parse(text)).collect(),
+        None => listed.map(Pattern::of_recipe).unwrap_or_default(),
+    };
     if patterns.is_empty() {
         let help = "let the recipe name it: inputs = [\"…\"] under [explain]";
         return Err(Error::user("no input is given", flag_or(flags.is_some(), "-i INPUT…", help)));
     }
     let is_glob = |path: &&PathBuf| path.to_string_lossy().contains(['*', '?', '[']);
-    let missing = listed.iter().find(|path| !path.exists() && !is_glob(path));
-    if let Some(missing) = missing.filter(|_| flags.is_none_or(<[PathBuf]>::is_empty)) {
+    let missing = listed.and_then(|listed| listed.paths().find(|path| !path.exists() && !is_glob(path)));
+    if let Some(missing) = missing.filter(|_| given.is_none()) {
         return Err(recipe.missing_file("explain.inputs", missing).into());
     }
-    input::expand(patterns)
+    input::sets(&patterns)
 }
 
 /// The model's input, by the recipe's `[input]` and these flags.
@@ -138,15 +160,15 @@ pub fn what(args: &WhatArgs) -> Result<WhatJob, Error> {
     let recipe = Recipe::find(&args.recipe)?;
     threads::start(args.how.threads)?;
     let inputs = inputs(Some(&args.input), &recipe)?;
-    let model = model_for_inputs(Some(&args.model), &recipe, &inputs, args.how.prepare)?;
+    let model = model_for_inputs(Some(&args.model), &args.model.fix, &recipe, &inputs, args.how.prepare)?;
     let how = how(&args.how, &recipe)?;
     Ok(WhatJob { model, inputs, recipe: scaled(recipe, &args.how)?, how })
 }
 
 /// The values of a recipe, under these flags.
-pub fn what_of_recipe(recipe: Recipe, how: &HowArgs) -> Result<WhatJob, Error> {
+pub fn what_of_recipe(recipe: Recipe, fix: &[Fix], how: &HowArgs) -> Result<WhatJob, Error> {
     let inputs = inputs(None, &recipe)?;
-    let model = model_for_inputs(None, &recipe, &inputs, how.prepare)?;
+    let model = model_for_inputs(None, fix, &recipe, &inputs, how.prepare)?;
     let job = self::how(how, &recipe)?;
     Ok(WhatJob { model, inputs, recipe: scaled(recipe, how)?, how: job })
 }

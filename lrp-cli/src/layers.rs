@@ -65,6 +65,32 @@ struct NodeReport {
     parameters: usize,
 }
 
+/// An input of the file.
+#[derive(Serialize)]
+struct InputReport {
+    name: String,
+    dtype: &'static str,
+    /// As the file has them: lengths, and names of open axes.
+    axes: Vec<String>,
+    /// A sample without the batch axis, if the input is given.
+    shape: Option<Vec<usize>>,
+    /// `explained`, `given`, `fixed` or `unused`.
+    role: &'static str,
+}
+
+impl From<&InputInfo> for InputReport {
+    fn from(input: &InputInfo) -> Self {
+        let (role, is_given) = match input.role {
+            Role::Explained => ("explained", true),
+            Role::Given => ("given", true),
+            Role::Fixed => ("fixed", false),
+            Role::Unused => ("unused", false),
+        };
+        let (name, axes) = (input.name.clone(), input.axes.clone());
+        Self { name, dtype: input.dtype, axes, shape: is_given.then(|| input.sample.clone()), role }
+    }
+}
+
 #[derive(Serialize)]
 struct PassReport {
     name: &'static str,
@@ -83,19 +109,6 @@ impl NodeReport {
             shape: node.shape.clone(),
             parameters: node.op().map_or(0, |op| op.parameters()),
         }
-    }
-}
-
-impl InputReport {
-    fn new(input: &InputInfo) -> Self {
-        let InputInfo { name, dtype, axes, sample, role } = input.clone();
-        let role = match role {
-            Role::Explained => "explained",
-            Role::Given => "given",
-            Role::Fixed => "fixed",
-            Role::Unused => "unused",
-        };
-        Self { name, dtype, axes, sample, role }
     }
 }
 
@@ -124,7 +137,7 @@ fn print_ends(report: &ModelReport) -> Result<(), Error> {
     let mut listing = table::table(&["", "name", "type", "in the file", "sample", ""], []);
     let axes = |axes: &[String]| format!("[{}]", axes.join(", "));
     for input in &report.inputs {
-        let sample = if input.sample.is_empty() { String::new() } else { shape(&input.sample) };
+        let sample = input.shape.as_deref().map(shape).unwrap_or_default();
         listing.add_row(["input", &input.name, input.dtype, &axes(&input.axes), &sample, input.role]);
     }
     for output in &report.outputs {
@@ -137,7 +150,7 @@ fn print_ends(report: &ModelReport) -> Result<(), Error> {
 
 /// Prints the nodes of a model.
 pub fn layers(args: &LayersArgs) -> Result<(), Error> {
-    let job = job::model(Some(&args.model), None)?;
+    let job = job::model(Some(&args.model), &args.model.fix, None)?;
     threads::start(None)?;
     let loaded = job.load::<f32>()?;
     let (import, model) = (&loaded.import, &loaded.model);
@@ -147,7 +160,7 @@ pub fn layers(args: &LayersArgs) -> Result<(), Error> {
         opset: import.opset,
         parameters: model.parameters(),
         output: model.node(model.output()).name.clone(),
-        inputs: import.inputs.iter().map(InputReport::new).collect(),
+        inputs: import.inputs.iter().map(InputReport::from).collect(),
         outputs: OutputReport::list(import),
         nodes: model.nodes().map(|(id, node)| NodeReport::new(model, id, node)).collect(),
         passes: import.passes.iter().map(|p| PassReport { name: p.name, changes: p.what.clone() }).collect(),

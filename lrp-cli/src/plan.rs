@@ -17,7 +17,7 @@ use crate::{job, table, threads};
 /// Prints a plan. It includes nodes that need a rule and have none, which an error then names.
 pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let recipe = Recipe::find(&args.recipe)?;
-    let job = job::computed(job::model(Some(&args.model), Some(&recipe))?, args.prepare);
+    let job = job::computed(job::model(Some(&args.model), &args.model.fix, Some(&recipe))?, args.prepare);
     threads::start(None)?;
     let loaded = job.load::<f32>()?;
     if let Some(target) = &recipe.explain().target {

@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use indicatif::style::ProgressTracker;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use lrp::{Diagnosis, Error};
-use lrp_run::{Events, input};
+use lrp_run::Events;
 
 use crate::failure::draw_error;
 use crate::interrupt;
@@ -19,18 +18,13 @@ use crate::output::{note, report, warn};
 const WINDOW: Duration = Duration::from_secs(8);
 
 /// Shows a run on standard error: notes, warnings, failures and, on a terminal, a progress bar.
-pub struct Progress<'a> {
-    inputs: &'a [PathBuf],
+#[derive(Default)]
+pub struct Progress {
     /// None before the run has started.
     bar: OnceLock<ProgressBar>,
 }
 
-impl<'a> Progress<'a> {
-    /// For a run over these inputs.
-    pub fn new(inputs: &'a [PathBuf]) -> Self {
-        Self { inputs, bar: OnceLock::new() }
-    }
-
+impl Progress {
     /// Removes the bar.
     pub fn clear(&self) {
         if let Some(bar) = self.bar.get() {
@@ -47,13 +41,13 @@ impl<'a> Progress<'a> {
     }
 }
 
-impl Events for Progress<'_> {
-    fn started(&self) {
+impl Events for Progress {
+    fn started(&self, samples: &dyn Fn() -> usize) {
         interrupt::listen();
         let bar = self.bar.get_or_init(bar);
         // To count them, every file has to be opened.
         if !bar.is_hidden() {
-            bar.set_length(input::count(self.inputs) as u64);
+            bar.set_length(samples() as u64);
         }
     }
 

@@ -17,7 +17,7 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
         samples: args.max_samples.unwrap_or(defaults.samples),
         bytes: args.max_size.map_or(defaults.bytes, |megabytes| u64::from(megabytes) * 1_000_000),
     };
-    let made = lrp_run::report::report(&args.dir, args.out.as_deref(), &args.inputs, limits, &Progress::new(&[]))?;
+    let made = lrp_run::report::report(&args.dir, args.out.as_deref(), &args.inputs, limits, &Progress::default())?;
     if args.listing.json { print_json(&made) } else { print(&made) }
 }
 

@@ -5,7 +5,7 @@ use lrp_config::{Compared, Recipe};
 use lrp_run::compare::CompareJob;
 use lrp_run::job::{ExplainJob, WhatJob, formats};
 
-use crate::args::{CompareArgs, ExplainArgs, HowArgs, OutputArgs, RunArgs};
+use crate::args::{CompareArgs, ExplainArgs, Fix, HowArgs, OutputArgs, RunArgs};
 use crate::failure::Failure;
 use crate::{compare, explain, job, threads};
 
@@ -25,15 +25,15 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
     let compares = recipe.compare().recipes.is_some();
     let writes = args.output.dir.is_some() || recipe.output().dir.is_some();
     if compares || recipe.output().figure.is_some() {
-        run_comparison(&recipe, &args.how, &args.output)?;
+        run_comparison(&recipe, &args.fix, &args.how, &args.output)?;
         if compares || !writes {
             return Ok(());
         }
     }
-    run_explanation(recipe, args.how, args.output)
+    run_explanation(recipe, &args.fix, args.how, args.output)
 }
 
-fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result<(), Error> {
+fn run_comparison(recipe: &Recipe, fix: &[Fix], how: &HowArgs, output: &OutputArgs) -> Result<(), Error> {
     let recipe = &job::scaled(recipe.clone(), how)?;
     let figure = recipe.output().figure.clone().ok_or_else(|| {
         Error::user("the recipe compares, but names no figure", "add figure = \"….png\" under [output]")
@@ -50,7 +50,7 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
     }
     let inputs = job::inputs(None, recipe)?;
     let job = CompareJob {
-        model: job::model_for_inputs(None, recipe, &inputs, how.prepare)?,
+        model: job::model_for_inputs(None, fix, recipe, &inputs, how.prepare)?,
         inputs,
         how: job::how(how, recipe)?,
         look: job::look(&output.look, recipe),
@@ -61,8 +61,8 @@ fn run_comparison(recipe: &Recipe, how: &HowArgs, output: &OutputArgs) -> Result
     compare::compare(&job)
 }
 
-fn run_explanation(recipe: Recipe, how: HowArgs, output: OutputArgs) -> Result<(), Failure> {
-    explain_into(job::what_of_recipe(recipe, &how)?, &output)
+fn run_explanation(recipe: Recipe, fix: &[Fix], how: HowArgs, output: OutputArgs) -> Result<(), Failure> {
+    explain_into(job::what_of_recipe(recipe, fix, &how)?, &output)
 }
 
 /// `lrp explain`.
@@ -99,7 +99,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Error> {
     let Some((_, first)) = recipes.first() else { return Err(Error::plain("no recipe is given")) };
     let inputs = job::inputs(Some(&args.input), first)?;
     let job = CompareJob {
-        model: job::model_for_inputs(Some(&args.model), first, &inputs, args.how.prepare)?,
+        model: job::model_for_inputs(Some(&args.model), &args.model.fix, first, &inputs, args.how.prepare)?,
         inputs,
         how: job::how(&args.how, first)?,
         look: job::look(&args.look, first),

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::begin::{Begin, StartAt};
 use crate::colormap::Colormap;
+use crate::inputs::{FixedInputs, FixedTable, InputFiles};
 use crate::look::{Scale, Size, opacity, percentile};
 use crate::names::NameGlob;
 use crate::reference::Reference;
@@ -34,10 +35,20 @@ pub struct ModelFiles {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Explain {
-    /// Files, folders or globs; images, `.npy`, `.npz`.
+    /// Files, folders or globs; images, `.npy`, `.npz`, tables. For a model with several inputs, those of each of them by its name, or `.npz`
+    /// files with an array for each.
+    #[schemars(extend("x-default" = "none"), example = json!(["digits/*.png"]))]
+    #[schemars(example = json!({ "left": "a.npy", "right": ["b.npy"] }))]
+    pub inputs: Option<InputFiles>,
+    /// The inputs of the model that are explained. The others are given, too, and their relevance is left out of the results.
     #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(with = "Option<OneOrMany<PathBuf>>", extend("x-default" = "none"), example = json!(["digits/*.png"]))]
-    pub inputs: Option<Vec<PathBuf>>,
+    #[schemars(with = "Option<OneOrMany<String>>", extend("x-default" = "all that are not fixed"), example = json!(["left"]))]
+    pub sources: Option<Vec<String>>,
+    /// Inputs of the model that have the same value for every sample, and are not explained: a number, a list of numbers, `"zeros"`, `"ones"`,
+    /// or an `.npy` or `.npz` file.
+    #[schemars(with = "Option<FixedTable>", extend("x-default" = "none"))]
+    #[schemars(example = json!({ "sr": 16000, "state": "zeros", "mask": "mask.npy" }))]
+    pub fixed: Option<FixedInputs>,
     /// The name of the model's output to explain, in a file that has several.
     #[schemars(extend("x-default" = "the first that holds no classes"), example = &"logits")]
     pub output: Option<String>,
@@ -216,11 +227,17 @@ impl Explain {
     }
 
     pub(crate) fn inherit(&mut self, parent: &Self) {
-        inherit!(self, parent, inputs, output, at, target, targets, start, precision, batch, exact);
+        inherit!(self, parent, inputs, sources, output, at, target, targets, start, precision, batch, exact);
+        // Each name by itself: a recipe can fix one more input than the one that it extends.
+        for (name, value) in parent.fixed.iter().flatten() {
+            self.fixed.get_or_insert_default().entry(name.clone()).or_insert_with(|| value.clone());
+        }
     }
 
     pub(crate) fn join(&mut self, folder: &Path) {
-        for path in self.inputs.iter_mut().flatten().chain(&mut self.targets) {
+        self.inputs.iter_mut().for_each(|inputs| inputs.join(folder));
+        self.fixed.iter_mut().flat_map(FixedInputs::values_mut).for_each(|value| value.join(folder));
+        for path in &mut self.targets {
             *path = folder.join(&path);
         }
         if let Some(target) = &mut self.target {

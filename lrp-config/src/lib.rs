@@ -59,6 +59,7 @@ mod fix;
 mod format;
 mod indices;
 mod input;
+mod inputs;
 mod inside;
 mod likely_name;
 mod look;
@@ -91,6 +92,7 @@ pub use experiment::{Compare, Explain, ModelFiles, Output, Precision, Save, Star
 pub use factor::Factor;
 pub use fix::{Edit, Fix};
 pub use input::{Bounds, Channels, Input, InputPreset, Kind, Resize};
+pub use inputs::{FixedInput, FixedInputs, InputFiles};
 pub use inside::nodes_at;
 pub use look::{Scale, Size};
 pub use names::NameGlob;

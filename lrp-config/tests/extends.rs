@@ -6,7 +6,7 @@ mod nets;
 use std::fs;
 use std::path::Path;
 
-use lrp_config::{Class, Precision, Recipe, Save, Start, Target};
+use lrp_config::{Class, InputFiles, Precision, Recipe, Save, Start, Target};
 use nets::{mlp, recipe, rules};
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ fn entries_of_the_parent_come_first_and_sections_are_merged_key_by_key() {
     assert_eq!(child.model().path.as_deref(), Some(folder.path().join("base/net.onnx").as_path()));
     assert_eq!(child.explain().target, Some(Target::All));
     assert_eq!(child.explain().start(), Some(Start::One));
-    assert_eq!(child.explain().inputs, Some(vec![folder.path().join("a/*.png")]));
+    assert_eq!(child.explain().inputs, Some(InputFiles::Files(vec![folder.path().join("a/*.png")])));
     assert_eq!(child.output().dir, Some(folder.path().join("out")));
     assert_eq!(child.output().save, Some(vec![Save::Png]));
 }
@@ -127,7 +127,7 @@ fn an_experiment_has_everything_in_it() {
     assert_eq!(recipe.model().path.as_deref(), Some(Path::new("configs/../net.onnx")));
     assert_eq!(recipe.model().labels.as_deref(), Some(Path::new("configs/labels.txt")));
     let explain = recipe.explain();
-    assert_eq!(explain.inputs, Some(vec!["configs/a.png".into(), "configs/digits".into()]));
+    assert_eq!(explain.inputs, Some(InputFiles::Files(vec!["configs/a.png".into(), "configs/digits".into()])));
     assert_eq!(explain.target, Some(Target::Contrast(Class::Index(0), Class::Label("nine".to_owned()))));
     assert_eq!(
         (explain.start(), explain.precision, explain.batch),

@@ -28,7 +28,7 @@ const TALLEST: u32 = 16_000;
 const PAD: u32 = 5;
 
 /// The texts of the tokens of an input's samples.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tokens {
     path: PathBuf,
     samples: Vec<Vec<String>>,

@@ -1,20 +1,21 @@
 //! A comparison of recipes: one figure, inputs down, recipes across.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use lrp::fit::{self, Fit};
 use lrp::numbers::typeset;
-use lrp::{Asked, Error, Options, Prepared, explain_samples};
-use lrp_config::{Recipe, Start};
+use lrp::{Asked, Error, GivenInput, Options, Prepared, explain_samples};
+use lrp_config::{FixedInput, Recipe, Start};
 use lrp_core::profile::Profile;
-use lrp_core::{Scalar, Target};
+use lrp_core::{Scalar, Target, Tensor};
 use lrp_render::{Arrangement, Canvas, Figure, Format, Heatmap, Look, Row, picture};
 use ndarray::Axis;
 
 use crate::events::Events;
 use crate::files::{figure_format, save_figure};
 use crate::guard::Guard;
-use crate::input;
+use crate::input::{self, FileSet};
 use crate::job::{HowJob, ModelJob};
 use crate::targets::Targets;
 
@@ -27,8 +28,8 @@ pub struct CompareJob {
     pub model: ModelJob,
     /// Recipes with their titles.
     pub recipes: Vec<(String, Recipe)>,
-    /// The input files.
-    pub inputs: Vec<PathBuf>,
+    /// The inputs: each a file, or a file for each of the model's inputs.
+    pub inputs: Vec<FileSet>,
     /// Target and start of the explanation, and options of the computation.
     pub how: HowJob,
     /// The appearance of heatmaps.
@@ -57,11 +58,14 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let figures = job.figures();
     let loaded = job.model.load::<T>()?;
     let guard = Guard::new().with_model(&loaded).with("the labels", job.model.labels.as_ref());
-    let guard = guard.with("an input", &job.inputs).with("the tokens", job.how.input.tokens.as_ref());
+    let guard = guard
+        .with("an input", job.inputs.iter().flat_map(FileSet::files).map(|file| &file.path))
+        .with("the tokens", job.how.input.tokens.as_ref());
+    let guard = guard.with("a fixed input", job.model.fixed.values().filter_map(FixedInput::file));
     let guard = job.recipes.iter().fold(guard, |guard, (_, recipe)| guard.with_recipe(recipe));
     figures.iter().try_for_each(|path| guard.check(path))?;
     loaded.notes().for_each(|note| events.note(&note));
-    let shape = loaded.input_shape()?.to_vec();
+    let (given, inputs) = (&loaded.given, input::in_order(&job.inputs, &loaded.given)?);
     loaded.check_memory()?;
     if let Some(at) = &job.how.start_at {
         let help = "use lrp explain, whose maps start there, or leave it out";
@@ -72,18 +76,20 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let target = targets.one("a figure shows")?;
     let prepared = |(_, recipe): &(String, Recipe)| Prepared::new(recipe.clone(), &loaded, job.how.on_unknown);
     let plans = job.recipes.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
-    if let Some(note) = Arrangement::of(&shape).note(&shape) {
-        events.note(&note);
-    }
-    let has_images = job.inputs.iter().any(|path| input::is_image(path));
+    // Inputs of one shape have the same note.
+    let drawn: BTreeSet<String> =
+        given.explained().filter_map(|input| Arrangement::of(&input.shape).note(&input.shape)).collect();
+    drawn.iter().for_each(|note| events.note(note));
+    let has_images = inputs.iter().any(FileSet::has_images);
     fit::unscaled(has_images, &job.how.input, &loaded).iter().for_each(|warning| events.warning(warning));
     let mut fits: Vec<Fit<'_, T>> = plans.iter().map(|prepared| Fit::new(&loaded, prepared)).collect();
     let mut changes = Vec::new();
     let mut rows = Vec::new();
     let mut negative = false;
     let starts_with_score = plans.iter().any(|p| p.recipe.explain().start().unwrap_or(job.how.start) == Start::Logit);
-    for path in &job.inputs {
-        let file = input::read::<T>(path, &shape, &job.how.input)?;
+    for set in &inputs {
+        let path = set.path();
+        let file = input::read::<T>(set, given, &job.how.input)?;
         fits.iter_mut().for_each(|fit| fit.see(&file.samples));
         changes.push((path.display().to_string(), file.conversions.clone()));
         let mut explained = Vec::new();
@@ -95,9 +101,11 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
             explained.push(explain_samples(&loaded, &prepared.plan, &file.samples, asked, options, &mut profile)?);
         }
         let n = lrp_core::tensor::samples(&file.samples);
-        for (i, sample) in file.samples.outer_iter().enumerate() {
-            let relevance = explained.iter().filter_map(|e| e.relevance.first());
-            let heatmaps = relevance.map(|relevance| Heatmap::new(relevance.index_axis(Axis(0), i))).collect();
+        let relevance = explained.iter().filter_map(|e| e.relevance.first());
+        let relevance: Vec<Vec<Tensor<T>>> = relevance.map(|r| given.split_relevance(r.clone())).collect();
+        let samples = given.split(file.samples).into_iter().zip(given.all()).filter(|(_, input)| input.is_explained);
+        let samples: Vec<(Tensor<T>, &GivenInput)> = samples.collect();
+        for i in 0..n {
             let outcome = &explained[0].outcomes[i][0];
             let name = if n > 1 { format!("{} [{i}]", file.stem) } else { file.stem.clone() };
             let verb = if target == Target::Argmax { "predicted" } else { "target" };
@@ -105,8 +113,14 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
             let probability = outcome.probability.map(|p| format!(", p = {}", typeset(p))).unwrap_or_default();
             let prediction = format!("{verb} {what} ({}{probability})", typeset(outcome.score));
             negative |= outcome.score < 0.0 && starts_with_score;
-            let input = picture(sample.view().into_dyn(), &job.how.input);
-            rows.push(Row { input, caption: [name, prediction], heatmaps });
+            // A row for each explained input.
+            for (j, (batch, of)) in samples.iter().enumerate() {
+                let of_recipes = relevance.iter().filter_map(|inputs| inputs.get(j));
+                let heatmaps = of_recipes.map(|relevance| Heatmap::new(relevance.index_axis(Axis(0), i))).collect();
+                let name = if samples.len() > 1 { format!("{name}, {}", of.name) } else { name.clone() };
+                let input = picture(batch.index_axis(Axis(0), i), &job.how.input);
+                rows.push(Row { input, caption: [name, prediction.clone()], heatmaps });
+            }
         }
         if rows.len() > MAX_ROWS {
             let message = format!("a figure of more than {MAX_ROWS} samples");

@@ -6,8 +6,11 @@ use lrp::{Diagnosis, Error};
 ///
 /// Methods are called from several threads.
 pub trait Events: Sync {
-    /// Preparation is over: from now on, a request to stop ends the run in order.
-    fn started(&self) {}
+    /// Preparation is over: from now on, a request to stop ends the run in order. `samples` counts those of the run; every file is opened
+    /// for that.
+    fn started(&self, samples: &dyn Fn() -> usize) {
+        let _ = samples;
+    }
 
     /// `samples` more are explained and written.
     fn done(&self, samples: u64) {

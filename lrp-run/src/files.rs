@@ -7,11 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 
-use lrp::Error;
+use lrp::{Error, Given};
 use lrp_render::{Canvas, Format};
 
 use crate::hash;
-use crate::input;
+use crate::input::{self, FileSet};
 use crate::manifest::FileRecord;
 
 /// The manifest.
@@ -29,9 +29,17 @@ pub const QUANTUS: &str = "quantus.npz";
 /// Maximum number of bytes of a stem: file systems allow 255 for a name, and the rest is for extensions.
 const LONGEST_STEM: usize = 195;
 
-/// The stem of the results of an input: the input's name without its extension, shortened if names would become too long.
+/// Maximum number of characters of the name of a model's input in the names of files.
+const LONGEST_INPUT: usize = 20;
+
+/// The stem of the results of a file: its name without its extension, shortened if names would become too long.
 pub fn stem(input: &Path) -> String {
     shortened(&input::stem(input), LONGEST_STEM)
+}
+
+/// The stem of the results of an input of a run.
+pub fn stem_of(set: &FileSet) -> String {
+    shortened(set.stem(), LONGEST_STEM)
 }
 
 /// A name of at most this many bytes: of a longer one, the start and a digest.
@@ -97,12 +105,17 @@ pub fn is_result(name: &str) -> bool {
         ".relevance.npz",
         ".relevance.safetensors",
     ];
-    ENDINGS.iter().any(|ending| name.ends_with(ending)) || is_inside(name)
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) || is_relevance(name) || is_inside(name)
 }
 
 /// Whether a name is that of relevance inside the network.
 pub fn is_inside(name: &str) -> bool {
     name.contains(".at.") && name.ends_with(".npy")
+}
+
+/// Whether a name is that of a relevance file, of the one explained input of the model or of one of several.
+fn is_relevance(name: &str) -> bool {
+    name.ends_with(".npy") && name.contains(".relevance.")
 }
 
 /// The state of a result since it was recorded.
@@ -134,6 +147,40 @@ pub fn relevance(stem: &str) -> String {
 /// The relevance of an input at a node inside the network.
 pub fn inside(stem: &str, key: &str) -> String {
     format!("{stem}.at.{}.npy", shortened(key, LONGEST_BOTH.saturating_sub(stem.len())))
+}
+
+/// The relevance of one of several explained inputs of the model, of this name in files.
+pub fn relevance_of(stem: &str, input: &str) -> String {
+    format!("{stem}.relevance.{input}.npy")
+}
+
+/// The names of the explained inputs of a model in the names of files, if there are several: what a file system or a shell could take for
+/// something else is `_`, and no two are equal.
+pub fn input_names(given: &Given) -> Vec<String> {
+    if given.explained().nth(1).is_none() {
+        return Vec::new();
+    }
+    let mut names: Vec<String> = Vec::new();
+    for input in given.explained() {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let name: String = input.name.chars().map(plain).take(LONGEST_INPUT).collect();
+        let numbered = (2..).map(|i| format!("{name}-{i}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name));
+        names.push(free.unwrap_or(name));
+    }
+    names
+}
+
+/// The results in a folder that a run has written for an input of this stem alone, finished or not, but for pictures.
+pub fn arrays_in(dir: &Path, stem: &str) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_array = |name: &String| {
+        let complete = name.strip_suffix(".part").unwrap_or(name);
+        let rest = complete.strip_prefix(stem).filter(|rest| rest.starts_with(".relevance.") || rest.starts_with(".at.") || *rest == ".ledger.npy");
+        rest.is_some_and(|rest| rest.ends_with(".npy"))
+    };
+    names.filter(is_array).collect()
 }
 
 /// The ledger of an input, layer by layer.

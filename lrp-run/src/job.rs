@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use lrp::{Error, Loaded, ModelOptions, Options};
-use lrp_config::{Input, NameGlob, OnUnknown, Precision, Recipe, Save, Start, StartAt, Target};
+use lrp::{Error, Loaded, ModelOptions, Options, fixed_value};
+use lrp_config::{
+    FixedInputs, Input, NameGlob, OnUnknown, Precision, Recipe, Save, Start, StartAt, Target,
+};
 use lrp_core::Scalar;
 use lrp_onnx::ErrorKind;
 use lrp_render::{Format, Look};
 
-use crate::input;
+use crate::input::{self, FileSet};
+use crate::manifest::{FileRecord, FixedRecord};
 
 /// The model, its input shape and its labels.
 #[derive(Debug, Clone)]
@@ -19,6 +22,8 @@ pub struct ModelJob {
     pub example: Option<PathBuf>,
     /// A file with a label for each class.
     pub labels: Option<PathBuf>,
+    /// Inputs that have the same value for every sample.
+    pub fixed: FixedInputs,
 }
 
 impl ModelJob {
@@ -27,17 +32,39 @@ impl ModelJob {
     /// # Errors
     /// When one of both cannot be read, or they do not go together.
     pub fn load<T: Scalar>(&self) -> Result<Loaded<T>, Error> {
-        let loaded = Loaded::<T>::new(&self.options).or_else(|error| {
+        self.load_recorded().map(|(loaded, _)| loaded)
+    }
+
+    /// As [`load`](Self::load), with records of the fixed inputs.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_recorded<T: Scalar>(&self) -> Result<(Loaded<T>, Vec<FixedRecord>), Error> {
+        let mut options = self.options.clone();
+        let mut records = Vec::new();
+        for (name, value) in &self.fixed {
+            let mut record = FixedRecord { name: name.clone(), value: value.to_string(), file: None };
+            let value = fixed_value(value, |path| {
+                let (array, sha256) = input::array(path)?;
+                record.file = Some(FileRecord { path: path.display().to_string(), sha256 });
+                Ok(array)
+            });
+            options.fixed.insert(name.clone(), value?);
+            records.push(record);
+        }
+        let loaded = Loaded::<T>::new(&options).or_else(|error| {
             let leaves_axes_open =
                 matches!(&error, Error::Import { error, .. } if matches!(error.kind, ErrorKind::Shape { .. }));
-            let example = self.example.as_deref().filter(|_| leaves_axes_open && self.options.sample_shape.is_none());
-            let Some(shape) = example.and_then(input::sample_shape) else { return Err(error) };
-            Loaded::new(&ModelOptions { sample_shape: Some(shape), ..self.options.clone() }).map_err(|_| error)
+            let example = self.example.as_deref().filter(|_| leaves_axes_open && options.sample_shape.is_none());
+            let shapes = example.map(input::sample_shapes).unwrap_or_default();
+            let with = |shape| Loaded::new(&ModelOptions { sample_shape: Some(shape), ..options.clone() });
+            shapes.into_iter().find_map(|shape| with(shape).ok()).ok_or(error)
         })?;
-        match &self.labels {
-            Some(path) => loaded.labelled(&path.display().to_string(), &input::labels(path)?),
-            None => Ok(loaded),
-        }
+        let loaded = match &self.labels {
+            Some(path) => loaded.labelled(&path.display().to_string(), &input::labels(path)?)?,
+            None => loaded,
+        };
+        Ok((loaded, records))
     }
 }
 
@@ -79,13 +106,14 @@ impl HowJob {
 }
 
 /// The parts of an explanation, or of a check of one.
+#[derive(Clone)]
 pub struct WhatJob {
     /// The model.
     pub model: ModelJob,
     /// The recipe.
     pub recipe: Recipe,
-    /// The input files.
-    pub inputs: Vec<PathBuf>,
+    /// The inputs: each a file, or a file for each of the model's inputs.
+    pub inputs: Vec<FileSet>,
     /// Target and start of the explanation, and options of the computation.
     pub how: HowJob,
 }
@@ -128,6 +156,7 @@ pub fn formats(save: &[Save]) -> impl Iterator<Item = Format> {
 }
 
 /// Everything that an explanation run is made of.
+#[derive(Clone)]
 pub struct ExplainJob {
     /// Model, recipe and inputs.
     pub what: WhatJob,

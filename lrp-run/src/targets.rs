@@ -11,7 +11,7 @@ use lrp_core::text::shown;
 use lrp_core::{Scalar, Target, Tensor};
 
 use crate::hash;
-use crate::input::{self, Npy};
+use crate::input::{FileSet, Npy};
 use crate::manifest::FileRecord;
 
 /// The targets of a job.
@@ -40,7 +40,7 @@ impl Targets {
         loaded: &Loaded<T>,
         wanted: &Wanted,
         recipe: Option<&Recipe>,
-        table: Option<(&Path, &[PathBuf])>,
+        table: Option<(&Path, &[FileSet])>,
     ) -> Result<Self, Error> {
         let mut files = Files::default();
         let general = targets(loaded, wanted, recipe, &mut files)?;
@@ -151,7 +151,7 @@ const TABLE: Limit = Limit::new("a table of targets", 1 << 28);
 
 impl Table {
     /// Reads a table of targets for these inputs.
-    fn read<T: Scalar>(path: &Path, inputs: &[PathBuf], loaded: &Loaded<T>, files: &mut Files) -> Result<Self, Error> {
+    fn read<T: Scalar>(path: &Path, inputs: &[FileSet], loaded: &Loaded<T>, files: &mut Files) -> Result<Self, Error> {
         let help = "columns are input, target and, where an input has several samples, sample";
         let fail = |why: String| Error::user(format!("'{}': {why}", path.display()), help);
         let bytes = file::read(path, TABLE).map_err(|e| fail(format!("cannot be read: {e}")))?;
@@ -213,11 +213,12 @@ impl Table {
 struct Names(HashMap<String, Vec<usize>>);
 
 impl Names {
-    fn new(inputs: &[PathBuf]) -> Self {
+    fn new(inputs: &[FileSet]) -> Self {
         let mut names: HashMap<String, Vec<usize>> = HashMap::new();
-        for (i, path) in inputs.iter().enumerate() {
+        for (i, set) in inputs.iter().enumerate() {
+            let path = set.path();
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let mut own = vec![path.display().to_string(), file, input::stem(path)];
+            let mut own = vec![path.display().to_string(), file, set.stem().to_owned()];
             own.sort();
             own.dedup();
             for name in own {

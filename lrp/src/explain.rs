@@ -73,7 +73,7 @@ impl<'a> Asked<'a> {
 
 /// The explanations of some samples, for every target.
 pub struct Explained<T: Scalar> {
-    /// Relevance per target, `[n, …]` each.
+    /// Relevance per target, `[n, …]` each; that of several explained inputs is joined as [`Given`](crate::Given) says.
     pub relevance: Vec<Tensor<T>>,
     /// For each node that was asked for: the relevance received there, per target, `[n, …]` each.
     pub inside: Vec<Vec<Tensor<T>>>,
@@ -123,6 +123,8 @@ pub struct Outcome {
     pub filtered: Option<f64>,
     /// The ledger of the whole walk.
     pub totals: Totals,
+    /// The part of `totals.input` that is the relevance of inputs that are not explained, if there are some.
+    pub unexplained: Option<f64>,
     /// A line for each node that the walk has passed, from the output to the input.
     pub lines: Vec<Line>,
     /// The node whose accounts balance worst, if that is more than rounding.
@@ -176,13 +178,12 @@ pub fn in_words(
 }
 
 impl<T: Scalar> Explained<T> {
-    /// NaN for `n` samples whose relevance has the shape of these samples, and no outcome.
-    pub fn nothing(samples: &Tensor<T>, plan: &Plan<T>, asked: Asked<'_>) -> Self {
-        let n = lrp_core::tensor::samples(samples);
+    /// NaN for `n` samples whose relevance has this shape, and no outcome.
+    pub fn nothing(n: usize, relevance: &[usize], plan: &Plan<T>, asked: Asked<'_>) -> Self {
         let nan = |shape: &[usize]| vec![Tensor::from_elem(shape, T::of(f64::NAN)); asked.targets.len()];
         let at = |id: &NodeId| nan(&lrp_core::tensor::batch_shape(n, &plan.model().node(*id).shape));
         Self {
-            relevance: nan(samples.shape()),
+            relevance: nan(&lrp_core::tensor::batch_shape(n, relevance)),
             inside: asked.inside.iter().map(at).collect(),
             outcomes: vec![Vec::new(); n],
             top: vec![Vec::new(); n],
@@ -211,8 +212,8 @@ impl<T: Scalar> Explained<T> {
     }
 }
 
-/// Explains samples `[n, …]` in batches, and adds their time and memory to `profile`. The relevance at the input does not depend on
-/// what is asked for inside the network.
+/// Explains samples `[n, …]` in batches, and adds their time and memory to `profile`. Those of several inputs are joined as
+/// [`Given::join`](crate::Given::join) does. The relevance at the input does not depend on what is asked for inside the network.
 ///
 /// # Errors
 /// As [`Plan::explain`], and when relevance overflows. Errors give the sample's index among all `n`.
@@ -233,10 +234,9 @@ pub fn explain_samples<T: Scalar>(
     let mut top = Vec::new();
     for first in (0..n).step_by(options.batch) {
         let batch = x.slice_axis(Axis(0), Slice::from(first..n.min(first + options.batch))).to_owned();
-        let record =
-            profile.record(plan, std::slice::from_ref(&batch)).map_err(|error| Error::from(error).moved(first))?;
-        let mut record = Some(record);
         let size = lrp_core::tensor::samples(&batch);
+        let record = profile.record(plan, &loaded.enter(batch)?).map_err(|error| Error::from(error).moved(first))?;
+        let mut record = Some(record);
         for (k, (target, parts)) in targets.iter().zip(&mut relevance).enumerate() {
             let target = target.part(first..first + size);
             let mut start = record.as_ref().map(|record| record.seed(&target, options.start.into())).transpose()?;
@@ -261,7 +261,7 @@ pub fn explain_samples<T: Scalar>(
                     *slot = Some(r.clone());
                 }
             };
-            let mut explanation = match (last, &record, start) {
+            let explanation = match (last, &record, start) {
                 (None, Some(record), Some(start)) if through.is_some() => {
                     let node = through.map_or(plan.model().output(), |through| through.node);
                     record.propagate_from(node, start, observe)?
@@ -278,7 +278,8 @@ pub fn explain_samples<T: Scalar>(
                 }
             }
             explanation.ledger.check_finite(plan.model()).map_err(|error| Error::from(error).moved(first))?;
-            check_finite(explanation.input_relevance(), first)?;
+            let (at_inputs, unexplained) = loaded.leave(explanation.relevance)?;
+            check_finite(&at_inputs, first)?;
             let own = loaded.own_output(&explanation.output);
             for (i, chosen) in target.chosen(&explanation.output)?.into_iter().enumerate() {
                 let score = |output: &Tensor<T>| {
@@ -299,6 +300,7 @@ pub fn explain_samples<T: Scalar>(
                     probability,
                     filtered: through.map(|_| put.get(i).copied().unwrap_or(f64::NAN) - explanation.ledger.start[i]),
                     totals: explanation.ledger.totals(i),
+                    unexplained: unexplained.as_ref().and_then(|sums| sums.get(i).copied()),
                     lines: lines(&explanation.ledger, i),
                     unbalanced: unbalanced(plan, &explanation.ledger, i),
                 });
@@ -318,7 +320,7 @@ pub fn explain_samples<T: Scalar>(
                     top.push(scores.into_iter().map(with).collect());
                 }
             }
-            parts.push(explanation.relevance.swap_remove(0));
+            parts.push(at_inputs);
         }
     }
     let join = |parts: Vec<Tensor<T>>| {

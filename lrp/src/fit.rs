@@ -31,8 +31,12 @@ pub fn unscaled<T: Scalar>(has_images: bool, expected: &Input, loaded: &Loaded<T
     if expected.says_scale() || normalises || !has_images {
         return None;
     }
-    let shape = loaded.input_shape().ok()?;
-    let one = Layout::of(shape).is_some_and(|layout| layout.channels() == 1);
+    let [only] = loaded.given.all() else { return None };
+    // Integers are pixels as they are stored.
+    if only.is_integer {
+        return None;
+    }
+    let one = Layout::of(&only.shape).is_some_and(|layout| layout.channels() == 1);
     let order = match expected.channels {
         Some(Channels::Bgr) => "blue, green, red",
         Some(Channels::Grey) => "grey",
@@ -110,6 +114,10 @@ enum Of {
 impl<'a, T: Scalar> Fit<'a, T> {
     /// Of samples for this model under this recipe.
     pub fn new(loaded: &'a Loaded<T>, prepared: &Prepared<T>) -> Self {
+        // Bounds and statistics are of one input, and of numbers that can lie between two others.
+        if loaded.given.only().is_none_or(|only| only.is_integer) {
+            return Self { limits: Vec::new(), statistics: None, distance: Distance::default(), held: 0 };
+        }
         let model: &Model<T> = &loaded.model;
         let first = model.first_layers();
         let mut limits: Vec<Limits> = prepared

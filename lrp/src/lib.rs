@@ -24,6 +24,8 @@ mod error;
 mod explain;
 mod explainer;
 pub mod fit;
+mod fixed;
+mod given;
 pub mod init;
 pub mod input;
 mod layout;
@@ -38,7 +40,7 @@ pub use lrp_config::{
 pub use lrp_core::ledger::Totals;
 pub use lrp_core::operator::{Group, Kind};
 pub use lrp_core::{Rule, Scalar, Target, Tensor};
-pub use lrp_onnx::{Import, InputInfo, OutputInfo, Role};
+pub use lrp_onnx::{Fixed, FixedValue, Import, InputInfo, OutputInfo, Role};
 pub use lrp_rules as rules;
 
 pub use self::diagnosis::{Change, Diagnosis};
@@ -47,6 +49,8 @@ pub use self::explain::{
     Asked, Explained, Largest, Line, Options, Outcome, Through, Unbalanced, explain_samples, in_words,
 };
 pub use self::explainer::{Explainer, Explanation};
+pub use self::fixed::fixed_value;
+pub use self::given::{Given, GivenInput};
 pub use self::layout::Layout;
 pub use self::loaded::{Loaded, ModelOptions};
 pub use self::prepared::{Prepared, title};

@@ -11,6 +11,7 @@ use lrp_core::{Model, Scalar, Target, Tensor};
 use lrp_onnx::{ErrorKind, Fixed, Import, ModelFile, Options};
 
 use crate::error::Error;
+use crate::given::Given;
 
 /// Characters of a note.
 const NOTE: usize = 2000;
@@ -24,6 +25,8 @@ pub struct ModelOptions {
     pub sample_shape: Option<Vec<usize>>,
     /// Values of inputs that are not explained.
     pub fixed: Fixed,
+    /// The inputs that are explained; without names, all that get relevance.
+    pub sources: Option<Vec<String>>,
     /// The name of the output to explain; without one, the first that holds no classes.
     pub output: Option<String>,
     /// Whether every product is computed, however slow that is.
@@ -51,6 +54,8 @@ pub struct Loaded<T: Scalar> {
     pub import: Import<T>,
     /// The network, shared.
     pub model: Arc<Model<T>>,
+    /// The inputs that are given for each sample.
+    pub given: Given,
     /// A label for each class, or nothing.
     pub labels: Vec<String>,
 }
@@ -63,7 +68,7 @@ impl<T: Scalar> Loaded<T> {
     pub fn new(options: &ModelOptions) -> Result<Self, Error> {
         let imported = lrp_onnx::load_with_files::<T>(&options.path, &of_importer(options));
         let (import, files) = imported.map_err(|error| import_error(&options.path, error))?;
-        Ok(Self::of_import(import, files, options))
+        Self::of_import(import, files, options)
     }
 
     /// A model from the bytes of an ONNX file, without weights in other files. Messages call it `options.path`.
@@ -73,10 +78,11 @@ impl<T: Scalar> Loaded<T> {
     pub fn from_bytes(bytes: Vec<u8>, options: &ModelOptions) -> Result<Self, Error> {
         let name = options.path.display().to_string();
         let import = lrp_onnx::from_bytes::<T>(&name, bytes, &of_importer(options));
-        Ok(Self::of_import(import.map_err(|error| import_error(&options.path, error))?, Vec::new(), options))
+        Self::of_import(import.map_err(|error| import_error(&options.path, error))?, Vec::new(), options)
     }
 
-    fn of_import(import: Import<T>, files: Vec<ModelFile>, options: &ModelOptions) -> Self {
+    fn of_import(import: Import<T>, files: Vec<ModelFile>, options: &ModelOptions) -> Result<Self, Error> {
+        let given = Given::new(&options.path, &import.inputs, options.sources.as_deref())?;
         // Double precision is the reference: nothing in it is rounded more than it must be.
         let exact = options.exact || T::NAME == "f64";
         let model = Arc::new(match (options.low_memory, exact) {
@@ -84,7 +90,7 @@ impl<T: Scalar> Loaded<T> {
             (false, true) => import.model.clone(),
             (false, false) => import.model.fastest(),
         });
-        Self { options: options.clone(), files, import, model, labels: Vec::new() }
+        Ok(Self { options: options.clone(), files, import, model, given, labels: Vec::new() })
     }
 
     /// With labels from a text with one on each line, in the order of the model's outputs; of an output `[T, C]` or `[C, H, W]`, in that of
@@ -113,22 +119,22 @@ impl<T: Scalar> Loaded<T> {
         self.import.notes.iter().map(|note| clean(note, NOTE))
     }
 
-    /// The sample shape of the one input: `[C, H, W]`, for example.
+    /// The model's inputs for a batch of those that are given, joined as [`Given::join`] does.
     ///
     /// # Errors
-    /// When the model has several inputs.
-    pub fn input_shape(&self) -> Result<&[usize], Error> {
-        match self.model.inputs() {
-            [only] => Ok(&self.model.node(*only).shape),
-            inputs => Err(Error::user(
-                format!(
-                    "'{}' has {} inputs, and the program explains models with one input",
-                    self.options.path.display(),
-                    inputs.len()
-                ),
-                "use the lrp-core library (Plan::record_all), or fix the other inputs in the model",
-            )),
-        }
+    /// When a value cannot be used: an index that its table does not have.
+    pub fn enter(&self, batch: Tensor<T>) -> Result<Vec<Tensor<T>>, Error> {
+        let inputs = self.import.entry.enter(self.given.split(batch));
+        inputs.map_err(|why| Error::user(why, "`lrp layers` lists the inputs, and their types"))
+    }
+
+    /// The relevance of the explained inputs, joined as [`Given`] says, for that of the model's inputs; and the sums over each sample of the
+    /// relevance of inputs that are not explained, if there are some.
+    ///
+    /// # Errors
+    /// When the relevance is not that of this model.
+    pub fn leave(&self, relevance: Vec<Tensor<T>>) -> Result<(Tensor<T>, Option<Vec<f64>>), Error> {
+        self.given.join_relevance(self.import.entry.leave(relevance))
     }
 
     /// Refuses a model that cannot be explained in the memory there is, whatever the batch: where an allocation fails, the program ends.
@@ -260,6 +266,10 @@ fn import_error(path: &Path, error: lrp_onnx::Error) -> Error {
         }
         ErrorKind::Shape { .. } => Some(
             "--input-shape C,H,W says what open axes are; `lrp layers` shows the shapes of a model that has none"
+                .to_owned(),
+        ),
+        ErrorKind::Input { .. } => Some(
+            "inputs that are given have the batch as axis 0; fix one that is the same for every sample with --fix NAME=VALUE"
                 .to_owned(),
         ),
         ErrorKind::NotOnnx(_) => Some("give a file as torch.onnx.export or tf2onnx write it".to_owned()),

@@ -3,6 +3,7 @@
 
 pub mod agree;
 pub mod mutation;
+pub mod onnx;
 pub mod presets;
 pub mod program;
 pub mod references;

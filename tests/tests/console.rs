@@ -54,7 +54,7 @@ fn commands<'a>(lines: &[&'a str]) -> Vec<(String, Vec<&'a str>)> {
 /// Runs a page; gives it with the outputs of now, and what differs.
 fn run(name: &str) -> (String, Vec<String>) {
     let page = fs::read_to_string(repository().join(name)).unwrap();
-    let mut folders = vec!["examples/mnist", "configs"];
+    let mut folders = vec!["examples/mnist", "examples/inputs", "configs"];
     // The other guides need no other network.
     if name == "docs/how-to/my-model.md" {
         folders.extend(["examples/steps", "tests/models"]);
@@ -138,6 +138,11 @@ fn the_commands() {
 #[test]
 fn a_model_of_your_own() {
     check("docs/how-to/my-model.md");
+}
+
+#[test]
+fn the_inputs() {
+    check("docs/how-to/my-inputs.md");
 }
 
 #[test]

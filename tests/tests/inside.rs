@@ -37,8 +37,9 @@ fn relevance_inside_is_what_the_ledger_says_and_the_input_keeps_its_bits() {
                 node["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
             assert!(relevance.shape().ends_with(&shape) && relevance.ndim() == ledger.ndim() + shape.len() - 2);
             // `[…, N, …]` by sample, against the column of received relevance.
-            let per_sample =
-                relevance.into_shape_with_order((ledger.len() / (rows.len() * 5), shape.iter().product())).unwrap();
+            let per_sample = relevance
+                .into_shape_with_order((ledger.len() / (rows.len() * 5), shape.iter().product::<usize>()))
+                .unwrap();
             let row = rows.iter().position(|row| row["name"] == node["node"]).unwrap();
             let received = ledger.index_axis(Axis(ledger.ndim() - 1), 0);
             let received = received.index_axis(Axis(received.ndim() - 1), row);

@@ -54,7 +54,7 @@ fn cases() -> Vec<(&'static str, Recipe)> {
 /// The relative L2 error of every case.
 fn errors<T: Scalar>(bundled: &Bundled<T>) -> Vec<(&'static str, f64)> {
     let error = |key: &'static str, recipe: Recipe| {
-        let start = recipe.explain().start.unwrap_or_default().into();
+        let start = recipe.explain().start().unwrap_or_default().into();
         let explanation = bundled.explain(&recipe, start);
         (key, relative_l2(explanation.input_relevance(), &bundled.reference(key)))
     };

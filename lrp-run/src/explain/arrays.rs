@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lrp::{Error, Explained, Line};
+use lrp::{Error, Explained, Given, GivenInput, Line};
 use lrp_core::{Scalar, Tensor};
 use ndarray::ArrayD;
 use ndarray_npy::WritableElement;
@@ -16,7 +16,8 @@ const ACCOUNTS: usize = size_of::<Line>() / size_of::<f64>();
 
 /// The files that are being written.
 pub struct Arrays {
-    relevance: RowsFile,
+    /// One file for each explained input of the model.
+    relevance: Vec<RowsFile>,
     ledger: RowsFile,
     /// One for each node.
     inside: Vec<RowsFile>,
@@ -33,8 +34,10 @@ pub struct ArraysOf<'a> {
     pub targets: Option<usize>,
     /// The number of samples.
     pub samples: usize,
-    /// The shape of a sample.
-    pub sample: &'a [usize],
+    /// The inputs of the model.
+    pub given: &'a Given,
+    /// For each explained one, whether its only sample has no axis of samples.
+    pub are_samples: Vec<bool>,
     /// The number of nodes that the walk passes.
     pub nodes: usize,
     /// The nodes whose relevance is saved.
@@ -42,20 +45,31 @@ pub struct ArraysOf<'a> {
 }
 
 impl ArraysOf<'_> {
-    fn relevance(&self) -> (PathBuf, RowsShape) {
-        let path = self.dir.join(files::relevance(&self.stem));
-        (path, RowsShape { targets: self.targets, samples: self.samples, sample: self.sample.to_vec() })
+    fn relevance(&self) -> Vec<(PathBuf, RowsShape)> {
+        let names = files::input_names(self.given);
+        let one = |(i, input): (usize, &GivenInput)| {
+            let name = match names.get(i) {
+                Some(name) => files::relevance_of(&self.stem, name),
+                None => files::relevance(&self.stem),
+            };
+            let is_sample = self.are_samples.get(i).copied().unwrap_or_default();
+            let shape =
+                RowsShape { targets: self.targets, samples: self.samples, sample: input.shape.clone(), is_sample };
+            (self.dir.join(name), shape)
+        };
+        self.given.explained().enumerate().map(one).collect()
     }
 
     fn ledger(&self) -> (PathBuf, RowsShape) {
         let path = self.dir.join(files::ledger(&self.stem));
-        (path, RowsShape { targets: self.targets, samples: self.samples, sample: vec![self.nodes, ACCOUNTS] })
+        let sample = vec![self.nodes, ACCOUNTS];
+        (path, RowsShape { targets: self.targets, samples: self.samples, sample, is_sample: false })
     }
 
     fn inside(&self) -> impl Iterator<Item = (PathBuf, RowsShape)> {
         self.inside.iter().map(|node| {
             let path = self.dir.join(files::inside(&self.stem, &node.key));
-            (path, RowsShape { targets: self.targets, samples: self.samples, sample: node.shape.clone() })
+            (path, RowsShape { targets: self.targets, samples: self.samples, sample: node.shape.clone(), is_sample: false })
         })
     }
 
@@ -65,8 +79,9 @@ impl ArraysOf<'_> {
     /// When they cannot be made.
     pub fn create<T: WritableElement>(&self) -> Result<Arrays, Error> {
         let (relevance, ledger) = (self.relevance(), self.ledger());
+        let relevance = relevance.into_iter().map(|(path, shape)| RowsFile::create::<T>(&path, shape));
         Ok(Arrays {
-            relevance: RowsFile::create::<T>(&relevance.0, relevance.1)?,
+            relevance: relevance.collect::<Result<_, _>>()?,
             ledger: RowsFile::create::<f64>(&ledger.0, ledger.1)?,
             inside: self.inside().map(|(path, shape)| RowsFile::create::<T>(&path, shape)).collect::<Result<_, _>>()?,
         })
@@ -74,15 +89,13 @@ impl ArraysOf<'_> {
 
     /// The number of these batches, from the first on, that are in the files as they were written: `[samples, hashes of the files]`.
     pub fn examine<'h, T>(&self, batches: impl Iterator<Item = (usize, &'h [String])>) -> usize {
+        let examine = |(path, shape): (PathBuf, RowsShape)| RowsFile::examine::<T>(&path, shape);
         let open = || -> std::io::Result<Arrays> {
-            let (relevance, ledger) = (self.relevance(), self.ledger());
+            let ledger = self.ledger();
             Ok(Arrays {
-                relevance: RowsFile::examine::<T>(&relevance.0, relevance.1)?,
+                relevance: self.relevance().into_iter().map(examine).collect::<Result<_, _>>()?,
                 ledger: RowsFile::examine::<f64>(&ledger.0, ledger.1)?,
-                inside: self
-                    .inside()
-                    .map(|(path, shape)| RowsFile::examine::<T>(&path, shape))
-                    .collect::<Result<_, _>>()?,
+                inside: self.inside().map(examine).collect::<Result<_, _>>()?,
             })
         };
         let Ok(mut arrays) = open() else { return 0 };
@@ -110,16 +123,17 @@ impl ArraysOf<'_> {
     pub fn reopen<T>(&self, all: bool) -> Result<Option<Arrays>, Error> {
         let (relevance, ledger) = (self.relevance(), self.ledger());
         let inside: Vec<_> = self.inside().collect();
-        let paths = || [&relevance.0, &ledger.0].into_iter().chain(inside.iter().map(|(path, _)| path));
-        let complete: Vec<&PathBuf> = paths().filter(|path| !files::unfinished(path).exists()).collect();
-        if complete.len() == paths().count() && all {
+        let complete = |path: &Path| !files::unfinished(path).exists();
+        let paths = || relevance.iter().chain(&inside).map(|(path, _)| path).chain([&ledger.0]);
+        if paths().all(|path| complete(path)) && all {
             return Ok(None);
         }
-        // The program may have been killed between two of them.
-        complete.into_iter().try_for_each(|path| files::reopen(path))?;
+        // The program may have been killed between them.
+        paths().filter(|path| complete(path)).try_for_each(|path| files::reopen(path))?;
+        let relevance = relevance.into_iter().map(|(path, shape)| RowsFile::reopen::<T>(&path, shape));
         let reopened = inside.into_iter().map(|(path, shape)| RowsFile::reopen::<T>(&path, shape));
         Ok(Some(Arrays {
-            relevance: RowsFile::reopen::<T>(&relevance.0, relevance.1)?,
+            relevance: relevance.collect::<Result<_, _>>()?,
             ledger: RowsFile::reopen::<f64>(&ledger.0, ledger.1)?,
             inside: reopened.collect::<Result<_, _>>()?,
         }))
@@ -129,7 +143,11 @@ impl ArraysOf<'_> {
 impl Arrays {
     /// Hashes of the samples from number `first` on, in each of the files.
     fn sha256<T>(&mut self, first: usize, samples: usize) -> std::io::Result<Vec<String>> {
-        let mut hashes = vec![self.relevance.sha256::<T>(first, samples)?, self.ledger.sha256::<f64>(first, samples)?];
+        let mut hashes = Vec::new();
+        for file in &mut self.relevance {
+            hashes.push(file.sha256::<T>(first, samples)?);
+        }
+        hashes.push(self.ledger.sha256::<f64>(first, samples)?);
         for file in &mut self.inside {
             hashes.push(file.sha256::<T>(first, samples)?);
         }
@@ -144,9 +162,24 @@ impl Arrays {
         &mut self,
         first: usize,
         explained: &Explained<T>,
+        given: &Given,
     ) -> Result<Vec<String>, Error> {
         let ledgers = ledgers(explained, self.ledger.rows())?;
-        let mut hashes = vec![self.relevance.write(first, &explained.relevance)?, self.ledger.write(first, &ledgers)?];
+        let mut hashes = Vec::new();
+        match self.relevance.as_mut_slice() {
+            [only] => hashes.push(only.write(first, &explained.relevance)?),
+            several => {
+                // Target by target, input by input.
+                let of_targets: Vec<Vec<Tensor<T>>> =
+                    explained.relevance.iter().map(|relevance| given.split_relevance(relevance.clone())).collect();
+                for (i, file) in several.iter_mut().enumerate() {
+                    let of_input: Vec<Tensor<T>> =
+                        of_targets.iter().filter_map(|of_inputs| of_inputs.get(i).cloned()).collect();
+                    hashes.push(file.write(first, &of_input)?);
+                }
+            }
+        }
+        hashes.push(self.ledger.write(first, &ledgers)?);
         for (file, relevance) in self.inside.iter_mut().zip(&explained.inside) {
             hashes.push(file.write(first, relevance)?);
         }
@@ -178,11 +211,11 @@ impl Arrays {
     }
 
     fn all(&self) -> impl Iterator<Item = &RowsFile> {
-        [&self.relevance, &self.ledger].into_iter().chain(&self.inside)
+        self.relevance.iter().chain([&self.ledger]).chain(&self.inside)
     }
 
     fn into_all(self) -> impl Iterator<Item = RowsFile> {
-        [self.relevance, self.ledger].into_iter().chain(self.inside)
+        self.relevance.into_iter().chain([self.ledger]).chain(self.inside)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::targets::Targets;
 
 /// The results of the computation.
 pub enum Computed<T: Scalar> {
-    /// The explanations of a piece, its samples `[n, …]`, and which of them cannot be explained.
+    /// The explanations of a piece, its samples as they were read, and which of them cannot be explained.
     Piece(Place, Explained<T>, Tensor<T>, Vec<(usize, Error)>),
     /// An input that is done, or begun, as an earlier run's journal says.
     Done(usize, Done),
@@ -122,7 +122,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                     // This copies only if samples are omitted.
                     let fed = (!piece.bad.is_empty()).then(|| piece.samples.select(Axis(0), &good));
                     self.fit.see(fed.as_ref().unwrap_or(&piece.samples));
-                    let all = self.spread(explained.part(first, last), &good, &piece.samples);
+                    let all = self.spread(explained.part(first, last), &good, samples(&piece.samples));
                     self.send(Computed::Piece(piece.place, all, piece.samples, piece.bad))?;
                     first = last;
                 }
@@ -140,7 +140,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
             return self.fail(place.input, error.moved(place.first));
         }
         let n = lrp_core::tensor::samples(&samples);
-        let mut all = self.nothing(&samples);
+        let mut all = self.nothing(n);
         for i in (0..n).filter(|i| bad.iter().all(|(other, _)| other != i)).collect::<Vec<_>>() {
             let one = samples.slice_axis(Axis(0), Slice::from(i..i + 1)).to_owned();
             let place = Place { first: place.first + i, ..place.clone() };
@@ -175,7 +175,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
             .flat_map(|piece| good(piece).into_iter().map(|i| (piece.place.input, piece.place.first + i)))
             .collect();
         let explained = all.and_then(|all| match samples(&all) {
-            0 => Ok(self.nothing(&all)),
+            0 => Ok(self.nothing(0)),
             // All of it in one thread of the pool, which would have to wake up for each pass otherwise.
             _ => {
                 let targets = self.targets.of(&numbers)?;
@@ -188,28 +188,28 @@ impl<'a, T: Scalar> Computation<'a, T> {
         explained
     }
 
+    /// Relevance NaN and no outcome for each of `n` samples.
+    fn nothing(&self, n: usize) -> Explained<T> {
+        let asked = Asked { targets: self.targets.general(), inside: self.inside, through: None };
+        Explained::nothing(n, &self.loaded.given.relevance_shape(), self.plan, asked)
+    }
+
+    /// The explanations of the `good` ones among `n` samples, as those of all.
+    fn spread(&self, explained: Explained<T>, good: &[usize], n: usize) -> Explained<T> {
+        if good.len() == n {
+            return explained;
+        }
+        let mut all = self.nothing(n);
+        put(&mut all, explained, good);
+        all
+    }
+
     fn fail(&mut self, input: usize, failure: Error) -> Result<(), Stopped> {
         if self.failed == Some(input) {
             return Ok(());
         }
         self.failed = Some(input);
         self.send(Computed::Failed(input, failure))
-    }
-
-    /// Relevance NaN and no outcome for each of these samples.
-    fn nothing(&self, samples: &Tensor<T>) -> Explained<T> {
-        let asked = Asked { targets: self.targets.general(), inside: self.inside, through: None };
-        Explained::nothing(samples, self.plan, asked)
-    }
-
-    /// The explanations of the `good` ones among samples, as those of all.
-    fn spread(&self, explained: Explained<T>, good: &[usize], samples: &Tensor<T>) -> Explained<T> {
-        if good.len() == lrp_core::tensor::samples(samples) {
-            return explained;
-        }
-        let mut all = self.nothing(samples);
-        put(&mut all, explained, good);
-        all
     }
 
     fn send(&self, computed: Computed<T>) -> Result<(), Stopped> {

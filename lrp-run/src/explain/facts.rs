@@ -1,5 +1,7 @@
 //! The fingerprint of a job: the facts that results depend on.
 
+use std::collections::BTreeMap;
+
 use lrp::{Error, Loaded};
 use lrp_core::Scalar;
 use serde_json::json;
@@ -7,7 +9,7 @@ use serde_json::json;
 use super::inside::Inside;
 use crate::hash;
 use crate::job::ExplainJob;
-use crate::manifest::{FileRecord, Fingerprint, ModelRecord, Program, RecipeRecord};
+use crate::manifest::{FileRecord, Fingerprint, FixedRecord, ModelRecord, Program, RecipeRecord};
 use crate::targets::Targets;
 
 /// The fingerprint of a job.
@@ -19,8 +21,8 @@ pub fn fingerprint<T: Scalar>(
     loaded: &Loaded<T>,
     model: &ModelRecord,
     tokens: Option<&FileRecord>,
-    targets: &Targets,
-    inside: &Inside,
+    fixed: &[FixedRecord],
+    (targets, inside): (&Targets, &Inside),
 ) -> Result<Fingerprint, Error> {
     let (what, how, output) = (&job.what, &job.what.how, &job.output);
     let recipe: Vec<String> = RecipeRecord::new(&what.recipe).sources.into_iter().map(|s| s.file.sha256).collect();
@@ -28,7 +30,9 @@ pub fn fingerprint<T: Scalar>(
     save.sort();
     save.dedup();
     let external: Vec<&str> = model.external.iter().map(|file| file.sha256.as_str()).collect();
-    let facts = json!({
+    let value = |fixed: &FixedRecord| fixed.file.as_ref().map_or(fixed.value.clone(), |file| file.sha256.clone());
+    let fixed: BTreeMap<&str, String> = fixed.iter().map(|fixed| (fixed.name.as_str(), value(fixed))).collect();
+    let mut facts = json!({
         "the program's version": Program::THIS,
         "the model": model.file.sha256,
         "the model's weights in other files": external,
@@ -55,5 +59,15 @@ pub fn fingerprint<T: Scalar>(
         "the kind of samples": how.input.kind.map(|kind| format!("{kind:?}").to_lowercase()),
         "the tokens": tokens.map(|tokens| &tokens.sha256),
     });
+    // Models with one input have the facts that they have always had: their runs go on.
+    if let Some(facts) = facts.as_object_mut() {
+        if !fixed.is_empty() {
+            facts.insert("the fixed inputs".into(), json!(fixed));
+        }
+        if loaded.given.only().is_none() {
+            let explained: Vec<&str> = loaded.given.explained().map(|input| input.name.as_str()).collect();
+            facts.insert("the explained inputs".into(), json!(explained));
+        }
+    }
     serde_json::from_value(facts).map_err(|e| Error::Internal(e.to_string()))
 }

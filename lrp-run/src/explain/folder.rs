@@ -2,19 +2,20 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use lrp::{Diagnosis, Error};
+use lrp::{Diagnosis, Error, Given};
 use lrp_config::Save;
 
 use super::journal::{AllDone, Journal};
 use crate::events::Events;
 use crate::files;
 use crate::guard::Guard;
+use crate::hash;
+use crate::input::{self, FileSet};
 use crate::job::ExplainJob;
 use crate::manifest::Fingerprint;
-use crate::manifest::{FileRecord, Manifest};
-use crate::{hash, input};
+use crate::manifest::{FileRecord, InputRecord, Manifest};
 
 /// The start of a run.
 pub enum Start {
@@ -33,7 +34,7 @@ pub fn check(guard: &Guard, job: &ExplainJob) -> Result<(), Error> {
     for name in [files::MANIFEST, files::JOURNAL, files::REPORT, files::QUANTUS] {
         guard.check(&output.dir.join(name))?;
     }
-    let stems: HashSet<String> = job.what.inputs.iter().map(|path| files::stem(path)).collect();
+    let stems: HashSet<String> = job.what.inputs.iter().map(files::stem_of).collect();
     for folder in [output.dir.clone(), output.dir.join(files::VIRELAY)] {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
@@ -72,7 +73,12 @@ fn starts_of(name: &str) -> impl Iterator<Item = &str> {
 /// # Errors
 /// When a run was interrupted there and neither `--resume` nor `--force` is given; when another run is to be resumed; and when a file
 /// cannot be removed.
-pub fn start(job: &ExplainJob, guard: &Guard, fingerprint: &Fingerprint, events: &dyn Events) -> Result<Start, Error> {
+pub fn start(
+    (job, given): (&ExplainJob, &Given),
+    guard: &Guard,
+    fingerprint: &Fingerprint,
+    events: &dyn Events,
+) -> Result<Start, Error> {
     let output = &job.output;
     let dir = &output.dir;
     let (manifest, journal) = (dir.join(files::MANIFEST), dir.join(files::JOURNAL));
@@ -91,7 +97,7 @@ pub fn start(job: &ExplainJob, guard: &Guard, fingerprint: &Fingerprint, events:
         if output.force {
             remove_earlier(job, guard, &done)?;
         } else if samples > 0 {
-            let of = input::count(&job.what.inputs).max(samples);
+            let of = input::count(&job.what.inputs, given).max(samples);
             return Err(Error::user(
                 format!("a run into '{}' was interrupted: {samples} of {of} samples are done", dir.display()),
                 format!("--resume goes on with it, --force starts anew ('{}')", journal.display()),
@@ -123,15 +129,17 @@ fn finished(job: &ExplainJob, fingerprint: &Fingerprint) -> Result<Result<Box<Ma
             "choose another folder with -o, or start anew with --force",
         ));
     }
-    let paths = job.what.inputs.iter().map(|path| path.display().to_string());
-    if !manifest.failed.is_empty() || !paths.eq(manifest.inputs.iter().map(|input| input.file.path.clone())) {
+    let paths = job.what.inputs.iter().flat_map(FileSet::files).map(|file| file.path.display().to_string());
+    let recorded = manifest.inputs.iter().flat_map(InputRecord::sources).map(|file| file.path.clone());
+    if !manifest.failed.is_empty() || !paths.eq(recorded) {
         return Ok(Err(
             "the run that is finished there is about other inputs, or could not explain all of them".to_owned()
         ));
     }
-    for (path, input) in job.what.inputs.iter().zip(&manifest.inputs) {
-        if !hash::of_file(path).is_ok_and(|sha256| sha256 == input.file.sha256) {
-            return Ok(Err(format!("'{}' has changed since the run was finished", path.display())));
+    let files = job.what.inputs.iter().flat_map(FileSet::files);
+    for (file, record) in files.zip(manifest.inputs.iter().flat_map(InputRecord::sources)) {
+        if !hash::of_file(&file.path).is_ok_and(|sha256| sha256 == record.sha256) {
+            return Ok(Err(format!("'{}' has changed since the run was finished", file.path.display())));
         }
     }
     let changed = manifest.results().find(|file| files::state(dir, file) != files::State::Same);
@@ -147,12 +155,7 @@ fn remove_earlier(job: &ExplainJob, guard: &Guard, done: &AllDone) -> Result<(),
     let recorded = manifest(job);
     let results = recorded.iter().flat_map(Manifest::results).map(|file: &FileRecord| file.path.clone());
     let heatmaps = done.values().flat_map(|done| &done.batches).flat_map(|batch| &batch.files);
-    let parts = done.keys().flat_map(|path| {
-        let stem = files::stem(path.as_ref());
-        let inside = inside_of(dir, &stem);
-        let own = [files::relevance(&stem), files::ledger(&stem)].into_iter();
-        own.flat_map(|name| [format!("{name}.part"), name]).chain(inside)
-    });
+    let parts = done.values().flat_map(|done| files::arrays_in(dir, &done.stem));
     let report = recorded.as_ref().map(|_| files::REPORT.to_owned());
     for name in results.chain(heatmaps.map(|file| file.path.clone())).chain(parts).chain(report) {
         // Names in a folder from elsewhere may be those of anything.
@@ -166,20 +169,11 @@ fn remove_earlier(job: &ExplainJob, guard: &Guard, done: &AllDone) -> Result<(),
     Ok(())
 }
 
-/// The files of relevance inside the network of an input, complete or not.
-fn inside_of(dir: &Path, stem: &str) -> Vec<String> {
-    let start = format!("{stem}.at.");
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let is_one =
-        |name: &String| name.starts_with(&start) && files::is_inside(name.strip_suffix(".part").unwrap_or(name));
-    names.filter(is_one).collect()
-}
-
 /// Warns of results in the folder that are not of this run.
 pub fn warn_of_others(job: &ExplainJob, manifest: &Manifest, events: &dyn Events) {
     let own: HashSet<&str> = manifest.results().map(|file| file.path.as_str()).collect();
-    let inputs: HashSet<PathBuf> = job.what.inputs.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let inputs = job.what.inputs.iter().flat_map(FileSet::files);
+    let inputs: HashSet<PathBuf> = inputs.filter_map(|file| file.path.canonicalize().ok()).collect();
     let Ok(entries) = fs::read_dir(&job.output.dir) else { return };
     let report_is_old = !job.output.save.contains(&Save::Html);
     let mut others: Vec<String> = entries
@@ -208,8 +202,8 @@ pub fn warn_of_others(job: &ExplainJob, manifest: &Manifest, events: &dyn Events
 }
 
 /// A note that results are named otherwise than their inputs, where they are.
-pub fn shortened(inputs: &[PathBuf]) -> Option<String> {
-    let mut shortened = inputs.iter().filter(|path| files::stem(path) != input::stem(path));
+pub fn shortened(inputs: &[FileSet]) -> Option<String> {
+    let mut shortened = inputs.iter().filter(|set| files::stem_of(set) != set.stem());
     let first = shortened.next()?;
     let more = match shortened.count() {
         0 => String::new(),
@@ -217,8 +211,8 @@ pub fn shortened(inputs: &[PathBuf]) -> Option<String> {
     };
     Some(format!(
         "the name of '{}' is too long for those of its results, which begin with '{}'{more}",
-        first.display(),
-        files::stem(first)
+        first.path().display(),
+        files::stem_of(first)
     ))
 }
 

@@ -30,13 +30,16 @@ pub struct Journal {
 /// A line: samples of an input that are done.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Entry {
-    /// The input.
+    /// The input; of several files, the first.
     pub path: String,
+    /// The start of the names of its results, where that is not the file's name without its extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem: Option<String>,
     /// The number of the first of these samples. Earlier lines on it and on those after it are void.
     pub first: usize,
     /// The number of samples of the input.
     pub of: usize,
-    /// SHA-256 of the input up to the last of these samples.
+    /// SHA-256 of the input's files up to the last of these samples, with blanks between.
     pub sha256: String,
     /// The changes of an image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -54,6 +57,8 @@ pub struct Entry {
 /// The finished samples of one input.
 #[derive(Debug)]
 pub struct Done {
+    /// The start of the names of its results.
+    pub stem: String,
     /// The number of samples of the input.
     pub of: usize,
     /// The changes of an image.
@@ -188,6 +193,7 @@ impl Journal {
         }
         let entry = Entry {
             path: path.to_owned(),
+            stem: None,
             first: 0,
             of: 0,
             sha256: String::new(),
@@ -254,22 +260,23 @@ fn read<'a>(lines: impl Iterator<Item = &'a str>) -> AllDone {
     // Of inputs whose results have the same names, only the last one's results are there.
     let mut owners: HashMap<String, String> = HashMap::new();
     for entry in lines.filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
-        let Entry { path, first, of, sha256, conversions, samples, rows, files } = entry;
-        if let Some(before) =
-            owners.insert(files::stem(Path::new(&path)), path.clone()).filter(|before| *before != path)
-        {
+        let Entry { path, stem, first, of, sha256, conversions, samples, rows, files } = entry;
+        let stem = stem.unwrap_or_else(|| files::stem(Path::new(&path)));
+        if let Some(before) = owners.insert(stem.clone(), path.clone()).filter(|before| *before != path) {
             all.remove(&before);
         }
-        let stem = files::stem(Path::new(&path));
-        let heatmaps = samples.iter().flat_map(|sample| &sample.targets).filter_map(|target| target.heatmap.as_deref());
-        let mut named = files.iter().map(|file| file.path.as_str()).chain(heatmaps);
+        let is_named_right = |name: &String| files::is_plain(name) && files::is_result_of(&stem, name);
+        let mut targets = samples.iter().flat_map(|sample| &sample.targets);
         // A name that this program would not have written may be that of anything.
-        let is_own = named.all(|name| files::is_plain(name) && files::is_result_of(&stem, name));
+        let is_own = files::is_plain(&stem)
+            && files.iter().all(|file| is_named_right(&file.path))
+            && targets.all(|target| target.heatmap_files().all(is_named_right));
         let batches = if first == 0 { Some(0) } else { all.get(&path).and_then(|done| done.batches_before(first)) };
         let same = first == 0 || all.get(&path).is_some_and(|done| done.of == of);
         match batches {
             Some(batches) if is_own && same && !samples.is_empty() && first + samples.len() <= of => {
                 let done = all.entry(path).or_insert_with(|| Done {
+                    stem,
                     of,
                     conversions,
                     samples: Vec::new(),

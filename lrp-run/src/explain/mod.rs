@@ -25,8 +25,8 @@ use std::thread;
 use std::time::Instant;
 
 use lrp::fit::{self, Fit};
-use lrp::{Diagnosis, Error, Prepared, Through, shares};
-use lrp_config::{Misfit, Save};
+use lrp::{Diagnosis, Error, GivenInput, Loaded, Prepared, Through, shares};
+use lrp_config::{Input, Kind, Misfit, Save};
 use lrp_core::file::Limit;
 use lrp_core::{Model, Scalar};
 use lrp_render::{Drawing, Tokens};
@@ -41,7 +41,9 @@ use self::reader::Reader;
 use self::subject::Subject;
 use self::writer::Writer;
 use crate::events::Events;
+use crate::files;
 use crate::guard::Guard;
+use crate::input::{self, FileSet};
 use crate::job::{ExplainJob, WhatJob};
 use crate::lock::Lock;
 use crate::manifest::{
@@ -50,7 +52,6 @@ use crate::manifest::{
 };
 use crate::report::{self, Made};
 use crate::targets::Targets;
-use crate::{files, input};
 
 /// The number of batches that wait between reading and computing, and again between computing and writing.
 const WAITING: usize = 1;
@@ -91,29 +92,24 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     events: &dyn Events,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let load = || job.what.model.load::<T>();
-    let (labels, mut loaded) = match &job.what.model.labels {
+    let load = || job.what.model.load_recorded::<T>();
+    let (labels, (mut loaded, fixed)) = match &job.what.model.labels {
         Some(path) => FileRecord::around(path, Limit::LABELS, load)?,
         None => (None, load()?),
     };
     let prepared = Prepared::new(job.what.recipe.clone(), &loaded, job.what.how.on_unknown)?;
-    let shape = loaded.input_shape()?.to_vec();
+    // From here on, the files of each input are in the order of the model's inputs.
+    let inputs = input::in_order(&job.what.inputs, &loaded.given)?;
+    let job = &ExplainJob { what: WhatJob { inputs, ..job.what.clone() }, ..job.clone() };
     loaded.check_memory()?;
     let (how, recipe) = (&job.what.how, &job.what.recipe);
     let table = how.targets.as_deref().map(|path| (path, job.what.inputs.as_slice()));
     let targets = Targets::new(&loaded, &how.target, Some(recipe), table)?;
     let through = through(&job.what, &loaded.model)?;
     let inside = Inside::new(&job.output.at, &loaded.model, recipe)?;
-    export::check(job, targets.general(), &shape)?;
-    let draw = || match job.output.formats().next().is_some() {
-        true => {
-            let (tokens, expected) = (tokens(&job.what)?, &job.what.how.input);
-            let has_tables = job.what.inputs.iter().any(|path| input::is_table(path));
-            Drawing::new(expected, tokens, has_tables, &job.output.look, &loaded.model, &shape).map(Some)
-        }
-        false => Ok(None),
-    };
-    let (tokens, drawing) = match &job.what.how.input.tokens {
+    export::check(job, targets.general(), &loaded.given)?;
+    let draw = || drawings(job, &loaded);
+    let (tokens, drawings) = match &job.what.how.input.tokens {
         Some(path) => FileRecord::around(path, Limit::TOKENS, draw)?,
         None => (None, draw()?),
     };
@@ -123,15 +119,18 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         .with("the labels", job.what.model.labels.as_ref())
         .with("the tokens", job.what.how.input.tokens.as_ref())
         .with("a target", targets.files().iter().map(|file| &file.path))
-        .with("an input", &job.what.inputs);
+        .with("a fixed input", fixed.iter().filter_map(|fixed| fixed.file.as_ref()).map(|file| &file.path))
+        .with("an input", job.what.inputs.iter().flat_map(FileSet::files).map(|file| &file.path));
     folder::check(&guard, job)?;
     loaded.notes().for_each(|note| events.note(&note));
     let mut notes = loaded.import.notes.clone();
-    if let Some(drawn) = drawing.as_ref().and_then(|drawing| drawing.note(&shape)) {
+    for (drawing, input) in drawings.iter().zip(loaded.given.explained()) {
+        // Inputs of one shape have the same note.
+        let Some(drawn) = drawing.note(&input.shape).filter(|note| !notes.contains(note)) else { continue };
         events.note(&drawn);
         notes.push(drawn);
     }
-    let has_images = job.what.inputs.iter().any(|path| input::is_image(path));
+    let has_images = job.what.inputs.iter().any(FileSet::has_images);
     let mut warnings: Vec<_> = fit::unscaled(has_images, &job.what.how.input, &loaded).into_iter().collect();
     // A wrong output makes every map wrong; the rest of the recipe's warnings are for lrp check.
     warnings.extend(prepared.recipe.lint_output(&loaded.model).iter().map(Diagnosis::from));
@@ -142,15 +141,15 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     })?;
     let lock = Lock::hold(dir, events)?;
     let (model, watch) = model::identify(std::mem::take(&mut loaded.files))?;
-    let fingerprint = facts::fingerprint(job, &loaded, &model, tokens.as_ref(), &targets, &inside)?;
-    let (journal, done): (_, AllDone) = match folder::start(job, &guard, &fingerprint, events)? {
+    let fingerprint = facts::fingerprint(job, &loaded, &model, tokens.as_ref(), &fixed, (&targets, &inside))?;
+    let (journal, done): (_, AllDone) = match folder::start((job, &loaded.given), &guard, &fingerprint, events)? {
         Start::Run(journal, done) => (journal, done),
         Start::NothingToDo(manifest) => return Ok(Outcome::Nothing(manifest)),
     };
     if let Some(note) = folder::shortened(&job.what.inputs) {
         events.note(&note);
     }
-    events.started();
+    events.started(&|| input::count(&job.what.inputs, &loaded.given));
     let mut timings = Timings { prepare: started.elapsed().as_secs_f64(), ..Timings::default() };
 
     let (to_computation, from_reader) = sync_channel(WAITING);
@@ -165,10 +164,15 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         to_writer,
     );
     let ledger = LedgerNode::list(&loaded.model, through.as_ref().map(|through| through.node));
-    let subject =
-        Subject { job, shape: &shape, targets: targets.general(), inside: &inside.records, nodes: ledger.len() };
+    let subject = Subject {
+        job,
+        given: &loaded.given,
+        targets: targets.general(),
+        inside: &inside.records,
+        nodes: ledger.len(),
+    };
     let reader = Reader::<T>::new(subject, done, to_computation, stop);
-    let writer = Writer::new(subject, drawing, events, journal);
+    let writer = Writer::new(subject, drawings, events, journal);
     let mut again = reader::Again::default();
     let written = thread::scope(|threads| {
         let thread = || thread::Builder::new();
@@ -192,12 +196,20 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     }
     if stop.load(Ordering::Relaxed) && written.inputs.len() + failed_inputs(&written.failed) < job.what.inputs.len() {
         written.journal.sync()?;
-        return Ok(Outcome::Interrupted { done: written.done, of: input::count(&job.what.inputs) });
+        return Ok(Outcome::Interrupted { done: written.done, of: input::count(&job.what.inputs, &loaded.given) });
     }
     events.finishing();
     let started = Instant::now();
-    let exports =
-        Run { job, loaded: &loaded, model: &model, plan: &prepared.plan, shape: &shape, inside: &inside.records };
+    let several = subject.several();
+    let exports = Run {
+        job,
+        loaded: &loaded,
+        model: &model,
+        plan: &prepared.plan,
+        given: &loaded.given,
+        several,
+        inside: &inside.records,
+    };
     let exports = exports.export(&mut written.inputs)?;
     written.seconds += started.elapsed().as_secs_f64();
     timings.explain = spent.seconds;
@@ -226,7 +238,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         labels,
         tokens,
         recipe: RecipeRecord::new(&job.what.recipe),
-        expects: Expected::new(&shape, &job.what.how.input),
+        fixed,
+        expects: Expected::new(&loaded.given, &job.what.how.input),
         precision: T::NAME.into(),
         target: job.what.how.target.to_string(),
         target_files: targets.files().to_vec(),
@@ -270,6 +283,30 @@ fn through<T: Scalar>(what: &WhatJob, model: &Model<T>) -> Result<Option<Through
             false => Error::user(message, help),
         })?;
     Ok(Some(Through { node, channels: at.channels.clone() }))
+}
+
+/// The drawing of heatmaps of each explained input, if they are written.
+fn drawings<T: Scalar>(job: &ExplainJob, loaded: &Loaded<T>) -> Result<Vec<Drawing>, Error> {
+    if job.output.formats().next().is_none() {
+        return Ok(Vec::new());
+    }
+    let (tokens, expected) = (tokens(&job.what)?, &job.what.how.input);
+    let has_tables = job.what.inputs.iter().any(FileSet::has_tables);
+    let new = |expected: &Input, tokens: Option<Tokens>, input: &GivenInput| {
+        // A list of ids is a text, unless the recipe says otherwise.
+        let ids = input.shape.len() == 1 && matches!(input.dtype.as_str(), "int32" | "int64");
+        let kind = expected.kind.or(ids.then_some(Kind::Tokens));
+        let expected = Input { kind, ..expected.clone() };
+        Drawing::new(&expected, tokens, has_tables, &job.output.look, &loaded.model, &input.shape)
+    };
+    let explained: Vec<&GivenInput> = loaded.given.explained().collect();
+    if let [only] = explained.as_slice() {
+        return Ok(vec![new(expected, tokens, only)?]);
+    }
+    // Of several inputs, some have the kind that the recipe states.
+    let by_itself = Input { kind: None, ..expected.clone() };
+    let each = explained.into_iter();
+    each.map(|input| new(expected, tokens.clone(), input).or_else(|_| new(&by_itself, None, input))).collect()
 }
 
 /// The texts of the tokens, if there are any.

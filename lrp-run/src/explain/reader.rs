@@ -1,6 +1,5 @@
 //! The reading end: inputs become batches of samples, in their order, ahead of the computation.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
@@ -11,9 +10,9 @@ use lrp_core::{Scalar, Tensor};
 use super::journal::{AllDone, Done};
 use super::subject::Subject;
 use crate::files;
-use crate::hash;
-use crate::input::Source;
+use crate::input::{FileSet, Sources};
 use crate::job::ExplainJob;
+use crate::manifest::TargetRecord;
 
 /// Samples of one input that follow each other.
 pub struct Piece<T: Scalar> {
@@ -71,6 +70,9 @@ pub struct Again {
 /// The receiver is gone: the run has failed elsewhere.
 pub struct Stopped;
 
+/// An open input, if some of its samples are left, and those that are finished.
+type Opened<'a, T> = (Option<Sources<'a, T>>, Option<Done>);
+
 /// Reads all inputs.
 pub struct Reader<'a, T: Scalar> {
     job: &'a ExplainJob,
@@ -98,15 +100,15 @@ impl<'a, T: Scalar> Reader<'a, T> {
     /// Reads until all is read or nobody wants more.
     pub fn run(mut self) -> Reading {
         let Self { job, .. } = self;
-        let all = job.what.inputs.iter().enumerate().try_for_each(|(i, path)| self.read(i, path));
+        let all = job.what.inputs.iter().enumerate().try_for_each(|(i, set)| self.read(i, set));
         // Whoever has stopped says why.
         let _ = all.and_then(|()| self.send_batch());
         Reading { seconds: self.seconds, again: self.again }
     }
 
-    fn read(&mut self, input: usize, path: &Path) -> Result<(), Stopped> {
+    fn read(&mut self, input: usize, set: &'a FileSet) -> Result<(), Stopped> {
         let started = Instant::now();
-        let opened = self.open(input, path);
+        let opened = self.open(input, set);
         self.seconds += started.elapsed().as_secs_f64();
         let (source, done) = match opened {
             Ok(opened) => opened,
@@ -128,7 +130,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
                 1 => source.take(1).map(|samples| (samples, Vec::new())),
                 _ => source.take_any(self.room),
             };
-            let conversions = source.conversions().to_vec();
+            let conversions = source.conversions();
             let place = Place { input, first, of: source.samples(), sha256: source.sha256(), conversions };
             self.seconds += started.elapsed().as_secs_f64();
             match taken {
@@ -146,38 +148,38 @@ impl<'a, T: Scalar> Reader<'a, T> {
     }
 
     /// Opens an input after its finished samples; `None` if all are finished.
-    fn open(&mut self, input: usize, path: &Path) -> Result<(Option<Source<T>>, Option<Done>), Error> {
-        let Some(mut done) = self.done.remove(&path.display().to_string()) else {
-            return Ok((Some(self.source(path)?), None));
+    fn open(&mut self, input: usize, set: &FileSet) -> Result<Opened<'a, T>, Error> {
+        let Some(mut done) = self.done.remove(&set.path().display().to_string()) else {
+            return Ok((Some(self.source(set)?), None));
         };
         let before = done.samples.len();
         done.truncate(self.hold(input, &done));
         // Changed since, it is explained from the beginning.
         let there = match done.is_all() {
-            true if hash::of_file(path).is_ok_and(|sha256| sha256 == done.sha256()) => Some(None),
-            false if !done.samples.is_empty() => self.behind(path, &done)?.map(Some),
+            true if set.sha256().is_ok_and(|sha256| sha256 == done.sha256()) => Some(None),
+            false if !done.samples.is_empty() => self.behind(set, &done)?.map(Some),
             _ => None,
         };
         let lost = if there.is_some() { before - done.samples.len() } else { before };
         if lost > 0 {
             self.again.samples += lost;
-            self.again.input.get_or_insert_with(|| path.display().to_string());
+            self.again.input.get_or_insert_with(|| set.path().display().to_string());
         }
         match there {
             Some(source) => Ok((source, Some(done))),
-            None => Ok((Some(self.source(path)?), None)),
+            None => Ok((Some(self.source(set)?), None)),
         }
     }
 
     /// The input after its finished samples, if it is unchanged.
-    fn behind(&self, path: &Path, done: &Done) -> Result<Option<Source<T>>, Error> {
-        let mut source = self.source(path)?;
+    fn behind(&self, set: &FileSet, done: &Done) -> Result<Option<Sources<'a, T>>, Error> {
+        let mut source = self.source(set)?;
         source.skip(done.samples.len())?;
         Ok((source.samples() == done.of && source.sha256() == done.sha256()).then_some(source))
     }
 
-    fn source(&self, path: &Path) -> Result<Source<T>, Error> {
-        Source::open(path, self.subject.shape, &self.job.what.how.input)
+    fn source(&self, set: &FileSet) -> Result<Sources<'a, T>, Error> {
+        Sources::open(set, self.subject.given, &self.job.what.how.input)
     }
 
     /// The number of batches of an input, from the first on, that have results that are there as they were written.
@@ -191,7 +193,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
         // A heatmap that a record names and whose hash is unknown could be anything.
         let is_there = |batch: &super::journal::Batch, first: usize| {
             let samples = done.samples.get(first..first + batch.samples).unwrap_or_default();
-            let mut heatmaps = samples.iter().flat_map(|s| &s.targets).filter_map(|target| target.heatmap.as_ref());
+            let mut heatmaps = samples.iter().flat_map(|s| &s.targets).flat_map(TargetRecord::heatmap_files);
             heatmaps.all(|name| batch.files.iter().any(|file| file.path == *name))
                 && batch.files.iter().all(|file| files::state(dir, file) == files::State::Same)
         };

@@ -36,11 +36,14 @@ pub struct RowsShape {
     pub samples: usize,
     /// The shape of a sample.
     pub sample: Vec<usize>,
+    /// Whether the only sample has no axis of samples, as its input has none.
+    pub is_sample: bool,
 }
 
 impl RowsShape {
     fn axes(&self) -> Vec<usize> {
-        self.targets.into_iter().chain([self.samples]).chain(self.sample.iter().copied()).collect()
+        let samples = (!self.is_sample).then_some(self.samples);
+        self.targets.into_iter().chain(samples).chain(self.sample.iter().copied()).collect()
     }
 
     /// The bytes of one sample.
@@ -189,7 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, whole) = (folder.path().join("a.npy"), folder.path().join("whole.npy"));
         for targets in [None, Some(1), Some(3)] {
-            let shape = RowsShape { targets, samples: 5, sample: vec![2, 3] };
+            let shape = RowsShape { targets, samples: 5, sample: vec![2, 3], is_sample: false };
             let array =
                 ArrayD::from_shape_fn(shape.axes(), |i| ndarray::Dimension::slice(&i).iter().sum::<usize>() as f32);
             ndarray_npy::write_npy(&whole, &array).unwrap();

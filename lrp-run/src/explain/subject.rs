@@ -1,10 +1,12 @@
 //! The model, rules and targets of a run, shared by its three threads.
 
+use lrp::Given;
 use lrp_config::Target as Wanted;
 use lrp_core::Target;
 
 use super::arrays::ArraysOf;
 use crate::files;
+use crate::input::{self, FileSet};
 use crate::job::ExplainJob;
 use crate::manifest::InsideRecord;
 
@@ -13,8 +15,8 @@ use crate::manifest::InsideRecord;
 pub struct Subject<'a> {
     /// The job.
     pub job: &'a ExplainJob,
-    /// The shape of a sample.
-    pub shape: &'a [usize],
+    /// The inputs of the model that are given for each sample.
+    pub given: &'a Given,
     /// The outputs to explain.
     pub targets: &'a [Target],
     /// The nodes inside the network whose relevance is saved.
@@ -24,14 +26,19 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// The path of an input, as it was given.
+    /// The files of an input.
+    pub fn set(&self, input: usize) -> &'a FileSet {
+        &self.job.what.inputs[input]
+    }
+
+    /// The path of an input, as it was given; of several files, that of the first.
     pub fn path(&self, input: usize) -> String {
-        self.job.what.inputs[input].display().to_string()
+        self.set(input).path().display().to_string()
     }
 
     /// The stem of its results.
     pub fn stem(&self, input: usize) -> String {
-        files::stem(&self.job.what.inputs[input])
+        files::stem_of(self.set(input))
     }
 
     /// Whether targets have an axis of their own.
@@ -41,12 +48,16 @@ impl<'a> Subject<'a> {
 
     /// The arrays of an input, if there are to be any.
     pub fn arrays(&self, input: usize, samples: usize) -> Option<ArraysOf<'a>> {
+        // A file whose only sample has no axis of samples has relevance without one.
+        let explained = || self.set(input).parts(self.given).into_iter().filter(|part| part.input.is_explained);
+        let are_samples = || explained().map(|part| samples == 1 && input::is_sample(&part)).collect();
         self.job.output.keeps_relevance().then(|| ArraysOf {
             dir: &self.job.output.dir,
             stem: self.stem(input),
             targets: self.several().then_some(self.targets.len()),
             samples,
-            sample: self.shape,
+            given: self.given,
+            are_samples: are_samples(),
             nodes: self.nodes,
             inside: self.inside,
         })

@@ -20,10 +20,13 @@ use super::subject::Subject;
 use crate::events::Events;
 use crate::files;
 use crate::job::ExplainJob;
-use crate::manifest::{FailedRecord, FileRecord, InputRecord, InsideRecord, SampleRecord, ScoreRecord, TargetRecord};
+use crate::manifest::{
+    ExplainedRecord, FailedRecord, FileRecord, HeatmapRecord, InputRecord, InsideRecord, LedgerRecord, SampleRecord,
+    ScoreRecord, TargetRecord,
+};
 
-/// The names of heatmaps, per sample, per target, and the files.
-type Heatmaps = (Vec<Vec<Option<String>>>, Vec<FileRecord>);
+/// The names of heatmaps, per sample, per target, for each explained input, and the files.
+type Heatmaps = (Vec<Vec<Vec<String>>>, Vec<FileRecord>);
 
 /// The interval of syncs to the disk.
 const SYNC: Duration = Duration::from_secs(1);
@@ -35,8 +38,10 @@ const COMPLAINTS: usize = 3;
 pub struct Writer<'a> {
     subject: Subject<'a>,
     job: &'a ExplainJob,
-    /// The drawing of heatmaps, if they are written.
-    drawing: Option<Drawing>,
+    /// The drawing of heatmaps for each explained input, if they are written.
+    drawings: Vec<Drawing>,
+    /// The names of the explained inputs in the names of files, if there are several.
+    names: Vec<String>,
     events: &'a dyn Events,
     /// The input whose samples are being received.
     current: Option<Current>,
@@ -76,10 +81,11 @@ struct Current {
 
 impl<'a> Writer<'a> {
     /// A writer that goes on with this journal.
-    pub fn new(subject: Subject<'a>, drawing: Option<Drawing>, events: &'a dyn Events, journal: Journal) -> Self {
+    pub fn new(subject: Subject<'a>, drawings: Vec<Drawing>, events: &'a dyn Events, journal: Journal) -> Self {
         let written = Written { journal, inputs: Vec::new(), failed: Vec::new(), done: 0, seconds: 0.0 };
         let (current, heatmaps, synced) = (None, HashSet::new(), Instant::now());
-        Self { subject, job: subject.job, drawing, events, current, heatmaps, synced, written }
+        let names = files::input_names(subject.given);
+        Self { subject, job: subject.job, drawings, names, events, current, heatmaps, synced, written }
     }
 
     /// Writes explanations as they come.
@@ -126,8 +132,8 @@ impl<'a> Writer<'a> {
 
     /// Takes over the results of an earlier run for an input.
     fn go_on<T: Scalar>(&mut self, input: usize, done: Done) -> Result<(), Error> {
-        let names: Vec<String> =
-            done.samples.iter().flat_map(|s| &s.targets).filter_map(|target| target.heatmap.clone()).collect();
+        let targets = done.samples.iter().flat_map(|s| &s.targets);
+        let names: Vec<String> = targets.flat_map(TargetRecord::heatmap_files).cloned().collect();
         names.iter().try_for_each(|name| self.claim(name))?;
         self.events.taken_over(done.samples.len() as u64);
         self.written.done += done.samples.len();
@@ -165,14 +171,15 @@ impl<'a> Writer<'a> {
         let (names, files) = self.heatmaps(&place, explained, samples)?;
         let samples = self.records(names, explained, &failures);
         let arrays = self.current.as_mut().and_then(|current| current.arrays.as_mut());
-        let rows = arrays.map(|arrays| arrays.write(first, explained)).transpose()?;
+        let rows = arrays.map(|arrays| arrays.write(first, explained, self.subject.given)).transpose()?;
         // Hashes tell what never came to the disk: this only limits how much that can be when the machine goes down.
         let sync = self.synced.elapsed() >= SYNC;
         if let Some(arrays) = self.current.as_ref().and_then(|current| current.arrays.as_ref()).filter(|_| sync) {
             arrays.sync()?;
         }
         let Place { sha256, conversions, .. } = place;
-        let entry = Entry { path, first, of, sha256, conversions, samples, rows, files };
+        let stem = self.other_stem(input);
+        let entry = Entry { path, stem, first, of, sha256, conversions, samples, rows, files };
         self.written.journal.add(&entry)?;
         if sync {
             self.written.journal.sync()?;
@@ -202,21 +209,56 @@ impl<'a> Writer<'a> {
             return self.fail(input, failure.of_file(&path));
         }
         current.arrays.map_or(Ok(()), Arrays::finish)?;
-        let array = |name: fn(&str) -> String| self.saves(Save::Npy).then(|| name(&self.subject.stem(input)));
-        let (relevance, ledger) = (array(files::relevance), array(files::ledger));
+        let (stem, saved) = (self.subject.stem(input), self.saves(Save::Npy));
+        let explained: Vec<ExplainedRecord> = self
+            .subject
+            .given
+            .explained()
+            .zip(&self.names)
+            .map(|(input, name)| ExplainedRecord {
+                name: input.name.clone(),
+                relevance: saved.then(|| files::relevance_of(&stem, name)),
+            })
+            .collect();
+        let relevance = (saved && explained.is_empty()).then(|| files::relevance(&stem));
+        let ledger = saved.then(|| files::ledger(&stem));
         let mut of_files = Vec::new();
         let key = |node: &InsideRecord| files::inside(&self.subject.stem(input), &node.key);
         let at = self.subject.inside.iter().filter(|_| self.saves(Save::Npy));
         let at: Vec<String> = at.map(key).collect();
-        for name in [&relevance, &ledger].into_iter().flatten().chain(&at) {
+        let of_inputs = explained.iter().filter_map(|explained| explained.relevance.as_ref());
+        for name in relevance.iter().chain(of_inputs).chain(&ledger).chain(&at) {
             of_files.push(files::record(&self.job.output.dir, name)?);
         }
         of_files.extend(current.files);
         self.complain(&path, current.failures);
-        let file = FileRecord { path, sha256 };
+        let sources = self.subject.set(input).files().zip(sha256.split(' '));
+        let sources = sources
+            .map(|(file, sha256)| FileRecord { path: file.path.display().to_string(), sha256: sha256.to_owned() });
+        let mut sources: Vec<FileRecord> = sources.collect();
+        let others = sources.split_off(1.min(sources.len()));
+        let file = sources.pop().unwrap_or(FileRecord { path, sha256 });
         let (exports, conversions, samples, files) = (Vec::new(), current.conversions, current.samples, of_files);
-        self.written.inputs.push(InputRecord { file, relevance, ledger, at, exports, conversions, samples, files });
+        self.written.inputs.push(InputRecord {
+            file,
+            others,
+            stem: self.other_stem(input),
+            relevance,
+            explained,
+            ledger,
+            at,
+            exports,
+            conversions,
+            samples,
+            files,
+        });
         Ok(())
+    }
+
+    /// The start of the names of an input's results, where that is not the file's name without its extension.
+    fn other_stem(&self, input: usize) -> Option<String> {
+        let stem = self.subject.stem(input);
+        (stem != files::stem(self.subject.set(input).path())).then_some(stem)
     }
 
     /// Says which samples of an input could not be explained.
@@ -235,38 +277,57 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes the heatmaps of a piece; gives their names, per sample, per target, and the files.
+    /// Writes the heatmaps of a piece; gives their names, per sample, per target, for each explained input, and the files.
     fn heatmaps<T: Scalar>(
         &mut self,
         place: &Place,
         explained: &Explained<T>,
         samples: &Tensor<T>,
     ) -> Result<Heatmaps, Error> {
-        let name = |i: usize, k: usize| {
-            self.drawing.is_some().then(|| self.heatmap(place, i, k, explained.outcomes[i][k].class.unwrap_or(k)))
-        };
-        let names = |(i, outcomes): (usize, &Vec<Outcome>)| (0..outcomes.len()).map(|k| name(i, k)).collect();
-        let stems: Vec<Vec<Option<String>>> = explained.outcomes.iter().enumerate().map(names).collect();
+        let stems = |i: usize, k: usize| self.heatmap(place, i, k, explained.outcomes[i][k].class.unwrap_or(k));
+        let of_sample = |(i, outcomes): (usize, &Vec<Outcome>)| (0..outcomes.len()).map(|k| stems(i, k)).collect();
+        let stems: Vec<Vec<Vec<String>>> = explained.outcomes.iter().enumerate().map(of_sample).collect();
         // Records name the picture, in the first of its formats.
         let formats: Vec<Format> = self.job.output.formats().collect();
-        let record = |stem: &Option<String>| {
-            stem.as_ref().zip(formats.first()).map(|(stem, format)| files::heatmap(stem, *format))
-        };
-        let names: Vec<Vec<_>> = stems.iter().map(|stems| stems.iter().map(record).collect()).collect();
+        let record = |stem: &String| formats.first().map(|format| files::heatmap(stem, *format));
+        let of_target = |stems: &Vec<String>| stems.iter().filter_map(record).collect();
+        let names: Vec<Vec<Vec<String>>> =
+            stems.iter().map(|targets| targets.iter().map(of_target).collect()).collect();
         names.iter().flatten().flatten().try_for_each(|name| self.claim(name))?;
-        let (dir, Some(drawing)) = (&self.job.output.dir, &self.drawing) else { return Ok((names, Vec::new())) };
-        let draw = |(i, stems): (usize, &Vec<Option<String>>)| {
-            let sample = samples.index_axis(Axis(0), i);
+        if self.drawings.is_empty() {
+            return Ok((names, Vec::new()));
+        }
+        let (given, dir, drawings) = (self.subject.given, &self.job.output.dir, &self.drawings);
+        // Of one input, nothing is copied.
+        let several = given.only().is_none();
+        let split = |batch: &Tensor<T>| given.split(batch.clone()).into_iter().zip(given.all());
+        let inputs: Vec<Tensor<T>> = match several {
+            true => split(samples).filter(|(_, input)| input.is_explained).map(|(batch, _)| batch).collect(),
+            false => Vec::new(),
+        };
+        let inputs: Vec<&Tensor<T>> = if several { inputs.iter().collect() } else { vec![samples] };
+        let of_targets: Vec<Vec<Tensor<T>>> = match self.names.is_empty() {
+            true => Vec::new(),
+            false => explained.relevance.iter().map(|relevance| given.split_relevance(relevance.clone())).collect(),
+        };
+        let relevance_of = |k: usize, j: usize| match self.names.is_empty() {
+            true => explained.relevance.get(k),
+            false => of_targets.get(k).and_then(|inputs| inputs.get(j)),
+        };
+        let draw = |(i, targets): (usize, &Vec<Vec<String>>)| {
             let mut files = Vec::new();
-            for (stem, relevance) in stems.iter().zip(&explained.relevance) {
-                let Some(stem) = stem else { continue };
-                let relevance = relevance.index_axis(Axis(0), i);
-                let drawn = drawing.draw(place.first + i, sample.view(), relevance)?;
-                for format in &formats {
-                    files.push(files::save(dir, files::heatmap(stem, *format), &drawn.picture.encode(*format)?)?);
-                }
-                if let Some(html) = drawn.html {
-                    files.push(files::save(dir, files::html(stem), html.as_bytes())?);
+            for (k, stems) in targets.iter().enumerate() {
+                for (j, ((stem, input), drawing)) in stems.iter().zip(&inputs).zip(drawings).enumerate() {
+                    let Some(relevance) = relevance_of(k, j) else { continue };
+                    let (sample, relevance) = (input.index_axis(Axis(0), i), relevance.index_axis(Axis(0), i));
+                    let drawn = drawing.draw(place.first + i, sample, relevance)?;
+                    for format in &formats {
+                        let bytes = drawn.picture.encode(*format)?;
+                        files.push(files::save(dir, files::heatmap(stem, *format), &bytes)?);
+                    }
+                    if let Some(html) = drawn.html {
+                        files.push(files::save(dir, files::html(stem), html.as_bytes())?);
+                    }
                 }
             }
             Ok(files)
@@ -275,15 +336,22 @@ impl<'a> Writer<'a> {
         Ok((names, files.into_iter().flatten().collect()))
     }
 
-    /// The stem of a heatmap: of the sample `i` of a piece, and target `k`.
-    fn heatmap(&self, place: &Place, i: usize, k: usize, class: usize) -> String {
+    /// The stems of heatmaps, one for each explained input: of the sample `i` of a piece, and target `k`.
+    fn heatmap(&self, place: &Place, i: usize, k: usize, class: usize) -> Vec<String> {
+        if self.drawings.is_empty() {
+            return Vec::new();
+        }
         let sample = if place.of > 1 { format!(".{}", place.first + i) } else { String::new() };
         let target = match (self.subject.several(), &self.subject.targets[k]) {
             (false, _) => String::new(),
             (true, Target::Rank(rank)) => format!(".top-{}", rank + 1),
             (true, _) => format!(".class-{class}"),
         };
-        format!("{}{sample}{target}", self.subject.stem(place.input))
+        let stem = format!("{}{sample}{target}", self.subject.stem(place.input));
+        match self.names.is_empty() {
+            true => vec![stem],
+            false => self.names.iter().map(|name| format!("{stem}.{name}")).collect(),
+        }
     }
 
     /// Refuses to write a file twice: the heatmap of `a.0.png`, and that of the first sample of `a.npy`.
@@ -303,11 +371,21 @@ impl<'a> Writer<'a> {
     /// The records of a piece's samples.
     fn records<T: Scalar>(
         &self,
-        names: Vec<Vec<Option<String>>>,
+        names: Vec<Vec<Vec<String>>>,
         explained: &Explained<T>,
         failures: &[(usize, Error)],
     ) -> Vec<SampleRecord> {
-        let record = |(outcome, heatmap): (&Outcome, Option<String>)| TargetRecord {
+        let of_inputs = |names: &[String]| match self.names.is_empty() {
+            true => Vec::new(),
+            false => self
+                .subject
+                .given
+                .explained()
+                .zip(names)
+                .map(|(input, file)| HeatmapRecord { input: input.name.clone(), file: file.clone() })
+                .collect(),
+        };
+        let record = |(outcome, names): (&Outcome, Vec<String>)| TargetRecord {
             class: outcome.class,
             label: outcome.label.clone(),
             place: outcome.place.clone(),
@@ -317,9 +395,10 @@ impl<'a> Writer<'a> {
             score: outcome.score,
             probability: outcome.probability,
             filtered: outcome.filtered,
-            ledger: outcome.totals.into(),
+            ledger: LedgerRecord { unexplained: outcome.unexplained, ..outcome.totals.into() },
             unbalanced: outcome.unbalanced.clone(),
-            heatmap,
+            heatmaps: of_inputs(&names),
+            heatmap: names.into_iter().next().filter(|_| self.names.is_empty()),
         };
         let score = |Largest { class, label, score, probability }: &Largest| ScoreRecord {
             class: *class,

@@ -1,17 +1,20 @@
 //! From what the user names (files, folders, globs) to a list of files.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use lrp::{Complaint, Error};
 
-use super::{EXTENSIONS, extension, stem};
+use super::{EXTENSIONS, extension};
 
-/// The files of these paths: files, folders (every image and array in them, by name) and globs.
+/// The number of folders in each other that are looked into.
+const DEPTH: usize = 64;
+
+/// The files of these paths: files, folders (every image, array and table in them and in the folders within, by name) and globs.
 ///
 /// # Errors
-/// When a path matches nothing, or two files would write results of the same name.
-pub fn expand(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+/// When a path matches nothing.
+pub fn files_of(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut listed: HashSet<PathBuf> = HashSet::new();
     // All that are missing are named at once.
@@ -19,13 +22,8 @@ pub fn expand(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let inputs = format!("inputs are {} files, folders with such files, or globs", EXTENSIONS.join(", "));
     for pattern in patterns {
         let found = if pattern.is_dir() {
-            let listing = std::fs::read_dir(pattern)
-                .map_err(|e| Error::plain(format!("cannot read the folder '{}': {e}", pattern.display())))?;
-            let mut found: Vec<PathBuf> = listing
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| path.is_file() && EXTENSIONS.contains(&extension(path).as_str()))
-                .collect();
-            found.sort();
+            let mut found = Vec::new();
+            list(pattern, DEPTH, &mut found)?;
             found
         } else if pattern.exists() {
             vec![pattern.clone()]
@@ -58,16 +56,24 @@ pub fn expand(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     if !missing.is_empty() {
         return Err(Error::User(missing));
     }
-    let mut stems = HashMap::new();
-    for file in &files {
-        if let Some(other) = stems.insert(stem(file), file) {
-            return Err(Error::user(
-                format!("'{}' and '{}' would both write '{}.…'", other.display(), file.display(), stem(file)),
-                "explain them into different folders, or rename one",
-            ));
-        }
-    }
     Ok(files)
+}
+
+/// Adds the inputs of a folder in the order of their names, then those of the folders within. Names that begin with a dot are left out.
+fn list(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let listing = std::fs::read_dir(folder)
+        .map_err(|e| Error::plain(format!("cannot read the folder '{}': {e}", folder.display())))?;
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let mut paths: Vec<PathBuf> = listing.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let is_input = |path: &&PathBuf| path.is_file() && EXTENSIONS.contains(&extension(path).as_str());
+    found.extend(paths.iter().filter(is_input).cloned());
+    // A link can lead back up.
+    let within = paths.iter().filter(|path| !hidden(path) && !path.is_symlink() && path.is_dir());
+    if depth == 0 {
+        return Ok(());
+    }
+    within.map(|path| list(path, depth - 1, found)).collect()
 }
 
 #[cfg(test)]
@@ -75,14 +81,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_files_of_one_name_are_refused() {
+    fn folders_are_read_to_the_bottom() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a.png", "a.npy"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
+        for name in ["b.png", "a.npy", "notes.txt", "x/c.png", "x/y/d.csv", ".hidden/e.png", "empty/f.txt"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
         }
-        assert!(expand(&[folder.path().to_path_buf()]).is_err());
-        assert!(expand(&[folder.path().join("*.png")]).is_ok());
-        assert!(expand(&[folder.path().join("*.jpg")]).is_err());
-        assert_eq!(expand(&[folder.path().join("a.png"), folder.path().join("*.png")]).unwrap().len(), 1);
+        let of = |patterns: &[&str]| {
+            let paths: Vec<PathBuf> = patterns.iter().map(|pattern| folder.path().join(pattern)).collect();
+            let files = files_of(&paths).map_err(|e| e.to_string())?;
+            let name = |file: &PathBuf| file.strip_prefix(folder.path()).unwrap().display().to_string();
+            Ok::<_, String>(files.iter().map(name).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[""]).unwrap(), ["a.npy", "b.png", "x/c.png", "x/y/d.csv"]);
+        assert_eq!(of(&["b.png", "*.png"]).unwrap(), ["b.png"]);
+        assert!(of(&["*.jpg"]).is_err() && of(&["empty"]).is_err() && of(&["gone.png"]).is_err());
     }
 }

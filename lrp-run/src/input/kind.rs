@@ -21,7 +21,7 @@ pub struct Kind<T: Scalar> {
 
 impl<T: Scalar> Kind<T> {
     /// Every type that is read.
-    pub fn all() -> [Self; 11] {
+    pub fn all() -> [Self; 12] {
         [
             Self::of::<f32>(),
             Self::of::<f64>(),
@@ -34,6 +34,7 @@ impl<T: Scalar> Kind<T> {
             Self::of::<u32>(),
             Self::of::<u64>(),
             Self::of::<Half>(),
+            Self::of::<Truth>(),
         ]
     }
 
@@ -59,6 +60,22 @@ fn read<E: ReadableElement + Copy + AsPrimitive<f64>, T: Scalar>(
 ) -> Result<Vec<T>, ReadDataError> {
     let numbers = E::read_to_end_exact_vec(from, descr, numbers)?;
     Ok(numbers.into_iter().map(|v| T::of(v.as_())).collect())
+}
+
+/// A truth value: 0 or 1.
+#[derive(Debug, Clone, Copy)]
+struct Truth(bool);
+
+impl AsPrimitive<f64> for Truth {
+    fn as_(self) -> f64 {
+        f64::from(u8::from(self.0))
+    }
+}
+
+impl ReadableElement for Truth {
+    fn read_to_end_exact_vec<R: Read>(from: R, descr: &Value, numbers: usize) -> Result<Vec<Self>, ReadDataError> {
+        Ok(bool::read_to_end_exact_vec(from, descr, numbers)?.into_iter().map(Self).collect())
+    }
 }
 
 /// A number of half precision, by its bits.
@@ -99,6 +116,13 @@ impl ReadableElement for Half {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn truth_values_are_zero_and_one() {
+        let kind = Kind::<f32>::described(&Value::String("|b1".into())).unwrap();
+        assert_eq!((kind.read)(&mut &[1, 0][..], &Value::String("|b1".into()), 2).unwrap(), [1.0, 0.0]);
+        assert!((kind.read)(&mut &[2][..], &Value::String("|b1".into()), 1).is_err());
+    }
 
     #[test]
     fn half_precision_is_widened() {

@@ -1,12 +1,12 @@
 //! Properties of inputs: the range of arrays, and the sizes of images.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lrp::Error;
 use lrp::init::{Measured, Seen, picture};
 use lrp_config::Input;
 
-use super::{Source, image, is_array};
+use super::{FileSet, Source, image, is_array};
 
 /// The number of samples of arrays that are examined.
 const SAMPLES: usize = 256;
@@ -15,8 +15,8 @@ const SAMPLES: usize = 256;
 ///
 /// # Errors
 /// When an array cannot be read or does not go with the model, or an image cannot be read.
-pub fn measure(files: &[PathBuf], shape: &[usize]) -> Result<Seen, Error> {
-    let (arrays, images): (Vec<&PathBuf>, Vec<&PathBuf>) = files.iter().partition(|path| is_array(path));
+pub fn measure(sets: &[FileSet], shape: &[usize]) -> Result<Seen, Error> {
+    let (arrays, images): (Vec<&Path>, Vec<&Path>) = sets.iter().map(FileSet::path).partition(|path| is_array(path));
     let mut seen = Seen { images: !images.is_empty(), ..Seen::default() };
     for path in arrays {
         add(&mut seen.measured, path, shape)?;

@@ -6,28 +6,33 @@ mod kind;
 pub mod measure;
 mod npy;
 mod npz;
+mod set;
 mod source;
+mod sources;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use lrp::Error;
+use lrp::{Error, Given};
 use lrp_config::Input;
 use lrp_core::file::{self, Limit};
 use lrp_core::{Scalar, Tensor};
 use lrp_render::Tokens;
 
-pub use self::expand::expand;
-pub use self::npy::{Npy, Rows};
-pub use self::source::Source;
+use crate::hash;
 
-/// One input file, read.
+pub use self::npy::{Npy, Rows};
+pub use self::set::{FileSet, NamedFile, Part, Pattern, in_order, sets};
+pub use self::source::Source;
+pub use self::sources::Sources;
+
+/// One input of a run, read.
 #[derive(Debug)]
 pub struct InputFile<T: Scalar> {
-    /// The file's name without its extension: results are named after it.
+    /// The start of the names of its results.
     pub stem: String,
-    /// Its samples, `[N, …]`.
+    /// Its samples, `[N, …]`, those of several inputs of the model joined as [`Given::join`] does.
     pub samples: Tensor<T>,
-    /// The changes of an image before its pixels were scaled, in words.
+    /// The changes of images before their pixels were scaled, in words.
     pub conversions: Vec<String>,
 }
 
@@ -58,28 +63,52 @@ pub fn is_table(path: &Path) -> bool {
     extension(path) == "csv"
 }
 
-/// The shape of the array in an `.npy` or `.npz` file.
-fn array_shape(path: &Path) -> Option<Vec<usize>> {
+/// The shape of the array in an `.npy` or `.npz` file; in an archive of several, of the one of this name.
+fn array_shape(path: &Path, array: Option<&str>) -> Option<Vec<usize>> {
     match extension(path).as_str() {
         "npy" => Some(npy::Npy::<f32>::open(path).ok()?.shape().to_vec()),
-        "npz" => npz::shape(path).ok(),
+        "npz" => npz::shape(path, array).ok(),
         _ => None,
     }
 }
 
-/// The shape of the array in a file without its first axis, to bind symbolic axes of a model with.
-pub fn sample_shape(path: &Path) -> Option<Vec<usize>> {
-    array_shape(path)?.get(1..).map(<[usize]>::to_vec)
+/// Shapes of samples that the array in a file can have, to bind open axes of a model with: its shape without the first axis, and all of it.
+pub fn sample_shapes(path: &Path) -> Vec<Vec<usize>> {
+    let Some(shape) = array_shape(path, None) else { return Vec::new() };
+    let rest = shape.get(1..).map(<[usize]>::to_vec);
+    rest.into_iter().chain([shape]).collect()
 }
 
-/// The number of samples of a file, by its header.
-pub fn expected_samples(path: &Path) -> usize {
-    array_shape(path).and_then(|shape| shape.first().copied()).unwrap_or(1)
+/// Whether the array of an input is one sample, without an axis for the batch, by its header.
+pub fn is_sample(part: &Part<'_>) -> bool {
+    array_shape(part.path, part.array).is_some_and(|shape| shape == part.input.shape)
 }
 
-/// The number of samples of these inputs, by their headers.
-pub fn count(inputs: &[PathBuf]) -> usize {
-    inputs.iter().map(|path| expected_samples(path)).sum()
+/// The number of samples of these inputs, by the headers of their files.
+pub fn count(inputs: &[FileSet], given: &Given) -> usize {
+    let of = |part: &Part<'_>| match array_shape(part.path, part.array) {
+        Some(shape) if shape != part.input.shape => shape.first().copied().unwrap_or(1),
+        _ => 1,
+    };
+    inputs.iter().map(|set| set.parts(given).first().map_or(1, of)).sum()
+}
+
+/// The array in an `.npy` or `.npz` file, and the SHA-256 of the file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn array(path: &Path) -> Result<(Tensor<f64>, String), Error> {
+    match extension(path).as_str() {
+        "npz" => {
+            let bytes = file::read(path, Limit::ARCHIVE).map_err(|e| unreadable(path, e))?;
+            Ok((npz::read(path, &bytes, None)?, hash::of_bytes(&bytes)))
+        }
+        _ => {
+            let mut npy = npy::Npy::<f64>::open(path).map_err(|e| unreadable(path, e))?;
+            let array = npy.whole().map_err(|e| unreadable(path, e))?;
+            Ok((array, npy.sha256()))
+        }
+    }
 }
 
 /// The text of a file of labels.
@@ -109,14 +138,14 @@ fn image(path: &Path) -> Result<Vec<u8>, Error> {
     file::read(path, Limit::IMAGE).map_err(|e| lrp::input::unreadable(path, &e))
 }
 
-/// Reads one file for a model with samples of this shape.
+/// Reads one input of a run, for these inputs of the model.
 ///
 /// # Errors
-/// When the file cannot be read, has another shape than the model's input, or holds NaN or infinities.
-pub fn read<T: Scalar>(path: &Path, shape: &[usize], expected: &Input) -> Result<InputFile<T>, Error> {
-    let mut source = Source::open(path, shape, expected)?;
-    let samples = source.take(source.left())?;
-    Ok(InputFile { stem: stem(path), samples, conversions: source.conversions().to_vec() })
+/// When a file cannot be read, has another shape than the model's input, or holds NaN or infinities.
+pub fn read<T: Scalar>(set: &FileSet, given: &Given, expected: &Input) -> Result<InputFile<T>, Error> {
+    let mut sources = Sources::open(set, given, expected)?;
+    let samples = sources.take(sources.left())?;
+    Ok(InputFile { stem: set.stem().to_owned(), samples, conversions: sources.conversions() })
 }
 
 /// The error of an array's file.

@@ -49,6 +49,11 @@ impl<T: Scalar> Npy<T> {
         &self.header.shape
     }
 
+    /// Takes the array for one sample: gives it a first axis of length 1.
+    pub fn as_sample(&mut self) {
+        self.header.shape.insert(0, 1);
+    }
+
     /// Whether its first axis varies fastest: then there is no reading sample by sample.
     pub fn is_fortran(&self) -> bool {
         self.header.fortran

@@ -1,4 +1,4 @@
-//! The array of an `.npz` archive, read whole: it is compressed as a rule.
+//! An array of an `.npz` archive, read whole: it is compressed as a rule.
 
 use std::io::{Cursor, Read, Seek};
 use std::path::Path;
@@ -17,18 +17,24 @@ use super::unreadable;
 /// Names of more arrays are not listed.
 const LISTED: usize = 8;
 
-/// Reads the one array of an archive, whatever its number type.
-pub fn read<T: Scalar>(path: &Path, bytes: &[u8]) -> Result<Tensor<T>, Error> {
+/// Reads an array of an archive, whatever its number type: the one of this name, or the only one.
+pub fn read<T: Scalar>(path: &Path, bytes: &[u8], name: Option<&str>) -> Result<Tensor<T>, Error> {
     let mut archive = open(path, Cursor::new(bytes))?;
-    let name = array_name(path, &archive)?;
+    let name = array_name(path, &archive, name)?;
     array(&mut archive, &name).map_err(|why| unreadable(path, why))
 }
 
+/// Whether an archive has an array of this name.
+pub fn holds(path: &Path, name: &str) -> bool {
+    let archive = file::open(path).ok().and_then(|file| ZipArchive::new(file).ok());
+    archive.is_some_and(|archive| archive.file_names().any(|member| member.strip_suffix(".npy") == Some(name)))
+}
+
 /// The shape of that array, from its header alone.
-pub fn shape(path: &Path) -> Result<Vec<usize>, Error> {
+pub fn shape(path: &Path, name: Option<&str>) -> Result<Vec<usize>, Error> {
     let file = file::open(path).map_err(|e| unreadable(path, e))?;
     let mut archive = open(path, file)?;
-    let name = array_name(path, &archive)?;
+    let name = array_name(path, &archive, name)?;
     let header = archive.by_name(&name).map_err(|e| e.to_string()).and_then(|mut entry| Header::read(&mut entry));
     header.map(|header| header.shape).map_err(|why| unreadable(path, why))
 }
@@ -71,10 +77,24 @@ fn array<T: Scalar>(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Resu
     Ok(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
 }
 
-/// The array to read: the only one, or one called `x`, `input` or `arr_0`. Returns the name of its member.
-fn array_name<R: Read + Seek>(path: &Path, archive: &ZipArchive<R>) -> Result<String, Error> {
+/// The array to read: the one of this name; or the only one, or one called `x`, `input` or `arr_0`. Returns the name of its member.
+fn array_name<R: Read + Seek>(path: &Path, archive: &ZipArchive<R>, name: Option<&str>) -> Result<String, Error> {
     let called = |member: &str| member.strip_suffix(".npy").unwrap_or(member).to_owned();
     let members: Vec<&str> = archive.file_names().collect();
+    let listed = || {
+        let names: Vec<String> = members.iter().take(LISTED).map(|m| shown(&called(m)).into_owned()).collect();
+        let more = members.len().saturating_sub(LISTED);
+        names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+    };
+    if let Some(name) = name {
+        return members.iter().find(|member| called(member) == name).map(|member| (*member).to_owned()).ok_or_else(
+            || {
+                let message =
+                    format!("'{}' has no array '{}'; its arrays are {}", path.display(), shown(name), listed());
+                Error::user(message, "name the arrays like the model's inputs: numpy.savez(file, **{name: x})")
+            },
+        );
+    }
     match members.as_slice() {
         [only] => Ok((*only).to_owned()),
         [] => Err(Error::user(format!("'{}' holds no array", path.display()), "write it with numpy.savez(file, x=…)")),
@@ -82,11 +102,8 @@ fn array_name<R: Read + Seek>(path: &Path, archive: &ZipArchive<R>) -> Result<St
             let wanted = ["x", "input", "arr_0"];
             let found = wanted.iter().find_map(|name| members.iter().find(|member| called(member) == *name));
             found.map(|member| (*member).to_owned()).ok_or_else(|| {
-                let names: Vec<String> = members.iter().take(LISTED).map(|m| shown(&called(m)).into_owned()).collect();
-                let more = members.len().saturating_sub(LISTED);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 Error::user(
-                    format!("'{}' holds several arrays: {}{more}", path.display(), names.join(", ")),
+                    format!("'{}' holds several arrays: {}", path.display(), listed()),
                     "call the one to explain 'x', or save it alone",
                 )
             })
@@ -121,12 +138,15 @@ mod tests {
     }
 
     fn refused(bytes: &[u8]) -> String {
-        read::<f32>("a.npz".as_ref(), bytes).unwrap_err().to_string()
+        read::<f32>("a.npz".as_ref(), bytes, None).unwrap_err().to_string()
     }
 
     #[test]
     fn a_header_is_not_believed() {
-        assert_eq!(read::<f32>("a.npz".as_ref(), &zipped(&[("x.npy", npy("(2, 3)", 6))])).unwrap().shape(), [2, 3]);
+        assert_eq!(
+            read::<f32>("a.npz".as_ref(), &zipped(&[("x.npy", npy("(2, 3)", 6))]), None).unwrap().shape(),
+            [2, 3]
+        );
         for (shape, numbers, why) in [
             ("(100000000000, 3)", 3, "truncated"),
             ("(18446744073709551615, 18446744073709551615)", 3, "truncated"),
@@ -139,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn arrays_are_found_by_name() {
+        let both = zipped(&[("left.npy", npy("(2,)", 2)), ("right.npy", npy("(3,)", 3))]);
+        let shape = |name: Option<&str>| read::<f32>("a.npz".as_ref(), &both, name).map(|x| x.shape().to_vec());
+        assert_eq!(shape(Some("right")).unwrap(), [3]);
+        assert!(
+            shape(Some("middle")).unwrap_err().to_string().contains("no array 'middle'; its arrays are left, right")
+        );
+        assert!(shape(None).unwrap_err().to_string().contains("several arrays"));
+    }
+
+    #[test]
     fn an_archive_that_unpacks_to_more_than_it_says_is_refused() {
         // The central directory is at the end: readers use the size there.
         let mut bytes = zipped(&[("x.npy", npy("(1000,)", 1000))]);
@@ -148,7 +179,7 @@ mod tests {
             for &place in &places {
                 bytes[place..place + 4].copy_from_slice(&claimed.to_le_bytes());
             }
-            let _ = read::<f32>("a.npz".as_ref(), &bytes);
+            let _ = read::<f32>("a.npz".as_ref(), &bytes, None);
         }
         assert!(refused(&bytes).contains("truncated"));
     }
@@ -157,7 +188,7 @@ mod tests {
     fn every_cut_is_noticed() {
         let whole = zipped(&[("x.npy", npy("(5, 4)", 20))]);
         for cut in 0..whole.len() {
-            assert!(read::<f32>("a.npz".as_ref(), &whole[..cut]).is_err(), "{cut} of {}", whole.len());
+            assert!(read::<f32>("a.npz".as_ref(), &whole[..cut], None).is_err(), "{cut} of {}", whole.len());
         }
     }
 

@@ -16,6 +16,10 @@ use crate::hash;
 /// An open input file.
 pub struct Source<T: Scalar> {
     path: PathBuf,
+    /// The array within the file, where it holds several.
+    array: Option<String>,
+    /// Whether the file's array is one sample, without an axis for the batch.
+    is_sample: bool,
     /// The input that the model expects.
     expected: Input,
     /// Number of samples in the file.
@@ -39,16 +43,28 @@ enum From<T: Scalar> {
 }
 
 impl<T: Scalar> Source<T> {
-    /// Opens a file for a model with samples of this shape.
+    /// Opens a file for a model with samples of this shape. An array of exactly that shape is one sample.
     ///
     /// # Errors
     /// When the file cannot be read, or has another shape than the model's input.
     pub fn open(path: &Path, shape: &[usize], expected: &Input) -> Result<Self, Error> {
+        Self::open_array(path, None, shape, expected)
+    }
+
+    /// As [`open`](Self::open), for the array of this name where the file is an archive.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when there is no such array.
+    pub fn open_array(path: &Path, array: Option<&str>, shape: &[usize], expected: &Input) -> Result<Self, Error> {
         let mut conversions = Vec::new();
+        let mut is_sample = false;
         let from = match extension(path).as_str() {
             "npy" => {
                 let mut npy = Npy::open(path).map_err(|e| unreadable(path, e))?;
-                check_shape(path, npy.shape(), shape)?;
+                is_sample = check_shape(path, npy.shape(), shape)?;
+                if is_sample {
+                    npy.as_sample();
+                }
                 match npy.is_fortran() {
                     true => {
                         let all = npy.whole().map_err(|e| unreadable(path, e))?;
@@ -59,13 +75,18 @@ impl<T: Scalar> Source<T> {
             }
             "npz" => {
                 let bytes = file::read(path, Limit::ARCHIVE).map_err(|e| unreadable(path, e))?;
-                let all = npz::read(path, &bytes)?;
-                check_shape(path, all.shape(), shape)?;
+                let mut all = npz::read(path, &bytes, array)?;
+                is_sample = check_shape(path, all.shape(), shape)?;
+                if is_sample {
+                    all.insert_axis_inplace(Axis(0));
+                }
                 From::Memory { all, sha256: hash::of_bytes(&bytes) }
             }
             "csv" => {
                 let bytes = file::read(path, Limit::TABLE).map_err(|e| csv::unreadable(path, &e))?;
-                From::Memory { all: csv::read(path, &bytes, shape, expected)?, sha256: hash::of_bytes(&bytes) }
+                let (all, changes) = csv::read(path, &bytes, shape, expected)?;
+                conversions = changes;
+                From::Memory { all, sha256: hash::of_bytes(&bytes) }
             }
             _ => {
                 let bytes = image(path)?;
@@ -78,7 +99,13 @@ impl<T: Scalar> Source<T> {
             From::File(npy) => npy.shape().first().copied().unwrap_or(0),
             From::Memory { all, .. } => samples(all),
         };
-        Ok(Self { path: path.to_path_buf(), expected: expected.clone(), samples, taken: 0, from, conversions })
+        let (path, array, expected) = (path.to_path_buf(), array.map(str::to_owned), expected.clone());
+        Ok(Self { path, array, is_sample, expected, samples, taken: 0, from, conversions })
+    }
+
+    /// Whether the file's array is one sample, without an axis for the batch.
+    pub fn is_sample(&self) -> bool {
+        self.is_sample
     }
 
     /// Number of samples in the file.
@@ -126,7 +153,7 @@ impl<T: Scalar> Source<T> {
             return None;
         }
         let shape: Vec<usize> = samples.shape().iter().skip(1).copied().collect();
-        let mut double = Source::<f64>::open(&self.path, &shape, &self.expected).ok()?;
+        let mut double = Source::<f64>::open_array(&self.path, self.array.as_deref(), &shape, &self.expected).ok()?;
         double.skip(first + i).ok()?;
         let value = double.take(1).ok()?.index_axis(Axis(0), 0).get(index.clone()).copied()?;
         let message = format!(
@@ -183,16 +210,18 @@ impl<T: Scalar> Source<T> {
     }
 }
 
-fn check_shape(path: &Path, got: &[usize], sample: &[usize]) -> Result<(), Error> {
+/// Checks the shape of a file's array, and says whether it is that of one sample, without an axis for the batch.
+fn check_shape(path: &Path, got: &[usize], sample: &[usize]) -> Result<bool, Error> {
     let list = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     if got.len() == sample.len() + 1 && got[1..] == *sample && got[0] > 0 {
-        return Ok(());
+        return Ok(false);
+    }
+    if got == sample {
+        return Ok(true);
     }
     let message =
         format!("'{}' has the shape [{}], the model expects [N, {}]", path.display(), list(got), list(sample));
-    let help = if got == sample {
-        "add the batch axis: x[None] in numpy".to_owned()
-    } else if got.first() == Some(&0) {
+    let help = if got.first() == Some(&0) {
         "it holds no samples: give at least one".to_owned()
     } else {
         format!("reshape or preprocess the array to [N, {}], N being the number of samples", list(sample))
@@ -238,6 +267,10 @@ mod tests {
             assert_eq!(source.take(7).unwrap(), ndarray::array![[5.0, 6.0]].into_dyn());
             assert_eq!((source.left(), source.sha256()), (0, hash::of_file(&path).unwrap()));
             assert!(Source::<f32>::open(&path, &[3], &Input::default()).is_err());
+            // All of it is one sample.
+            let mut source = Source::<f32>::open(&path, &[3, 2], &Input::default()).unwrap();
+            assert!(source.is_sample() && source.samples() == 1);
+            assert_eq!(source.take(1).unwrap(), array.mapv(f32::from).insert_axis(Axis(0)).into_dyn());
         }
     }
 

@@ -54,6 +54,18 @@ impl FileRecord {
     }
 }
 
+/// An input of the model that has the same value for every sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedRecord {
+    /// Its name.
+    pub name: String,
+    /// Its value, as a recipe writes it.
+    pub value: String,
+    /// The file of the value, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileRecord>,
+}
+
 /// The files of a model.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ModelRecord {

@@ -8,13 +8,17 @@ mod stats;
 
 use std::borrow::Cow;
 
+use lrp::{Given, GivenInput};
 use lrp_config::{Channels, Input, Resize};
 use serde::{Deserialize, Serialize};
 
-pub use self::files::{FileRecord, ModelRecord, Program, RecipeRecord, SourceRecord};
+pub use self::files::{FileRecord, FixedRecord, ModelRecord, Program, RecipeRecord, SourceRecord};
 pub use self::fingerprint::Fingerprint;
 pub use self::layers::{InsideRecord, LayerRecord, LedgerNode};
-pub use self::results::{FailedRecord, InputRecord, LedgerRecord, SampleRecord, ScoreRecord, TargetRecord, Timings};
+pub use self::results::{
+    ExplainedRecord, FailedRecord, HeatmapRecord, InputRecord, LedgerRecord, SampleRecord, ScoreRecord, TargetRecord,
+    Timings,
+};
 pub use self::stats::{LayerStats, Stats};
 
 /// The format that is written and read. Keys may be added to it: a reader passes over those that it does not know.
@@ -46,6 +50,9 @@ pub struct Manifest {
     pub tokens: Option<FileRecord>,
     /// The recipe.
     pub recipe: RecipeRecord,
+    /// The inputs of the model that are the same for every sample.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixed: Vec<FixedRecord>,
     /// Input that the model expects, and the conversion of images.
     #[serde(default)]
     pub expects: Expected,
@@ -101,8 +108,11 @@ impl Manifest {
 /// Input that the model expects.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Expected {
-    /// The shape of a sample.
+    /// The shape of a sample; of several inputs, their number of elements.
     pub shape: Vec<usize>,
+    /// The inputs that are given for each sample, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<ExpectedInput>,
     /// Values of the darkest and the brightest pixel, if given: 0 and 1 otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<Vec<[f64; 2]>>,
@@ -120,10 +130,47 @@ pub struct Expected {
     pub resize: Option<Resize>,
 }
 
+/// One of several inputs of the model.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedInput {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements, as NumPy calls it.
+    pub dtype: String,
+    /// The shape of a sample.
+    pub shape: Vec<usize>,
+    /// Whether it is explained.
+    pub explained: bool,
+}
+
 impl Expected {
-    /// Of samples of this shape, as the recipe's `[input]` says.
-    pub fn new(shape: &[usize], input: &Input) -> Self {
+    /// Of samples of these inputs, as the recipe's `[input]` says.
+    pub fn new(given: &Given, input: &Input) -> Self {
         let Input { range, mean, std, channels, resize, .. } = input.clone();
-        Self { shape: shape.to_vec(), range, mean, std, channels, resize }
+        let one = |input: &GivenInput| ExpectedInput {
+            name: input.name.clone(),
+            dtype: input.dtype.to_owned(),
+            shape: input.shape.clone(),
+            explained: input.is_explained,
+        };
+        let inputs = if given.only().is_some() { Vec::new() } else { given.all().iter().map(one).collect() };
+        Self { shape: given.shape(), inputs, range, mean, std, channels, resize }
+    }
+
+    /// The inputs that are given for each sample.
+    pub fn given(&self) -> Given {
+        let of = |name: &str, dtype: &str, shape: &[usize], is_explained: bool| GivenInput {
+            name: name.to_owned(),
+            dtype: dtype.to_owned(),
+            shape: shape.to_vec(),
+            // Their values are only shown.
+            is_integer: false,
+            is_explained,
+            has_relevance: is_explained,
+        };
+        match self.inputs.as_slice() {
+            [] => Given::of(vec![of("", "float32", &self.shape, true)]),
+            several => Given::of(several.iter().map(|i| of(&i.name, &i.dtype, &i.shape, i.explained)).collect()),
+        }
     }
 }

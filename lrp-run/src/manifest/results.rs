@@ -5,6 +5,7 @@ use lrp_core::ledger::Totals;
 use serde::{Deserialize, Serialize};
 
 use super::files::FileRecord;
+use crate::files;
 
 /// One input file and its results.
 #[derive(Debug, Serialize, Deserialize)]
@@ -12,9 +13,18 @@ pub struct InputRecord {
     /// The file.
     #[serde(flatten)]
     pub file: FileRecord,
-    /// The relevance file, within the output folder.
+    /// The files of the model's other inputs, in the order of the model's inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<FileRecord>,
+    /// The start of the names of its results, where that is not the file's name without its extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem: Option<String>,
+    /// The relevance file, within the output folder, if one input of the model is explained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relevance: Option<String>,
+    /// The explained inputs of the model, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explained: Vec<ExplainedRecord>,
     /// The ledger file, within the output folder: float64, `[N, rows, 5]`, with a leading axis for targets where the relevance has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
@@ -35,7 +45,41 @@ pub struct InputRecord {
     pub files: Vec<FileRecord>,
 }
 
+/// One of several explained inputs of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedRecord {
+    /// Its name.
+    pub name: String,
+    /// Its relevance file, within the output folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relevance: Option<String>,
+}
+
+/// The heatmap of one of several explained inputs of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeatmapRecord {
+    /// The name of the input.
+    pub input: String,
+    /// The heatmap's file, within the output folder.
+    pub file: String,
+}
+
 impl InputRecord {
+    /// The start of the names of its results.
+    pub fn stem(&self) -> String {
+        self.stem.clone().unwrap_or_else(|| files::stem(self.file.path.as_ref()))
+    }
+
+    /// The files that it was read from.
+    pub fn sources(&self) -> impl Iterator<Item = &FileRecord> {
+        std::iter::once(&self.file).chain(&self.others)
+    }
+
+    /// The relevance files, within the output folder.
+    pub fn relevance_files(&self) -> impl Iterator<Item = &String> {
+        self.relevance.iter().chain(self.explained.iter().filter_map(|explained| explained.relevance.as_ref()))
+    }
+
     /// The number of targets of each sample that could be explained.
     pub fn targets(&self) -> usize {
         self.samples.iter().map(|sample| sample.targets.len()).max().unwrap_or(0)
@@ -110,12 +154,20 @@ pub struct TargetRecord {
     /// The node whose ledger balances worst, where that is more than rounding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unbalanced: Option<Unbalanced>,
-    /// The heatmap's file, within the output folder.
+    /// The heatmap's file, within the output folder, if one input of the model is explained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heatmap: Option<String>,
+    /// The heatmaps of the explained inputs of the model, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heatmaps: Vec<HeatmapRecord>,
 }
 
 impl TargetRecord {
+    /// The files of all its heatmaps.
+    pub fn heatmap_files(&self) -> impl Iterator<Item = &String> {
+        self.heatmap.iter().chain(self.heatmaps.iter().map(|heatmap| &heatmap.file))
+    }
+
     /// The explained output, in words: a class, the difference of two, or a place in the output.
     pub fn explained(&self) -> String {
         let against = (self.against, self.against_label.as_deref());
@@ -136,6 +188,9 @@ pub struct LedgerRecord {
     pub stabilizer: f64,
     /// Relevance lost (positive) or created (negative) by rules.
     pub rule: f64,
+    /// The part of `input` that is relevance of inputs that are not explained, if there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unexplained: Option<f64>,
 }
 
 impl LedgerRecord {
@@ -147,7 +202,8 @@ impl LedgerRecord {
 
 impl From<Totals> for LedgerRecord {
     fn from(t: Totals) -> Self {
-        Self { start: t.start, input: t.input, bias: t.bias, stabilizer: t.stabilizer, rule: t.rule }
+        let Totals { start, input, bias, stabilizer, rule } = t;
+        Self { start, input, bias, stabilizer, rule, unexplained: None }
     }
 }
 
@@ -178,7 +234,7 @@ pub struct Timings {
 
 impl From<&LedgerRecord> for Totals {
     fn from(record: &LedgerRecord) -> Self {
-        let &LedgerRecord { start, input, bias, stabilizer, rule } = record;
+        let &LedgerRecord { start, input, bias, stabilizer, rule, .. } = record;
         Self { start, input, bias, stabilizer, rule }
     }
 }

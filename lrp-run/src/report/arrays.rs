@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lrp::Error;
+use lrp::{Error, Given};
 
 use crate::files;
 use crate::input::{Npy, Rows};
@@ -10,8 +10,8 @@ use crate::manifest::InputRecord;
 
 /// The arrays of one input.
 pub struct Arrays {
-    /// None where no relevance was written.
-    relevance: Option<Targets>,
+    /// Of each explained input of the model; empty where no relevance was written.
+    relevance: Vec<Targets>,
     /// None where no ledger was written.
     ledger: Option<Targets>,
 }
@@ -24,23 +24,23 @@ struct Targets {
 }
 
 impl Arrays {
-    /// Opens the arrays of an input: samples of this shape, ledgers of this number of nodes.
+    /// Opens the arrays of an input: samples of these inputs of the model, ledgers of this number of nodes.
     ///
     /// # Errors
     /// When an array that the manifest names cannot be read.
-    pub fn open(dir: &Path, record: &InputRecord, sample: &[usize], nodes: usize) -> Result<Self, Error> {
-        let open = |name: &Option<String>, row: &[usize]| {
-            name.as_ref().map(|name| Targets::open(dir, name, record, row)).transpose()
-        };
-        Ok(Self { relevance: open(&record.relevance, sample)?, ledger: open(&record.ledger, &[nodes, 5])? })
+    pub fn open(dir: &Path, record: &InputRecord, given: &Given, nodes: usize) -> Result<Self, Error> {
+        let relevance = record.relevance_files().zip(given.explained());
+        let relevance = relevance.map(|(name, input)| Targets::open(dir, name, record, &input.shape));
+        let ledger = record.ledger.as_ref().map(|name| Targets::open(dir, name, record, &[nodes, 5]));
+        Ok(Self { relevance: relevance.collect::<Result<_, _>>()?, ledger: ledger.transpose()? })
     }
 
-    /// The relevance of a sample for a target.
+    /// The relevance of a sample for a target, for each explained input of the model.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn relevance(&mut self, target: usize, sample: usize) -> Result<Vec<f64>, Error> {
-        self.relevance.as_mut().map_or(Ok(Vec::new()), |array| array.read(target, sample))
+    pub fn relevance(&mut self, target: usize, sample: usize) -> Result<Vec<Vec<f64>>, Error> {
+        self.relevance.iter_mut().map(|array| array.read(target, sample)).collect()
     }
 
     /// The ledger of a sample for a target.
@@ -69,7 +69,9 @@ impl Targets {
         let expected: Vec<usize> = std::iter::once(samples).chain(row.iter().copied()).collect();
         let fits = match npy.shape() {
             [first, rest @ ..] if rest == expected => *first == targets,
-            shape => shape == expected && targets == 1,
+            // The relevance of a sample that was given without an axis of samples.
+            [first, rest @ ..] if rest == row && samples == 1 => *first == targets || *first == 1,
+            shape => targets == 1 && (shape == expected || (samples == 1 && shape == row)),
         };
         if npy.is_fortran() || !fits {
             let why = format!("it has the shape {:?}, and the manifest tells of {expected:?}", npy.shape());

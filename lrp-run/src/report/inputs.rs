@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use lrp::Layout;
+use lrp::{Given, Layout};
 use lrp_config::Input;
+use lrp_core::Tensor;
 use lrp_core::text::{clean, shown};
 use lrp_render::picture;
 use lrp_report::{Kind, Shown};
-use ndarray::Axis;
+use ndarray::{ArrayViewD, Axis};
 
-use super::view::View;
+use super::view::{Shares, View};
 use crate::hash;
-use crate::input::Source;
-use crate::manifest::{Expected, InputRecord};
+use crate::input::{FileSet, Sources};
+use crate::manifest::{Expected, FileRecord, InputRecord};
 
 /// Characters of a reason.
 const WHY: usize = 1000;
@@ -20,48 +21,60 @@ const WHY: usize = 1000;
 /// Finds inputs.
 pub struct Inputs<'a> {
     folders: &'a [PathBuf],
-    shape: &'a [usize],
+    given: &'a Given,
     expected: Input,
     /// Inputs that are not shown, and why.
     missing: Vec<(String, String)>,
 }
 
 /// An input file, or why there is none.
-pub enum Opened {
-    /// The file, before its first sample, and the input that the model expects.
-    File(Box<Source<f64>>, Input),
+pub enum Opened<'a> {
+    /// The files, before their first sample, the inputs that are given, and the input that the model expects.
+    File(Box<Sources<'a, f64>>, &'a Given, Input),
     /// The end of "The input is not shown: …".
     Nothing(String),
 }
 
 impl<'a> Inputs<'a> {
     /// Inputs that are where they were, or in one of these folders.
-    pub fn new(folders: &'a [PathBuf], expected: &'a Expected) -> Self {
+    pub fn new(folders: &'a [PathBuf], expected: &Expected, given: &'a Given) -> Self {
         let Expected { range, mean, std, .. } = expected;
         let (range, mean, std) = (range.clone(), mean.clone(), std.clone());
         let input =
             Input { range, mean, std, channels: expected.channels, resize: expected.resize, ..Input::default() };
-        Self { folders, shape: &expected.shape, expected: input, missing: Vec::new() }
+        Self { folders, given, expected: input, missing: Vec::new() }
     }
 
-    /// Opens an input, if an unchanged file is found.
-    pub fn open(&mut self, record: &InputRecord) -> Opened {
-        let path = Path::new(&record.file.path);
+    /// Opens an input, if unchanged files are found.
+    pub fn open(&mut self, record: &InputRecord) -> Opened<'a> {
+        let found: Result<Vec<PathBuf>, String> = record.sources().map(|file| self.find(file)).collect();
+        let opened = found.and_then(|mut files| {
+            let others = files.split_off(1.min(files.len()));
+            let set = FileSet::of(files.pop().unwrap_or_default(), others);
+            Sources::open(&set, self.given, &self.expected).map_err(|failure| failure.to_string())
+        });
+        match opened {
+            Ok(sources) => Opened::File(Box::new(sources), self.given, self.expected.clone()),
+            Err(why) => {
+                self.missing.push((record.file.path.clone(), why.clone()));
+                Opened::Nothing(why)
+            }
+        }
+    }
+
+    /// Where a file is unchanged.
+    fn find(&self, file: &FileRecord) -> Result<PathBuf, String> {
+        let path = Path::new(&file.path);
         let named =
             path.file_name().into_iter().flat_map(|name| self.folders.iter().map(move |folder| folder.join(name)));
         let there: Vec<PathBuf> =
             std::iter::once(path.to_path_buf()).chain(named).filter(|path| path.is_file()).collect();
-        let same = |path: &&PathBuf| hash::of_file(path).is_ok_and(|sha256| sha256 == record.file.sha256);
-        let why = match there.iter().find(same) {
-            Some(path) => match Source::open(path, self.shape, &self.expected) {
-                Ok(source) => return Opened::File(Box::new(source), self.expected.clone()),
-                Err(failure) => failure.to_string(),
-            },
-            None if there.is_empty() => "the file is no longer there".to_owned(),
-            None => "the file has changed since it was explained (its SHA-256 is another)".to_owned(),
-        };
-        self.missing.push((record.file.path.clone(), why.clone()));
-        Opened::Nothing(why)
+        let same = |path: &&PathBuf| hash::of_file(path).is_ok_and(|sha256| sha256 == file.sha256);
+        match there.iter().find(same) {
+            Some(path) => Ok(path.clone()),
+            None if there.is_empty() => Err("the file is no longer there".to_owned()),
+            None => Err("the file has changed since it was explained (its SHA-256 is another)".to_owned()),
+        }
     }
 
     /// A note on the inputs that are not shown.
@@ -79,32 +92,35 @@ impl<'a> Inputs<'a> {
     }
 }
 
-impl Opened {
-    /// The next sample.
-    pub fn next(&mut self, view: &View) -> Shown {
-        let Opened::File(source, expected) = self else {
-            return Shown::Nothing(self.why().to_owned());
+impl Opened<'_> {
+    /// The next sample: its explained inputs together, or each.
+    pub fn next(&mut self, view: &View, shares: Shares) -> Vec<Shown> {
+        let nothing = |why: &str| vec![Shown::Nothing(why.to_owned()); shares.count()];
+        let Opened::File(source, given, expected) = self else {
+            return nothing(self.why());
         };
         let batch = match source.take(1) {
             Ok(batch) => batch,
             Err(failure) => {
                 let why = failure.to_string();
-                *self = Opened::Nothing(why.clone());
-                return Shown::Nothing(why);
+                let shown = nothing(&why);
+                *self = Opened::Nothing(why);
+                return shown;
             }
         };
-        let sample = batch.index_axis(Axis(0), 0);
-        match view.shape.kind {
-            Kind::Series => Shown::Values(view.arranged(sample.iter().copied().collect())),
-            Kind::Picture if Layout::of(sample.shape()).is_some() => Shown::Picture(picture(sample, expected)),
-            // The report looks at one slice after the other, and a montage would not fit any of them.
-            Kind::Picture => Shown::Nothing("samples of this shape are no single pictures".to_owned()),
+        let explained = given.split(batch).into_iter().zip(given.all()).filter(|(_, input)| input.is_explained);
+        let explained: Vec<Tensor<f64>> = explained.map(|(batch, _)| batch).collect();
+        match (shares, explained.as_slice()) {
+            (Shares::All, several) if several.len() != 1 => {
+                vec![Shown::Values(several.iter().flatten().copied().collect())]
+            }
+            (_, each) => each.iter().map(|batch| shown_sample(batch.index_axis(Axis(0), 0), view, expected)).collect(),
         }
     }
 
     /// Passes over the next sample.
     pub fn skip(&mut self) {
-        if let Opened::File(source, _) = self
+        if let Opened::File(source, ..) = self
             && let Err(failure) = source.skip(1)
         {
             *self = Opened::Nothing(failure.to_string());
@@ -113,5 +129,15 @@ impl Opened {
 
     fn why(&self) -> &str {
         if let Opened::Nothing(why) = self { why } else { "" }
+    }
+}
+
+/// One input of a sample.
+fn shown_sample(sample: ArrayViewD<'_, f64>, view: &View, expected: &Input) -> Shown {
+    match view.shape.kind {
+        Kind::Series => Shown::Values(view.arranged(sample.iter().copied().collect())),
+        Kind::Picture if Layout::of(sample.shape()).is_some() => Shown::Picture(picture(sample, expected)),
+        // The report looks at one slice after the other, and a montage would not fit any of them.
+        Kind::Picture => Shown::Nothing("samples of this shape are no single pictures".to_owned()),
     }
 }

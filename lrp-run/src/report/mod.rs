@@ -12,18 +12,17 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use lrp::Error;
+use lrp::{Error, Given};
 use lrp_core::file::{self, Limit};
 use lrp_report::{Sample, Target, Writer, Written};
 use serde::Serialize;
 
 use self::arrays::Arrays;
 use self::inputs::{Inputs, Opened};
-use self::view::View;
+use self::view::{Shares, View};
 use crate::events::Events;
 use crate::files;
 use crate::guard::Guard;
-use crate::input;
 use crate::lock::Lock;
 use crate::manifest::{FileRecord, InputRecord, Manifest, SCHEMA};
 
@@ -80,9 +79,11 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
     if let Some(note) = verify(&manifest, dir)? {
         events.note(&note);
     }
-    let view = View::of(&manifest.expects.shape);
-    let report = page::report(&manifest, view.shape);
-    let mut inputs = Inputs::new(folders, &manifest.expects);
+    let given = manifest.expects.given();
+    let (shares, view) = Shares::of(&given);
+    let mut report = page::report(&manifest, view.shape);
+    report.samples *= shares.count();
+    let mut inputs = Inputs::new(folders, &manifest.expects, &given);
 
     let unwritable = |e: &dyn std::fmt::Display| files::unwritable(out, e);
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -90,7 +91,7 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
     }
     let file = BufWriter::new(files::create(out)?);
     let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
-    let written = fill(writer, dir, &manifest, &view, &mut inputs, out);
+    let written = fill(writer, dir, (&manifest, &given), (&view, shares), &mut inputs, out);
     // Half a report is none.
     let Written { samples, bytes, left_out } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
     files::finish(out)?;
@@ -104,8 +105,8 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
 fn fill(
     mut writer: Writer<BufWriter<File>>,
     dir: &Path,
-    manifest: &Manifest,
-    view: &View,
+    (manifest, given): (&Manifest, &Given),
+    (view, shares): (&View, Shares),
     inputs: &mut Inputs<'_>,
     out: &Path,
 ) -> Result<Written, Error> {
@@ -114,7 +115,7 @@ fn fill(
             break;
         }
         let mut input = inputs.open(record);
-        let mut arrays = Arrays::open(dir, record, &manifest.expects.shape, manifest.ledger.len())?;
+        let mut arrays = Arrays::open(dir, record, given, manifest.ledger.len())?;
         for i in 0..record.samples.len() {
             if !writer.has_room() {
                 break;
@@ -123,48 +124,63 @@ fn fill(
                 input.skip();
                 continue;
             }
-            let sample = sample(record, i, &mut input, &mut arrays, view)?;
-            writer.add(&sample).map_err(|e| files::unwritable(out, &e))?;
+            for sample in samples((record, given), i, &mut input, &mut arrays, (view, shares))? {
+                if writer.has_room() {
+                    writer.add(&sample).map_err(|e| files::unwritable(out, &e))?;
+                }
+            }
         }
     }
     writer.finish().map_err(|e| files::unwritable(out, &e))
 }
 
-/// Remarks on one sample.
-fn sample(
-    record: &InputRecord,
+/// One sample: its explained inputs together, or each.
+fn samples(
+    (record, given): (&InputRecord, &Given),
     i: usize,
-    input: &mut Opened,
+    input: &mut Opened<'_>,
     arrays: &mut Arrays,
-    view: &View,
-) -> Result<Sample, Error> {
-    let stem = input::stem(Path::new(&record.file.path));
+    (view, shares): (&View, Shares),
+) -> Result<Vec<Sample>, Error> {
+    let stem = record.stem();
     let of = &record.samples[i];
-    let mut targets = Vec::new();
+    let mut targets: Vec<Vec<Target>> = vec![Vec::new(); shares.count()];
     for (k, target) in of.targets.iter().enumerate() {
-        targets.push(Target {
-            title: target.explained(),
-            // Classes at a place are no outputs of the whole, which the largest ones are.
-            class: target.class.filter(|_| target.place.is_none()),
-            against: target.against,
-            score: target.score,
-            probability: target.probability,
-            totals: page::totals(&target.ledger),
-            relevance: view.arranged(arrays.relevance(k, i)?),
-            ledger: arrays.ledger(k, i)?,
-        });
+        let of_inputs = arrays.relevance(k, i)?;
+        let of_shares = match shares {
+            Shares::All => vec![of_inputs.concat()],
+            Shares::Each(_) => of_inputs,
+        };
+        let ledger = arrays.ledger(k, i)?;
+        // Without arrays, there is no relevance.
+        let of_shares = of_shares.into_iter().chain(std::iter::repeat(Vec::new()));
+        for (targets, relevance) in targets.iter_mut().zip(of_shares) {
+            targets.push(Target {
+                title: target.explained(),
+                // Classes at a place are no outputs of the whole, which the largest ones are.
+                class: target.class.filter(|_| target.place.is_none()),
+                against: target.against,
+                score: target.score,
+                probability: target.probability,
+                totals: page::totals(&target.ledger),
+                relevance: view.arranged(relevance),
+                ledger: ledger.clone(),
+            });
+        }
     }
-    Ok(Sample {
-        name: if record.samples.len() > 1 { format!("{stem} [{i}]") } else { stem },
-        input: input.next(view),
-        top: page::scores(&of.top),
-        targets,
-    })
+    let name = if record.samples.len() > 1 { format!("{stem} [{i}]") } else { stem };
+    let names: Vec<String> = match shares {
+        Shares::All => vec![name],
+        Shares::Each(_) => given.explained().map(|input| format!("{name}, {}", input.name)).collect(),
+    };
+    let each = names.into_iter().zip(input.next(view, shares)).zip(targets);
+    let sample = |((name, input), targets)| Sample { name, input, top: page::scores(&of.top), targets };
+    Ok(each.map(sample).collect())
 }
 
 /// The sources of the report.
 fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
-    let inputs = || manifest.inputs.iter().map(|input| Path::new(&input.file.path));
+    let inputs = || manifest.inputs.iter().flat_map(InputRecord::sources).map(|file| Path::new(&file.path));
     let moved =
         inputs().filter_map(Path::file_name).flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     let named = |file: &FileRecord| PathBuf::from(&file.path);
@@ -176,6 +192,7 @@ fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
         .with("the labels", manifest.labels.as_ref().map(named))
         .with("the tokens", manifest.tokens.as_ref().map(named))
         .with("a target", manifest.target_files.iter().map(named))
+        .with("a fixed input", manifest.fixed.iter().filter_map(|fixed| fixed.file.as_ref()).map(named))
         .with("an input", inputs().map(Path::to_path_buf).chain(moved))
         .with("a result", manifest.results().filter_map(|file| files::within(dir, &file.path)))
 }
@@ -183,7 +200,7 @@ fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
 /// Checks that results are unchanged. Files that the report does not read may have changed, which gives a note, or be gone.
 fn verify(manifest: &Manifest, dir: &Path) -> Result<Option<String>, Error> {
     let arrays: HashSet<&String> =
-        manifest.inputs.iter().flat_map(|input| [&input.relevance, &input.ledger]).flatten().collect();
+        manifest.inputs.iter().flat_map(|input| input.relevance_files().chain(&input.ledger)).collect();
     let mut others = Vec::new();
     for file in manifest.results() {
         // Whoever opens a file that is missing says so.

@@ -4,7 +4,7 @@ use lrp::numbers::{rule, typeset};
 use lrp_config::{Colormap, Resize};
 use lrp_report::{Accounts, Failed, File, Layer, Node, Palette, Report, Score, Shape, Text};
 
-use crate::manifest::{FileRecord, LedgerRecord, Manifest, ScoreRecord};
+use crate::manifest::{ExpectedInput, FileRecord, InputRecord, LedgerRecord, Manifest, ScoreRecord};
 
 /// Colours of a palette: as many as one byte can tell apart, and one in the middle.
 const COLORS: u16 = 255;
@@ -24,7 +24,8 @@ pub fn report(manifest: &Manifest, shape: Shape) -> Report {
         .chain(manifest.tokens.iter().map(|tokens| file("tokens", tokens)))
         .chain(manifest.target_files.iter().map(|target| file("target", target)))
         .chain(manifest.recipe.sources.iter().map(|source| file("recipe", &source.file)))
-        .chain(manifest.inputs.iter().map(|input| file("input", &input.file)));
+        .chain(manifest.fixed.iter().filter_map(|fixed| fixed.file.as_ref()).map(|value| file("fixed input", value)))
+        .chain(manifest.inputs.iter().flat_map(InputRecord::sources).map(|source| file("input", source)));
     let recipes = manifest.recipe.sources.iter();
     Report {
         samples: samples().count(),
@@ -89,9 +90,21 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
         ("writing", timings.write),
     ];
     let seconds = seconds.map(|(what, seconds)| format!("{what} {} s", typeset(seconds)));
-    let axes: Vec<String> = manifest.expects.shape.iter().map(usize::to_string).collect();
+    let axes = |shape: &[usize]| {
+        std::iter::once("N".to_owned()).chain(shape.iter().map(usize::to_string)).collect::<Vec<_>>().join("×")
+    };
     let list = |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
-    let mut input = vec![format!("N×{}", axes.join("×"))];
+    let mut input = match manifest.expects.inputs.as_slice() {
+        [] => vec![axes(&manifest.expects.shape)],
+        several => {
+            let one = |input: &ExpectedInput| {
+                let explained = if input.explained { "" } else { ", not explained" };
+                format!("{} {}{explained}", input.name, axes(&input.shape))
+            };
+            several.iter().map(one).collect()
+        }
+    };
+    input.extend(manifest.fixed.iter().map(|fixed| format!("{} fixed to {}", fixed.name, fixed.value)));
     input.extend(manifest.expects.mean.as_deref().map(|mean| format!("mean {}", list(mean))));
     input.extend(manifest.expects.std.as_deref().map(|std| format!("standard deviation {}", list(std))));
     let resized = |how: Resize| format!("images of another size: {}", format!("{how:?}").to_lowercase());
@@ -133,7 +146,7 @@ fn quoted(word: &str) -> String {
 
 /// Where relevance went in total.
 pub fn totals(record: &LedgerRecord) -> Accounts {
-    let LedgerRecord { start, input, bias, stabilizer, rule } = *record;
+    let LedgerRecord { start, input, bias, stabilizer, rule, .. } = *record;
     Accounts { start, input, bias, stabilizer, rule }
 }
 

@@ -1,6 +1,6 @@
 //! The display of samples of a shape: as pictures, or as series.
 
-use lrp::Layout;
+use lrp::{Given, Layout};
 use lrp_report::{Kind, Shape};
 
 /// Up to this number of rows, a plane that is four times as long as it is high is a series with several channels.
@@ -13,6 +13,33 @@ pub struct View {
     pub shape: Shape,
     /// Whether their channels come last.
     last: bool,
+}
+
+/// The explained inputs of a model that are shown together, as one sample of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shares {
+    /// All: the only one, or several one after the other, as a series.
+    All,
+    /// Each by itself: several of one shape.
+    Each(usize),
+}
+
+impl Shares {
+    /// Of these inputs, with the view of what is shown together.
+    pub fn of(given: &Given) -> (Self, View) {
+        let mut shapes = given.explained().map(|input| &input.shape);
+        match (shapes.next(), given.explained().count()) {
+            (Some(first), count) if count > 1 && shapes.all(|shape| shape == first) => {
+                (Shares::Each(count), View::of(first))
+            }
+            _ => (Shares::All, View::of(&given.relevance_shape())),
+        }
+    }
+
+    /// The samples of the report for each sample of the run.
+    pub fn count(self) -> usize {
+        if let Shares::Each(count) = self { count } else { 1 }
+    }
 }
 
 impl View {

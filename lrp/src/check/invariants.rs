@@ -49,37 +49,43 @@ pub fn balance<T: Scalar>(ledger: &[LedgerRow], totals: &LedgerRow) -> Invariant
     Invariant::new("the ledger balances", imbalance <= tolerance::<T>(), detail)
 }
 
-/// The invariants of every recipe, on a batch `x` and its explanation.
+/// The invariants of every recipe, on the model's inputs `xs` of a batch and their explanation.
 pub fn of_recipe<T: Scalar>(
     prepared: &Prepared<T>,
-    x: &Tensor<T>,
+    xs: &[Tensor<T>],
     explanation: &Explanation<T>,
     target: &Target,
     start: Start,
 ) -> Result<Vec<Invariant>, Error> {
     let plan = &prepared.plan;
-    let relevance = explanation.input_relevance();
-    let same = |a: &Tensor<T>, b: &Tensor<T>| a.iter().zip(b).all(|(a, b)| a.wide().to_bits() == b.wide().to_bits());
+    let relevance = &explanation.relevance;
+    let same = |a: &[Tensor<T>], b: &[Tensor<T>]| {
+        let (a, b) = (a.iter().flatten(), b.iter().flatten());
+        a.zip(b).all(|(a, b)| a.wide().to_bits() == b.wide().to_bits())
+    };
+    let all = || relevance.iter().flatten();
     let mut invariants = vec![Invariant::new(
         "relevance is finite",
-        relevance.iter().all(|r| r.is_finite()),
-        format!("largest |R| {}", short(relevance.iter().fold(0.0, |m, r| r.wide().abs().max(m)))),
+        all().all(|r| r.is_finite()),
+        format!("largest |R| {}", short(all().fold(0.0, |m, r| r.wide().abs().max(m)))),
     )];
-    let record = plan.record(x)?;
+    let record = plan.record_all(xs)?;
     let again = record.explain(target, start)?;
     invariants.push(Invariant::new(
         "a second run has the same bits",
-        same(relevance, again.input_relevance()),
+        same(relevance, &again.relevance),
         "relevance at the input".into(),
     ));
     invariants.push(linear(prepared, &record, explanation, target, start)?);
 
-    let n = samples(x);
+    let n = xs.first().map_or(0, samples);
     if n > 1 {
         let single = |i: usize| -> Result<bool, Error> {
-            let one = x.slice_axis(Axis(0), Slice::from(i..=i)).to_owned();
-            let e = plan.explain(&one, target, start)?;
-            Ok(same(&relevance.slice_axis(Axis(0), Slice::from(i..=i)).to_owned(), e.input_relevance()))
+            let of = |all: &[Tensor<T>]| -> Vec<Tensor<T>> {
+                all.iter().map(|all| all.slice_axis(Axis(0), Slice::from(i..=i)).to_owned()).collect()
+            };
+            let e = plan.record_all(&of(xs))?.explain(target, start)?;
+            Ok(same(&of(relevance), &e.relevance))
         };
         let results = (0..n).map(single).collect::<Result<Vec<_>, _>>()?;
         let differing = results.iter().filter(|same| !**same).count();
@@ -112,8 +118,11 @@ fn linear<T: Scalar>(
     });
     let other = record.propagate(second.clone());
     let sum = record.propagate(&first + &second);
-    let expected = explanation.input_relevance() + other.input_relevance();
-    let difference = abs_sums(&(sum.input_relevance() - &expected));
+    let mut difference = vec![0.0; samples(record.output())];
+    for ((sum, one), other) in sum.relevance.iter().zip(&explanation.relevance).zip(&other.relevance) {
+        let of_input = abs_sums(&(sum - &(one + other)));
+        difference.iter_mut().zip(of_input).for_each(|(all, one)| *all += one);
+    }
     // Rounding is in proportion to the relevance moved, not to what is left of it at the input.
     let moved = |i: usize| {
         let entries = [&explanation.ledger, &other.ledger].into_iter().flat_map(|ledger| &ledger.entries);
@@ -180,7 +189,7 @@ fn numbers() -> impl FnMut() -> f64 {
 
 /// On a network that is piecewise linear, LRP-0 everywhere is gradient × input: whether this one is, whatever the recipe.
 /// For double precision, as denominators may nearly cancel.
-pub fn gradient_times_input(model: &Arc<Model<f64>>, x: &Tensor<f64>, target: &Target) -> Result<Invariant, Error> {
+pub fn gradient_times_input(model: &Arc<Model<f64>>, xs: &[Tensor<f64>], target: &Target) -> Result<Invariant, Error> {
     const NAME: &str = "LRP-0 would be gradient × input";
     let breaking = model.nodes().find(|(_, node)| {
         node.kind().is_some_and(|kind| match kind.group() {
@@ -201,10 +210,13 @@ pub fn gradient_times_input(model: &Arc<Model<f64>>, x: &Tensor<f64>, target: &T
     let affine = |group| matches!(group, Group::Weighted | Group::Weightless | Group::Preprocessing);
     let zero = everywhere(Arc::new(Zero { bias: BiasMode::Absorb }), &affine)?;
     let gradient = everywhere(Arc::new(Gradient), &|_| true)?.times_input(true);
-    let explain = |plan: &Plan<f64>, start| plan.explain(x, target, start);
+    let explain = |plan: &Plan<f64>, start| -> Result<Tensor<f64>, Error> {
+        let explanation = plan.record_all(xs)?.explain(target, start)?;
+        Ok(ndarray::arr1(&explanation.relevance.iter().flatten().copied().collect::<Vec<_>>()).into_dyn())
+    };
     // R = f · ∂f/∂x · x / f where relevance starts at the logit f.
     let (zero, expected) = (explain(&zero, Start::Logit)?, explain(&gradient, Start::One)?);
-    let error = relative_l2(zero.input_relevance(), expected.input_relevance());
+    let error = relative_l2(&zero, &expected);
     let detail = format!("relative L2 difference {error:.1e}, in f64");
     Ok(Invariant::new(NAME, error <= 1e-9, detail))
 }

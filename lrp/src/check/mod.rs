@@ -76,7 +76,8 @@ pub struct Check<'a, T: Scalar> {
 }
 
 impl<T: Scalar> Check<'_, T> {
-    /// Checks samples `[N, …]`. `warnings` about the inputs come first in the report.
+    /// Checks samples `[N, …]`, those of several inputs joined as [`Given::join`](crate::Given::join) does. `warnings` about the inputs come
+    /// first in the report.
     ///
     /// # Errors
     /// When the samples cannot be explained.
@@ -86,16 +87,17 @@ impl<T: Scalar> Check<'_, T> {
         let batches = (0..samples(x)).step_by(self.options.batch).map(|first| {
             let last = samples(x).min(first + self.options.batch);
             let batch = x.slice_axis(Axis(0), Slice::from(first..last)).to_owned();
-            let e = prepared.plan.explain(&batch, target, start)?;
-            Ok((batch, e))
+            let xs = self.loaded.enter(batch.clone())?;
+            let e = prepared.plan.record_all(&xs)?.explain(target, start)?;
+            Ok((batch, xs, e))
         });
         let batches = batches.collect::<Result<Vec<_>, Error>>()?;
-        let explanations = || batches.iter().map(|(_, e)| e);
+        let explanations = || batches.iter().map(|(_, _, e)| e);
         let (mut ledger, totals) = rows(prepared, explanations());
 
         let mut invariants = vec![invariants::balance::<T>(&ledger, &totals)];
-        if let Some((batch, explanation)) = batches.first() {
-            invariants.extend(invariants::of_recipe(prepared, batch, explanation, target, start)?);
+        if let Some((batch, xs, explanation)) = batches.first() {
+            invariants.extend(invariants::of_recipe(prepared, xs, explanation, target, start)?);
             invariants.push(invariants::adjoints(&self.loaded.model));
             invariants.push(self.against_double(&batch.mapv(|v| v.wide()), start, &mut ledger)?);
         }
@@ -122,14 +124,14 @@ impl<T: Scalar> Check<'_, T> {
         let options = &self.loaded.options;
         let (single, double) = (Loaded::<f32>::new(options)?, Loaded::<f64>::new(options)?);
         let recipe = || self.prepared.recipe.clone();
-        let (single, prepared) =
-            (Prepared::new(recipe(), &single, self.on_unknown)?, Prepared::new(recipe(), &double, self.on_unknown)?);
-        let errors = precision::f32_errors(&single, &prepared, x, &self.target, start)?;
+        let of_single = Prepared::new(recipe(), &single, self.on_unknown)?;
+        let of_double = Prepared::new(recipe(), &double, self.on_unknown)?;
+        let errors = precision::f32_errors((&single, &of_single), (&double, &of_double), x, &self.target, start)?;
         for (id, node) in double.model.nodes() {
             if let (Some(row), Some(error)) = (ledger.iter_mut().find(|row| row.name == node.name), errors.get(&id)) {
                 row.f32_error = Some(*error);
             }
         }
-        invariants::gradient_times_input(&Arc::clone(&double.model), x, &self.target)
+        invariants::gradient_times_input(&Arc::clone(&double.model), &double.enter(x.clone())?, &self.target)
     }
 }

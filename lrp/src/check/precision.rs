@@ -9,15 +9,19 @@ use ndarray::{Axis, Slice};
 use super::invariants::relative_l2;
 use super::ledger::worse;
 use crate::error::Error;
+use crate::loaded::Loaded;
 use crate::prepared::Prepared;
 
 /// Samples that are compared: the relevance at every layer is held for one at a time.
 const SAMPLES: usize = 8;
 
+/// A model, and its rules.
+type Of<'a, T> = (&'a Loaded<T>, &'a Prepared<T>);
+
 /// For each node the relative L2 error of the relevance received there in single precision, the worst of the first samples.
 pub fn f32_errors(
-    single: &Prepared<f32>,
-    double: &Prepared<f64>,
+    single: Of<'_, f32>,
+    double: Of<'_, f64>,
     x: &Tensor<f64>,
     target: &Target,
     start: Start,
@@ -44,14 +48,15 @@ pub fn f32_errors(
 
 /// Explains one sample, showing the relevance at every node, and gives what was explained.
 fn observed<T: Scalar>(
-    prepared: &Prepared<T>,
+    (loaded, prepared): Of<'_, T>,
     x: &Tensor<T>,
     target: &Target,
     start: Start,
     observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
 ) -> Result<Option<Chosen>, Error> {
+    let xs = loaded.enter(x.clone())?;
     let mut explained = || -> Result<Option<Chosen>, lrp_core::Error> {
-        let record = prepared.plan.record(x)?;
+        let record = prepared.plan.record_all(&xs)?;
         record.propagate_observed(record.seed(target, start)?, observe);
         Ok(target.chosen(record.output())?.pop())
     };

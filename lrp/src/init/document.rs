@@ -5,6 +5,7 @@ use lrp_core::operator::Kind;
 use lrp_core::text::shown;
 use serde_json::{Value, json};
 
+use crate::given::GivenInput;
 use crate::layout::Layout;
 use crate::loaded::Loaded;
 use crate::numbers;
@@ -93,7 +94,7 @@ impl Document<'_> {
     /// Instructions for the recipe.
     fn commands(&self, recipe: &str) -> Vec<(String, &'static str)> {
         let mut commands = vec![(format!("lrp plan -r {recipe}"), "the rule of each layer")];
-        match self.request.inputs.is_empty() {
+        match self.request.inputs.is_empty() && self.request.named.is_empty() {
             true => {
                 commands.push((format!("lrp explain -r {recipe} -i INPUT…"), "heatmaps of images, .npy or .npz files"));
                 commands.push((format!("lrp check -r {recipe} -i INPUT…"), "where relevance is lost, and to what"));
@@ -190,9 +191,13 @@ impl Document<'_> {
 
     fn input(&self, text: &mut Text) {
         let expected = &self.expected;
-        let shape = self.loaded.input_shape().map(numbers::shape).unwrap_or_default();
-        let tensor = self.loaded.import.input_names.first().map(|name| format!(", '{name}'")).unwrap_or_default();
         text.gap();
+        let [only] = self.loaded.given.all() else {
+            let one = |input: &GivenInput| format!("'{}' {}", shown(&input.name), numbers::shape(&input.shape));
+            let all: Vec<String> = self.loaded.given.all().iter().map(one).collect();
+            return text.heading("[input]", &format!("several: {}", all.join(", ")));
+        };
+        let (shape, tensor) = (numbers::shape(&only.shape), format!(", '{}'", only.name));
         let Some(layout) = expected.picture else {
             text.heading("[input]", &format!("{shape}{tensor}: arrays, which go to the model as they are"));
             if let Some(seen) = expected.measured {
@@ -333,28 +338,35 @@ impl Document<'_> {
     fn explain(&self, text: &mut Text) {
         text.gap();
         text.line("[explain]");
+        let several = self.loaded.given.only().is_none();
+        let each = || self.loaded.given.all().iter().map(|input| (input.name.clone(), json!("…")));
         let inputs = match self.request.inputs.as_slice() {
+            _ if !self.request.named.is_empty() => Line::new("inputs", json!(self.request.named)),
+            [] if several => Line::off("inputs", Value::Object(each().collect())).comment("or with -i NAME=FILE"),
             [] => Line::off("inputs", vec!["…"]).comment("images, .npy, .npz, folders or globs; or with -i"),
             given => Line::new("inputs", given),
         };
+        let explained: Vec<&str> = self.loaded.given.explained().map(|input| input.name.as_str()).collect();
+        let sources = several.then(|| Line::off("sources", explained).comment("the inputs that are explained"));
+        let fixed = (!self.request.fixed.is_empty())
+            .then(|| Line::new("fixed", json!(self.request.fixed)).comment("the same for every sample"));
         let target = match self.loaded.classes() {
             0 | 1 => "the only output",
             _ => "or a class (index or label), \"all\", { top = 3 }, { contrast = [0, 1] }",
         };
-        let mut lines = vec![inputs];
+        let mut lines: Vec<Line> = [Some(inputs), sources, fixed].into_iter().flatten().collect();
         if let Some(output) = &self.request.output {
             lines.push(Line::new("output", output.as_str()));
         }
-        lines.push(Line::new("target", "argmax").comment(target));
-        lines.push(Line::new("start", "logit").comment("or \"one\""));
+        lines
+            .extend([Line::new("target", "argmax").comment(target), Line::new("start", "logit").comment("or \"one\"")]);
         text.table(&lines);
     }
 
     fn output(&self, text: &mut Text) {
         text.gap();
         text.line("[output]");
-        let shape = self.loaded.input_shape().unwrap_or_default();
-        let draws = Layout::of(shape).is_some();
+        let draws = self.loaded.given.explained().any(|input| Layout::of(&input.shape).is_some());
         let save = if draws { &["npy", "png", "json", "html"][..] } else { &["npy", "json", "html"] };
         let mut lines = vec![
             Line::new("dir", format!("out/{}", self.stem())),

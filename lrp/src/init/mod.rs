@@ -34,9 +34,9 @@ pub struct Draft {
 /// Makes a recipe for a model, given the properties of the inputs to explain.
 ///
 /// # Errors
-/// When the model has several inputs.
+/// When the recipe cannot be written.
 pub fn recipe(loaded: &Loaded<f32>, request: &Request, seen: Seen) -> Result<Draft, Error> {
-    let mut expected = Expected::new(&loaded.import.metadata, loaded.input_shape()?, seen);
+    let mut expected = Expected::new(&loaded.import.metadata, &loaded.given.shape(), seen);
     expected.inside = Inside::new(&loaded.model);
     expected.preset = request.preset;
     let survey = Survey::new(&loaded.model);

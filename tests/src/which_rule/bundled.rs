@@ -35,7 +35,7 @@ impl Network {
 
     /// Explains the logit of `target` in every picture.
     pub fn explain(&self, recipe: &Recipe, x: &Tensor<f64>, target: Target) -> Explanation<f64> {
-        let start: Start = recipe.explain().start.unwrap_or_default().into();
+        let start: Start = recipe.explain().start().unwrap_or_default().into();
         plan(&self.model, recipe).explain(x, &target, start).expect("the pictures suit the network")
     }
 
@@ -52,7 +52,8 @@ impl Network {
     /// The predicted class of every picture.
     pub fn predictions(&self, x: &Tensor<f64>) -> Vec<usize> {
         let record = self.forward.record(x).expect("the pictures suit the network");
-        Target::Argmax.classes(record.output()).expect("there is a largest logit")
+        let chosen = Target::Argmax.chosen(record.output()).expect("there is a largest logit");
+        chosen.into_iter().filter_map(|chosen| chosen.class).collect()
     }
 }
 

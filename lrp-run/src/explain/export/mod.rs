@@ -9,14 +9,14 @@ mod safetensors;
 #[cfg(feature = "hdf5")]
 mod virelay;
 
-use lrp::{Error, Layout, Loaded};
+use lrp::{Error, Given, GivenInput, Layout, Loaded};
 use lrp_config::Save;
 use lrp_core::{Plan, Scalar, Target};
 use ndarray::{ArrayD, Axis, IxDyn};
 use ndarray_npy::{ReadableElement, WritableElement};
 
 use crate::files;
-use crate::input::Source;
+use crate::input::{FileSet, Sources};
 use crate::job::ExplainJob;
 use crate::manifest::{FileRecord, InputRecord, InsideRecord, ModelRecord, RecipeRecord, TargetRecord};
 
@@ -32,16 +32,18 @@ pub struct Run<'a, T: Scalar> {
     /// The model with its rules.
     #[cfg_attr(not(feature = "hdf5"), expect(dead_code, reason = "ViRelAy's project has the model's outputs"))]
     pub plan: &'a Plan<T>,
-    /// The shape of a sample.
-    pub shape: &'a [usize],
+    /// The inputs of the model that are given for each sample.
+    pub given: &'a Given,
+    /// Whether targets have an axis of their own.
+    pub several: bool,
     /// The nodes inside the network whose relevance is saved.
     pub inside: &'a [InsideRecord],
 }
 
 /// The results of one input.
 struct Results<T> {
-    /// `[N, …]`, or `[targets, N, …]`.
-    relevance: ArrayD<T>,
+    /// `relevance`: `[N, …]`, or `[targets, N, …]`; of several explained inputs, one such array for each, `relevance.NAME`.
+    relevance: Vec<(String, ArrayD<T>)>,
     /// The explained classes: `[N]`, or `[targets, N]`.
     classes: ArrayD<i64>,
     /// The model's outputs for them, in the same shape.
@@ -64,19 +66,22 @@ struct All<T> {
 ///
 /// # Errors
 /// When a program that takes one class for each sample is to get several, or one that shows images something else.
-pub fn check(job: &ExplainJob, targets: &[Target], shape: &[usize]) -> Result<(), Error> {
+pub fn check(job: &ExplainJob, targets: &[Target], given: &Given) -> Result<(), Error> {
     let save = &job.output.save;
-    if let Some((name, _)) = [("quantus", Save::Quantus), ("virelay", Save::Virelay)]
-        .into_iter()
-        .find(|(_, what)| save.contains(what) && targets.len() != 1)
-    {
+    let programs = [("quantus", Save::Quantus), ("virelay", Save::Virelay)];
+    if let Some((name, _)) = programs.iter().find(|(_, what)| save.contains(what) && given.only().is_none()) {
+        let message = format!("save: {name} takes one input for each sample, and the model has {}", given.all().len());
+        return Err(Error::user(message, "fix the others with --fix NAME=VALUE, or save npz"));
+    }
+    if let Some((name, _)) = programs.iter().find(|(_, what)| save.contains(what) && targets.len() != 1) {
         let message = format!("save: {name} takes one target for each sample, and there are {}", targets.len());
         return Err(Error::user(message, "choose argmax, a class or a contrast, or save npz"));
     }
     if save.contains(&Save::Virelay) && !cfg!(feature = "hdf5") {
         return Err(without_hdf5());
     }
-    if save.contains(&Save::Virelay) && Layout::of(shape).is_none() {
+    let shape = given.shape();
+    if save.contains(&Save::Virelay) && Layout::of(&shape).is_none() {
         let message = format!("save: virelay shows images, and samples have the shape {shape:?}");
         return Err(Error::user(message, "save npz or quantus"));
     }
@@ -97,7 +102,7 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
     pub fn export(&self, records: &mut [InputRecord]) -> Result<Vec<FileRecord>, Error> {
         let save = |what: Save| self.job.output.save.contains(&what);
         for record in records.iter_mut() {
-            let stem = files::stem(record.file.path.as_ref());
+            let stem = record.stem();
             if !save(Save::Npz) && !save(Save::Safetensors) {
                 continue;
             }
@@ -124,12 +129,11 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         }
         // Arrays that nobody asked for have served.
         if !save(Save::Npy) {
-            let stems = records.iter().map(|record| files::stem(record.file.path.as_ref()));
-            let names = stems.flat_map(|stem| {
-                let inside = self.inside.iter().map(|node| files::inside(&stem, &node.key)).collect::<Vec<_>>();
-                [files::relevance(&stem), files::ledger(&stem)].into_iter().chain(inside)
-            });
-            names.map(|name| self.path(&name)).try_for_each(|path| files::remove(&path))?;
+            for stem in records.iter().map(InputRecord::stem) {
+                let inside = self.inside.iter().map(|node| files::inside(&stem, &node.key));
+                let names = self.relevance_files(&stem).into_iter().map(|(_, file)| file).chain([files::ledger(&stem)]);
+                names.chain(inside).map(|name| self.path(&name)).try_for_each(|path| files::remove(&path))?;
+            }
         }
         exports.iter().map(|name| files::record(&self.job.output.dir, name)).collect()
     }
@@ -164,21 +168,36 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         ]
     }
 
-    /// The results of an input, from its relevance file and its record.
+    /// The names of the arrays of relevance in an archive, and their files.
+    fn relevance_files(&self, stem: &str) -> Vec<(String, String)> {
+        let names = files::input_names(self.given);
+        if names.is_empty() {
+            return vec![("relevance".to_owned(), files::relevance(stem))];
+        }
+        let named = |(input, name): (&GivenInput, &String)| {
+            (format!("relevance.{}", input.name), files::relevance_of(stem, name))
+        };
+        self.given.explained().zip(&names).map(named).collect()
+    }
+
+    /// The results of an input, from its relevance files and its record.
     fn results(&self, record: &InputRecord) -> Result<Results<T>, Error> {
-        let stem = files::stem(record.file.path.as_ref());
+        let stem = record.stem();
         let read = |name: &str| -> Result<ArrayD<T>, Error> {
             let path = self.path(name);
             ndarray_npy::read_npy(&path)
                 .map_err(|e| Error::plain(format!("cannot read '{}', which was just written: {e}", path.display())))
         };
-        let relevance = read(&files::relevance(&stem))?;
+        let mut relevance = Vec::new();
+        for (name, file) in self.relevance_files(&stem) {
+            relevance.push((name, read(&file)?));
+        }
         let inside = self.inside.iter().map(|node| {
             let array = read(&files::inside(&stem, &node.key))?;
             Ok((format!("at.{}", node.key), array))
         });
         let inside = inside.collect::<Result<_, Error>>()?;
-        let several = relevance.ndim() > self.shape.len() + 1;
+        let several = self.several;
         let (samples, targets) = (record.samples.len(), record.targets());
         let shape = if several { vec![targets, samples] } else { vec![samples] };
         // Of a sample that could not be explained, and of a target that is no class, the class is -1.
@@ -196,7 +215,7 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         let (mut inputs, mut classes, mut relevance) = (Vec::new(), Vec::new(), Vec::new());
         for record in records {
             let path: &std::path::Path = record.file.path.as_ref();
-            let mut source = Source::<T>::open(path, self.shape, &self.job.what.how.input)?;
+            let mut source = Sources::<T>::open(&FileSet::one(path), self.given, &self.job.what.how.input)?;
             let (samples, _) = source.take_any(source.left())?;
             if source.sha256() != record.file.sha256 {
                 let message = format!("'{}' was written to while it was in use", path.display());
@@ -204,12 +223,15 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
             }
             let explained: Vec<usize> = record.explained().map(|(i, _)| i).collect();
             let results = self.results(record)?;
-            let one = |array: ArrayD<T>| match array.ndim() > self.shape.len() + 1 {
-                true => array.index_axis_move(Axis(0), 0),
-                false => array,
-            };
+            // Arrays of one input: check has seen to it.
+            let of_input =
+                results.relevance.into_iter().next().map_or_else(lrp_core::tensor::empty, |(_, array)| array);
+            let mut of_input = if self.several { of_input.index_axis_move(Axis(0), 0) } else { of_input };
+            if of_input.ndim() < samples.ndim() {
+                of_input.insert_axis_inplace(Axis(0));
+            }
             inputs.push(samples.select(Axis(0), &explained));
-            relevance.push(one(results.relevance).select(Axis(0), &explained));
+            relevance.push(of_input.select(Axis(0), &explained));
             classes.extend(explained.iter().filter_map(|i| results.classes.iter().nth(*i)));
         }
         let joined = |parts: &[ArrayD<T>]| {

@@ -1,4 +1,5 @@
-//! `STEM.relevance.npz`: `relevance`, `classes` and `scores`; `at.NODE`, relevance inside the network.
+//! `STEM.relevance.npz`: `relevance` (of several explained inputs `relevance.NAME` for each), `classes` and `scores`; `at.NODE`, relevance
+//! inside the network.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use crate::files;
 pub fn write<T: WritableElement>(path: &Path, results: &Results<T>) -> Result<(), Error> {
     files::write(path, |file| {
         let mut npz = NpzWriter::new_compressed(file);
-        npz.add_array("relevance", &results.relevance)?;
+        results.relevance.iter().try_for_each(|(name, relevance)| npz.add_array(name.as_str(), relevance))?;
         npz.add_array("classes", &results.classes)?;
         npz.add_array("scores", &results.scores)?;
         for (name, relevance) in &results.inside {

@@ -1,5 +1,5 @@
-//! `STEM.relevance.safetensors`: `relevance`, `classes` and `scores`, with the inputs they were made from; `at.NODE`, relevance inside the
-//! network.
+//! `STEM.relevance.safetensors`: `relevance` (of several explained inputs `relevance.NAME` for each), `classes` and `scores`, with the inputs
+//! they were made from; `at.NODE`, relevance inside the network.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,26 +22,22 @@ pub fn write<T: Scalar + WritableElement>(
     facts: Vec<(&'static str, String)>,
 ) -> Result<(), Error> {
     let broken = |e: &dyn std::fmt::Display| Error::Internal(format!("safetensors: {e}"));
-    let bytes_of = |array: &ArrayD<T>| {
+    let mut of_inputs = Vec::new();
+    for (name, relevance) in results.relevance.iter().chain(&results.inside) {
         let mut bytes = Vec::new();
-        let array = array.as_standard_layout();
-        T::write_slice(array.as_slice().unwrap_or_default(), &mut bytes).map_err(|e| broken(&e))?;
-        Ok::<_, Error>(bytes)
-    };
-    let bytes = bytes_of(&results.relevance)?;
-    let inside =
-        results.inside.iter().map(|(name, array)| Ok((name.as_str(), array.shape().to_vec(), bytes_of(array)?)));
-    let inside = inside.collect::<Result<Vec<_>, Error>>()?;
+        let rows = relevance.as_standard_layout();
+        T::write_slice(rows.as_slice().unwrap_or_default(), &mut bytes).map_err(|e| broken(&e))?;
+        of_inputs.push((name.as_str(), relevance.shape().to_vec(), bytes));
+    }
     let classes: Vec<u8> = results.classes.iter().flat_map(|class| class.to_le_bytes()).collect();
     let scores: Vec<u8> = results.scores.iter().flat_map(|score| score.to_le_bytes()).collect();
     let dtype = if T::NAME == "f64" { Dtype::F64 } else { Dtype::F32 };
-    let tensors = [
-        ("relevance", TensorView::new(dtype, results.relevance.shape().to_vec(), &bytes)),
+    let relevance = of_inputs.iter().map(|(name, shape, bytes)| (*name, TensorView::new(dtype, shape.clone(), bytes)));
+    let others = [
         ("classes", TensorView::new(Dtype::I64, results.classes.shape().to_vec(), &classes)),
         ("scores", TensorView::new(Dtype::F64, results.scores.shape().to_vec(), &scores)),
     ];
-    let inside = inside.iter().map(|(name, shape, bytes)| (*name, TensorView::new(dtype, shape.clone(), bytes)));
-    let tensors = tensors.into_iter().chain(inside).map(|(name, view)| view.map(|view| (name, view)));
+    let tensors = relevance.chain(others).map(|(name, view)| view.map(|view| (name, view)));
     let tensors = tensors.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&e))?;
     let facts = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let mut whole = serialize(tensors, Some(facts)).map_err(|e| broken(&e))?;

@@ -40,7 +40,7 @@ pub fn write<T: Scalar + WritableElement + ReadableElement>(
     save(&folder.join("dataset.h5"), dataset)?;
 
     let outputs = outputs(run, &inputs)?;
-    let channels_first = match Layout::of(run.shape) {
+    let channels_first = match Layout::of(&run.given.shape()) {
         Some(Layout::ChannelsLast { .. }) => relevance.permuted_axes(vec![0, 3, 1, 2]),
         Some(Layout::Plane { .. }) => relevance.insert_axis(Axis(1)),
         _ => relevance,
