@@ -96,7 +96,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME", value_parser = input_preset)]
     pub input_preset: Option<InputPreset>,
     /// Inputs that the recipe explains: images, .npy, .npz or .csv files, folders or globs; for a model with several inputs, NAME=FILE for each
-    #[arg(short, long, num_args = 1.., value_name = "[NAME=]INPUT")]
+    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
     pub input: Vec<PathBuf>,
     /// The recipe's file; its paths are relative to it [default: standard output, with paths relative to this folder]
     #[arg(short, long, value_name = "FILE.toml")]
@@ -196,7 +196,7 @@ pub struct CompareArgs {
     pub recipe: Vec<String>,
     /// Images, .npy, .npz or .csv files, folders or globs; for a model with several inputs, NAME=FILE for each, or .npz files with an array
     /// for each
-    #[arg(short, long, num_args = 1.., value_name = "[NAME=]INPUT")]
+    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
     pub input: Vec<PathBuf>,
     /// The figure, a PNG or SVG file
     #[arg(short, long)]
@@ -243,7 +243,7 @@ pub struct WhatArgs {
     pub recipe: String,
     /// Images, .npy, .npz or .csv files, folders or globs; for a model with several inputs, NAME=FILE for each, or .npz files with an array
     /// for each
-    #[arg(short, long, num_args = 1.., value_name = "[NAME=]INPUT")]
+    #[arg(short, long, num_args = 1.., value_name = "INPUT")]
     pub input: Vec<PathBuf>,
     #[command(flatten)]
     pub how: HowArgs,
@@ -455,8 +455,11 @@ fn choose<V: Copy>(text: &str, choices: &[(&str, V)]) -> Result<V, String> {
 
 fn fixed(text: &str) -> Result<Fix, String> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok(Fix(name.to_owned(), value.parse()?)),
-        _ => Err("expected NAME=VALUE: the name of an input of the model, and its value".to_owned()),
+        Some((name, value)) if !name.is_empty() => {
+            let help = "not a value\n  give a number, [numbers], zeros, ones, or an .npy or .npz file";
+            Ok(Fix(name.to_owned(), value.parse().map_err(|_| help.to_owned())?))
+        }
+        _ => Err("expected NAME=VALUE\n  give the name of an input of the model, and its value".to_owned()),
     }
 }
 

@@ -69,11 +69,11 @@ fn list(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Err
     let is_input = |path: &&PathBuf| path.is_file() && EXTENSIONS.contains(&extension(path).as_str());
     found.extend(paths.iter().filter(is_input).cloned());
     // A link can lead back up.
-    let within = paths.iter().filter(|path| !hidden(path) && !path.is_symlink() && path.is_dir());
+    let mut within = paths.iter().filter(|path| !hidden(path) && !path.is_symlink() && path.is_dir());
     if depth == 0 {
         return Ok(());
     }
-    within.map(|path| list(path, depth - 1, found)).collect()
+    within.try_for_each(|path| list(path, depth - 1, found))
 }
 
 #[cfg(test)]

@@ -24,12 +24,6 @@ pub fn read<T: Scalar>(path: &Path, bytes: &[u8], name: Option<&str>) -> Result<
     array(&mut archive, &name).map_err(|why| unreadable(path, why))
 }
 
-/// Whether an archive has an array of this name.
-pub fn holds(path: &Path, name: &str) -> bool {
-    let archive = file::open(path).ok().and_then(|file| ZipArchive::new(file).ok());
-    archive.is_some_and(|archive| archive.file_names().any(|member| member.strip_suffix(".npy") == Some(name)))
-}
-
 /// The shape of that array, from its header alone.
 pub fn shape(path: &Path, name: Option<&str>) -> Result<Vec<usize>, Error> {
     let file = file::open(path).map_err(|e| unreadable(path, e))?;

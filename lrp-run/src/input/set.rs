@@ -9,7 +9,7 @@ use lrp_config::InputFiles;
 use lrp_core::text::shown;
 
 use super::expand::files_of;
-use super::{extension, npz, stem};
+use super::{extension, stem};
 use crate::hash;
 
 /// A path or a pattern, and the input of the model that it is for, where one is named.
@@ -71,7 +71,7 @@ pub struct NamedFile {
 pub struct Part<'a> {
     /// The file.
     pub path: &'a Path,
-    /// The name of the array in it, where it has one of the input's name.
+    /// The name of the array in it, where it has those of all inputs.
     pub array: Option<&'a str>,
     /// The model's input.
     pub input: &'a GivenInput,
@@ -133,9 +133,8 @@ impl FileSet {
         let archive = self.others.is_empty() && given.only().is_none();
         let part = |(i, input): (usize, &'a GivenInput)| {
             let file = if archive { Some(&self.first) } else { self.files().nth(i) };
-            let path: &Path = &file?.path;
-            let is_named = archive || (extension(path) == "npz" && npz::holds(path, &input.name));
-            Some(Part { path, array: is_named.then_some(input.name.as_str()), input })
+            let array = archive.then_some(input.name.as_str());
+            Some(Part { path: &file?.path, array, input })
         };
         given.all().iter().enumerate().filter_map(part).collect()
     }

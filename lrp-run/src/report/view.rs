@@ -106,4 +106,24 @@ mod tests {
         assert_eq!(View::of(&[5, 4, 3]).arranged(numbers.clone()), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         assert_eq!(View::of(&[3, 5, 4]).arranged(numbers.clone()), numbers);
     }
+
+    #[test]
+    fn inputs_of_one_shape_are_shown_each() {
+        let given = |shapes: &[(&[usize], bool)]| {
+            let one = |(shape, is_explained): &(&[usize], bool)| lrp::GivenInput {
+                name: "x".into(),
+                dtype: "float32".into(),
+                shape: shape.to_vec(),
+                is_integer: false,
+                is_explained: *is_explained,
+                has_relevance: true,
+            };
+            Given::of(shapes.iter().map(one).collect())
+        };
+        let image: &[usize] = &[1, 28, 28];
+        assert_eq!(Shares::of(&given(&[(image, true), (image, true)])), (Shares::Each(2), View::of(image)));
+        assert_eq!(Shares::of(&given(&[(image, true), (&[5], true)])), (Shares::All, View::of(&[789])));
+        assert_eq!(Shares::of(&given(&[(image, true), (&[5], false)])), (Shares::All, View::of(image)));
+        assert_eq!(Shares::of(&given(&[(image, true)])), (Shares::All, View::of(image)));
+    }
 }
