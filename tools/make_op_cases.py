@@ -30,6 +30,12 @@ CASES = {}
 DISPUTED = {
     "batchnorm-opset-9": "the evaluator mixes the batch's statistics in, as if training",
     "convtranspose2d-depthwise": "the evaluator does not keep groups apart",
+    "gridsample-cubic-border-0": "the evaluator moves positions to the border before it interpolates, PyTorch pixels only",
+    "gridsample-cubic-border-1": "the same",
+    "lrn-1": "the evaluator leaves the last neighbour out",
+    "lrn-3": "the same",
+    "lrn-5": "the same",
+    "lpnorm-1": "the evaluator forgets absolute values",
     "globalmaxpool1d": "the evaluator loses the channel axis",
     "softmax-middle-opset-11": "before operator set 13 all axes from the given one on are taken as one; the evaluator takes one",
     "maxpool2d-same-lower": "SAME means ceil(7 / 2) = 4 rows; the evaluator makes 3",
@@ -683,6 +689,147 @@ def functions():
     m.op("Add", m.op("Mul", y, m.weight(4, 1, 1)), m.weight(4, 1, 1))
 
 
+# --- choices, reductions, places, products --------------------------------------------------------------------------------
+
+
+def choices():
+    m = Model("where-leaky-relu", [3, 4])
+    m.op("Where", m.op("Greater", "x", m.const(0.0)), "x", m.op("Mul", "x", m.const(0.1)))
+    for kind in ("GreaterOrEqual", "Less", "LessOrEqual"):
+        m = Model(f"where-{kind.lower()}", [3, 4])
+        m.op("Where", m.op(kind, "x", m.weight(3, 1)), m.op("Neg", "x"), m.weight(4))
+    m = Model("where-constant-condition", [3, 4])
+    m.op("Where", m.const(m.random.random((3, 4)) < 0.5, bool), "x", m.const(-2.0))
+    m = Model("where-logic", [3, 4])
+    low, high = m.op("Less", "x", m.const(-0.5)), m.op("Greater", "x", m.const(0.5))
+    outside = m.op("Or", low, high)
+    m.op("Where", m.op("And", outside, m.op("Not", low)), "x", m.op("Exp", "x"))
+    m = Model("where-nan", [3, 4])
+    m.op("Neg", m.op("Where", m.op("IsNaN", "x"), m.const(0.0), "x"))
+    m = Model("mask-product", [3, 4])
+    m.op("Mul", "x", m.op("Cast", m.op("Greater", "x", m.const(0.0)), to=TensorProto.FLOAT))
+    m = Model("sign-root", [3, 4])
+    m.op("Mul", m.op("Sign", "x"), m.op("Sqrt", m.op("Abs", "x")))
+    for upper in (0, 1):
+        m = Model(f"trilu-{upper}", [3, 4])
+        m.op("Trilu", "x", m.const(1 - 2 * upper, np.int64), upper=upper)
+
+
+def reductions():
+    for kind in ("L1", "L2", "LogSumExp", "Max", "Min", "Prod", "SumSquare"):
+        name = f"reduce{kind.lower()}"
+        Model(f"{name}-last", [3, 4]).op(f"Reduce{kind}", "x", axes=[-1], keepdims=0)
+        Model(f"{name}-apart", [3, 4, 2]).op(f"Reduce{kind}", "x", axes=[1, 3], keepdims=1)
+        m = Model(f"{name}-input", [3, 4, 2], opset=18)
+        m.op(f"Reduce{kind}", "x", m.ints(2, 1), keepdims=0)
+    m = Model("reducelogsum", [3, 4])
+    m.op("ReduceLogSum", m.op("Exp", "x"), axes=[1], keepdims=0)
+    for largest in (0, 1):
+        m = Model(f"topk-{largest}", [3, 5])
+        m.op("TopK", "x", m.ints(3), axis=-1, largest=largest)
+        m.nodes[-1].output.append("places")
+    m = Model("topk-middle", [5, 2])
+    m.op("TopK", "x", m.ints(2), axis=1)
+    m.nodes[-1].output.append("places")
+    for exclusive in (0, 1):
+        for reverse in (0, 1):
+            m = Model(f"cumsum-{exclusive}{reverse}", [3, 4])
+            m.op("CumSum", "x", m.const(2, np.int64), exclusive=exclusive, reverse=reverse)
+    m = Model("mean-of-three", [3, 4])
+    m.op("Mean", "x", m.weight(3, 1), m.op("Exp", "x"))
+
+
+def places():
+    m = Model("tile", [2, 3])
+    m.op("Tile", "x", m.ints(1, 3, 2))
+    m = Model("gather-elements", [3, 4], batch=2)
+    m.op("GatherElements", "x", m.const([[[2, 0, -1], [1, 1, 0]]] * 2, np.int64), axis=1)
+    m = Model("gather-nd", [3, 4, 2], batch=2)
+    m.op("GatherND", "x", m.const([[[2, 0], [-1, 1]]] * 2, np.int64), batch_dims=1)
+    m = Model("gather-nd-deeper", [3, 4, 2], batch=2)
+    m.op("GatherND", "x", m.const([[[[2], [0]], [[-1], [1]], [[0], [0]]]] * 2, np.int64), batch_dims=2)
+    # Added up where there are two for one place.
+    tables = {"none": [[2, 0, -2, 0], [1, 1, 0, 2]], "add": [[2, 0, -1, 0], [2, 1, 0, 0]]}
+    for reduction in ("none", "add"):
+        m = Model(f"scatter-elements-{reduction}", [3, 4], batch=2, opset=18)
+        update = m.op("Slice", "x", m.ints(0), m.ints(2), m.ints(1))
+        m.op("ScatterElements", "x", m.const([tables[reduction]] * 2, np.int64), update, axis=1, reduction=reduction)
+    m = Model("scatter-nd", [3, 4], batch=2)
+    m.op("ScatterND", "x", m.const([[[0, 2], [0, 0]], [[1, 2], [1, 0]]], np.int64), m.const([[[5.0] * 4] * 2] * 2))
+    grid = np.random.default_rng(1).uniform(-1.6, 1.6, (1, 3, 5, 2))
+    for mode in ("linear", "nearest", "cubic"):
+        for padding in ("zeros", "border", "reflection"):
+            for corners in (0, 1):
+                m = Model(f"gridsample-{mode}-{padding}-{corners}", [2, 4, 6], opset=20, batch=2)
+                grids = m.const(np.repeat(grid, 2, axis=0))
+                m.op("GridSample", "x", grids, mode=mode, padding_mode=padding, align_corners=corners)
+
+
+def normalisations():
+    for size in (1, 3, 5):  # onnxruntime knows odd ones only
+        Model(f"lrn-{size}", [5, 3, 3]).op("LRN", "x", size=size, alpha=0.5, beta=0.6, bias=1.5)
+    for p in (1, 2):
+        Model(f"lpnorm-{p}", [3, 4]).op("LpNormalization", "x", axis=1, p=p)
+        Model(f"globallppool-{p}", [3, 4, 4]).op("GlobalLpPool", "x", p=p)
+        Model(f"lppool-{p}", [3, 5, 5]).op("LpPool", "x", kernel_shape=[2, 3], strides=[2, 1], pads=[1, 0, 0, 1], p=p)
+    Model("mvn", [3, 4, 4]).op("MeanVarianceNormalization", "x", axes=[2, 3])
+    Model("mvn-channels", [3, 4, 4]).op("MeanVarianceNormalization", "x", axes=[1, 3])
+    m = Model("groupnorm-21", [4, 3, 3], opset=21)
+    m.op("GroupNormalization", "x", m.positive(4), m.weight(4), num_groups=2, epsilon=1e-3)
+    m = Model("rmsnorm", [3, 4], opset=23)
+    m.op("RMSNormalization", "x", m.weight(4), axis=-1, epsilon=1e-3)
+    m = Model("rmsnorm-two-axes", [2, 3, 4], opset=23)
+    m.op("RMSNormalization", "x", m.weight(3, 4), axis=2, epsilon=1e-3)
+
+
+def products():
+    m = Model("matmul-of-activations", [3, 4])
+    m.op("MatMul", m.op("Tanh", "x"), m.op("Transpose", "x", perm=[0, 2, 1]))
+    m = Model("matmul-broadcast", [2, 3, 4])
+    keys = m.op("ReduceMean", m.op("Transpose", "x", perm=[0, 1, 3, 2]), axes=[1], keepdims=1)
+    m.op("MatMul", "x", keys)
+    m = Model("matmul-stack", [2, 3, 4])
+    m.op("MatMul", "x", m.weight(2, 4, 5))
+    m = Model("matmul-stack-left", [2, 3, 4])
+    m.op("MatMul", m.weight(2, 5, 3), "x")
+    m = Model("attention", [3, 4])
+    q, k, v = (m.op("MatMul", "x", m.weight(4, 4)) for _ in range(3))
+    scores = m.op("Mul", m.op("MatMul", q, m.op("Transpose", k, perm=[0, 2, 1])), m.const(0.5))
+    m.op("MatMul", m.op("Softmax", scores, axis=-1), v)
+    for label, equation in {"scores": "bqhd,bkhd->bhqk", "outer": "bija,bkla->bijkl", "sum": "bija,bkja->bik"}.items():
+        Model(f"einsum-{label}", [3, 2, 4]).op("Einsum", "x", "x", equation=equation)
+    m = Model("einsum-constant", [3, 2, 4])
+    m.op("Einsum", "x", m.weight(2, 4, 5), equation="bthd,hde->bte")
+    m = Model("einsum-constant-stack", [3, 2, 4])
+    m.op("Einsum", "x", m.weight(2, 4, 5), equation="bthd,hde->bhte")
+    m = Model("einsum-ellipsis", [3, 2, 4])
+    m.op("Einsum", m.weight(5, 4), "x", equation="ed,...d->...e")
+    Model("einsum-one", [3, 2, 4]).op("Einsum", "x", equation="bijk->bkj")
+
+
+def recurrent_layers():
+    for direction, d in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
+        for activation in ("Tanh", "Relu"):
+            m = Model(f"rnn-{direction}-{activation.lower()}", [4, 3])
+            weights = [m.weight(d, 2, 3), m.weight(d, 2, 2), m.weight(d, 4)]
+            x = m.op("Transpose", "x", perm=[1, 0, 2])
+            y = m.op("RNN", x, *weights, direction=direction, hidden_size=2, activations=[activation] * d)
+            m.op("Transpose", y, perm=[2, 0, 1, 3])
+
+
+def more_functions():
+    for kind in ("Sinh", "Cosh", "Tan", "Atan", "Asinh", "Softsign"):
+        Model(kind.lower(), [3, 4]).op(kind, "x")
+    for kind in ("Asin", "Acos", "Atanh"):
+        m = Model(kind.lower(), [3, 4])
+        m.op(kind, m.op("Mul", m.op("Tanh", "x"), m.const(0.9)))
+    m = Model("acosh", [3, 4])
+    m.op("Acosh", m.op("Add", m.op("Abs", "x"), m.const(1.5)))
+    Model("celu", [3, 4]).op("Celu", "x", alpha=0.7)
+    Model("thresholded-relu", [3, 4]).op("ThresholdedRelu", "x", alpha=0.3)
+    Model("shrink", [3, 4]).op("Shrink", "x", lambd=0.6, bias=0.4)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Make the single-operator models and their expected outputs.")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
@@ -702,6 +849,13 @@ def main():
         shapes,
         rest,
         functions,
+        choices,
+        reductions,
+        places,
+        normalisations,
+        products,
+        recurrent_layers,
+        more_functions,
     ):
         group()
 

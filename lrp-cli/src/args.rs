@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lrp::check::Limit;
 use lrp_config::{
-    Begin, Channels, Colormap, FixedInput, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale, Size,
-    Target,
+    Begin, Channels, Colormap, FixedInput, InputPreset, Kind, NameGlob, OnUnknown, Precision, Resize, Save, Scale,
+    Size, Target,
 };
 
 /// Layer-wise relevance propagation: which parts of an input a neural network's prediction rests on.

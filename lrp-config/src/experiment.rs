@@ -237,7 +237,7 @@ impl Explain {
     pub(crate) fn join(&mut self, folder: &Path) {
         self.inputs.iter_mut().for_each(|inputs| inputs.join(folder));
         self.fixed.iter_mut().flat_map(FixedInputs::values_mut).for_each(|value| value.join(folder));
-        for path in &mut self.targets {
+        if let Some(path) = &mut self.targets {
             *path = folder.join(&path);
         }
         if let Some(target) = &mut self.target {

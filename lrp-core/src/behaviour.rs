@@ -72,7 +72,9 @@ impl Behaviour {
         };
         match self {
             Behaviour::Formula(formula) => formula.claims(),
-            Behaviour::Pass | Behaviour::Shares(_) | Behaviour::Product(_) => Claims { conserving: true, ..moves },
+            Behaviour::Pass | Behaviour::Shares(_) => Claims { conserving: true, ..moves },
+            // Matrix products are divided by their values.
+            Behaviour::Product(_) => Claims { conserving: true, ..Claims::default() },
             Behaviour::Deconvnet => Claims { linear: false, ..moves },
             Behaviour::GuidedBackprop => Claims { linear: false, ..Claims::default() },
             Behaviour::Gradient | Behaviour::Custom => Claims::default(),

@@ -177,7 +177,9 @@ pub fn arrays_in(dir: &Path, stem: &str) -> Vec<String> {
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let is_array = |name: &String| {
         let complete = name.strip_suffix(".part").unwrap_or(name);
-        let rest = complete.strip_prefix(stem).filter(|rest| rest.starts_with(".relevance.") || rest.starts_with(".at.") || *rest == ".ledger.npy");
+        let rest = complete
+            .strip_prefix(stem)
+            .filter(|rest| rest.starts_with(".relevance.") || rest.starts_with(".at.") || *rest == ".ledger.npy");
         rest.is_some_and(|rest| rest.ends_with(".npy"))
     };
     names.filter(is_array).collect()

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use lrp::{Error, Loaded, ModelOptions, Options, fixed_value};
-use lrp_config::{
-    FixedInputs, Input, NameGlob, OnUnknown, Precision, Recipe, Save, Start, StartAt, Target,
-};
+use lrp_config::{FixedInputs, Input, NameGlob, OnUnknown, Precision, Recipe, Save, Start, StartAt, Target};
 use lrp_core::Scalar;
 use lrp_onnx::ErrorKind;
 use lrp_render::{Format, Look};

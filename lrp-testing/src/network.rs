@@ -5,7 +5,7 @@ use std::fmt;
 
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::Kind;
-use lrp_core::ops::{Cell, Direction, Function, PadMode, Parameters, Taps};
+use lrp_core::ops::{Cell, Direction, Divisor, Function, PadMode, Parameters, Relation, Taps};
 use lrp_core::{Model, Scalar, Tensor};
 use proptest::prelude::*;
 
@@ -53,6 +53,16 @@ pub enum Block {
     Join { concat: bool },
     /// Softmax over channels or along the last axis.
     Softmax { channels: bool },
+    /// The larger of the value and a convolution of it, by a comparison.
+    Choice,
+    /// The two largest or smallest elements along the last axis.
+    TopK { largest: bool },
+    /// Running sums along the last axis.
+    CumSum { reverse: bool },
+    /// The value times the products of its positions with each other, as attention without a softmax.
+    MatMul,
+    /// Division by the root mean square over channels.
+    Normalize,
     /// The positions as the steps of an LSTM or GRU.
     Recurrent { gru: Option<bool>, both: bool, hidden: usize },
 }
@@ -131,6 +141,9 @@ fn block(allow: Allow) -> BoxedStrategy<Block> {
         1 => any::<bool>().prop_map(|nearest| Block::Resize { nearest }),
         1 => Just(Block::Mixer),
         1 => Just(Block::Shared),
+        1 => Just(Block::Choice),
+        1 => any::<bool>().prop_map(|largest| Block::TopK { largest }),
+        1 => any::<bool>().prop_map(|reverse| Block::CumSum { reverse }),
     ];
     let joined = if allow.joins {
         prop_oneof![12 => weightless, 1 => any::<bool>().prop_map(|concat| Block::Join { concat })].boxed()
@@ -146,6 +159,8 @@ fn block(allow: Allow) -> BoxedStrategy<Block> {
         2 => Just(Block::Gate),
         2 => Just(Block::Product),
         2 => Just(Block::LayerNorm),
+        1 => Just(Block::MatMul),
+        1 => Just(Block::Normalize),
         1 => any::<bool>().prop_map(|channels| Block::Softmax { channels }),
         1 => recurrent.prop_map(|(gru, both, hidden)| Block::Recurrent { gru, both, hidden }),
     ]
@@ -433,6 +448,31 @@ impl Build<'_> {
             Block::Softmax { channels: over_channels } => {
                 let axis = if over_channels { 1 } else { shape.len() };
                 self.op("softmax", Op::Softmax { axis, logarithm: false }, &[x])
+            }
+            Block::Choice => {
+                let y = self.same_conv(x, channels);
+                let condition = self.op("compare", Op::Compare { relation: Relation::Greater }, &[x, y]);
+                self.op("where", Op::Where, &[condition, x, y])
+            }
+            Block::TopK { largest } => {
+                let (axis, k) = (shape.len(), shape[shape.len() - 1].min(2));
+                self.op("top-k", Op::TopK { axis, k, largest }, &[x])
+            }
+            Block::CumSum { reverse } => {
+                self.op("cum-sum", Op::CumSum { axis: shape.len(), exclusive: false, reverse }, &[x])
+            }
+            Block::MatMul => {
+                let positions = shape[1..].iter().product();
+                let y = self.op("positions", Op::Reshape { to: vec![channels, positions] }, &[x]);
+                let turned = self.op("transpose", Op::Transpose { permutation: vec![0, 2, 1] }, &[y]);
+                let pairs = self.op("matmul", Op::MatMul { all_to: None }, &[turned, y]);
+                let y = self.op("matmul", Op::MatMul { all_to: None }, &[y, pairs]);
+                self.op("positions", Op::Reshape { to: shape }, &[y])
+            }
+            Block::Normalize => {
+                // As in a layer norm: an ε above the variance of rounding.
+                let divisor = Divisor::RootMeanSquare { epsilon: 1e-3 };
+                self.op("rms-norm", Op::Normalize { divisor, axis: 1 }, &[x])
             }
             Block::Recurrent { gru, both, hidden } => {
                 let steps: usize = shape[1..].iter().product();

@@ -114,18 +114,12 @@ fn unwrapped(message: &str) -> String {
 }
 
 #[test]
-fn all_that_cannot_be_explained_is_listed_with_advice_that_fits() {
+fn what_cannot_be_explained_is_told_with_advice_that_fits() {
     let folder = case("refused-attention.onnx");
     let run = folder.lrp("layers -m model.onnx");
     let text = unwrapped(run.complaint());
-    assert!(text.contains("6 of its nodes cannot be explained"), "{run}");
-    for block in 0..2 {
-        for product in ["scores", "mix"] {
-            assert!(product == "mix" && block == 1 || text.contains(&format!("layers.{block}/{product}")), "{run}");
-        }
-    }
-    assert!(text.contains("as in attention") && text.contains("moves the batch whatever its batch_first is"), "{run}");
-    assert!(text.contains("TopK ('/TopK'): it selects and sorts the largest elements"), "{run}");
+    assert!(text.contains("layers.0/in_proj/MatMul") && !text.contains("layers.1"), "{run}");
+    assert!(text.contains("moves the batch whatever its batch_first is"), "{run}");
     assert!(!text.contains("batch_first=True"), "{run}");
     let run = case("refused-tokens.onnx").lrp("layers -m model.onnx");
     let text = unwrapped(run.complaint());

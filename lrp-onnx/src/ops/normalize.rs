@@ -171,6 +171,9 @@ fn exponent<T: Scalar>(cx: &Context<'_, T>) -> Result<f64, Problem> {
 /// `|x|ᵖ`.
 fn powers<T: Scalar>(cx: &mut Context<'_, T>, p: f64) -> Result<usize, Problem> {
     let mut x = cx.data(0)?;
+    if !cx.has_batch(x) {
+        return Err(Problem::unsupported("of a tensor without a batch; use a pooling by means or maxima"));
+    }
     for (suffix, function) in [("abs", Function::Abs), ("powers", Function::Power { exponent: p })] {
         // An even power is never negative, and the first power changes nothing.
         if (function == Function::Abs && p % 2.0 == 0.0) || (function != Function::Abs && p == 1.0) {

@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(run("ReduceL1", &[2], keep), [8.0, 7.5]);
             assert_eq!(run("ReduceL2", &[1], keep), [4.123106, 5.830952, 2.061553]);
             assert_eq!(run("ReduceSumSquare", &[2], keep), [30.0, 25.25]);
-            assert_eq!(run("ReduceLogSum", &[1], keep), [1.609438, 0.693147, 0.916291]);
+            assert_eq!(run("ReduceLogSum", &[1], keep), [5.0, 2.0, 2.5].map(|sum: f64| (sum.ln() * 1e6).round() / 1e6));
             assert_eq!(run("ReduceLogSumExp", &[2], keep), [5.065884, 4.030635]);
         }
     }

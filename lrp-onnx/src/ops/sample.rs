@@ -95,19 +95,12 @@ impl Axis {
         if self.aligned { (0.0, last) } else { (-0.5, last + 0.5) }
     }
 
-    /// The pixels that a position is made of, with their weights.
+    /// The pixels that a position is made of, with their weights. Where they are outside, padding says which pixels they are.
     fn taps(self, at: f64, mode: Mode) -> Vec<(usize, f64)> {
         let (low, high) = self.ends();
         let mut at = low + (at + 1.0) / 2.0 * (high - low);
         if mode == Mode::Nearest {
             at = at.round_ties_even();
-        }
-        if at < low || at > high {
-            at = match self.padding {
-                Padding::Zeros => at,
-                Padding::Border => at.clamp(0.0, self.length as f64 - 1.0),
-                Padding::Reflection => reflected(at, low, high),
-            };
         }
         let base = at.floor();
         let part = at - base;

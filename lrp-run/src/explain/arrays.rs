@@ -69,7 +69,15 @@ impl ArraysOf<'_> {
     fn inside(&self) -> impl Iterator<Item = (PathBuf, RowsShape)> {
         self.inside.iter().map(|node| {
             let path = self.dir.join(files::inside(&self.stem, &node.key));
-            (path, RowsShape { targets: self.targets, samples: self.samples, sample: node.shape.clone(), is_sample: false })
+            (
+                path,
+                RowsShape {
+                    targets: self.targets,
+                    samples: self.samples,
+                    sample: node.shape.clone(),
+                    is_sample: false,
+                },
+            )
         })
     }
 

@@ -164,13 +164,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         to_writer,
     );
     let ledger = LedgerNode::list(&loaded.model, through.as_ref().map(|through| through.node));
-    let subject = Subject {
-        job,
-        given: &loaded.given,
-        targets: targets.general(),
-        inside: &inside.records,
-        nodes: ledger.len(),
-    };
+    let subject =
+        Subject { job, given: &loaded.given, targets: targets.general(), inside: &inside.records, nodes: ledger.len() };
     let reader = Reader::<T>::new(subject, done, to_computation, stop);
     let writer = Writer::new(subject, drawings, events, journal);
     let mut again = reader::Again::default();

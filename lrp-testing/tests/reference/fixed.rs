@@ -7,7 +7,9 @@ use lrp_core::operator::{Fixed, Io};
 use lrp_core::ops::{Cell, Direction, Parameters};
 use lrp_testing::cases;
 use lrp_testing::op::Op;
-use lrp_testing::operators::{Applied, applied, layer_norm, max_pool, mul, recurrent, softmax};
+use lrp_testing::operators::{
+    Applied, applied, layer_norm, mat_mul, max_pool, mul, plain_recurrent, recurrent, softmax,
+};
 use ndarray::Axis;
 use proptest::prelude::*;
 
@@ -213,6 +215,18 @@ fn gru_step(way: &Way<'_>, x: &[f64], h: &[f64], linear_before_reset: bool) -> M
     }
 }
 
+fn plain_step(way: &Way<'_>, x: &[f64], h: &[f64], relu: bool) -> Moment {
+    let argument = |row: usize| {
+        let (b, c) = way.b(1, row);
+        let inputs: f64 = x.iter().enumerate().map(|(j, x)| way.w(row, j) * x).sum();
+        inputs + h.iter().enumerate().map(|(j, h)| way.r(row, j) * h).sum::<f64>() + b + c
+    };
+    let signal: Vec<f64> = (0..way.hidden).map(argument).collect();
+    let h_after = signal.iter().map(|&z| if relu { z.max(0.0) } else { z.tanh() }).collect();
+    let c = vec![0.0; way.hidden];
+    Moment { x: x.to_vec(), h: h.to_vec(), c: c.clone(), gates: vec![signal], h_after, c_after: c }
+}
+
 /// LRP-all through a recurrent layer: gates are constants, sums are divided by LRP-ε, tanh passes.
 fn through_time(cell: Cell, direction: Direction, p: &Parameters<f64>, steps: usize, x: &[f64], r: &[f64]) -> Expected {
     let (hidden, inputs) = (*p.recurrent.shape().last().unwrap(), x.len() / steps);
@@ -232,6 +246,7 @@ fn through_time(cell: Cell, direction: Direction, p: &Parameters<f64>, steps: us
             let moment = match cell {
                 Cell::Lstm => lstm_step(&way, x, &h, &c),
                 Cell::Gru { linear_before_reset } => gru_step(&way, x, &h, linear_before_reset),
+                Cell::Rnn { relu } => plain_step(&way, x, &h, relu),
             };
             (h, c) = (moment.h_after.clone(), moment.c_after.clone());
             moments.push(moment);
@@ -261,11 +276,13 @@ fn through_time(cell: Cell, direction: Direction, p: &Parameters<f64>, steps: us
                         rh_before[k] += parts[0];
                         (2 * hidden + k, 3, parts[1])
                     }
+                    // h = φ(z): φ passes.
+                    Cell::Rnn { .. } => (k, 1, rh[k]),
                 };
                 // The signal's argument: inputs, states, biases.
                 let (b, b_recurrent) = way.b(gates_count, row);
                 let (of_state, of_bias): (Box<dyn Fn(usize) -> f64>, f64) = match cell {
-                    Cell::Lstm => (Box::new(|_| 1.0), 1.0),
+                    Cell::Lstm | Cell::Rnn { .. } => (Box::new(|_| 1.0), 1.0),
                     Cell::Gru { linear_before_reset: true } => (Box::new(|_| gates[1][k]), gates[1][k]),
                     Cell::Gru { linear_before_reset: false } => (Box::new(|j| gates[1][j]), 1.0),
                 };
@@ -358,6 +375,43 @@ proptest! {
             }
             out
         })?;
+    }
+
+    /// Each term `a_ij b_jk` of an output gets its share by LRP-ε, and gives half of it to either factor (Achtibat et al. 2024, Proposition 3.3);
+    /// all of it to one where the other is a constant.
+    #[test]
+    fn matrix_products_are_divided_term_by_term(case in applied(mat_mul())) {
+        let Op::MatMul { all_to } = case.bound.op else { unreachable!() };
+        let [a_shape, b_shape] = [&case.bound.shapes[0], &case.bound.shapes[1]];
+        let (m, k, n) = (a_shape[a_shape.len() - 2], a_shape[a_shape.len() - 1], b_shape[b_shape.len() - 1]);
+        let stack = a_shape.iter().product::<usize>() / (m * k);
+        let shares = match all_to {
+            None => [0.5, 0.5],
+            Some(0) => [1.0, 0.0],
+            Some(_) => [0.0, 1.0],
+        };
+        agree(&case, |x, r| {
+            let mut out = Expected { relevance: vec![0.0; x.len()], ..Expected::default() };
+            let b_begins = stack * m * k;
+            for (s, row, column) in positions(&[stack, m, n]).iter().map(|p| (p[0], p[1], p[2])) {
+                let a = |j: usize| (s * m + row) * k + j;
+                let b = |j: usize| b_begins + (s * k + j) * n + column;
+                let terms: Vec<f64> = (0..k).map(|j| x[a(j)] * x[b(j)]).collect();
+                for (j, part) in out.divide(r[(s * m + row) * n + column], &terms).into_iter().enumerate() {
+                    out.relevance[a(j)] += shares[0] * part;
+                    out.relevance[b(j)] += shares[1] * part;
+                }
+            }
+            out
+        })?;
+    }
+
+    /// The same for plain recurrent layers, which have no gates.
+    #[test]
+    fn plain_recurrent_layers_are_epsilon(case in applied(plain_recurrent())) {
+        let Op::Recurrent { cell, direction, parameters } = &case.bound.op else { unreachable!() };
+        let steps = case.bound.shapes[0][0];
+        agree(&case, |x, r| through_time(*cell, *direction, parameters, steps, x, r))?;
     }
 
     /// Arras et al. 2017 and 2019, for LSTM and both kinds of GRU, in all directions.

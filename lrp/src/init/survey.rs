@@ -73,9 +73,9 @@ impl Survey {
     fn family(&self, layers: usize) -> Architecture {
         let has = |kinds: &[Kind]| self.count(kinds) > 0;
         let convolutions = has(&[Kind::Conv, Kind::ConvTranspose]);
-        if has(&[Kind::Lstm, Kind::Gru]) {
+        if has(&[Kind::Lstm, Kind::Gru, Kind::Rnn]) {
             Architecture::Recurrent
-        } else if has(&[Kind::LayerNorm]) || (has(&[Kind::Softmax]) && !convolutions) {
+        } else if has(&[Kind::LayerNorm, Kind::RmsNorm]) || (has(&[Kind::Softmax]) && !convolutions) {
             Architecture::Normalized
         } else if layers <= 1 {
             Architecture::Linear
@@ -109,7 +109,7 @@ impl Survey {
             n => Some(format!("{n} {many}")),
         };
         let parts = [
-            part(&[Kind::Lstm, Kind::Gru], "recurrent layer", "recurrent layers"),
+            part(&[Kind::Lstm, Kind::Gru, Kind::Rnn], "recurrent layer", "recurrent layers"),
             part(&[Kind::Conv, Kind::ConvTranspose], "convolution", "convolutions"),
             part(&[Kind::Dense], "dense layer", "dense layers"),
             part(&[Kind::LayerNorm], "layer norm", "layer norms"),
