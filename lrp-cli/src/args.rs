@@ -150,6 +150,9 @@ pub struct LayersArgs {
     /// Show the changes of canonization to the graph
     #[arg(long)]
     pub passes: bool,
+    /// Show the ONNX operators that are read instead of a model: kinds, behaviour of relevance, limits
+    #[arg(long, conflicts_with_all = ["model", "passes", "json"])]
+    pub supported: bool,
     #[command(flatten)]
     pub listing: Listing,
 }
@@ -465,7 +468,32 @@ fn fixed(text: &str) -> Result<Fix, String> {
 
 fn target(text: &str) -> Result<Target, String> {
     // The value itself is named by the message around this one.
-    text.parse().map_err(|why: String| why.split_once(" is no target: ").map(|(_, why)| why.to_owned()).unwrap_or(why))
+    text.parse().map_err(|why: String| in_lines(why.split_once(" is no target: ").map_or(why.as_str(), |(_, why)| why)))
+}
+
+/// A message in lines that fit on a screen, set in, unless it is short.
+fn in_lines(message: &str) -> String {
+    const WIDTH: usize = 90;
+    if message.chars().count() <= WIDTH / 2 {
+        return message.to_owned();
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in message.split_whitespace() {
+        match lines.last_mut() {
+            // What comes before the first line is long already.
+            Some(line) if lines_fit(line, word, WIDTH) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    format!("\n  {}", lines.join("\n  "))
+}
+
+/// Whether a line has room for a word.
+fn lines_fit(line: &str, word: &str, width: usize) -> bool {
+    line.chars().count() + 1 + word.chars().count() <= width
 }
 
 fn node_glob(text: &str) -> Result<NameGlob, String> {

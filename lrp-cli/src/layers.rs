@@ -28,18 +28,6 @@ struct ModelReport {
     notes: Vec<String>,
 }
 
-/// An input of the file.
-#[derive(Serialize)]
-struct InputReport {
-    name: String,
-    dtype: &'static str,
-    /// As the file has them, batch included.
-    axes: Vec<String>,
-    /// Of a sample, without the batch axis; empty for what is fixed or unused.
-    sample: Vec<usize>,
-    role: &'static str,
-}
-
 /// An output of the file.
 #[derive(Serialize)]
 struct OutputReport {
@@ -47,9 +35,9 @@ struct OutputReport {
     dtype: &'static str,
     /// As the file has them, batch included.
     axes: Vec<String>,
-    /// Of a sample, without the batch axis; of the explained one alone.
+    /// A sample without the batch axis; of the explained output alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sample: Option<Vec<usize>>,
+    shape: Option<Vec<usize>>,
     explained: bool,
 }
 
@@ -120,12 +108,12 @@ impl OutputReport {
         let report = |output: &OutputInfo| {
             let OutputInfo { name, dtype, axes } = output.clone();
             let explained = name == import.output_name;
-            Self { name, dtype, axes, sample: explained.then(|| sample.clone()), explained }
+            Self { name, dtype, axes, shape: explained.then(|| sample.clone()), explained }
         };
         let mut outputs: Vec<Self> = import.outputs.iter().map(report).collect();
         if outputs.iter().all(|output| !output.explained) {
             let (name, axes) = (import.output_name.clone(), Vec::new());
-            outputs.push(Self { name, dtype: "unknown", axes, sample: Some(sample), explained: true });
+            outputs.push(Self { name, dtype: "unknown", axes, shape: Some(sample), explained: true });
         }
         outputs
     }
@@ -141,15 +129,37 @@ fn print_ends(report: &ModelReport) -> Result<(), Error> {
         listing.add_row(["input", &input.name, input.dtype, &axes(&input.axes), &sample, input.role]);
     }
     for output in &report.outputs {
-        let sample = output.sample.as_deref().map(shape).unwrap_or_default();
+        let sample = output.shape.as_deref().map(shape).unwrap_or_default();
         let role = if output.explained { "explained" } else { "--model-output explains it" };
         listing.add_row(["output", &output.name, output.dtype, &axes(&output.axes), &sample, role]);
     }
     table::print(&listing)
 }
 
+/// Prints the operators that are read.
+fn supported() -> Result<(), Error> {
+    let mut listing = table::table(&["operator", "since", "kinds", "relevance", "limits"], [1]);
+    for row in lrp::supported() {
+        let behaviours = row.behaviours();
+        let kinds: Vec<&str> = behaviours.iter().map(|(kind, _)| kind.name()).collect();
+        let mut words: Vec<&str> = behaviours.iter().map(|(_, behaviour)| *behaviour).collect();
+        words.dedup();
+        listing.add_row([
+            row.operator.to_owned(),
+            row.since.to_string(),
+            kinds.join(", "),
+            words.join("; "),
+            row.limits.to_owned(),
+        ]);
+    }
+    table::print(&listing)
+}
+
 /// Prints the nodes of a model.
 pub fn layers(args: &LayersArgs) -> Result<(), Error> {
+    if args.supported {
+        return supported();
+    }
     let job = job::model(Some(&args.model), &args.model.fix, None)?;
     threads::start(None)?;
     let loaded = job.load::<f32>()?;

@@ -101,7 +101,7 @@ impl FromStr for Begin {
                 let read = ValueDeserializer::parse(table).and_then(Begin::deserialize);
                 read.map_err(|error| error.message().replace('\n', "; "))
             }
-            _ => Err("expected logit, one or a table such as { at = \"layer3\", channels = [17, 42] }".to_owned()),
+            _ => Err("expected logit, one or a table\n  such as { at = \"layer3\", channels = [17, 42] }".to_owned()),
         }
     }
 }

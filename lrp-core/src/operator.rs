@@ -169,6 +169,8 @@ kinds! {
     Slice = "slice", Structural;
     /// Elements picked by constant indices.
     Gather = "gather", Structural;
+    /// Rows of a table by number: token ids become vectors, and relevance of a vector is that of its id.
+    Embedding = "embedding", Structural;
     /// Concatenation.
     Concat = "concat", Structural;
     /// Flatten, reshape, squeeze and unsqueeze.

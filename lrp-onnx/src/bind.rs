@@ -30,6 +30,13 @@ pub(crate) struct Bound<'a> {
     pub batch: usize,
 }
 
+impl BoundInput<'_> {
+    /// Whether its elements are whole numbers or truth values: ids, bytes, a mask.
+    pub fn is_integer(&self) -> bool {
+        dtype(self.proto).is_some_and(|dtype| !dtype.is_float())
+    }
+}
+
 /// Binds the inputs that the output depends on; `unused` are the others.
 pub(crate) fn bind<'a>(
     used: &[&'a ValueInfoProto],
@@ -87,7 +94,7 @@ fn check_names(used: &[&ValueInfoProto], unused: &[&ValueInfoProto], options: &O
         None => Ok(()),
         Some(name) => {
             let names: Vec<String> = known().map(|name| format!("'{}'", shown(name))).collect();
-            let reason = format!("the file has no input of this name to fix; its inputs are {}", list(&names));
+            let reason = format!("does not exist, and cannot be fixed; the inputs of the file are {}", list(&names));
             Err(ErrorKind::Input { input: shown(name), reason })
         }
     }
@@ -167,19 +174,20 @@ fn constant(
     }
 }
 
-/// Checks that an input is a tensor of floating-point numbers with a batch.
+/// Checks that an input is a tensor of numbers or truth values.
 fn check_type(input: &ValueInfoProto) -> Result<(), String> {
     let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("is not a tensor")?;
-    let dtype = DType::from_code(tensor.elem_type);
-    if !dtype.is_some_and(DType::is_float) {
-        let held = dtype.map_or_else(|| format!("type {}", tensor.elem_type), |d| d.name().to_owned());
+    if DType::from_code(tensor.elem_type).is_none() {
         return Err(format!(
-            "does not hold floating-point numbers but {held}; only floating-point numbers can be explained. Where they are token \
-             numbers or categories, export the model from the embedding on; where they are pixels, export it with a float input"
+            "does not hold numbers but elements of type {}; export the model from the first tensor of numbers on",
+            tensor.elem_type
         ));
     }
     if tensor.shape.as_ref().is_some_and(|shape| shape.dim.is_empty()) {
-        return Err("is a single number; axis 0 has to be the batch".into());
+        return Err(format!(
+            "is a single number, and cannot be explained; give it a value: --fix {}=VALUE, or fixed under [explain]",
+            shown(&input.name)
+        ));
     }
     Ok(())
 }
@@ -346,7 +354,7 @@ mod tests {
             crate::from_bytes::<f64>("net.onnx", shifted().bytes(), options).unwrap_err().to_string()
         };
         let wrong = error(&fixing("rat", FixedValue::Zeros));
-        assert!(wrong.contains("'rat'") && wrong.contains("its inputs are 'x', 'rate'"), "{wrong}");
+        assert!(wrong.contains("'rat'") && wrong.contains("the inputs of the file are 'x', 'rate'"), "{wrong}");
         let shape = error(&fixing("rate", FixedValue::Values(array![1.0, 2.0].into_dyn())));
         assert!(shape.contains("a value of [2] does not fit"), "{shape}");
         let all = Options {

@@ -26,7 +26,7 @@ use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Transla
 use crate::outputs::described_outputs;
 use crate::passes;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::quantization::{Quantization, Quantized};
+use crate::quantization::{Quantization, Quantized, Step};
 use crate::tensor::{Constant, DType, volume};
 use crate::{Entry, Import, InputInfo, Options, OutputFunction};
 use subgraphs::{Scopes, Subgraphs};
@@ -544,6 +544,9 @@ impl<'a, T: Scalar> Walk<'a, T> {
             let name = self.names.unique(&input.proto.name);
             let node = Node { name, body: Body::Input, inputs: Vec::new(), shape: input.shape.clone() };
             let id = self.graph.push(node);
+            if input.is_integer() {
+                self.quantization.keep(id, Step::INTEGERS);
+            }
             let value = match (self.whole, input.leading) {
                 (false, _) => Value::Data(id),
                 (true, true) => Value::Folded(id, 1),
@@ -876,12 +879,15 @@ mod tests {
             net.graph().input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = code;
             net.error()
         };
-        assert!(retyped(7).contains("input 'x' does not hold floating-point numbers but int64"), "{}", retyped(7));
-        assert!(retyped(8).contains("does not hold floating-point numbers but"), "{}", retyped(8));
+        assert!(retyped(8).contains("input 'x' does not hold numbers"), "{}", retyped(8));
         let mut net = Net::new(&[-7]);
         net.op("Relu", &["x"], &[]);
         net.graph().input[0] = input("x", &[]);
-        assert!(net.error().contains("axis 0 has to be the batch"), "{}", net.error());
+        assert!(
+            net.error().contains("is a single number, and cannot be explained; give it a value: --fix x=VALUE"),
+            "{}",
+            net.error()
+        );
         net.graph().input.clear();
         assert!(net.error().contains("is computed by no node"), "{}", net.error());
         let mut net = Net::new(&[2]);

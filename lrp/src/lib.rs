@@ -40,7 +40,7 @@ pub use lrp_config::{
 pub use lrp_core::ledger::Totals;
 pub use lrp_core::operator::{Group, Kind};
 pub use lrp_core::{Rule, Scalar, Target, Tensor};
-pub use lrp_onnx::{Fixed, FixedValue, Import, InputInfo, OutputInfo, Role};
+pub use lrp_onnx::{Fixed, FixedValue, Import, InputInfo, OutputInfo, Role, supported};
 pub use lrp_rules as rules;
 
 pub use self::diagnosis::{Change, Diagnosis};

@@ -18,7 +18,7 @@ fn folder(model: &str) -> Folder {
     let folder = Folder::new();
     std::fs::copy(repository().join("tests/models").join(model), folder.path(model)).unwrap();
     let layers = folder.lrp(&format!("layers -m {model} --json")).json();
-    let shape = layers["inputs"][0]["sample"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize);
+    let shape = layers["inputs"][0]["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize);
     let shape: Vec<usize> = std::iter::once(2).chain(shape).collect();
     let mut state = 1_u32;
     let x = ArrayD::from_shape_simple_fn(shape, || {
@@ -134,7 +134,8 @@ fn boxes_are_found_by_rank() {
 
 #[test]
 fn samples_have_targets_of_their_own() {
-    let folder = Folder::with(&["cnn.onnx", "digits.npy", "labels.txt"]);
+    let folder = Folder::with(&["cnn.onnx", "digits.npy"]);
+    folder.write("labels.txt", "zero\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n");
     std::fs::copy(folder.path("digits.npy"), folder.path("x.npy")).unwrap();
     let of = |target: &str, more: &str| {
         explain(&folder, "cnn.onnx", target, &format!("--labels labels.txt --batch 5 {more}"))

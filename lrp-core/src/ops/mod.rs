@@ -56,6 +56,7 @@ mod conv_transpose;
 mod cum_sum;
 mod dense;
 mod div;
+mod embedding;
 mod extremum;
 mod folded;
 mod identity;
@@ -90,6 +91,7 @@ pub use conv_transpose::ConvTranspose;
 pub use cum_sum::CumSum;
 pub use dense::Dense;
 pub use div::Div;
+pub use embedding::Embedding;
 pub use extremum::Extremum;
 pub use folded::Folded;
 pub(crate) use folded::FoldedRule;
@@ -165,6 +167,7 @@ builtin!(
     CumSum<T>,
     Dense<T>,
     Div,
+    Embedding<T>,
     Extremum,
     Folded<T>,
     Identity,

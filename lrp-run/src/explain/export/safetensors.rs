@@ -7,7 +7,6 @@ use std::path::Path;
 
 use lrp::Error;
 use lrp_core::Scalar;
-use ndarray::ArrayD;
 use ndarray_npy::WritableElement;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
