@@ -13,9 +13,9 @@ use serde_json::json;
 use toml::de::ValueDeserializer;
 
 use crate::elements::Misfit;
-use crate::experiment::Start;
 use crate::inside::nodes_at;
 use crate::names::NameGlob;
+use crate::start::Start;
 use crate::values::Count;
 
 /// Where the walk starts, and with what.

@@ -12,7 +12,7 @@ use lrp_core::target::{BoxScores, Pick, Weighted, Weights};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
-use crate::target::Class;
+use crate::class::Class;
 
 /// Elements of the output, whose weighted sum is explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl Elements {
             Elements::Region { mask, class } => output.region(mask, class.as_ref(), file),
             Elements::Seed(path) => {
                 let part = Part { offset: 0, shape, class: None, is_relevance: true };
-                output.from_file(path, file, &part)
+                output.of_file(path, file, &part)
             }
         }
     }
@@ -302,11 +302,11 @@ impl Output<'_> {
                 return Err(self.misfit("`region` with a class is for outputs [C, H, W]", help));
             }
         };
-        self.from_file(mask, file, &part)
+        self.of_file(mask, file, &part)
     }
 
     /// The numbers of a file as weights: one array for all samples, or one for each.
-    fn from_file(&self, path: &Path, file: Option<&Tensor<f64>>, part: &Part<'_>) -> Result<lrp_core::Target, Misfit> {
+    fn of_file(&self, path: &Path, file: Option<&Tensor<f64>>, part: &Part<'_>) -> Result<lrp_core::Target, Misfit> {
         let shown = path.display();
         let file = file.ok_or_else(|| Misfit {
             message: format!("'{shown}' was not read"),

@@ -16,6 +16,7 @@ use crate::inputs::{FixedInputs, FixedTable, InputFiles};
 use crate::look::{Scale, Size, opacity, percentile};
 use crate::names::NameGlob;
 use crate::reference::Reference;
+use crate::start::Start;
 use crate::target::Target;
 use crate::values::{OneOrMany, one_or_many, positive_count};
 
@@ -79,26 +80,6 @@ pub struct Explain {
     /// Disables Winograd convolutions, which are faster for 3×3 kernels in f32 and slightly less accurate.
     #[schemars(extend("default" = false), example = true)]
     pub exact: Option<bool>,
-}
-
-/// `start = …`: the relevance that the walk starts with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Start {
-    /// The target's own value.
-    #[default]
-    Logit,
-    /// One.
-    One,
-}
-
-impl From<Start> for lrp_core::Start {
-    fn from(start: Start) -> Self {
-        match start {
-            Start::Logit => lrp_core::Start::Logit,
-            Start::One => lrp_core::Start::One,
-        }
-    }
 }
 
 /// `precision = …`: the numbers to calculate with.

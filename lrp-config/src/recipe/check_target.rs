@@ -4,10 +4,11 @@ use std::mem;
 
 use lrp_core::Tensor;
 
+use crate::class::Class;
 use crate::diagnostic::RecipeError;
 use crate::elements::Misfit;
 use crate::recipe::Recipe;
-use crate::target::{Class, Target};
+use crate::target::Target;
 
 impl Recipe {
     /// Checks the recipe's own target for a model whose output has this sample shape and these labels (none where they are not known). `file`
