@@ -794,6 +794,10 @@ impl<'a, T: Scalar> Walk<'a, T> {
                  independent of each other",
                 shown(self.output)
             ))),
+            // What has no value and no error of its own is the one output that is left out where it is made.
+            Some(Value::Unknown) => Err(ErrorKind::Graph(
+                "the output depends on the cell state (Y_c) of an LSTM; explain its hidden state or its outputs instead".into(),
+            )),
             _ => Err(ErrorKind::Graph("the output depends on no input".into())),
         }
     }

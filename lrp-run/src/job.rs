@@ -56,7 +56,18 @@ impl ModelJob {
             let example = self.example.as_deref().filter(|_| leaves_axes_open && options.sample_shape.is_none());
             let shapes = example.map(input::sample_shapes).unwrap_or_default();
             let with = |shape| Loaded::new(&ModelOptions { sample_shape: Some(shape), ..options.clone() });
-            shapes.into_iter().find_map(|shape| with(shape).ok()).ok_or(error)
+            // What is wrong once the axes are known says more than that they are open.
+            let mut says_more = None;
+            let found = shapes.into_iter().find_map(|shape| match with(shape) {
+                Ok(loaded) => Some(loaded),
+                Err(error) => {
+                    let is_shape =
+                        matches!(&error, Error::Import { error, .. } if matches!(error.kind, ErrorKind::Shape { .. }));
+                    says_more = says_more.take().or((!is_shape).then_some(error));
+                    None
+                }
+            });
+            found.ok_or_else(|| says_more.unwrap_or(error))
         })?;
         let loaded = match &self.labels {
             Some(path) => loaded.labelled(&path.display().to_string(), &input::labels(path)?)?,
