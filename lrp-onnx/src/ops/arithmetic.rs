@@ -121,6 +121,9 @@ fn extremum<T: Scalar>(cx: &mut Context<'_, T>, largest: bool) -> Translated {
         && let [limit] = c.floats::<f64>().as_slice()
     {
         let (low, high) = if largest { (*limit, f64::INFINITY) } else { (f64::NEG_INFINITY, *limit) };
+        if low == f64::NEG_INFINITY && high == f64::INFINITY {
+            return Ok(Value::Data(*x));
+        }
         let function = if largest && low == 0.0 { Function::Relu } else { Function::Clip { low, high } };
         let op = Activation::new(function, &cx.shape(*x))?;
         return cx.push_made_from(shared(op), Origin::Activation(function), &[*x]);

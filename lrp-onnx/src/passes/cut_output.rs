@@ -31,6 +31,9 @@ enum Tail {
     Decreasing(usize, Step, Box<Tail>),
     /// A softmax, or another node after which several elements have a certain sum. The order of elements stays.
     Normalized(usize, Box<Tail>),
+    /// A difference from the largest element, as a softmax that is written out begins: the exponential does not overflow then, and
+    /// the softmax is the same.
+    Shifted(usize, Box<Tail>),
     /// A node that moves elements.
     Moved(usize, Box<Tail>),
     /// A concatenation, of heads for instance.
@@ -191,8 +194,36 @@ impl<T: Scalar> Search<'_, T> {
             Kind::Div => return None,
             _ => (f64::NEG_INFINITY, 0.0),
         };
-        let inner = Box::new(inner.map_or(Tail::Logit(x), |found| found.tail));
+        let inner = Box::new(inner.map_or(Tail::Logit(x), |found| self.unshifted(node, found.tail)));
         Some(Found { tail: Tail::Normalized(id, inner), range, keeps_sign: false })
+    }
+
+    /// The tail of exponentials that a node divides by their sum: from the logits before their largest was subtracted, if it was.
+    fn unshifted(&self, quotient: &Node<T>, tail: Tail) -> Tail {
+        let Tail::Increasing(exp, step @ Step::Function(Function::Exp), inner) = tail else { return tail };
+        let inner = match *inner {
+            Tail::Logit(id) => match self.before_shift(quotient, id) {
+                Some(logits) => Tail::Shifted(id, Box::new(Tail::Logit(logits))),
+                None => Tail::Logit(id),
+            },
+            other => other,
+        };
+        Tail::Increasing(exp, step, Box::new(inner))
+    }
+
+    /// The minuend of a difference from its largest elements, which are those along the axis of the sum.
+    fn before_shift(&self, quotient: &Node<T>, id: usize) -> Option<usize> {
+        let node = self.graph.nodes.get(id)?;
+        let (Some(Origin::Difference), &[logits, shift], &[_, sum]) =
+            (node.origin(), node.inputs.as_slice(), quotient.inputs.as_slice())
+        else {
+            return None;
+        };
+        let largest = self.graph.nodes.get(self.unmoved(shift)).filter(|node| node.kind() == Some(Kind::Maximum))?;
+        let sum = self.graph.nodes.get(self.unmoved(sum))?;
+        let is_one = |node: &Node<T>| node.shape.iter().product::<usize>() == 1;
+        let same = largest.shape == sum.shape || (is_one(largest) && is_one(sum));
+        (largest.inputs == [logits] && same).then_some(logits)
     }
 
     /// The normalised value of a node, if it normalises: the argument of a softmax; `x` in `x / Σ x` and in `x − log Σ exp x`.
@@ -289,6 +320,7 @@ impl Tail {
             Tail::Increasing(_, step, inner) => Some(step.value(inner.value(logit)?)),
             Tail::Decreasing(_, step, inner) => Some(step.value(inner.value(-logit)?)),
             Tail::Moved(_, inner) => inner.value(logit),
+            Tail::Shifted(..) => None,
             Tail::Joined(_, tails) => are_alike(tails).then(|| tails.first()?.value(logit)).flatten(),
             Tail::Normalized(..) => None,
         }
@@ -298,9 +330,10 @@ impl Tail {
     fn keeps_order<T: Scalar>(&self, search: &Search<'_, T>) -> bool {
         match self {
             Tail::Logit(_) => true,
-            Tail::Increasing(_, _, inner) | Tail::Decreasing(_, _, inner) | Tail::Moved(_, inner) => {
-                inner.keeps_order(search)
-            }
+            Tail::Increasing(_, _, inner)
+            | Tail::Decreasing(_, _, inner)
+            | Tail::Moved(_, inner)
+            | Tail::Shifted(_, inner) => inner.keeps_order(search),
             Tail::Normalized(id, _) => search.graph.nodes.get(*id).is_some_and(|node| search.is_whole(node)),
             Tail::Joined(_, tails) => are_alike(tails),
         }
@@ -351,7 +384,7 @@ impl Tail {
     fn logits<T: Scalar>(&self, graph: &mut Graph<T>) -> Option<usize> {
         match self {
             Tail::Logit(id) => Some(*id),
-            Tail::Increasing(_, _, inner) | Tail::Normalized(_, inner) => inner.logits(graph),
+            Tail::Increasing(_, _, inner) | Tail::Normalized(_, inner) | Tail::Shifted(_, inner) => inner.logits(graph),
             Tail::Decreasing(id, _, inner) => {
                 let x = inner.logits(graph)?;
                 let name = graph.nodes.get(*id)?.name.clone();
@@ -398,6 +431,10 @@ impl Tail {
                     Kind::Softmax | Kind::LogSoftmax => Some(tail.push(Node { inputs: vec![x], ..node.clone() })),
                     _ => Self::written_out(whole, tail, node, x),
                 }
+            }
+            Tail::Shifted(id, inner) => {
+                let x = inner.output(whole, tail, u)?;
+                Self::written_out(whole, tail, node(id)?, x)
             }
             Tail::Moved(id, inner) => {
                 let node = node(id)?;
@@ -635,6 +672,28 @@ mod tests {
         let mut net = Net::new(&[3]);
         net.op("Softmax", &["x"], &[]);
         assert_eq!(net.import().unwrap().notes.len(), 1);
+    }
+
+    #[test]
+    fn a_softmax_that_subtracts_the_largest_is_explained_by_what_it_is_subtracted_from() {
+        let (mut net, z) = body();
+        let along = [("axes", Attr::Ints(&[1])), ("keepdims", Attr::Int(1))];
+        let largest = net.op("ReduceMax", &[&z], &along);
+        let shifted = net.op("Sub", &[&z, &largest], &[]);
+        let e = net.op("Exp", &[&shifted], &[]);
+        let axes = net.ints(&[1]);
+        let sum = net.op("ReduceSum", &[&e, &axes], &[]);
+        net.op("Div", &[&e, &sum], &[]);
+        let import = net.import().unwrap();
+        let (mut plain, _) = body();
+        plain.op("Identity", &[&z], &[]);
+        let x = varied(&[3, 4]);
+        let logits = forward(&import.model, &x);
+        assert_eq!(logits, forward(&plain.import().unwrap().model, &x));
+        let exponentials = logits.mapv(f64::exp);
+        let sums = exponentials.sum_axis(ndarray::Axis(1)).insert_axis(ndarray::Axis(1));
+        let difference = (net.run(&x) - exponentials / sums).mapv(f64::abs);
+        assert!(difference.iter().all(|d| *d < 1e-12), "{difference}");
     }
 
     #[test]
