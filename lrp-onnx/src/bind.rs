@@ -108,7 +108,7 @@ pub(crate) fn described_inputs(proto: &GraphProto, given: &[BoundInput<'_>], opt
         InputInfo {
             name: input.name.clone(),
             dtype: dtype(input).map_or("unknown", DType::name),
-            axes: dims(input).map(|dims| dims.iter().map(written).collect()).unwrap_or_default(),
+            axes: axes(input),
             sample: bound.map(|bound| bound.shape.clone()).unwrap_or_default(),
             role: match bound {
                 Some(_) => Role::Explained,
@@ -121,8 +121,13 @@ pub(crate) fn described_inputs(proto: &GraphProto, given: &[BoundInput<'_>], opt
 }
 
 /// The axes of an input, if the file has its shape.
-pub(crate) fn dims(input: &ValueInfoProto) -> Option<&[DimensionProto]> {
+fn dims(input: &ValueInfoProto) -> Option<&[DimensionProto]> {
     Some(input.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?.dim.as_slice())
+}
+
+/// The axes of an input or output as a user sees them; none where the file does not say them.
+pub(crate) fn axes(value: &ValueInfoProto) -> Vec<String> {
+    dims(value).map(|dims| dims.iter().map(written).collect()).unwrap_or_default()
 }
 
 pub(crate) fn dtype(input: &ValueInfoProto) -> Option<DType> {
@@ -194,9 +199,8 @@ fn check_type(input: &ValueInfoProto) -> Result<(), String> {
 
 /// The batch size that an input fixes, if it does, and its sample shape.
 fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(Option<usize>, Vec<usize>), String> {
-    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("is not a tensor")?;
     let given = options.sample_shape.as_deref();
-    let Some(dims) = tensor.shape.as_ref().map(|s| s.dim.as_slice()) else {
+    let Some(dims) = dims(input) else {
         let shape = given.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
         return Ok((None, checked(shape.to_vec())?));
     };
@@ -210,9 +214,7 @@ fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(
     let shape = match given {
         // With several inputs, the given shape is for those that need one.
         Some(given) if only || symbolic => {
-            let fits =
-                given.len() == lengths.len() && given.iter().zip(&lengths).all(|(g, l)| l.is_none_or(|l| l == *g));
-            if !fits {
+            if !fits(given, &lengths) {
                 return Err(format!(
                     "has the shape [batch, {}], which --input-shape {given:?} does not fit",
                     written()
@@ -247,9 +249,6 @@ fn bind_whole<'a>(input: &'a ValueInfoProto, only: bool, options: &Options) -> R
     }
     let lengths: Vec<Option<usize>> = dims.iter().map(length).collect::<Result<_, _>>()?;
     let open = |lengths: &[Option<usize>]| lengths.iter().any(Option::is_none);
-    let fits = |given: &[usize], lengths: &[Option<usize>]| {
-        given.len() == lengths.len() && given.iter().zip(lengths).all(|(g, l)| l.is_none_or(|l| l == *g))
-    };
     // An open axis that is called so is the batch, wherever it is; otherwise the first one, if it is open or one element long.
     let called = dims.iter().zip(&lengths).position(|(dim, length)| length.is_none() && is_batch(dim));
     let first = (dims.len() > 1 && matches!(lengths.first(), Some(None | Some(1)))).then_some(0);
@@ -278,6 +277,11 @@ fn bind_whole<'a>(input: &'a ValueInfoProto, only: bool, options: &Options) -> R
             bound.iter().rposition(Option::is_none).unwrap_or(0)
         )),
     }
+}
+
+/// Whether a shape has these lengths, as far as they are known.
+fn fits(given: &[usize], lengths: &[Option<usize>]) -> bool {
+    given.len() == lengths.len() && given.iter().zip(lengths).all(|(g, l)| l.is_none_or(|l| l == *g))
 }
 
 /// Whether an open axis is called as the batch usually is.
@@ -309,7 +313,7 @@ fn length(dim: &DimensionProto) -> Result<Option<usize>, String> {
 }
 
 /// An axis as a message shows it.
-pub(crate) fn written(dim: &DimensionProto) -> String {
+fn written(dim: &DimensionProto) -> String {
     match (dim.dim_value, &dim.dim_param) {
         (Some(d), _) => d.to_string(),
         (None, Some(symbol)) if !symbol.is_empty() => format!("'{}'", shown(symbol)),

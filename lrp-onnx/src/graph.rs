@@ -221,6 +221,11 @@ impl<T: Scalar> Graph<T> {
         self.nodes.len() - 1
     }
 
+    /// Sample shape of a node's output; empty for one that is not there.
+    pub fn shape(&self, id: usize) -> Vec<usize> {
+        self.nodes.get(id).map(|node| node.shape.clone()).unwrap_or_default()
+    }
+
     /// The number of uses of each node's value; being the output counts as a use.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0usize; self.nodes.len()];

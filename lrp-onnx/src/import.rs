@@ -28,7 +28,7 @@ use crate::passes;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::quantization::{Quantization, Quantized, Step};
 use crate::tensor::{Constant, DType, volume};
-use crate::{Entry, Import, InputInfo, Options, OutputFunction};
+use crate::{Import, InputInfo, Options, OutputFunction};
 use subgraphs::{Scopes, Subgraphs};
 
 /// The newest operator set that the importer was written for.
@@ -101,7 +101,6 @@ pub(crate) fn import<T: Scalar>(
         input_names,
         inputs,
         outputs,
-        entry: Entry,
         output_name,
         input_statistics,
         passes,
@@ -648,7 +647,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
                 }
                 _ => return Ok(vec![Value::UnknownConstant]),
             };
-            let mut shape = self.graph.nodes.get(id).map(|n| n.shape.clone()).unwrap_or_default();
+            let mut shape = self.graph.shape(id);
             shape.insert(at.min(shape.len()), self.batch);
             if matches!(inputs.first(), Some(Some(Value::Row(_)))) {
                 shape = vec![volume(&shape).ok_or_else(|| Problem::invalid("its input is absurdly large"))?];

@@ -1,8 +1,7 @@
-//! The inputs of a file: what each of them is, and the way from the values that a user gives to the model's inputs and back.
+//! The inputs of a file, and the values of those that are fixed.
 
 use std::collections::BTreeMap;
 
-use lrp_core::{Scalar, Tensor};
 use ndarray::ArrayD;
 
 /// The value of an input that is not explained: the same for every sample.
@@ -53,26 +52,5 @@ impl InputInfo {
     /// Whether its elements are integers or truth values.
     pub fn is_integer(&self) -> bool {
         !self.dtype.starts_with("float") && self.dtype != "bfloat16"
-    }
-}
-
-/// The way from the inputs that a user gives to those of the model, and of relevance back.
-#[derive(Debug, Clone, Default)]
-pub struct Entry;
-
-impl Entry {
-    /// The model's inputs, `[N, …]` each, for the values of the file's inputs whose role is [`Explained`](Role::Explained) or
-    /// [`Given`](Role::Given), `[N, …]` each, in the order of the file.
-    ///
-    /// # Errors
-    /// When a value cannot be used: an index that its table does not have.
-    pub fn enter<T: Scalar>(&self, given: Vec<Tensor<T>>) -> Result<Vec<Tensor<T>>, String> {
-        Ok(given)
-    }
-
-    /// Relevance of the file's inputs whose role is [`Explained`](Role::Explained), of the shapes in which they are given, for the relevance
-    /// of the model's inputs.
-    pub fn leave<T: Scalar>(&self, relevance: Vec<Tensor<T>>) -> Vec<Tensor<T>> {
-        relevance
     }
 }

@@ -18,6 +18,7 @@ mod bind;
 mod consteval;
 mod error;
 mod file;
+mod forward;
 mod functions;
 mod graph;
 mod import;
@@ -48,7 +49,7 @@ use proto::ModelProto;
 pub use ops::supported::{Supported, behaviour, supported, supported_as_markdown};
 
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
-pub use inputs::{Entry, Fixed, FixedValue, InputInfo, Role};
+pub use inputs::{Fixed, FixedValue, InputInfo, Role};
 pub use outputs::OutputInfo;
 pub use quantization::Quantized;
 
@@ -87,8 +88,6 @@ pub struct Import<T: Scalar> {
     pub inputs: Vec<InputInfo>,
     /// All outputs of the file.
     pub outputs: Vec<OutputInfo>,
-    /// From the inputs that a user gives to those of the model.
-    pub entry: Entry,
     /// The name of the file's output that is explained.
     pub output_name: String,
     /// Input statistics from the first batch norm, if the file has one.
@@ -108,14 +107,8 @@ pub struct OutputFunction<T: Scalar>(pub(crate) Model<T>);
 impl<T: Scalar> OutputFunction<T> {
     /// The model's own outputs for those that are explained, `[N, …]`: probabilities for logits.
     pub fn of(&self, explained: &Tensor<T>) -> Tensor<T> {
-        let mut values: Vec<Tensor<T>> = Vec::new();
-        for (_, node) in self.0.nodes() {
-            let inputs: Vec<&Tensor<T>> = node.inputs.iter().filter_map(|id| values.get(id.index())).collect();
-            // Nothing but the logits and operators on them is ever cut off.
-            let value = node.op().map_or_else(|| explained.clone(), |op| op.forward(&inputs));
-            values.push(value);
-        }
-        values.into_iter().nth(self.0.output().index()).unwrap_or_else(|| explained.clone())
+        // Nothing but the logits and what is computed from them is ever cut off.
+        forward::output(&self.0, &[explained]).unwrap_or_else(|| explained.clone())
     }
 }
 

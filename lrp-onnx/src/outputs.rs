@@ -1,6 +1,6 @@
 //! The outputs of a file, as a user sees them.
 
-use crate::bind::{dims, dtype, written};
+use crate::bind::{axes, dtype};
 use crate::error::shown;
 use crate::proto::GraphProto;
 use crate::tensor::DType;
@@ -21,7 +21,7 @@ pub(crate) fn described_outputs(proto: &GraphProto) -> Vec<OutputInfo> {
     let described = |output: &crate::proto::ValueInfoProto| OutputInfo {
         name: shown(&output.name),
         dtype: dtype(output).map_or("unknown", DType::name),
-        axes: dims(output).map(|dims| dims.iter().map(written).collect()).unwrap_or_default(),
+        axes: axes(output),
     };
     proto.output.iter().map(described).collect()
 }

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use lrp_core::{Model, Scalar, Tensor};
 
+use crate::forward;
+
 /// The integers that a node stands for: `value / scale + zero`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Step {
@@ -119,25 +121,6 @@ pub struct Quantized<T: Scalar>(pub(crate) Model<T>);
 impl<T: Scalar> Quantized<T> {
     /// The file's own output for its inputs, in the order of [`Model::inputs`], `[N, …]` each; no tensor where inputs are missing.
     pub fn output(&self, inputs: &[&Tensor<T>]) -> Option<Tensor<T>> {
-        use lrp_core::graph::Body;
-        let samples = inputs.first()?.shape().first().copied()?;
-        let mut given = inputs.iter();
-        let mut values: Vec<Tensor<T>> = Vec::new();
-        for (_, node) in self.0.nodes() {
-            let value = match &node.body {
-                Body::Input => (*given.next()?).clone(),
-                Body::Constant(c) => {
-                    let shape: Vec<usize> = std::iter::once(samples).chain(c.shape().iter().copied()).collect();
-                    c.broadcast(shape)?.to_owned()
-                }
-                Body::Operator(op) => {
-                    let inputs: Vec<&Tensor<T>> = node.inputs.iter().filter_map(|id| values.get(id.index())).collect();
-                    op.forward(&inputs)
-                }
-            };
-            values.push(value);
-        }
-        let at = self.0.output().index();
-        (at < values.len()).then(|| values.swap_remove(at))
+        forward::output(&self.0, inputs)
     }
 }

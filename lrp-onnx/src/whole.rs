@@ -28,10 +28,9 @@ impl<T: Scalar> Walk<'_, T> {
 
     /// The shape of an activation as the file has it.
     fn file_shape(&self, value: &Value) -> Vec<usize> {
-        let shape = |id: usize| self.graph.nodes.get(id).map(|node| node.shape.clone()).unwrap_or_default();
         match value {
-            Value::Folded(id, parts) => std::iter::once(*parts).chain(shape(*id)).collect(),
-            Value::Whole(id) => shape(*id),
+            Value::Folded(id, parts) => std::iter::once(*parts).chain(self.graph.shape(*id)).collect(),
+            Value::Whole(id) => self.graph.shape(*id),
             _ => Vec::new(),
         }
     }
@@ -107,7 +106,7 @@ impl<T: Scalar> Walk<'_, T> {
             return Err(Problem::unsupported("with a constant sequence"));
         };
         let Value::Data(x) = self.unfolded(sequence, name) else { return Ok(Vec::new()) };
-        let shape = self.graph.nodes.get(x).map(|node| node.shape.clone()).unwrap_or_default();
+        let shape = self.graph.shape(x);
         let &[steps, parts, features] = shape.as_slice() else {
             return Err(Problem::invalid(format!(
                 "it needs an input of [steps, N, features], and gets {}",
@@ -137,7 +136,7 @@ impl<T: Scalar> Walk<'_, T> {
 
     /// The parts of a node that is folded, as an axis at this position.
     fn with_parts_at(&mut self, id: usize, name: &str, parts: usize, at: usize) -> Result<usize, Problem> {
-        let mut shape = self.graph.nodes.get(id).map(|node| node.shape.clone()).unwrap_or_default();
+        let mut shape = self.graph.shape(id);
         let at = at.min(shape.len());
         if parts == 1 {
             shape.insert(at, 1);
@@ -154,7 +153,7 @@ impl<T: Scalar> Walk<'_, T> {
         match value {
             Value::Folded(id, _) => Value::Data(id),
             Value::Whole(id) => {
-                let shape = self.graph.nodes.get(id).map(|node| node.shape.clone()).unwrap_or_default();
+                let shape = self.graph.shape(id);
                 match shape.split_first() {
                     Some((&parts, _)) if parts > 1 => Value::Data(self.fold(id, name, parts)),
                     Some((_, rest)) => self.reshape(id, name, "folded", rest).map_or(Value::Unknown, Value::Data),
@@ -180,7 +179,7 @@ impl<T: Scalar> Walk<'_, T> {
 
     /// Adds a node that leaves out the first axis.
     fn fold(&mut self, id: usize, name: &str, parts: usize) -> usize {
-        let shape = self.graph.nodes.get(id).map(|node| node.shape.clone()).unwrap_or_default();
+        let shape = self.graph.shape(id);
         let name = self.names.unique(&format!("{name}/fold"));
         let shape = shape.get(1..).unwrap_or_default().to_vec();
         self.push_after(id, Node { name, body: Body::Fold(parts), inputs: vec![id], shape })
@@ -201,7 +200,7 @@ impl<T: Scalar> Walk<'_, T> {
     }
 
     fn reshape(&mut self, id: usize, name: &str, suffix: &str, shape: &[usize]) -> Result<usize, Problem> {
-        let input = self.graph.nodes.get(id).map(|node| node.shape.clone()).unwrap_or_default();
+        let input = self.graph.shape(id);
         // A node that was reshaped the other way is there still.
         if let Some(before) =
             self.graph.nodes.get(id).filter(|node| node.is_reshape()).and_then(|node| node.inputs.first())
@@ -217,7 +216,7 @@ impl<T: Scalar> Walk<'_, T> {
 
     /// Exchanges axes of the sample.
     fn turn(&mut self, id: usize, name: &str, suffix: &str, order: &[usize]) -> Result<usize, Problem> {
-        let input = self.graph.nodes.get(id).map(|node| node.shape.clone()).unwrap_or_default();
+        let input = self.graph.shape(id);
         let permutation: Vec<usize> = std::iter::once(0).chain(order.iter().map(|axis| axis + 1)).collect();
         let op = shared(Transpose::new(&permutation, &input)?);
         let name = self.names.unique(&format!("{name}/{suffix}"));

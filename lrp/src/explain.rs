@@ -235,7 +235,7 @@ pub fn explain_samples<T: Scalar>(
     for first in (0..n).step_by(options.batch) {
         let batch = x.slice_axis(Axis(0), Slice::from(first..n.min(first + options.batch))).to_owned();
         let size = lrp_core::tensor::samples(&batch);
-        let record = profile.record(plan, &loaded.enter(batch)?).map_err(|error| Error::from(error).moved(first))?;
+        let record = profile.record(plan, &loaded.enter(batch)).map_err(|error| Error::from(error).moved(first))?;
         let mut record = Some(record);
         for (k, (target, parts)) in targets.iter().zip(&mut relevance).enumerate() {
             let target = target.part(first..first + size);

@@ -120,12 +120,8 @@ impl<T: Scalar> Loaded<T> {
     }
 
     /// The model's inputs for a batch of those that are given, joined as [`Given::join`] does.
-    ///
-    /// # Errors
-    /// When a value cannot be used: an index that its table does not have.
-    pub fn enter(&self, batch: Tensor<T>) -> Result<Vec<Tensor<T>>, Error> {
-        let inputs = self.import.entry.enter(self.given.split(batch));
-        inputs.map_err(|why| Error::user(why, "`lrp layers` lists the inputs, and their types"))
+    pub fn enter(&self, batch: Tensor<T>) -> Vec<Tensor<T>> {
+        self.given.split(batch)
     }
 
     /// The relevance of the explained inputs, joined as [`Given`] says, for that of the model's inputs; and the sums over each sample of the
@@ -134,7 +130,7 @@ impl<T: Scalar> Loaded<T> {
     /// # Errors
     /// When the relevance is not that of this model.
     pub fn leave(&self, relevance: Vec<Tensor<T>>) -> Result<(Tensor<T>, Option<Vec<f64>>), Error> {
-        self.given.join_relevance(self.import.entry.leave(relevance))
+        self.given.join_relevance(relevance)
     }
 
     /// Refuses a model that cannot be explained in the memory there is, whatever the batch: where an allocation fails, the program ends.

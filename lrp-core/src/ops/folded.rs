@@ -24,7 +24,7 @@ pub struct Folded<T: Scalar> {
 }
 
 impl<T: Scalar> Folded<T> {
-    /// An operator on so many parts.
+    /// An operator on this number of parts.
     ///
     /// # Errors
     /// When there is no part, or absurdly many.

@@ -47,7 +47,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Accounts for a sum of so many products, which take far less time each than an element takes to be made.
+    /// Accounts for a sum of this number of products. A product takes far less time than making an element.
     fn charge_products(&mut self, lengths: &[usize]) -> Result<(), Problem> {
         const FOR_ONE: usize = 32;
         let left = volume(lengths).and_then(|n| self.0.checked_sub(n / FOR_ONE));

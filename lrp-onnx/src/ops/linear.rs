@@ -108,7 +108,7 @@ pub(super) fn transposed<T: Scalar>(cx: &mut Context<'_, T>, x: usize) -> Result
     Ok(cx.push_extra("transpose", Transpose::new(&swapped(input.len()), &input)?, &[x]))
 }
 
-/// The permutation that exchanges the last two axes of samples with so many axes.
+/// The permutation that exchanges the last two axes of samples of this rank.
 fn swapped(rank: usize) -> Vec<usize> {
     let mut axes: Vec<usize> = (0..=rank).collect();
     axes.swap(rank - 1, rank);

@@ -426,7 +426,7 @@ impl<T: Scalar> Context<'_, T> {
 
     /// Sample shape of a node of the graph.
     fn shape(&self, id: usize) -> Vec<usize> {
-        self.graph.nodes.get(id).map(|n| n.shape.clone()).unwrap_or_default()
+        self.graph.shape(id)
     }
 
     /// Whether the file has the batch as an axis of it.

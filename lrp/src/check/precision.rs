@@ -54,7 +54,7 @@ fn observed<T: Scalar>(
     start: Start,
     observe: &mut (dyn FnMut(NodeId, &Tensor<T>) + Send),
 ) -> Result<Option<Chosen>, Error> {
-    let xs = loaded.enter(x.clone())?;
+    let xs = loaded.enter(x.clone());
     let mut explained = || -> Result<Option<Chosen>, lrp_core::Error> {
         let record = prepared.plan.record_all(&xs)?;
         record.propagate_observed(record.seed(target, start)?, observe);
