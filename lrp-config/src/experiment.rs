@@ -43,7 +43,7 @@ pub struct Explain {
     pub inputs: Option<InputFiles>,
     /// The inputs of the model that are explained. The others are given, too, and their relevance is left out of the results.
     #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(with = "Option<OneOrMany<String>>", extend("x-default" = "all that are not fixed"), example = json!(["left"]))]
+    #[schemars(with = "Option<OneOrMany<String>>", extend("x-default" = "floating-point numbers, 8-bit and 16-bit integers, and ids that go through an embedding"), example = json!(["left"]))]
     pub sources: Option<Vec<String>>,
     /// Inputs of the model that have the same value for every sample, and are not explained: a number, a list of numbers, `"zeros"`, `"ones"`,
     /// or an `.npy` or `.npz` file.

@@ -109,6 +109,12 @@ kinds! {
     Asin = "asin", Activation;
     /// Inverse tangent.
     Atan = "atan", Activation;
+    /// A constant power.
+    Power = "power", Activation;
+    /// Square root.
+    Sqrt = "sqrt", Activation;
+    /// Absolute value.
+    Abs = "abs", Activation;
     /// Comparison of activations, or of truth values.
     Compare = "compare", Step;
     /// −1, 0 or 1.
@@ -117,6 +123,8 @@ kinds! {
     Mul = "mul", Product;
     /// Matrix product of two activations.
     MatMul = "matmul", Product;
+    /// Quotient of two activations: the numerator receives all relevance.
+    Div = "div", Product;
     /// Layer normalisation.
     LayerNorm = "layer-norm", Normalization;
     /// Division by the root mean square.
@@ -131,18 +139,10 @@ kinds! {
     Gru = "gru", Recurrent;
     /// Plain recurrent layer; likewise.
     Rnn = "rnn", Recurrent;
-    /// Quotient of two activations.
-    Div = "div", Undefined;
-    /// A constant power.
-    Power = "power", Undefined;
-    /// Square root.
-    Sqrt = "sqrt", Undefined;
     /// Exponential function.
     Exp = "exp", Undefined;
     /// Natural logarithm.
     Log = "log", Undefined;
-    /// Absolute value.
-    Abs = "abs", Undefined;
     /// Sine.
     Sin = "sin", Undefined;
     /// Cosine.
@@ -210,7 +210,7 @@ pub enum Group {
     Structural,
     /// A step function, flat nearly everywhere: receives and propagates no relevance.
     Step,
-    /// Multiplies activations: the gated signal receives all relevance, or each factor its part.
+    /// Multiplies or divides activations: the gated signal or the numerator receives all relevance, or each factor its part.
     Product,
     /// Centres and scales by statistics of the input: LRP-ε with the scale taken as a constant; without centring, it passes relevance unchanged.
     Normalization,

@@ -34,7 +34,10 @@ pub(crate) struct Node<T: Scalar> {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Body<T: Scalar> {
-    Input,
+    /// An input, which carries relevance if it is explained.
+    Input {
+        explained: bool,
+    },
     Constant(Tensor<T>),
     Operator(Arc<dyn Operator<T>>, Origin<T>),
     /// The input, `[K, …]`, whose first axis counts samples for the nodes that follow: `[…]`.
@@ -254,7 +257,7 @@ impl<T: Scalar> Graph<T> {
         }
         let mut compact = Rewrite::default();
         for (id, node) in self.nodes.into_iter().enumerate() {
-            if live.get(id) == Some(&true) || matches!(node.body, Body::Input) {
+            if live.get(id) == Some(&true) || matches!(node.body, Body::Input { .. }) {
                 compact.keep(node);
             } else {
                 compact.map.push(usize::MAX);
@@ -283,7 +286,7 @@ impl<T: Scalar> Graph<T> {
             let others = other_names.get(&node.name).cloned().unwrap_or_default();
             let parts = folds.parts(&node)?;
             let id = match node.body {
-                Body::Input => builder.input(node.name, &node.shape),
+                Body::Input { .. } => builder.input(node.name, &node.shape),
                 Body::Constant(value) => builder.constant(node.name, value),
                 Body::Operator(op, _) if parts == 1 => {
                     builder.add_shared(node.name, op, &inputs).map_err(ErrorKind::Model)?
@@ -330,7 +333,7 @@ impl Folds {
     fn parts<T: Scalar>(&mut self, node: &Node<T>) -> Result<usize, ErrorKind> {
         let mut inputs = node.inputs.iter().filter_map(|&input| self.parts.get(input).copied().flatten());
         let parts = match node.body {
-            Body::Input | Body::Unfold => Some(1),
+            Body::Input { .. } | Body::Unfold => Some(1),
             Body::Constant(_) => None,
             Body::Fold(parts) => Some(parts),
             Body::Operator(..) => {

@@ -13,6 +13,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use lrp_core::Scalar;
 
 use crate::bind::{Bound, BoundInput, bind, described_inputs};
+use crate::carriers::decide_roles;
 use crate::consteval::{Budget, evaluate, shape_of};
 use crate::error::{ErrorKind, Problem, UnsupportedNode, batch_advice, list, shown};
 use crate::file::External;
@@ -211,10 +212,11 @@ pub(crate) fn read_as<T: Scalar>(
     let batch_norm = walk.batch_norm.take();
     let other_names = std::mem::take(&mut walk.names).into_others();
     let quantization = std::mem::take(&mut walk.quantization);
-    let graph = walk.finish()?;
+    let mut graph = walk.finish()?;
     let input_statistics = batch_norm.and_then(|norm| InputStatistics::new(&graph, norm));
     let input_names = inputs.iter().map(|i| i.proto.name.clone()).collect();
-    let inputs = described_inputs(proto, &inputs, options);
+    let mut inputs = described_inputs(proto, &inputs, options);
+    decide_roles(&mut graph, &mut inputs, options.sources.as_deref());
     Ok(Raw {
         whole: reading.whole,
         graph,
@@ -541,7 +543,8 @@ impl<'a, T: Scalar> Walk<'a, T> {
     fn add_inputs(&mut self, inputs: &[BoundInput<'a>]) {
         for input in inputs {
             let name = self.names.unique(&input.proto.name);
-            let node = Node { name, body: Body::Input, inputs: Vec::new(), shape: input.shape.clone() };
+            let node =
+                Node { name, body: Body::Input { explained: true }, inputs: Vec::new(), shape: input.shape.clone() };
             let id = self.graph.push(node);
             if input.is_integer() {
                 self.quantization.keep(id, Step::INTEGERS);
@@ -836,7 +839,7 @@ mod tests {
         assert_eq!((import.opset, import.producer.as_str()), (17, "pytorch 2.9"));
         assert_eq!(import.metadata, [("Image.NominalPixelRange".to_owned(), "Normalized_0_1".to_owned())]);
         assert_eq!((import.input_names, import.output_name.as_str()), (vec!["x".to_owned()], "t2"));
-        assert_eq!(import.passes.len(), 15);
+        assert_eq!(import.passes.len(), 16);
         assert!(import.notes.is_empty());
         assert_eq!(import.model.layers().len(), 2);
     }

@@ -92,12 +92,13 @@ impl<T: Scalar> InputStatistics<T> {
             nodes.push(node);
         }
         let operators = || nodes.iter().filter_map(Node::op);
-        let inputs = nodes.iter().filter(|node| matches!(node.body, Body::Input)).count();
+        let inputs = nodes.iter().filter(|node| matches!(node.body, Body::Input { .. })).count();
         let weighted = operators()
             .filter(|op| op.kind().group() == Group::Weighted && op.kind().name() != "batch-norm")
             .filter(|op| op.kind().name() != "scale")
             .count();
-        let alone = inputs == 1 && graph.nodes.iter().filter(|node| matches!(node.body, Body::Input)).count() == 1;
+        let alone =
+            inputs == 1 && graph.nodes.iter().filter(|node| matches!(node.body, Body::Input { .. })).count() == 1;
         let plain = nodes.iter().all(|node| !matches!(node.body, Body::Constant(_)));
         let small = operators().map(|op| op.parameters()).sum::<usize>() <= PARAMETERS;
         let channels = nodes.last()?.shape.first().copied()?;

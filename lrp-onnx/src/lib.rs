@@ -15,6 +15,7 @@
 //! ```
 
 mod bind;
+mod carriers;
 mod consteval;
 mod error;
 mod file;
@@ -58,8 +59,11 @@ pub use quantization::Quantized;
 pub struct Options {
     /// Shape of one sample (`[3, 224, 224]`), for models that leave it open. Where the file fixes an axis, they must agree.
     pub sample_shape: Option<Vec<usize>>,
-    /// Values of inputs that are not explained.
+    /// Values of inputs that are the same for every sample.
     pub fixed: Fixed,
+    /// The names of the inputs that are explained; the others are [given](Role::Given). Without it: floating-point numbers, 8-bit and 16-bit
+    /// integers, and ids that go through an embedding, or all if there are none of these.
+    pub sources: Option<Vec<String>>,
     /// The name of the output to explain; without one, the first that holds no classes.
     pub output: Option<String>,
     /// Read every file into memory as a whole. Otherwise, those above 64 MiB are mapped.

@@ -23,10 +23,8 @@ pub struct GivenInput {
     pub shape: Vec<usize>,
     /// Whether its elements are integers or truth values.
     pub is_integer: bool,
-    /// Whether its relevance is wanted.
+    /// Whether its relevance is wanted. That of the others is summed.
     pub is_explained: bool,
-    /// Whether the model gives it relevance.
-    pub has_relevance: bool,
 }
 
 impl GivenInput {
@@ -41,27 +39,27 @@ impl GivenInput {
 pub struct Given(Vec<GivenInput>);
 
 impl Given {
-    /// The given ones among a file's inputs; `sources` are those that are explained: by default all that get relevance.
+    /// The given ones among a file's inputs, which was imported with these `sources`.
     ///
     /// # Errors
-    /// When a source is no input, or one that gets no relevance.
+    /// When a source is no input that is given for each sample.
     pub fn new(path: &Path, inputs: &[InputInfo], sources: Option<&[String]>) -> Result<Self, Error> {
+        let is_given = |input: &InputInfo| matches!(input.role, Role::Explained | Role::Given);
         let listed = |inputs: &mut dyn Iterator<Item = &InputInfo>| {
             inputs.map(|input| format!("'{}'", lrp_core::text::shown(&input.name))).collect::<Vec<_>>().join(", ")
         };
         for source in sources.unwrap_or_default() {
             let found = inputs.iter().find(|input| input.name == *source);
             let why = match found.map(|input| input.role) {
-                Some(Role::Explained) => continue,
+                Some(Role::Explained | Role::Given) => continue,
                 Some(Role::Fixed) => "is fixed",
-                Some(Role::Given) => "gets no relevance",
                 Some(Role::Unused) => "is not used by the output",
                 None => "does not exist",
             };
             let message =
                 format!("sources: the input '{}' {why} in '{}'", lrp_core::text::shown(source), path.display());
-            let mut explained = inputs.iter().filter(|input| input.role == Role::Explained);
-            return Err(Error::user(message, format!("inputs that can be explained: {}", listed(&mut explained))));
+            let mut candidates = inputs.iter().filter(|input| is_given(input));
+            return Err(Error::user(message, format!("inputs that can be explained: {}", listed(&mut candidates))));
         }
         if sources.is_some_and(<[String]>::is_empty) {
             return Err(Error::user("sources: no input is explained", "name at least one, or leave the key out"));
@@ -71,11 +69,9 @@ impl Given {
             dtype: input.dtype.to_owned(),
             shape: input.sample.clone(),
             is_integer: input.is_integer(),
-            is_explained: input.role == Role::Explained && sources.is_none_or(|names| names.contains(&input.name)),
-            has_relevance: input.role == Role::Explained,
+            is_explained: input.role == Role::Explained,
         };
-        let each = inputs.iter().filter(|input| matches!(input.role, Role::Explained | Role::Given));
-        let given = Self(each.map(given).collect());
+        let given = Self(inputs.iter().filter(|input| is_given(input)).map(given).collect());
         if given.explained().next().is_none() {
             return Err(Error::plain(format!("no input of '{}' gets relevance", path.display())));
         }
@@ -156,8 +152,8 @@ impl Given {
         split(self.explained(), relevance)
     }
 
-    /// Takes the relevance of the inputs that get some, `[n, …]` each: joins that of the explained ones, and sums that of the others over
-    /// each sample, if there are others.
+    /// Takes the relevance of all inputs, `[n, …]` each: joins that of the explained ones, and sums that of the others over each sample, if
+    /// there are others.
     ///
     /// # Errors
     /// When there is relevance of another number of inputs.
@@ -165,11 +161,11 @@ impl Given {
         &self,
         relevance: Vec<Tensor<T>>,
     ) -> Result<(Tensor<T>, Option<Vec<f64>>), Error> {
-        let inputs = self.0.iter().filter(|input| input.has_relevance);
-        if inputs.clone().count() != relevance.len() {
+        if self.0.len() != relevance.len() {
             return Err(Error::Internal(format!("relevance of {} inputs", relevance.len())));
         }
-        let (explained, others): (Vec<_>, Vec<_>) = inputs.zip(relevance).partition(|(input, _)| input.is_explained);
+        let (explained, others): (Vec<_>, Vec<_>) =
+            self.0.iter().zip(relevance).partition(|(input, _)| input.is_explained);
         let sums = |r: &Tensor<T>| r.outer_iter().map(|r| r.iter().map(|v| v.wide()).sum()).collect::<Vec<f64>>();
         let others = others.iter().map(|(_, relevance)| sums(relevance));
         let others = others.reduce(|sum, part| sum.iter().zip(&part).map(|(a, b)| a + b).collect());
@@ -253,25 +249,23 @@ mod tests {
         let batch = given.join(parts.clone()).unwrap();
         assert_eq!(batch, array![[1.0, 2.0, 3.0, 4.0, 5.0], [6.0, 7.0, 8.0, 9.0, 10.0]].into_dyn());
         assert_eq!(given.split(batch), parts);
-        let (relevance, others) = given.join_relevance(vec![parts[0].clone(), parts[2].clone()]).unwrap();
+        let (relevance, others) = given.join_relevance(parts.clone()).unwrap();
         assert_eq!(relevance, array![[1.0, 2.0, 4.0, 5.0], [6.0, 7.0, 9.0, 10.0]].into_dyn());
-        assert_eq!((others, given.split_relevance(relevance)), (None, vec![parts[0].clone(), parts[2].clone()]));
+        assert_eq!(others, Some(vec![3.0, 8.0]));
+        assert_eq!(given.split_relevance(relevance), vec![parts[0].clone(), parts[2].clone()]);
         assert!(given.join(parts[..2].to_vec()).is_err());
         let one = parts[1].slice_axis(Axis(0), Slice::from(..1)).to_owned();
         assert!(given.join(vec![parts[0].clone(), one, parts[2].clone()]).is_err());
     }
 
     #[test]
-    fn what_is_not_explained_is_summed() {
-        let given = of(Some(&["right"])).unwrap();
-        assert_eq!((given.shape(), given.relevance_shape(), given.index_of("left")), (vec![5], vec![1, 2], None));
-        let (left, right) = (array![[1.0, 2.0]].into_dyn(), array![[[4.0, 5.0]]].into_dyn());
-        let (relevance, others) = given.join_relevance(vec![left, right.clone()]).unwrap();
-        assert_eq!((relevance, others), (right, Some(vec![3.0])));
-        for (name, why) in [("mask", "gets no relevance"), ("rate", "is fixed"), ("lift", "does not exist")] {
+    fn a_source_is_given_for_each_sample() {
+        assert_eq!(of(Some(&["left", "right"])).unwrap(), of(None).unwrap());
+        assert_eq!(of(None).unwrap().index_of("mask"), None);
+        for (name, why) in [("rate", "is fixed"), ("lift", "does not exist")] {
             let error = of(Some(&[name])).unwrap_err();
             assert!(error.to_string().contains(why), "{error}");
-            assert_eq!(error.complaints()[0].remedy(), Some("inputs that can be explained: 'left', 'right'"));
+            assert_eq!(error.complaints()[0].remedy(), Some("inputs that can be explained: 'left', 'mask', 'right'"));
         }
     }
 }

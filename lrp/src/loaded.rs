@@ -25,7 +25,7 @@ pub struct ModelOptions {
     pub sample_shape: Option<Vec<usize>>,
     /// Values of inputs that are not explained.
     pub fixed: Fixed,
-    /// The inputs that are explained; without names, all that get relevance.
+    /// The inputs that are explained. Without names: see [`lrp_onnx::Options::sources`].
     pub sources: Option<Vec<String>>,
     /// The name of the output to explain; without one, the first that holds no classes.
     pub output: Option<String>,
@@ -245,6 +245,7 @@ fn of_importer(options: &ModelOptions) -> Options {
     Options {
         sample_shape: options.sample_shape.clone(),
         fixed: options.fixed.clone(),
+        sources: options.sources.clone(),
         output: options.output.clone(),
         no_map: options.no_mmap,
     }

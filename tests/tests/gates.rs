@@ -64,6 +64,28 @@ fn plan_says_what_was_decided_about_each_product_and_why() {
     assert!(gates.lines().take(2).all(|line| line.contains("is the gate: sigmoid")), "{gates}");
 }
 
+/// A cell that is written out has the gates of the operator, so that relevance is the same (`tools/make_cell_cases.py`).
+#[test]
+fn cells_that_are_written_out_agree_with_the_operator() {
+    let cases = repository().join("tests/cases");
+    let x = Tensor::from_shape_fn(vec![3, 4, 3], |at| ((17 * at[0] + 5 * at[1] + 3 * at[2]) as f64).sin());
+    for cell in ["lstm", "gru"] {
+        let [operator, written_out] = ["", "-written-out"].map(|form| {
+            let model = load::<f64>(&cases.join(format!("cells-{cell}{form}.onnx"))).unwrap();
+            // LRP-0 for the Gemms; sums have the stabilizer that the operator has.
+            let recipe = Recipe::parse("schema = 1\n[[assign]]\nrule = \"zero\"\n", "zero.toml", "").unwrap();
+            let plan = Plan::new(Arc::clone(&model), &recipe.resolve(&model).unwrap().assignment()).unwrap();
+            let explanation = plan.explain(&x, &Target::Argmax, Start::Logit).unwrap();
+            (explanation.output.clone(), explanation.input_relevance().clone())
+        });
+        let largest = |t: &Tensor<f64>| t.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        let difference = largest(&(&operator.0 - &written_out.0));
+        assert!(difference <= 1e-12, "{cell}: {difference}");
+        let error = largest(&(&operator.1 - &written_out.1)) / largest(&operator.1);
+        assert!(error <= 1e-6, "{cell}: {error}");
+    }
+}
+
 #[test]
 fn a_recipe_names_the_signal() {
     let folder = case("gate-one-minus.onnx");

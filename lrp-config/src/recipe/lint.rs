@@ -183,7 +183,7 @@ impl Recipe {
                 kind.group(),
                 Group::Structural | Group::Activation | Group::Weightless | Group::Winner | Group::Undefined
             );
-            if passes && kind != Kind::Add && kind != Kind::Div {
+            if passes && kind != Kind::Add {
                 next.extend(&node.inputs);
             }
         };

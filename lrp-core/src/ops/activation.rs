@@ -1,5 +1,5 @@
-//! Elementwise functions. Relevance passes through activations unchanged unless a recipe says otherwise; for powers, roots,
-//! exponentials and the like a recipe has to say.
+//! Elementwise functions. Relevance passes through activations unchanged unless a recipe says otherwise (Achtibat et al. 2024, eq. 9); for
+//! exponentials, logarithms and the like a recipe has to say.
 
 use super::{check_shape, one};
 use crate::error::OperatorError;

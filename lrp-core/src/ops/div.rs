@@ -2,11 +2,14 @@
 
 use super::check_shape;
 use crate::error::OperatorError;
-use crate::operator::{Io, Kind, Operator};
+use crate::operator::{Fixed, Io, Kind, Operator};
+use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
-/// `z = a ⊘ b` for two inputs of one shape. It has no relevance behaviour: a rule has to be assigned.
+/// `z = a ⊘ b` for two inputs of one shape.
+///
+/// The divisor is taken as a constant, and the numerator receives all relevance (Achtibat et al. 2024, Proposition 3.4).
 #[derive(Debug, Clone)]
 pub struct Div {
     shapes: [Vec<usize>; 2],
@@ -58,6 +61,22 @@ impl<T: Scalar> Operator<T> for Div {
         true
     }
 
+    fn gate_input(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn factors(&self) -> Option<String> {
+        Some("input 1 is the divisor".to_owned())
+    }
+
+    fn fixed(&self) -> Fixed {
+        Fixed::Own { name: "numerator takes all", needs: Needs::NOTHING }
+    }
+
+    fn propagate(&self, _: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        Propagated::lossless(vec![r.clone(), Tensor::zeros(r.raw_dim())])
+    }
+
     fn nonnegative(&self, inputs: &[bool]) -> bool {
         inputs.iter().all(|&i| i)
     }
@@ -66,15 +85,17 @@ impl<T: Scalar> Operator<T> for Div {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::Fixed;
     use ndarray::array;
 
     #[test]
-    fn the_gradient_is_the_slope_and_a_rule_is_needed() {
+    fn the_gradient_is_the_slope_and_the_numerator_takes_all() {
         let (a, b) = (array![[2.0, -3.0]].into_dyn(), array![[0.5, -1.5]].into_dyn());
         let op = Div::new(&[2]).unwrap();
-        assert_eq!(op.forward(&[&a, &b]), array![[4.0, 2.0]].into_dyn());
+        let z = op.forward(&[&a, &b]);
+        assert_eq!(z, array![[4.0, 2.0]].into_dyn());
         crate::testing::assert_gradient(&op, &[&a, &b], &array![[1.0, -2.0]].into_dyn());
-        assert_eq!(Operator::<f64>::fixed(&op), Fixed::RuleNeeded);
+        let r = array![[1.0, -2.0]].into_dyn();
+        let result = op.propagate(Io { inputs: &[&a, &b], output: &z }, &r);
+        assert_eq!(result.relevance, vec![r, array![[0.0, 0.0]].into_dyn()]);
     }
 }

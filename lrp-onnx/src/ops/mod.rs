@@ -9,6 +9,7 @@ mod classical;
 mod contributed;
 mod conv;
 mod einsum;
+mod embedding;
 pub(crate) mod linear;
 mod norm;
 mod normalize;
@@ -140,6 +141,7 @@ operators! {
     "Neg" => arithmetic::neg,
     "Normalizer" => classical::normalizer,
     "Not" => choice::not,
+    "OneHot" => embedding::one_hot,
     "Or" => choice::or,
     "PRelu" => activation::p_relu,
     "Pad" => structure::pad,

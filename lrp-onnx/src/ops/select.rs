@@ -2,13 +2,13 @@
 
 use lrp_core::Scalar;
 use lrp_core::operator::Kind;
-use lrp_core::ops::{Embedding, Reshape, Select, shared};
+use lrp_core::ops::{Reshape, Select, shared};
 
 use super::{Context, Translated, Value};
 use crate::consteval::{axis, index, sliced, split_lengths};
 use crate::error::{Problem, Shape};
 use crate::graph::Origin;
-use crate::tensor::{Constant, volume};
+use crate::tensor::volume;
 
 /// Every output that is used becomes a slice: `NAME`, `NAME.1`, `NAME.2`, ….
 pub(super) fn split<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -77,7 +77,7 @@ pub(super) fn gather<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     }
     if let (Some(Some(Value::Constant(table))), Some(Some(Value::Data(ids)))) = (cx.inputs.first(), cx.inputs.get(1)) {
         let (table, ids) = (table.clone(), *ids);
-        return embedding(cx, &table, ids);
+        return super::embedding::rows_of(cx, &table, ids);
     }
     let x = cx.data(0)?;
     let input = cx.shape(x);
@@ -104,15 +104,6 @@ pub(super) fn gather<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let mut output = input;
     output.splice(axis - 1..axis, shape);
     Ok(Value::Data(cx.push_extra("reshape", Reshape::new(&cx.shape(id), &output)?, &[id])))
-}
-
-/// Rows of a constant table by numbers that the model is given: the embedding of token ids.
-fn embedding<T: Scalar>(cx: &mut Context<'_, T>, table: &Constant, ids: usize) -> Translated {
-    if axis(cx.node.int("axis").unwrap_or(0), table.shape().len())? != 0 {
-        return Err(Problem::unsupported("it takes elements of a constant along another axis than the first"));
-    }
-    let table = table.tensor::<T>().map_err(|e| Problem::invalid(format!("its table {e}")))?;
-    cx.push(Embedding::new(table, &cx.shape(ids))?, &[ids])
 }
 
 /// A view of the whole batch that is copied by indices, as dynamo writes `as_strided`: the table has a line for each sample,
@@ -256,25 +247,6 @@ mod tests {
         let lists = [("starts", Attr::Ints(&[1])), ("ends", Attr::Ints(&[2])), ("axes", Attr::Ints(&[1]))];
         old.op("Slice", &["x"], &lists);
         assert_eq!(old.run(&x), array![[1.0]].into_dyn());
-    }
-
-    #[test]
-    fn ids_become_rows_of_a_table() {
-        // Two ids of a vocabulary of three, embedded in two numbers each, which are summed up by a dense layer.
-        let mut net = Net::new(&[]);
-        net.graph().input[0] = crate::testing::input("x", &[-1, 2]);
-        net.graph().input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 7;
-        let table = net.floats(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let ids = net.op("Cast", &["x"], &[("to", Attr::Int(7))]);
-        let rows = net.op("Gather", &[&table, &ids], &[]);
-        let w = net.floats(&[2, 1], &[1.0, 10.0]);
-        net.op("MatMul", &[&rows, &w], &[]);
-        assert_eq!(
-            net.run(&array![[2.0, 0.0], [1.0, 1.0]].into_dyn()),
-            array![[[65.0], [21.0]], [[43.0], [43.0]]].into_dyn()
-        );
-        let import = net.import().unwrap();
-        assert!(import.inputs[0].is_integer());
     }
 
     #[test]

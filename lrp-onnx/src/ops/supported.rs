@@ -27,8 +27,11 @@ impl Supported {
 /// Where relevance goes at an operator of this kind to which no rule is assigned.
 pub fn behaviour(kind: Kind) -> &'static str {
     match (kind, kind.group()) {
-        (Kind::Mul, _) => "gate: the signal takes all; uniform where neither factor is a gate",
+        (Kind::Mul, _) => {
+            "gate: the signal takes all (a negative power is a gate, and what depends on no explained input); uniform where neither factor is a gate"
+        }
         (Kind::MatMul, _) => "epsilon, half to each factor; all to one where the other is a constant",
+        (Kind::Div, _) => "the numerator takes all",
         (Kind::LayerNorm, _) => "epsilon, σ constant",
         (Kind::Softmax, _) => "softmax (AttnLRP)",
         (Kind::RmsNorm | Kind::Normalize, _) => "pass (the divisor is constant)",
@@ -132,6 +135,7 @@ const ROWS: &[Supported] = rows! {
     "Neg" 1 [Scale] "";
     "Normalizer" 1 [Abs, Mean, Div] "norm L1 of vectors";
     "Not" 1 [Compare] "";
+    "OneHot" 9 [Embedding, Transpose] "of an input of whole numbers; constant depth and values; no number beyond the depth";
     "Or" 7 [Compare] "";
     "PRelu" 7 [LeakyRelu, Relu, Add] "constant slopes";
     "Pad" 2 [Pad] "constant pads and value; modes constant, reflect and edge";

@@ -43,7 +43,6 @@ pub(crate) fn about(op_type: &str) -> &'static str {
         "DFT" | "MelWeightMatrix" | "STFT" => {
             "a transformation of a signal, which has not been added here yet; compute the spectrum outside of the model"
         }
-        "OneHot" => "it turns class indices into vectors, and indices carry no relevance",
         "DeformConv" => "a convolution whose positions are computed by the model, which has no relevance rule here yet",
         "Col2Im" | "ReverseSequence" | "EyeLike" => "it rearranges elements, which has not been added here yet",
         "LinearRegressor" => "a linear model as one node; export it as a Gemm, which is a dense layer here",

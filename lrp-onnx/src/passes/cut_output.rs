@@ -602,7 +602,8 @@ pub(super) fn output_function<T: Scalar>(graph: &Graph<T>) -> Option<Cut<T>> {
     let keeps_order = tail.keeps_order(&Search { graph, left: 0 });
     let shape = graph.nodes.get(graph.output)?.shape.clone();
     let mut function = Graph::default();
-    let u = function.push(Node { name: "logits".into(), body: Body::Input, inputs: Vec::new(), shape });
+    let u =
+        function.push(Node { name: "logits".into(), body: Body::Input { explained: true }, inputs: Vec::new(), shape });
     let output = tail.output(graph, &mut function, u);
     let function = output.map(|output| with_unique_names(Graph { output, ..function }));
     Some(Cut { graph: function, keeps_order })

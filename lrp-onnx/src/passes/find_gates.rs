@@ -9,22 +9,30 @@
 //! Where both factors qualify, the one whose values keep their sign is the gate (`tanh(a) · σ(b)`, as WaveNet and LSTM cells
 //! have it). Where both do or neither does, and where no factor qualifies, the product is left as one of equals. A softmax
 //! is no gate: its values are shares of one sum.
+//!
+//! A factor that carries no relevance, because it depends on no explained input, is the gate of one that does.
+//!
+//! A product with a reciprocal, or with any other negative power, is a division: the numerator takes all relevance (Achtibat et al. 2024,
+//! Proposition 3.4), and the divisor is the gate.
 
 use lrp_core::Scalar;
 use lrp_core::operator::{Group, Kind};
 use lrp_core::ops::{Function, Mul, PadMode, shared};
 
 use super::Passed;
+use crate::carriers::carries;
 use crate::graph::{Body, Constants, Graph, Node, Origin, Rewrite};
 
 pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
     let mut new = Rewrite::default();
     // For each node of the new graph what is known of its values.
     let mut values: Vec<Value> = Vec::new();
+    let mut carriers: Vec<bool> = Vec::new();
     for node in graph.nodes {
         let node = new.moved(node);
         values.push(value_of(&node, &values));
-        match decided(&new.graph, &node, &values) {
+        carriers.push(carries(&node, &carriers));
+        match beside_a_carrier(&new.graph, &node, &carriers).or_else(|| decided(&new.graph, &node, &values)) {
             Some((decision, node)) => {
                 new.changes.push(format!("'{}': {decision}", node.name));
                 new.replace(node);
@@ -33,6 +41,25 @@ pub(super) fn run<T: Scalar>(graph: Graph<T>) -> Passed<T> {
         }
     }
     new.finish(graph.output)
+}
+
+/// A product of a factor that carries relevance and one that does not, which is also given in words.
+fn beside_a_carrier<T: Scalar>(graph: &Graph<T>, node: &Node<T>, carriers: &[bool]) -> Option<(String, Node<T>)> {
+    let op = node.op().filter(|op| op.kind().group() == Group::Product && op.gate_input().is_none())?;
+    let &[a, b] = node.inputs.as_slice() else { return None };
+    let gate = match (carriers.get(a)?, carriers.get(b)?) {
+        (true, false) => 1,
+        (false, true) => 0,
+        _ => return None,
+    };
+    let name = graph.nodes.get(if gate == 0 { a } else { b }).map(|node| node.name.as_str()).unwrap_or_default();
+    let reason = format!("'{name}' depends on no explained input");
+    let op = match op.kind() {
+        Kind::Mul => shared(Mul::new(Some(gate), &node.shape).ok()?.because(reason.clone())),
+        _ => op.with_shares([0, 1].map(|factor| if factor == gate { 0.0 } else { 1.0 }))?,
+    };
+    let node = node.with(op, Origin::Other, node.inputs.clone());
+    Some((format!("input {gate} is the gate: {reason}"), node))
 }
 
 /// A product with what was decided about its factors, which is also given in words.
@@ -51,6 +78,11 @@ fn decide<T: Scalar>(factors: [&Value; 2], same: bool, graph: &Graph<T>) -> (Opt
         return (None, "both factors are the same value".into());
     }
     let [a, b] = factors;
+    match [a, b].map(Value::divisor) {
+        [Some(source), None] => return (Some(0), divisor_in_words(graph, source)),
+        [None, Some(source)] => return (Some(1), divisor_in_words(graph, source)),
+        _ => {}
+    }
     // Weights by a softmax and values by a tanh, as attention pools them: the values are no gate of the weights.
     let softmax = factors.iter().position(|value| matches!(value, Value::Softmax));
     let [gate_a, gate_b] =
@@ -87,6 +119,11 @@ fn decide<T: Scalar>(factors: [&Value; 2], same: bool, graph: &Graph<T>) -> (Opt
     }
 }
 
+fn divisor_in_words<T: Scalar>(graph: &Graph<T>, source: usize) -> String {
+    let name = graph.nodes.get(source).map(|node| node.name.as_str()).unwrap_or_default();
+    format!("'{name}' is a negative power, and a product with it is a division")
+}
+
 /// The known properties of a node's values.
 #[derive(Debug, Clone)]
 enum Value {
@@ -100,6 +137,8 @@ enum Value {
     Limited(Range),
     /// Depends on the activations through bounded activations only.
     Bounded(Bounded),
+    /// A negative power of activations, by this node, or a multiple of it.
+    Divisor(usize),
 }
 
 impl Value {
@@ -108,6 +147,11 @@ impl Value {
             Value::Bounded(bounded) if bounded.is_gate => Some(bounded),
             _ => None,
         }
+    }
+
+    /// The node that made it a divisor.
+    fn divisor(&self) -> Option<usize> {
+        if let Value::Divisor(source) = self { Some(*source) } else { None }
     }
 
     fn range(&self) -> Option<Range> {
@@ -123,7 +167,8 @@ impl Value {
             Value::Bounded(before) => before.after(step, range(before.range)),
             Value::Constant(before) => Range::checked(range(*before)).map_or(Value::Other, Value::Constant),
             Value::Softmax => Value::Softmax,
-            Value::Other | Value::Limited(_) => Value::Other,
+            Value::Divisor(source) if step.group() == Group::Structural && step != Kind::Pad => Value::Divisor(*source),
+            Value::Other | Value::Limited(_) | Value::Divisor(_) => Value::Other,
         }
     }
 }
@@ -263,6 +308,7 @@ fn value_of<T: Scalar>(node: &Node<T>, values: &[Value]) -> Value {
     }
     match (inputs.as_slice(), node.origin()) {
         (&[x], Some(Origin::Activation(function))) => of_function(*function, x, kind, here),
+        (&[Value::Divisor(source)], Some(Origin::Scale(Constants { bias: None, .. }))) => Value::Divisor(*source),
         (&[x], Some(Origin::Scale(constants))) => x.after(kind, |range| of_scale(constants, range)),
         (&[x], Some(Origin::BatchNorm(norm))) => match norm.per_channel() {
             Some((weights, shifts)) => {
@@ -308,6 +354,11 @@ fn value_of<T: Scalar>(node: &Node<T>, values: &[Value]) -> Value {
             Kind::Mul if inputs.iter().all(|v| v.gate().is_some_and(|gate| gate.range.keeps_its_sign())) => {
                 joined(&inputs, kind, |ranges| ranges.iter().copied().reduce(Range::times))
             }
+            Kind::Mul => match inputs.as_slice() {
+                [Value::Divisor(source), Value::Divisor(_) | Value::Constant(_)]
+                | [Value::Constant(_), Value::Divisor(source)] => Value::Divisor(*source),
+                _ => Value::Other,
+            },
             _ => Value::Other,
         },
     }
@@ -322,11 +373,13 @@ fn of_function(function: Function, x: &Value, kind: Kind, here: usize) -> Value 
     };
     let not_negative = x.range().is_some_and(|range| range.low >= 0.0);
     match (function, x) {
+        (Function::Power { exponent }, _) if exponent < 0.0 && !matches!(x, Value::Constant(_)) => Value::Divisor(here),
+        (Function::Power { .. } | Function::Sqrt | Function::Abs, Value::Divisor(source)) => Value::Divisor(*source),
         (Function::Sigmoid, _) => bounded("sigmoid", 0.0, 1.0),
         (Function::HardSigmoid { .. }, _) => bounded("hard sigmoid", 0.0, 1.0),
         (Function::Tanh, _) => bounded("tanh", -1.0, 1.0),
         (Function::Erf, _) => bounded("error function", -1.0, 1.0),
-        (Function::Clip { .. } | Function::Relu, Value::Other | Value::Limited(_)) => {
+        (Function::Clip { .. } | Function::Relu, Value::Other | Value::Limited(_) | Value::Divisor(_)) => {
             let (low, high) =
                 if let Function::Clip { low, high } = function { (low, high) } else { (0.0, f64::INFINITY) };
             let before = if let Value::Limited(range) = x { *range } else { Range::ALL };
@@ -427,6 +480,57 @@ mod tests {
     }
 
     type Factor = fn(&mut Net) -> String;
+
+    #[test]
+    fn a_product_with_a_negative_power_is_a_division() {
+        // Divided by √(x² + 1/2), by its square, by it times a constant, and gated by a sigmoid as well.
+        let cases: [Factor; 4] = [
+            |n| {
+                let root = root(n);
+                n.op("Reciprocal", &[&root], &[])
+            },
+            |n| {
+                let root = root(n);
+                number(n, "Pow", &root, -2.0, false)
+            },
+            |n| {
+                let root = root(n);
+                let factor = n.op("Reciprocal", &[&root], &[]);
+                let weight = n.weight(&[4, 1, 1]);
+                n.op("Mul", &[&factor, &weight], &[])
+            },
+            |n| {
+                let root = root(n);
+                number(n, "Div", &root, 3.0, true)
+            },
+        ];
+        for factor in cases {
+            let told = beside_a_relu(factor);
+            assert!(told.contains("is a negative power, and a product with it is a division"), "{told}");
+        }
+    }
+
+    fn root(net: &mut Net) -> String {
+        let square = number(net, "Pow", "x", 2.0, false);
+        let sum = number(net, "Add", &square, 0.5, false);
+        net.op("Sqrt", &[&sum], &[])
+    }
+
+    #[test]
+    fn two_reciprocals_are_equals_and_a_sum_with_one_is_no_divisor() {
+        let mut net = Net::new(&SHAPE.map(|d| d as i64));
+        let (a, b) = (root(&mut net), number(&mut net, "Add", "x", 3.0, false));
+        let (a, b) = (net.op("Reciprocal", &[&a], &[]), net.op("Reciprocal", &[&b], &[]));
+        net.op("Mul", &[&a, &b], &[]);
+        let graph = check_pass(run, &net, &SHAPE, 1);
+        assert_eq!(graph.nodes.last().unwrap().op().unwrap().gate_input(), None);
+        let told = beside_a_relu(|n| {
+            let root = root(n);
+            let factor = n.op("Reciprocal", &[&root], &[]);
+            number(n, "Add", &factor, 1.0, false)
+        });
+        assert!(told.starts_with("uniform"), "{told}");
+    }
 
     #[test]
     fn every_way_to_write_a_gate() {

@@ -1,13 +1,13 @@
-//! Recognises layer normalisation where an exporter wrote it out: `(x − mean) / √(mean((x − mean)²) + ε)`, and takes the
+//! Recognises layer normalisation where an exporter wrote it out: `(x − mean) / √(var(x) + ε)`, with the variance and the quotient in any of
+//! their forms, and takes the
 //! products and sums with constants that follow a layer normalisation for its own. Where it is over other axes than the last
 //! (over channels, in front), it stands between two transpositions.
 
-use lrp_core::operator::Kind;
-use lrp_core::ops::{Function, Transpose, shared};
+use lrp_core::ops::{Transpose, shared};
 use lrp_core::{Scalar, Tensor};
 
 use super::Passed;
-use super::pattern::{function_of, numbers};
+use super::statistics::{Divided, centred, divided_by_root, variance};
 use crate::graph::{Constants, Graph, Node, Normalization, Origin, Rewrite};
 use crate::names::Names;
 
@@ -85,14 +85,9 @@ fn inverse(permutation: &[usize]) -> Vec<usize> {
 
 /// The centred input divided by its standard deviation.
 fn quotient<T: Scalar>(graph: &Graph<T>, node: &Node<T>) -> Option<Found<T>> {
-    let (Kind::Div, &[numerator, denominator]) = (node.kind()?, node.inputs.as_slice()) else { return None };
+    let Divided { numerator, square, epsilon } = divided_by_root(graph, node)?;
     let (x, axes) = centred(graph, numerator)?;
-    let root = graph.nodes.get(unrepeated(graph, denominator)?)?;
-    let (Function::Sqrt, variance) = function_of(root)? else { return None };
-    let sum = graph.nodes.get(variance)?;
-    let ((1.0, epsilon), &[variance]) = (numbers(sum)?, sum.inputs.as_slice()) else { return None };
-    let (square, variance_axes) = mean(graph, variance)?;
-    if centred(graph, squared(graph, square)?)? != (x, axes) || variance_axes != axes {
+    if variance(graph, square)? != (x, axes) {
         return None;
     }
     let permutation: Vec<usize> =
@@ -105,39 +100,6 @@ fn quotient<T: Scalar>(graph: &Graph<T>, node: &Node<T>) -> Option<Found<T>> {
 
 /// The most elements that are normalised together.
 const MAX_WIDTH: usize = 1 << 20;
-
-/// For `x − mean(x)`: `x`, and over which axes the mean is.
-fn centred<T: Scalar>(graph: &Graph<T>, id: usize) -> Option<(usize, &[usize])> {
-    let node = graph.nodes.get(id)?;
-    let (Origin::Difference, &[x, subtracted]) = (node.origin()?, node.inputs.as_slice()) else { return None };
-    let (averaged, axes) = mean(graph, unrepeated(graph, subtracted)?)?;
-    (averaged == x).then_some((x, axes))
-}
-
-/// For a mean: of what, and over which axes.
-fn mean<T: Scalar>(graph: &Graph<T>, id: usize) -> Option<(usize, &[usize])> {
-    let node = graph.nodes.get(id)?;
-    match (node.origin()?, node.inputs.as_slice()) {
-        (Origin::Mean(axes), &[x]) => Some((x, axes)),
-        _ => None,
-    }
-}
-
-/// For a square: of what.
-fn squared<T: Scalar>(graph: &Graph<T>, id: usize) -> Option<usize> {
-    let node = graph.nodes.get(id)?;
-    match (function_of(node), node.inputs.as_slice()) {
-        (Some((Function::Power { exponent: 2.0 }, x)), _) => Some(x),
-        (_, &[a, b]) if a == b && node.kind() == Some(Kind::Mul) => Some(a),
-        _ => None,
-    }
-}
-
-/// The input that a node repeats, or the node itself.
-fn unrepeated<T: Scalar>(graph: &Graph<T>, id: usize) -> Option<usize> {
-    let node = graph.nodes.get(id)?;
-    if node.kind() == Some(Kind::Broadcast) { node.inputs.first().copied() } else { Some(id) }
-}
 
 /// A product or a sum with constants, of a layer normalisation.
 fn scaled<T: Scalar>(graph: &Graph<T>, node: &Node<T>) -> Option<Found<T>> {
@@ -208,27 +170,82 @@ mod tests {
     use super::*;
     use crate::testing::{Attr, Net, check_pass, kinds};
 
-    fn written_out(axes: &[i64], product: bool) -> Net {
+    /// The forms in which files divide by a root.
+    const ROOTS: [&str; 4] = ["sqrt", "half power", "reciprocal", "negative power"];
+
+    /// `numerator / √(square + 0.5)`.
+    fn divide(net: &mut Net, numerator: &str, square: &str, root: &str) -> String {
+        let epsilon = net.floats(&[], &[0.5]);
+        let sum = net.op("Add", &[square, &epsilon], &[]);
+        let (half, minus_half) = (net.floats(&[], &[0.5]), net.floats(&[], &[-0.5]));
+        match root {
+            "sqrt" => {
+                let root = net.op("Sqrt", &[&sum], &[]);
+                net.op("Div", &[numerator, &root], &[])
+            }
+            "half power" => {
+                let root = net.op("Pow", &[&sum, &half], &[]);
+                net.op("Div", &[numerator, &root], &[])
+            }
+            "reciprocal" => {
+                let root = net.op("Sqrt", &[&sum], &[]);
+                let factor = net.op("Reciprocal", &[&root], &[]);
+                net.op("Mul", &[numerator, &factor], &[])
+            }
+            _ => {
+                let factor = net.op("Pow", &[&sum, &minus_half], &[]);
+                net.op("Mul", &[&factor, numerator], &[])
+            }
+        }
+    }
+
+    fn written_out(axes: &[i64], product: bool) -> (Net, String) {
         let mut net = Net::new(&[2, 5]);
-        let (two, epsilon) = (net.floats(&[], &[2.0]), net.floats(&[], &[0.5]));
+        let two = net.floats(&[], &[2.0]);
         let mean = net.op("ReduceMean", &["x"], &[("axes", Attr::Ints(axes))]);
         let centred = net.op("Sub", &["x", &mean], &[]);
         let square =
             if product { net.op("Mul", &[&centred, &centred], &[]) } else { net.op("Pow", &[&centred, &two], &[]) };
         let variance = net.op("ReduceMean", &[&square], &[("axes", Attr::Ints(axes))]);
-        let sum = net.op("Add", &[&variance, &epsilon], &[]);
-        let root = net.op("Sqrt", &[&sum], &[]);
-        net.op("Div", &[&centred, &root], &[]);
-        net
+        let y = divide(&mut net, &centred, &variance, "sqrt");
+        (net, y)
+    }
+
+    #[test]
+    fn every_form_of_the_quotient_and_the_variance() {
+        for root in ROOTS {
+            for clipped in [None, Some(false), Some(true)] {
+                let mut net = Net::new(&[2, 5]);
+                let axes = [("axes", Attr::Ints(&[-1]))];
+                let mean = net.op("ReduceMean", &["x"], &axes);
+                let centred = net.op("Sub", &["x", &mean], &[]);
+                let variance = match clipped {
+                    None => {
+                        let square = net.op("Mul", &[&centred, &centred], &[]);
+                        net.op("ReduceMean", &[&square], &axes)
+                    }
+                    // E[x²] − E[x]².
+                    Some(clipped) => {
+                        let square = net.op("Mul", &["x", "x"], &[]);
+                        let squares = net.op("ReduceMean", &[&square], &axes);
+                        let square = net.op("Mul", &[&mean, &mean], &[]);
+                        let variance = net.op("Sub", &[&squares, &square], &[]);
+                        if clipped { net.op("Relu", &[&variance], &[]) } else { variance }
+                    }
+                };
+                divide(&mut net, &centred, &variance, root);
+                assert_eq!(kinds(&check_pass(run, &net, &[2, 5], 1)), ["layer-norm"], "{root}, {clipped:?}");
+            }
+        }
     }
 
     #[test]
     fn with_and_without_scale_and_shift() {
         for (axes, product) in [(&[-1][..], false), (&[2], true), (&[1, 2], false)] {
-            assert_eq!(kinds(&check_pass(run, &written_out(axes, product), &[2, 5], 1)), ["layer-norm"]);
-            let mut net = written_out(axes, product);
+            assert_eq!(kinds(&check_pass(run, &written_out(axes, product).0, &[2, 5], 1)), ["layer-norm"]);
+            let (mut net, y) = written_out(axes, product);
             let (gamma, beta) = (net.weight(&[5]), net.weight(&[1, 1, 5]));
-            let y = net.op("Mul", &["t6", &gamma], &[]);
+            let y = net.op("Mul", &[&y, &gamma], &[]);
             net.op("Add", &[&y, &beta], &[]);
             assert_eq!(kinds(&check_pass(run, &net, &[2, 5], 3)), ["layer-norm"]);
         }
@@ -236,9 +253,9 @@ mod tests {
 
     #[test]
     fn constants_that_differ_along_other_axes_stay() {
-        let mut net = written_out(&[-1], false);
+        let (mut net, y) = written_out(&[-1], false);
         let gamma = net.weight(&[2, 1]);
-        net.op("Mul", &["t6", &gamma], &[]);
+        net.op("Mul", &[&y, &gamma], &[]);
         assert_eq!(kinds(&check_pass(run, &net, &[2, 5], 1)), ["layer-norm", "scale"]);
     }
 

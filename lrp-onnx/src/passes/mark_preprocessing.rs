@@ -40,7 +40,7 @@ fn marked<T: Scalar>(graph: &Graph<T>) -> Vec<bool> {
     for node in &graph.nodes {
         let fed = || node.inputs.iter().all(|&input| entrance.get(input) == Some(&true));
         entrance.push(match &node.body {
-            Body::Input | Body::Constant(_) => true,
+            Body::Input { .. } | Body::Constant(_) => true,
             Body::Fold(_) | Body::Unfold => fed(),
             Body::Operator(..) => (is_elementwise(node) || is_passage(node)) && fed(),
         });

@@ -13,6 +13,7 @@ mod fuse_hard_sigmoid;
 mod fuse_hard_swish;
 mod fuse_layer_norm;
 mod fuse_matmul_add;
+mod fuse_rms_norm;
 mod fuse_sigmoid;
 mod fuse_silu;
 mod mark_preprocessing;
@@ -20,6 +21,7 @@ mod merge_pad;
 mod merge_scale;
 mod pattern;
 mod sink_transpose;
+mod statistics;
 
 #[cfg(test)]
 mod gate_maps;
@@ -39,12 +41,13 @@ struct Pass<T: Scalar> {
 }
 
 /// All passes, in the order in which they run. What moves out of the way of others comes first.
-fn all<T: Scalar>() -> [Pass<T>; 15] {
+fn all<T: Scalar>() -> [Pass<T>; 16] {
     [
         Pass { name: "drop-identity", run: drop_identity::run },
         Pass { name: CUT_OUTPUT, run: cut_output::run },
         Pass { name: "sink-transpose", run: sink_transpose::run },
         Pass { name: "fuse-layer-norm", run: fuse_layer_norm::run },
+        Pass { name: "fuse-rms-norm", run: fuse_rms_norm::run },
         Pass { name: "fuse-gelu", run: fuse_gelu::run },
         Pass { name: "fuse-sigmoid", run: fuse_sigmoid::run },
         Pass { name: "fuse-silu", run: fuse_silu::run },

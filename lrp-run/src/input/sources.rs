@@ -180,7 +180,6 @@ mod tests {
             shape: shape.to_vec(),
             is_integer: !dtype.starts_with("float"),
             is_explained: true,
-            has_relevance: true,
         };
         Given::of(inputs.iter().map(one).collect())
     }

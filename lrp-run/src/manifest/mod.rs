@@ -166,7 +166,6 @@ impl Expected {
             // Their values are only shown.
             is_integer: false,
             is_explained,
-            has_relevance: is_explained,
         };
         match self.inputs.as_slice() {
             [] => Given::of(vec![of("", "float32", &self.shape, true)]),

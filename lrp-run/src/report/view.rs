@@ -116,7 +116,6 @@ mod tests {
                 shape: shape.to_vec(),
                 is_integer: false,
                 is_explained: *is_explained,
-                has_relevance: true,
             };
             Given::of(shapes.iter().map(one).collect())
         };
