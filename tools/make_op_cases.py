@@ -100,7 +100,9 @@ class Model:
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
             self.constants,
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
+        domains = sorted({node.domain for node in nodes} - {""})
+        opsets = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8 if self.opset < 23 else 11)
         model.producer_name = "make_op_cases"
         if result_shape is not None:
             onnx.checker.check_model(model, full_check=True)
@@ -830,6 +832,57 @@ def more_functions():
     Model("shrink", [3, 4]).op("Shrink", "x", lambd=0.6, bias=0.4)
 
 
+def fused_operators():
+    """Attention and its relatives as one node, ONNX's own and ONNX Runtime's."""
+    tokens, width, heads = 5, 8, 2
+
+    def projections(m, sizes=(width, width, width)):
+        return [m.op("MatMul", "x", m.weight(width, size)) for size in sizes]
+
+    for name, options in {
+        "": {},
+        "-causal": {"is_causal": 1},
+        "-scale": {"scale": 0.3},
+        "-softcap": {"softcap": 0.7},
+    }.items():
+        m = Model(f"attention-onnx{name}", [tokens, width], opset=23)
+        m.op("Attention", *projections(m), q_num_heads=heads, kv_num_heads=heads, **options)
+    m = Model("attention-onnx-grouped", [tokens, width], opset=23)
+    m.op("Attention", *projections(m, (width, 4, 4)), q_num_heads=4, kv_num_heads=2)
+    m = Model("attention-onnx-4d", [heads, tokens, 4], opset=23)
+    q, k, v = (m.op("MatMul", "x", m.weight(4, 4)) for _ in range(3))
+    m.op("Attention", q, k, v)
+    mask = np.random.default_rng(0).random((tokens, tokens)) < 0.7
+    np.fill_diagonal(mask, True)
+    m = Model("attention-onnx-mask", [tokens, width], opset=23)
+    m.op("Attention", *projections(m), m.const(mask, bool), q_num_heads=heads, kv_num_heads=heads)
+    m = Model("attention-onnx-bias", [tokens, width], opset=23)
+    m.op("Attention", *projections(m), m.weight(tokens, tokens), q_num_heads=heads, kv_num_heads=heads)
+
+    for interleaved in (0, 1):
+        m = Model(f"rotary-onnx-{interleaved}", [heads, tokens, 4], batch=1, opset=23)
+        cos, sin = m.weight(1, tokens, 2), m.weight(1, tokens, 2)
+        m.op("RotaryEmbedding", "x", cos, sin, interleaved=interleaved)
+    m = Model("rotary-onnx-heads", [tokens, width], batch=1, opset=23)
+    ids = m.const(np.arange(tokens)[None], np.int64)
+    m.op("RotaryEmbedding", "x", m.weight(9, 1), m.weight(9, 1), ids, num_heads=heads, rotary_embedding_dim=2)
+
+    microsoft = {"domain": "com.microsoft"}
+    for name, options in {"": {}, "-unidirectional": {"unidirectional": 1}, "-scale": {"scale": 0.4}}.items():
+        m = Model(f"attention-packed{name}", [tokens, width])
+        m.op("Attention", "x", m.weight(width, 3 * width), m.weight(3 * width), num_heads=heads, **options, **microsoft)
+    m = Model("attention-multi-head", [tokens, width])
+    m.op("MultiHeadAttention", *projections(m), m.weight(3 * width), num_heads=heads, **microsoft)
+    m = Model("skip-layer-norm", [tokens, width])
+    y = m.op("Relu", "x")
+    m.op(
+        "SkipLayerNormalization", "x", y, m.weight(width), m.weight(width), m.weight(width), epsilon=1e-3, **microsoft
+    )
+    m = Model("skip-simplified-layer-norm", [tokens, width])
+    y = m.op("Relu", "x")
+    m.op("SkipSimplifiedLayerNormalization", "x", y, m.weight(width), epsilon=1e-3, **microsoft)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Make the single-operator models and their expected outputs.")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
@@ -856,6 +909,7 @@ def main():
         products,
         recurrent_layers,
         more_functions,
+        fused_operators,
     ):
         group()
 

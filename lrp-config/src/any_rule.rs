@@ -8,8 +8,8 @@ use std::fmt;
 use lrp_core::operator::{Group, Kind};
 use lrp_core::parameter::Printed;
 use lrp_rules::{
-    AlphaBeta, Deconvnet, Epsilon, Flat, Gains, Gamma, Gradient, GuidedBackprop, Norm, Pass, Product, WSquare, ZBox,
-    ZPlus, Zero,
+    AlphaBeta, Constant, Deconvnet, Epsilon, Flat, Gains, Gamma, Gradient, GuidedBackprop, Norm, Pass, Product, Taylor,
+    WSquare, ZBox, ZPlus, Zero,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -40,6 +40,8 @@ pub enum AnyRule {
     Pass(Pass),
     Norm(Norm),
     Product(Product<Factor>),
+    Constant(Constant),
+    Taylor(Taylor),
     Gradient(Gradient),
     GuidedBackprop(GuidedBackprop),
     Deconvnet(Deconvnet),
@@ -80,6 +82,8 @@ from_rules!(
     ZBox,
     Pass,
     Norm,
+    Constant,
+    Taylor,
     Gradient,
     GuidedBackprop,
     Deconvnet
@@ -92,8 +96,9 @@ impl From<Product<Factor>> for AnyRule {
 }
 
 impl From<Product> for AnyRule {
-    fn from(Product { factors, gate, signal }: Product) -> Self {
-        AnyRule::Product(Product { factors, gate: gate.map(Factor::Input), signal: signal.map(Factor::Input) })
+    fn from(Product { factors, gate, signal, stabilizer }: Product) -> Self {
+        let (gate, signal) = (gate.map(Factor::Input), signal.map(Factor::Input));
+        AnyRule::Product(Product { factors, gate, signal, stabilizer })
     }
 }
 
@@ -125,7 +130,10 @@ impl AnyRule {
     pub(crate) fn domain(&self) -> Domain {
         match self {
             AnyRule::Pass(_) | AnyRule::Gradient(_) | AnyRule::GuidedBackprop(_) | AnyRule::Deconvnet(_) => Domain::All,
+            AnyRule::Constant(_) => Domain::All,
             AnyRule::Product(_) => Domain::Products,
+            AnyRule::Taylor(_) => Domain::Softmax,
+            AnyRule::Norm(_) => Domain::Norm,
             AnyRule::Own(rule) if rule.is_for_all() => Domain::All,
             _ => Domain::Affine,
         }
@@ -137,8 +145,12 @@ impl AnyRule {
 pub(crate) enum Domain {
     /// Those with weights, and sums, means and the like.
     Affine,
+    /// Those, and normalizations other than softmax.
+    Norm,
     /// Products of two activations.
     Products,
+    /// A softmax.
+    Softmax,
     /// Every operator.
     All,
 }
@@ -148,7 +160,12 @@ impl Domain {
     pub fn contains(self, kind: Kind) -> bool {
         match self {
             Domain::Affine => matches!(kind.group(), Group::Weighted | Group::Weightless | Group::Preprocessing),
+            Domain::Norm => {
+                let normalizes = matches!(kind, Kind::LayerNorm | Kind::RmsNorm | Kind::Normalize);
+                normalizes || Domain::Affine.contains(kind)
+            }
             Domain::Products => kind.group() == Group::Product,
+            Domain::Softmax => kind == Kind::Softmax,
             Domain::All => true,
         }
     }

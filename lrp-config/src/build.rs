@@ -60,6 +60,8 @@ impl AnyRule {
             AnyRule::Gradient(rule) => checked(rule),
             AnyRule::GuidedBackprop(rule) => checked(rule),
             AnyRule::Deconvnet(rule) => checked(rule),
+            AnyRule::Constant(rule) => checked(rule),
+            AnyRule::Taylor(rule) => checked(rule),
             AnyRule::Own(own) => {
                 let rule = own.rule().ok_or(Unbuildable::NumberType(T::NAME))?;
                 rule.check()?;
@@ -166,7 +168,8 @@ fn by_number(
     input: impl Fn(&'static str, &Factor) -> Result<usize, Unbuildable>,
 ) -> Result<Product, Unbuildable> {
     let number = |key, factor: &Option<Factor>| factor.as_ref().map(|factor| input(key, factor)).transpose();
-    Ok(Product { factors: rule.factors, gate: number("gate", &rule.gate)?, signal: number("signal", &rule.signal)? })
+    let (gate, signal) = (number("gate", &rule.gate)?, number("signal", &rule.signal)?);
+    Ok(Product { factors: rule.factors, gate, signal, stabilizer: rule.stabilizer })
 }
 
 /// The default for operators without weights of their own.

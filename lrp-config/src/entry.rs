@@ -9,6 +9,7 @@ use lrp_core::text::shown;
 use lrp_core::{Model, NodeId, ParameterError, Scalar};
 
 use crate::any_rule::{AnyRule, Domain};
+use crate::attention;
 use crate::build::Unbuildable;
 use crate::diagnostic::Diagnostic;
 use crate::fix::{Edit, Fix};
@@ -36,6 +37,7 @@ impl Entry {
     /// When a layer is beyond the model, nothing matches, or the rule has no meaning for what matches.
     pub fn select<T: Scalar>(&self, model: &Model<T>) -> Result<Vec<NodeId>, Diagnostic> {
         let layers = self.assign.layers.as_ref().map(|layers| layers.get_ref().select(model));
+        let attention = self.assign.attention.as_ref().map(|wanted| (*wanted.get_ref(), attention::layers(model)));
         let named = |node: &Node<T>| globs(&self.assign).is_none_or(|globs| globs.iter().any(|g| g.means(node)));
         let selected: Vec<(NodeId, &Node<T>, Kind)> = model
             .nodes()
@@ -44,6 +46,7 @@ impl Entry {
                 layers.as_ref().is_none_or(|layers| layers.contains(id))
                     && self.takes(*kind)
                     && named(node)
+                    && attention.as_ref().is_none_or(|(wanted, layers)| layers.contains(id) == *wanted)
                     && (*kind != Kind::Preprocessing || self.means_preprocessing(model, node))
             })
             .collect();
@@ -149,7 +152,8 @@ impl Entry {
 
     /// Whether no selector narrows it down.
     pub fn is_for_all(&self) -> bool {
-        self.assign.layers.is_none() && self.assign.ops.is_none() && self.assign.names.is_none()
+        let Assign { layers, ops, names, attention, .. } = &self.assign;
+        layers.is_none() && ops.is_none() && names.is_none() && attention.is_none()
     }
 
     /// Whether operators of this kind are meant.
@@ -166,7 +170,7 @@ impl Entry {
     /// (`model/*`) does not mean it: its own name does, and a pattern that matches nothing else.
     fn means_preprocessing<T: Scalar>(&self, model: &Model<T>, node: &Node<T>) -> bool {
         let (None, Some(globs)) = (&self.assign.ops, globs(&self.assign)) else { return true };
-        if self.assign.rule.get_ref().domain() != Domain::Affine {
+        if !matches!(self.assign.rule.get_ref().domain(), Domain::Affine | Domain::Norm) {
             return true;
         }
         let only = |glob: &NameGlob| {
@@ -255,7 +259,8 @@ impl Entry {
         let rule = self.assign.rule.get_ref();
         let (meant, help) = match rule.domain() {
             Domain::Products => ("products of two activations", "`ops = \"product\"` selects those"),
-            Domain::Affine | Domain::All => (
+            Domain::Softmax => ("a softmax", "`ops = \"softmax\"` selects those inside the model"),
+            Domain::Affine | Domain::Norm | Domain::All => (
                 "affine operators",
                 "activations, pooling and structural operators take pass, gradient, guided-backprop or deconvnet",
             ),

@@ -107,6 +107,10 @@ pub(crate) struct Assign {
     #[schemars(with = "Option<OneOrMany<NameGlob>>", extend("x-default" = "all names"))]
     #[schemars(example = &"/features/*", example = json!(["classifier.*", "*/fc/*"]))]
     pub names: Option<Spanned<OneOrMany<NameGlob>>>,
+    /// The layers of attention (true), or all others (false): weighted layers next to a matrix product of two activations, by the structure of
+    /// the model.
+    #[schemars(with = "Option<bool>", extend("x-default" = "both"), example = false)]
+    pub attention: Option<Spanned<bool>>,
     /// The rule, with its parameters or as a bare name.
     #[schemars(with = "AnyRule", example = &"zero", example = json!({ "type": "gamma", "gamma": 0.25 }))]
     pub rule: Spanned<AnyRule>,
@@ -125,6 +129,7 @@ impl PartialEq for Assign {
         same(&self.layers, &other.layers)
             && same(&self.ops, &other.ops)
             && same(&self.names, &other.names)
+            && same(&self.attention, &other.attention)
             && self.rule.get_ref() == other.rule.get_ref()
             && self.optional == other.optional
     }

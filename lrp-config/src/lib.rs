@@ -44,6 +44,7 @@ macro_rules! inherit {
 }
 
 mod any_rule;
+mod attention;
 mod bare_names;
 mod begin;
 mod build;

@@ -38,6 +38,9 @@ const PRESETS: &[Preset] = presets! {
     "lrp-gamma": "LRP-γ for every layer",
     "lrp-a1b0": "α1β0 for every layer: positive contributions only",
     "lrp-a2b1": "α2β1 for every layer",
+    "attn-lrp": "AttnLRP: LRP-ε for every layer, softmax by its Taylor expansion (Achtibat et al. 2024); for texts",
+    "cp-lrp": "CP-LRP: LRP-ε for every layer, softmax constant (Ali et al. 2022)",
+    "attn-lrp-gamma": "LRP-γ for convolutions and dense layers, LRP-ε for attention, softmax constant; for vision transformers",
 };
 
 /// Every preset there is.

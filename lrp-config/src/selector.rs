@@ -1,4 +1,4 @@
-//! The layers of an entry: [`Layers`] is `layers`, `ops`, `names` and `optional` of `[[assign]]`.
+//! The layers of an entry: [`Layers`] is `layers`, `ops`, `names`, `attention` and `optional` of `[[assign]]`.
 
 use std::ops::{Bound, Range, RangeBounds};
 
@@ -26,6 +26,7 @@ pub struct Layers {
     pub(crate) indices: Option<Indices>,
     pub(crate) ops: Option<Vec<Ops>>,
     pub(crate) names: Option<Vec<NameGlob>>,
+    pub(crate) attention: Option<bool>,
     pub(crate) optional: bool,
 }
 
@@ -127,6 +128,11 @@ impl Layers {
         Ok(Self { names: Some(vec![SelectorError::glob(glob)?]), ..Self::default() })
     }
 
+    /// The layers of attention, or all others: weighted layers next to a matrix product of two activations.
+    pub fn attention(wanted: bool) -> Self {
+        Self { attention: Some(wanted), ..Self::default() }
+    }
+
     /// Layers that both select.
     ///
     /// # Errors
@@ -142,6 +148,7 @@ impl Layers {
             indices: either("layers", self.indices, other.indices)?,
             ops: either("ops", self.ops, other.ops)?,
             names: either("names", self.names, other.names)?,
+            attention: either("attention", self.attention, other.attention)?,
             optional: self.optional || other.optional,
         })
     }

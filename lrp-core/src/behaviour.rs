@@ -9,11 +9,11 @@ use crate::engine;
 use crate::error::RuleError;
 use crate::formula::Formula;
 use crate::kernels::entrance;
-use crate::operator::{Affine, Fixed, Group, Io, Operator, apply_to_ones};
+use crate::operator::{Affine, Fixed, Group, Io, Kind, Operator, apply_to_ones};
 use crate::prepared::{Layer, PreparedRule};
 use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, positive, sums};
+use crate::tensor::{Tensor, batch_shape, positive, samples, sums};
 
 /// The behaviour of a rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,21 @@ pub enum Behaviour {
     /// Each input of a sum gets a fixed share.
     Shares(Shares),
     /// At products of two activations: relevance is divided between the factors.
-    Product(Division),
+    Product {
+        /// The fraction of each.
+        division: Division,
+        /// Of a matrix product, whose outputs are sums: added to them, with their sign.
+        stabilizer: f64,
+    },
+    /// At normalisations: what the operator does by itself, with a statistic of the input taken as a constant.
+    Normalization {
+        /// Added to the outputs of those that centre, with their sign.
+        stabilizer: f64,
+    },
+    /// The output is taken as a constant, on any operator: its inputs receive nothing, and what arrives is recorded as that of a bias.
+    Constant,
+    /// At a softmax: the first-order Taylor expansion (Achtibat et al. 2024, Proposition 3.1).
+    Taylor,
     /// Something else: the rule has a [`prepare`](crate::Rule::prepare) of its own.
     Custom,
 }
@@ -74,10 +88,13 @@ impl Behaviour {
             Behaviour::Formula(formula) => formula.claims(),
             Behaviour::Pass | Behaviour::Shares(_) => Claims { conserving: true, ..moves },
             // Matrix products are divided by their values.
-            Behaviour::Product(_) => Claims { conserving: true, ..Claims::default() },
+            Behaviour::Product { .. } | Behaviour::Normalization { .. } => {
+                Claims { conserving: true, ..Claims::default() }
+            }
+            Behaviour::Constant => Claims { conserving: true, ..moves },
             Behaviour::Deconvnet => Claims { linear: false, ..moves },
             Behaviour::GuidedBackprop => Claims { linear: false, ..Claims::default() },
-            Behaviour::Gradient | Behaviour::Custom => Claims::default(),
+            Behaviour::Gradient | Behaviour::Taylor | Behaviour::Custom => Claims::default(),
         }
     }
 
@@ -103,12 +120,30 @@ impl Behaviour {
                 Box::new(Deconvnet)
             }
             Behaviour::Shares(shares) => Box::new(FixedShares { shares: shares.of(layer)? }),
-            Behaviour::Product(division) => {
+            Behaviour::Normalization { stabilizer } => match layer.op.kind() {
+                Kind::LayerNorm | Kind::RmsNorm | Kind::Normalize => {
+                    let op = layer.op.with_stabilizer(*stabilizer).unwrap_or_else(|| Arc::clone(layer.op));
+                    match op.fixed() {
+                        Fixed::Own { .. } => Box::new(OwnBehaviour { op }),
+                        _ => Box::new(pass(layer)?),
+                    }
+                }
+                kind => return Err(RuleError::new(format!("it is for normalizations, and this is '{kind}'"))),
+            },
+            Behaviour::Product { division, stabilizer } => {
                 let shares = division.shares(layer)?;
-                match layer.op.with_shares(shares) {
+                match layer.op.with_shares(shares).map(|op| op.with_stabilizer(*stabilizer).unwrap_or(op)) {
                     Some(op) => Box::new(OwnBehaviour { op }),
                     None => Box::new(FixedShares { shares: shares.to_vec() }),
                 }
+            }
+            Behaviour::Constant => Box::new(Constant { inputs: layer.op.input_shapes().to_vec() }),
+            Behaviour::Taylor if layer.op.kind() == Kind::Softmax => {
+                Box::new(OwnBehaviour { op: Arc::clone(layer.op) })
+            }
+            Behaviour::Taylor => {
+                let message = format!("it is for a softmax inside the model, and this is '{}'", layer.op.kind());
+                return Err(RuleError::new(message));
             }
             Behaviour::Custom => return Err(RuleError::new("the rule neither says what it does nor prepares itself")),
         })
@@ -205,6 +240,24 @@ impl<T: Scalar> PreparedRule<T> for Pass {
 
     fn propagate(&self, _: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         Propagated::lossless(vec![r.clone()])
+    }
+}
+
+struct Constant {
+    /// Sample shapes of the inputs.
+    inputs: Vec<Vec<usize>>,
+}
+
+impl<T: Scalar> PreparedRule<T> for Constant {
+    fn needs(&self) -> Needs {
+        Needs::NOTHING
+    }
+
+    fn propagate(&self, _: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
+        let nothing = |shape: &Vec<usize>| Tensor::zeros(batch_shape(samples(r), shape));
+        let mut result = Propagated::lossless(self.inputs.iter().map(nothing).collect());
+        result.bias = sums(r);
+        result
     }
 }
 

@@ -375,6 +375,12 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
+    /// For an operator whose own behaviour divides by its outputs (a matrix product, a layer normalisation): a copy with this stabilizer.
+    fn with_stabilizer(&self, stabilizer: f64) -> Option<Arc<dyn Operator<T>>> {
+        let _ = stabilizer;
+        None
+    }
+
     /// For an elementwise power: its exponent.
     fn exponent(&self) -> Option<f64> {
         None

@@ -63,6 +63,14 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Erro
     Number::deserialize(deserializer).map(|number| number.0)
 }
 
+/// For `deserialize_with`: a number that can be left out.
+///
+/// # Errors
+/// When something else stands there.
+pub fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    number(deserializer).map(Some)
+}
+
 /// For `deserialize_with`: one number, or a list with one for each channel.
 ///
 /// # Errors

@@ -6,8 +6,10 @@ mod walk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::behaviour::{Behaviour, Division};
 use crate::error::Error;
-use crate::graph::{Body, Model, NodeId};
+use crate::formula::STABILIZER;
+use crate::graph::{Body, Model, Node, NodeId};
 use crate::kernels::conv::Limits;
 use crate::operator::{Fixed, Group, Io, batch_of};
 use crate::ops::FoldedRule;
@@ -61,8 +63,12 @@ impl<T: Scalar> Plan<T> {
         let nonnegative = nonnegative_outputs(&model, rules);
         let mut steps = Vec::new();
         let mut unassigned = Vec::new();
+        let carriers = carriers(&model, rules);
         for (id, node) in model.nodes() {
-            let step = match (&node.body, rules.get(&id)) {
+            let given = rules.get(&id);
+            let beside_constant = signal_beside_constant(node, &carriers, given);
+            let rule = beside_constant.as_ref().or(given);
+            let step = match (&node.body, rule) {
                 (Body::Input | Body::Constant(_), _) => Step::End,
                 (Body::Operator(op), Some(rule)) => {
                     let folded = op.folded();
@@ -281,6 +287,66 @@ fn kept_values<T: Scalar>(model: &Model<T>, steps: &[Step<T>], lent: &[bool], ti
         }
     }
     kept
+}
+
+/// For each node, whether it carries relevance: it depends on an input, and on the way there is neither a step function nor the rule `constant`.
+fn carriers<T: Scalar>(model: &Model<T>, rules: &Assignment<T>) -> Vec<bool> {
+    let mut carries: Vec<bool> = Vec::new();
+    for (id, node) in model.nodes() {
+        let before = node.inputs.iter().any(|input| carries[input.index()]);
+        carries.push(match &node.body {
+            Body::Input => true,
+            Body::Constant(_) => false,
+            Body::Operator(op) => {
+                let constant = rules.get(&id).is_some_and(|rule| rule.behaviour() == Behaviour::Constant);
+                before && !constant && op.kind().group() != Group::Step
+            }
+        });
+    }
+    carries
+}
+
+/// The rule of a product of a factor that carries relevance and one that does not: the first receives all. A rule that names the signal, or that
+/// does not divide relevance between factors, stays.
+fn signal_beside_constant<T: Scalar>(
+    node: &Node<T>,
+    carriers: &[bool],
+    given: Option<&Arc<dyn Rule<T>>>,
+) -> Option<Arc<dyn Rule<T>>> {
+    let op = node.op().filter(|op| op.kind().group() == Group::Product)?;
+    let &[a, b] = node.inputs.as_slice() else { return None };
+    let input = match (carriers[a.index()], carriers[b.index()]) {
+        (true, false) => 0,
+        (false, true) => 1,
+        _ => return None,
+    };
+    let stabilizer = match given.map(|rule| rule.behaviour()) {
+        // Where the graph says so anyway, its reason is the better one.
+        None if op.gate_input() == Some(1 - input) => return None,
+        None => STABILIZER,
+        Some(Behaviour::Product { division: Division::KnownGate | Division::Uniform, stabilizer }) => stabilizer,
+        Some(_) => return None,
+    };
+    Some(Arc::new(Signal { input, stabilizer }))
+}
+
+/// The division of a product one factor of which is a constant.
+#[derive(Debug)]
+struct Signal {
+    input: usize,
+    stabilizer: f64,
+}
+
+impl std::fmt::Display for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "all to input {}, input {} is constant", self.input, 1 - self.input)
+    }
+}
+
+impl<T: Scalar> Rule<T> for Signal {
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::Product { division: Division::Signal(self.input), stabilizer: self.stabilizer }
+    }
 }
 
 /// The nodes whose outputs below zero have no relevance: only a ReLU reads them, and its zeros have none.

@@ -1,10 +1,11 @@
 //! Model-local functions: operators that a file defines by other operators. Every call is replaced by the function's nodes
-//! before the graph is sorted, so that nothing after this step knows of functions.
+//! before the graph is sorted, so that nothing after this step knows of functions. [Fused operators](crate::fused) are replaced in the same way.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{ErrorKind, shown};
+use crate::fused::{is_fused, written_out};
 use crate::ops::SUPPORTED;
 use crate::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
@@ -19,20 +20,33 @@ const MAX: (usize, usize) = (100_000, 64 << 20);
 /// # Errors
 /// When a function calls itself, or the functions are absurdly large once they are written out.
 pub(crate) fn inlined<'a>(model: &'a ModelProto, graph: &'a GraphProto) -> Result<Cow<'a, GraphProto>, ErrorKind> {
-    if model.functions.is_empty() {
+    if model.functions.is_empty() && !has_fused(graph) {
         return Ok(Cow::Borrowed(graph));
     }
     let key = |f: &'a FunctionProto| (domain(&f.domain), f.name.as_str(), f.overload.as_str());
     // An operator of ONNX's own that can be read as it is keeps its meaning.
     let is_known = |f: &&FunctionProto| domain(&f.domain).is_empty() && SUPPORTED.contains(&f.name.as_str());
     let functions = model.functions.iter().filter(|f| !is_known(f)).map(|f| (key(f), f)).collect();
-    let mut inliner = Inliner { functions, taken: names_in(graph), calls: 0, left: MAX, active: Vec::new() };
+    let mut inliner =
+        Inliner { functions, outer: graph, taken: names_in(graph), calls: 0, left: MAX, active: Vec::new() };
     let graph = inliner.graph(graph, &mut Scope::default(), 0)?;
     Ok(Cow::Owned(graph))
 }
 
 fn domain(domain: &str) -> &str {
     if domain == "ai.onnx" { "" } else { domain }
+}
+
+/// Whether a graph, or one within it, has an operator that is written out.
+fn has_fused(graph: &GraphProto) -> bool {
+    let mut open = vec![graph];
+    while let Some(graph) = open.pop() {
+        if graph.node.iter().any(is_fused) {
+            return true;
+        }
+        open.extend(graph.node.iter().flat_map(NodeProto::graphs));
+    }
+    false
 }
 
 /// The names of all tensors of a graph and the graphs within it.
@@ -63,6 +77,8 @@ struct Scope {
 
 struct Inliner<'a> {
     functions: HashMap<(&'a str, &'a str, &'a str), &'a FunctionProto>,
+    /// The graph of the file, which tells types of inputs.
+    outer: &'a GraphProto,
     taken: HashSet<String>,
     calls: usize,
     /// Nodes and bytes.
@@ -84,8 +100,27 @@ impl<'a> Inliner<'a> {
             let key = (domain(&node.domain), node.op_type.as_str(), node.overload.as_str());
             match self.functions.get(&key).copied() {
                 Some(function) => self.call(node, function, depth + 1, into)?,
+                None if is_fused(&node) => self.write_out(node, into)?,
                 None => into.push(node),
             }
+        }
+        Ok(())
+    }
+
+    /// A fused operator, written out.
+    fn write_out(&mut self, node: NodeProto, into: &mut Vec<NodeProto>) -> Result<(), ErrorKind> {
+        let mut prefix;
+        loop {
+            self.calls += 1;
+            prefix = format!("{}#{}", node.op_type, self.calls);
+            if !self.taken.contains(&format!("{prefix}/0")) {
+                break;
+            }
+        }
+        let Some(nodes) = written_out(&node, &prefix, Some(self.outer)) else { return Ok(()) };
+        for part in nodes.map_err(|reason| refused(&node, reason))? {
+            self.charge(&part)?;
+            into.push(part);
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ mod error;
 mod file;
 mod forward;
 mod functions;
+mod fused;
 mod graph;
 mod import;
 mod input_statistics;

@@ -15,6 +15,8 @@
 //! | `pass` | [`Pass`] | – |
 //! | `norm` | [`Norm`] | `epsilon` without weights |
 //! | `product` | [`Product`] | Arras et al. 2017; Achtibat et al. 2024 |
+//! | `constant` | [`Constant`] | Ali et al. 2022 |
+//! | `taylor` | [`Taylor`] | Achtibat et al. 2024, Proposition 3.1 |
 //! | `gradient` | [`Gradient`] | – |
 //! | `guided-backprop` | [`GuidedBackprop`] | Springenberg et al. 2015 |
 //! | `deconvnet` | [`Deconvnet`] | Zeiler and Fergus 2014 |
@@ -34,6 +36,7 @@
 mod rule;
 
 mod alpha_beta;
+mod constant;
 mod deconvnet;
 mod epsilon;
 mod flat;
@@ -45,12 +48,14 @@ mod norm;
 mod pass;
 mod product;
 mod residual;
+mod taylor;
 mod w_square;
 mod z_box;
 mod z_plus;
 mod zero;
 
 pub use alpha_beta::AlphaBeta;
+pub use constant::Constant;
 pub use deconvnet::Deconvnet;
 pub use epsilon::{Epsilon, EpsilonValue};
 pub use flat::Flat;
@@ -64,6 +69,7 @@ pub use norm::Norm;
 pub use pass::Pass;
 pub use product::{Factors, Product};
 pub use residual::Residual;
+pub use taylor::Taylor;
 pub use w_square::WSquare;
 pub use z_box::ZBox;
 pub use z_plus::ZPlus;

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::residual::Residual;
 
-/// [`Epsilon`](crate::Epsilon) for weightless affine operators: sums, average pooling, means, constant factors.
+/// [`Epsilon`](crate::Epsilon) for weightless affine operators: sums, average pooling, means, constant factors; and for normalizations, whose statistic
+/// of the input is taken as a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(description = "LRP-ε for operators without weights of their own, residual sums among them; their default.", extend("x-source" = "–"))]
+#[schemars(description = "LRP-ε for operators without weights of their own, residual sums among them, and for normalizations; their default.", extend("x-source" = "–"))]
 pub struct Norm {
     /// Added to denominators, with their sign.
     #[serde(deserialize_with = "number")]
@@ -43,6 +44,9 @@ impl<T: Scalar> Rule<T> for Norm {
 
     fn prepare(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         let kind = layer.op.kind();
+        if kind.group() == Group::Normalization {
+            return Behaviour::Normalization { stabilizer: self.stabilizer }.prepare(layer);
+        }
         if kind.group() == Group::Weighted {
             let message =
                 format!("it is for operators without weights (add, avg-pool, …), and this is '{kind}'; use epsilon");

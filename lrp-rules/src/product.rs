@@ -1,7 +1,8 @@
 //! Products of two activations: the signal receives the relevance, the gate none.
 
 use lrp_core::behaviour::Division;
-use lrp_core::parameter::fields;
+use lrp_core::formula::STABILIZER;
+use lrp_core::parameter::{fields, nonnegative, optional_number};
 use lrp_core::{Behaviour, ParameterError, Rule, Scalar};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,11 +33,15 @@ pub struct Product<F = usize> {
     /// The input that is the signal, which receives all relevance; written as `gate`.
     #[schemars(extend("x-default" = "from the graph"), example = 0, example = "*/conv_a/*")]
     pub signal: Option<F>,
+    /// Added to the outputs of a matrix product, with their sign. Elementwise products need none.
+    #[serde(deserialize_with = "optional_number")]
+    #[schemars(extend("minimum" = 0, "x-default" = "1e-6"), example = 1e-9)]
+    pub stabilizer: Option<f64>,
 }
 
 impl<F> Default for Product<F> {
     fn default() -> Self {
-        Self { factors: Factors::Gate, gate: None, signal: None }
+        Self { factors: Factors::Gate, gate: None, signal: None, stabilizer: None }
     }
 }
 
@@ -66,15 +71,17 @@ printed!("product", Product<F>, parameters, F);
 
 impl<T: Scalar> Rule<T> for Product {
     fn behaviour(&self) -> Behaviour {
-        Behaviour::Product(match (self.gate, self.signal, self.factors) {
+        let division = match (self.gate, self.signal, self.factors) {
             (Some(input), ..) => Division::Gate(input),
             (None, Some(input), _) => Division::Signal(input),
             (None, None, Factors::Gate) => Division::KnownGate,
             (None, None, Factors::Uniform) => Division::Uniform,
-        })
+        };
+        Behaviour::Product { division, stabilizer: self.stabilizer.unwrap_or(STABILIZER) }
     }
 
     fn check(&self) -> Result<(), ParameterError> {
+        nonnegative("stabilizer", self.stabilizer.unwrap_or_default())?;
         let error = |parameter, message: &str| Err(ParameterError::new(parameter, message));
         match (self.gate, self.signal, self.factors) {
             (Some(_), Some(_), _) => error("signal", "gate and signal each say all: give one of them"),

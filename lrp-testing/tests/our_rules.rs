@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use lrp_core::Rule;
-use lrp_rules::{Deconvnet, Gradient, GuidedBackprop, Pass};
+use lrp_rules::{Constant, Deconvnet, Gradient, GuidedBackprop, Pass};
 use lrp_testing::{rules, verify_rule};
 use proptest::prelude::*;
 
@@ -94,6 +94,11 @@ fn gradient() {
 #[test]
 fn guided_backprop() {
     holds(Just(GuidedBackprop), &[]);
+}
+
+#[test]
+fn constant() {
+    holds(Just(Constant), &[AMPLIFICATION, INDEPENDENT, "positive", "conserving", "linear"]);
 }
 
 #[test]

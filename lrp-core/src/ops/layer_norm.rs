@@ -1,7 +1,11 @@
 //! Layer normalisation.
 
+use std::sync::Arc;
+
+use super::quotient::Quotient;
 use super::{check_shape, one};
 use crate::error::OperatorError;
+use crate::formula::STABILIZER;
 use crate::operator::{Fixed, Io, Kind, Operator};
 use crate::propagated::{Needs, Propagated};
 use crate::scalar::{Scalar, count};
@@ -16,13 +20,11 @@ pub struct LayerNorm<T> {
     gamma: Vec<T>,
     beta: Vec<T>,
     epsilon: T,
+    stabilizer: f64,
     /// Shape of `γ` and `β` within a sample: the normalised axes.
     weights_shape: Vec<usize>,
     shape: [Vec<usize>; 1],
 }
-
-/// The stabilizer of the fixed behaviour.
-const STABILIZER: f64 = 1e-6;
 
 impl<T: Scalar> LayerNorm<T> {
     /// Normalises the last axes of the sample shape `input`, as many as `gamma` has elements for; `axes` of them.
@@ -53,7 +55,7 @@ impl<T: Scalar> LayerNorm<T> {
         if !epsilon.is_finite() || epsilon < T::zero() {
             return Err(OperatorError::new(format!("an epsilon of {epsilon}")));
         }
-        Ok(Self { gamma, beta, epsilon, weights_shape, shape: one(input) })
+        Ok(Self { gamma, beta, epsilon, stabilizer: STABILIZER, weights_shape, shape: one(input) })
     }
 
     /// Number of positions that are normalised together.
@@ -132,16 +134,18 @@ impl<T: Scalar> Operator<T> for LayerNorm<T> {
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let Some(x) = io.inputs.first() else { return Propagated::lossless(Vec::new()) };
-        let shift = |z: T| if z < T::zero() { T::of(-STABILIZER) } else { T::of(STABILIZER) };
-        // s = R / stab(z), which is never zero.
-        let s = ndarray::Zip::from(r).and(io.output).map_collect(|&r, &z| r / (z + shift(z)));
-        let c = self.detached_adjoint(&elements(x), &elements(&s));
+        let quotient = Quotient::new(r, io.output, self.stabilizer);
+        let c = self.detached_adjoint(&elements(x), &elements(&quotient.q));
         let c = from_elements(x.shape(), c);
-        let mut result = Propagated::lossless(vec![crate::tensor::times(x, &c)]);
-        result.stabilizer = dots(&s, &io.output.mapv(shift));
         let beta = from_elements(&self.weights_shape, self.beta.clone());
-        result.bias = dots(&s, &beta);
+        let bias = dots(&quotient.q, &beta);
+        let mut result = quotient.booked(vec![crate::tensor::times(x, &c)]);
+        result.bias = bias;
         result
+    }
+
+    fn with_stabilizer(&self, stabilizer: f64) -> Option<Arc<dyn Operator<T>>> {
+        Some(Arc::new(Self { stabilizer, ..self.clone() }))
     }
 
     fn parameters(&self) -> usize {

@@ -6,15 +6,14 @@ use ndarray::ArrayView2;
 use ndarray::linalg::general_mat_mul;
 
 use super::check_shape;
+use super::quotient::Quotient;
 use crate::error::OperatorError;
+use crate::formula::STABILIZER;
 use crate::kernels::each_chunk;
 use crate::operator::{Fixed, Io, Kind, Operator};
 use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, dots, elements, from_elements, samples, times, zip};
-
-/// The stabilizer of the fixed behaviour.
-const STABILIZER: f64 = 1e-6;
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples, times};
 
 /// `O = A B`, a matrix product for each sample and each position of the leading axes.
 ///
@@ -28,6 +27,7 @@ pub struct MatMul {
     sizes: [usize; 3],
     /// Fractions of the relevance that the two factors receive.
     shares: [f64; 2],
+    stabilizer: f64,
     shapes: [Vec<usize>; 2],
     output_shape: Vec<usize>,
 }
@@ -49,7 +49,14 @@ impl MatMul {
         let output_shape: Vec<usize> = leading.iter().copied().chain([m, n]).collect();
         check_shape(&output_shape)?;
         let stack = leading.iter().product();
-        Ok(Self { stack, sizes: [m, k, n], shares: [0.5; 2], shapes: [a.to_vec(), b.to_vec()], output_shape })
+        Ok(Self {
+            stack,
+            sizes: [m, k, n],
+            shares: [0.5; 2],
+            stabilizer: STABILIZER,
+            shapes: [a.to_vec(), b.to_vec()],
+            output_shape,
+        })
     }
 
     /// The same product with all relevance for one factor (0 or 1), the other one being a constant.
@@ -170,14 +177,11 @@ impl<T: Scalar> Operator<T> for MatMul {
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let [a, b] = io.inputs else { return Propagated::lossless(Vec::new()) };
-        let shift = |z: T| T::of(if z < T::zero() { -STABILIZER } else { STABILIZER });
-        let q = zip(r, io.output, |r, z| r / (z + shift(z)));
-        let [to_a, to_b] = self.adjoints(a, b, &q, self.shares.map(|share| share != 0.0));
+        let quotient = Quotient::new(r, io.output, self.stabilizer);
+        let [to_a, to_b] = self.adjoints(a, b, &quotient.q, self.shares.map(|share| share != 0.0));
         let scaled = |c: Tensor<T>, share: f64| c * T::of(share);
         let relevance = vec![times(a, &scaled(to_a, self.shares[0])), times(b, &scaled(to_b, self.shares[1]))];
-        let mut result = Propagated::lossless(relevance);
-        result.stabilizer = dots(&q, &io.output.mapv(shift));
-        result
+        quotient.booked(relevance)
     }
 
     fn factors(&self) -> Option<String> {
@@ -190,6 +194,10 @@ impl<T: Scalar> Operator<T> for MatMul {
 
     fn with_shares(&self, shares: [f64; 2]) -> Option<Arc<dyn Operator<T>>> {
         Some(Arc::new(Self { shares, ..self.clone() }))
+    }
+
+    fn with_stabilizer(&self, stabilizer: f64) -> Option<Arc<dyn Operator<T>>> {
+        Some(Arc::new(Self { stabilizer, ..self.clone() }))
     }
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {

@@ -68,6 +68,7 @@ mod mul;
 mod normalize;
 mod pad;
 mod preprocessing;
+mod quotient;
 mod recurrent;
 mod reduction;
 mod reshape;

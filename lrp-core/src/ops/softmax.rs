@@ -10,7 +10,8 @@ use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 /// `exp(x_i) / Σ exp(x_j)` along one axis.
 ///
 /// Relevance by the Taylor expansion of Achtibat et al. 2024 (AttnLRP, Proposition 3.1): `R_i = x_i (R_i − s_i Σ_j R_j)`. It does not
-/// conserve: the expansion's constant term absorbs the rest, which the ledger records in the rule's account.
+/// conserve: the expansion's constant term absorbs the rest, which the ledger records in the rule's account. Where `s_i` is zero, as behind a
+/// mask, `R_i` is zero, too, whatever `x_i` is.
 #[derive(Debug, Clone)]
 pub struct Softmax {
     /// Length of the axis, and the distance between its elements.
@@ -119,14 +120,19 @@ impl<T: Scalar> Operator<T> for Softmax {
         let (x, s, r_all) = (elements(x), elements(io.output), elements(r));
         let relevance = self.by_row(r.shape(), |row, out: &mut [T]| {
             let total = row.iter().map(|&p| r_all[p]).sum::<T>();
-            row.iter().for_each(|&p| out[p] = x[p] * (r_all[p] - s[p] * total) + T::zero());
+            row.iter()
+                .filter(|&&p| !s[p].is_zero())
+                .for_each(|&p| out[p] = x[p] * (r_all[p] - s[p] * total) + T::zero());
         });
         // Σ R_i (1 − x_i + Σ_j x_j s_j): what the constant term of the expansion takes.
         let mut rule = vec![0.0; samples(r)];
         let per_sample = r_all.len() / rule.len().max(1);
         self.for_each_row(r_all.len(), |row| {
-            let mean: f64 = row.iter().map(|&p| x[p].wide() * s[p].wide()).sum();
-            let taken: f64 = row.iter().map(|&p| r_all[p].wide() * (1.0 - x[p].wide() + mean)).sum();
+            let share = |p: usize| s[p].wide();
+            // Nothing of what is behind a mask counts.
+            let value = |p: usize| if share(p) == 0.0 { 0.0 } else { x[p].wide() };
+            let mean: f64 = row.iter().map(|&p| value(p) * share(p)).sum();
+            let taken: f64 = row.iter().map(|&p| r_all[p].wide() * (1.0 - value(p) + mean)).sum();
             if let Some(account) = row.first().and_then(|&p| rule.get_mut(p / per_sample)) {
                 *account += taken;
             }
@@ -172,6 +178,18 @@ mod tests {
         let (y, logs) = (op.forward(&[&x]), log.forward(&[&x]));
         assert!(y.iter().zip(&logs).all(|(y, log)| (y.ln() - log).abs() < 1e-12));
         assert_eq!(Operator::<f64>::fixed(&log), Fixed::RuleNeeded);
+    }
+
+    /// By hand, with a third element behind a mask: `s = (½, ½, 0)`, `R_1 = 1·(1 − ½·4) = −1`, `R_2 = 1·(3 − ½·4) = 1`.
+    #[test]
+    fn what_is_masked_gets_nothing() {
+        let x = array![[1.0, 1.0, f64::MIN]].into_dyn();
+        let op = Softmax::new(1, &[3]).unwrap();
+        let y = op.forward(&[&x]);
+        let out = op.propagate(Io { inputs: &[&x], output: &y }, &array![[1.0, 3.0, 0.0]].into_dyn());
+        assert_eq!(out.relevance, vec![array![[-1.0, 1.0, 0.0]].into_dyn()]);
+        // 4 − 0 = 1·(1 − 1 + 1) + 3·(1 − 1 + 1).
+        assert_eq!(out.rule, [4.0]);
     }
 
     #[test]

@@ -11,16 +11,14 @@ const DETECTION: &str = "it selects boxes, and how many are left depends on the 
 const STEPS: &str =
     "it is a step function: flat nearly everywhere, so that its inputs have no defined share of its output";
 const RANDOM: &str = "its result is random; export the model in evaluation mode";
-const NORMALIZATION: &str = "a normalization that is not part of ONNX and has no relevance rule here yet (LayerNormalization and \
-                             RMSNormalization have)";
 const SCATTER: &str = "it writes elements to places that depend on the input, which has no relevance rule here yet";
 const TREES: &str = "a classical model, not a network of layers: layer-wise relevance does not apply to it";
 
 /// A description of an operator, and why it is not supported; `None` if it is not known.
 pub(crate) fn about(op_type: &str) -> &'static str {
     match op_type {
-        "Attention" | "MultiHeadAttention" | "GroupQueryAttention" => {
-            "attention as one node has not been added here yet; export it as the products and the softmax that it is made of"
+        "GroupQueryAttention" | "PackedAttention" | "PackedMultiHeadAttention" | "DecoderMaskedMultiHeadAttention" => {
+            "attention with a cache, or packed, has not been added here yet; export it as the products and the softmax that it is made of"
         }
         "QAttention" | "QEmbedLayerNormalization" | "QLinearReduceMean" | "QLinearWhere" | "QOrderedMatMul" => {
             QUANTIZED
@@ -33,7 +31,6 @@ pub(crate) fn about(op_type: &str) -> &'static str {
         "Bernoulli" | "Multinomial" | "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" => {
             RANDOM
         }
-        "SimplifiedLayerNormalization" | "SkipLayerNormalization" => NORMALIZATION,
         "MaxUnpool" => SCATTER,
         "Scatter" => {
             "an operator that ONNX has replaced; export the model again with a newer operator set (ScatterElements)"

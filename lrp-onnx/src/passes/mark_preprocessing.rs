@@ -70,6 +70,8 @@ fn is_elementwise<T: Scalar>(node: &Node<T>) -> bool {
 fn is_passage<T: Scalar>(node: &Node<T>) -> bool {
     node.kind().is_some_and(|kind| match kind {
         Kind::Clip | Kind::Relu | Kind::Resize | Kind::AvgPool => true,
+        // Rows of a table were learned, and so was what is added to them.
+        Kind::Embedding => false,
         _ => kind.group() == Group::Structural,
     })
 }
@@ -163,6 +165,17 @@ mod tests {
         let x = net.op("Mul", &[&x, &b], &[]);
         net.op("MatMul", &[&x, &m], &[]);
         assert_eq!(kinds(&check_pass(run, &net, &[3, 4], 2)), ["preprocessing", "preprocessing", "dense"]);
+    }
+
+    #[test]
+    fn positions_added_to_an_embedding_are_learned() {
+        let mut net = Net::new(&[3]);
+        net.graph().input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 7;
+        let (table, positions, w) = (net.weight(&[5, 2]), net.weight(&[3, 2]), net.weight(&[2, 2]));
+        let rows = net.op("Gather", &[&table, "x"], &[]);
+        let sum = net.op("Add", &[&rows, &positions], &[]);
+        net.op("MatMul", &[&sum, &w], &[]);
+        assert_eq!(kinds(&run(net.raw()).0), ["embedding", "scale", "dense"]);
     }
 
     #[test]
