@@ -8,6 +8,7 @@ mod compute;
 mod export;
 mod facts;
 mod folder;
+mod heatmaps;
 mod imbalance;
 mod inside;
 mod journal;

@@ -16,8 +16,8 @@ pub use self::files::{FileRecord, FixedRecord, ModelRecord, Program, RecipeRecor
 pub use self::fingerprint::Fingerprint;
 pub use self::layers::{InsideRecord, LayerRecord, LedgerNode};
 pub use self::results::{
-    ExplainedRecord, FailedRecord, HeatmapRecord, InputRecord, LedgerRecord, SampleRecord, ScoreRecord, TargetRecord,
-    Timings,
+    ExplainedRecord, FailedRecord, HeatmapRecord, InputRecord, LedgerRecord, MapRecord, SampleRecord, ScoreRecord,
+    TargetRecord, Timings,
 };
 pub use self::stats::{LayerStats, Stats};
 
