@@ -44,6 +44,7 @@ use lrp_core::{Model, Scalar, Tensor};
 pub use error::{Error, ErrorKind, UnsupportedNode};
 use file::External;
 pub use file::{ModelFile, Stamp};
+pub use forward::output;
 use proto::ModelProto;
 
 pub use ops::supported::{Supported, behaviour, supported, supported_as_markdown};

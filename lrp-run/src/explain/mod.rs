@@ -104,8 +104,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     let job = &ExplainJob { what: WhatJob { inputs, ..job.what.clone() }, ..job.clone() };
     loaded.check_memory()?;
     let (how, recipe) = (&job.what.how, &job.what.recipe);
-    let table = how.targets.as_deref().map(|path| (path, job.what.inputs.as_slice()));
-    let targets = Targets::new(&loaded, &how.target, Some(recipe), table)?;
+    let targets = Targets::new(&loaded, how, Some(recipe), &job.what.inputs)?;
     let through = through(&job.what, &loaded.model)?;
     let inside = Inside::new(&job.output.at, &loaded.model, recipe)?;
     export::check(job, targets.general(), &loaded.given)?;
