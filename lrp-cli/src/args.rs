@@ -278,6 +278,9 @@ pub struct HowArgs {
     /// argmax, a class (index or label), all, or a table such as "{ top = 3 }"; the forms are below [default: argmax]
     #[arg(long, value_parser = target)]
     pub target: Option<Target>,
+    /// A table (.csv) with a target for each sample: columns input, target and, where an input has several samples, sample
+    #[arg(long, value_name = "FILE")]
+    pub targets: Option<PathBuf>,
     /// Relevance that the walk starts with: the logit of the target, or one [default: logit]; the maps of a negative logit have opposite signs.
     /// "{ at = \"layer3\", channels = [17, 42] }" starts inside the network, with the relevance that these channels of a node receive
     #[arg(long, value_parser = start)]
@@ -371,9 +374,6 @@ pub struct OutputArgs {
     /// Save relevance inside the network, too: that which a node receives, of every node whose name matches, as layer3 or '*/Softmax'
     #[arg(long, value_name = "GLOB", value_parser = node_glob)]
     pub at: Vec<NameGlob>,
-    /// A table (.csv) with a target for each sample: columns input, target and, where an input has several samples, sample
-    #[arg(long, value_name = "FILE")]
-    pub targets: Option<PathBuf>,
     #[command(flatten)]
     pub look: LookArgs,
     /// Resume an interrupted run in this folder

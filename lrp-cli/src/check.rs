@@ -6,8 +6,9 @@ use lrp::fit::{self, Fit};
 use lrp::numbers::{rule, short};
 use lrp::{Error, Prepared};
 use lrp_core::Scalar;
+use lrp_core::tensor::samples;
 use lrp_core::text::{shortened, shown};
-use lrp_run::input::{self, FileSet};
+use lrp_run::input::{self, FileSet, InputFile};
 use lrp_run::job::WhatJob;
 use lrp_run::targets::Targets;
 use ndarray::Axis;
@@ -39,10 +40,13 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
         let help = "leave it out: the ledger of the whole walk has the node among its rows";
         return Err(Error::user(format!("a check follows the whole walk, and the start is {at}"), help).into());
     }
-    let targets = Targets::new(&loaded, &job.how.target, Some(&job.recipe), None)?;
-    let target = targets.one("a check follows")?;
+    let targets = Targets::new(&loaded, &job.how, Some(&job.recipe), &inputs)?;
     let files: Vec<_> =
         inputs.iter().map(|set| input::read::<T>(set, &loaded.given, &job.how.input)).collect::<Result<_, _>>()?;
+    let numbers =
+        |(input, file): (usize, &InputFile<T>)| (0..samples(&file.samples)).map(move |sample| (input, sample));
+    let numbers: Vec<(usize, usize)> = files.iter().enumerate().flat_map(numbers).collect();
+    let target = targets.one(&numbers, "a check follows")?;
     let has_images = inputs.iter().any(FileSet::has_images);
     let mut warnings: Vec<_> = fit::unscaled(has_images, &job.how.input, &loaded).into_iter().collect();
     let paths: Vec<String> = inputs.iter().map(|set| set.path().display().to_string()).collect();

@@ -144,7 +144,7 @@ pub fn how(args: &HowArgs, recipe: &Recipe) -> Result<HowJob, Error> {
     input.tokens = args.tokens.clone().or(input.tokens);
     let begin = Explain { start: args.start.clone().or_else(|| explain.start.clone()), ..Explain::default() };
     Ok(HowJob {
-        targets: None,
+        targets: args.targets.clone().or_else(|| explain.targets.clone()),
         target: args.target.clone().or_else(|| explain.target.clone()).unwrap_or_default(),
         start: begin.start().unwrap_or_default(),
         start_at: begin.start_at().cloned(),

@@ -20,9 +20,7 @@ pub fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let job = job::computed(job::model(Some(&args.model), &args.model.fix, Some(&recipe))?, args.prepare);
     threads::start(None)?;
     let loaded = job.load::<f32>()?;
-    if let Some(target) = &recipe.explain().target {
-        Targets::new(&loaded, target, Some(&recipe), None)?;
-    }
+    Targets::check(&loaded, &recipe)?;
     let resolved = recipe.resolve_with(&loaded.model, args.prepare.on_unknown)?;
     let layers = LayerRecord::list(&loaded.model, &resolved);
     let warnings = recipe.lint(&loaded.model, &resolved);

@@ -70,8 +70,7 @@ pub fn explain(args: ExplainArgs) -> Result<(), Failure> {
     explain_into(job::what(&args.what)?, &args.output)
 }
 
-fn explain_into(mut what: WhatJob, args: &OutputArgs) -> Result<(), Failure> {
-    what.how.targets = args.targets.clone().or_else(|| what.recipe.explain().targets.clone());
+fn explain_into(what: WhatJob, args: &OutputArgs) -> Result<(), Failure> {
     let output = job::output(args, &what.recipe)?;
     explain::explain(&ExplainJob { what, output, command: command() }, args.json)
 }

@@ -3,7 +3,7 @@
 use clap_mangen::roff::{Roff, roman};
 
 /// The forms of `--target`, their meaning, and whether that is several outputs.
-const TARGETS: [(&str, &str, bool); 14] = [
+const TARGETS: [(&str, &str, bool); 15] = [
     ("argmax", "the largest output of each sample (the default)", false),
     ("281", "one class, by its number, counted from 0", false),
     ("'tabby cat'", "one class, by its label, where there are labels (--labels)", false),
@@ -17,6 +17,7 @@ const TARGETS: [(&str, &str, bool); 14] = [
     ("'{ each = \"argmax\", skip = 0 }'", "outputs [T, C]: the largest at every step but blanks (CTC)", false),
     ("'{ region = \"mask.npy\", class = 7 }'", "outputs [C, H, W]: class 7 where the mask is not zero", false),
     ("'{ box = 0, classes = \"4..\" }'", "outputs [boxes, C]: the class score of rank 0, the largest", false),
+    ("'{ similarity = \"other.png\" }'", "an embedding: its cosine with that of another input", false),
     ("'{ seed = \"r.npy\" }'", "the relevance to start with, in the shape of the output", false),
 ];
 

@@ -12,8 +12,8 @@ use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, V
 use serde_json::json;
 use toml::de::ValueDeserializer;
 
-use crate::elements::Misfit;
 use crate::inside::nodes_at;
+use crate::misfit::Misfit;
 use crate::names::NameGlob;
 use crate::start::Start;
 use crate::values::Count;

@@ -13,6 +13,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::class::Class;
+use crate::misfit::{Misfit, unread};
+use crate::similar::SimilarTo;
 
 /// Elements of the output, whose weighted sum is explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum Elements {
         /// The class.
         class: Option<Class>,
     },
+    /// The similarity of the output, an embedding, to that of another input.
+    Similarity(SimilarTo),
     /// All.
     Sum,
     /// The relevance to start with, in this file.
@@ -121,21 +125,13 @@ impl JsonSchema for Channels {
     }
 }
 
-/// Why elements do not go with an output, and the remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
-    /// The error.
-    pub message: String,
-    /// The remedy.
-    pub help: String,
-}
-
 impl Elements {
-    /// The file that they are in, if they are.
+    /// The file that they are in, if they are; of a similarity, the other input, whose embedding is then needed.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Elements::Region { mask, .. } => Some(mask),
             Elements::Seed(path) => Some(path),
+            Elements::Similarity(SimilarTo { input, .. }) => Some(input),
             _ => None,
         }
     }
@@ -145,12 +141,13 @@ impl Elements {
         match self {
             Elements::Region { mask, .. } => Some(mask),
             Elements::Seed(path) => Some(path),
+            Elements::Similarity(SimilarTo { input, .. }) => Some(input),
             _ => None,
         }
     }
 
     /// The elements of outputs of this sample shape. `labels` are those of classes along an axis; `file` has the numbers of
-    /// [`file`](Self::file).
+    /// [`file`](Self::file), or for a similarity the embeddings of the samples in it.
     ///
     /// # Errors
     /// When the output has other axes, a class does not exist, or the file does not fit.
@@ -186,6 +183,7 @@ impl Elements {
                 Ok(weighted(weights, None, "the sum of all outputs".to_owned()))
             }
             Elements::Region { mask, class } => output.region(mask, class.as_ref(), file),
+            Elements::Similarity(to) => to.of_output(shape, file),
             Elements::Seed(path) => {
                 let part = Part { offset: 0, shape, class: None, is_relevance: true };
                 output.of_file(path, file, &part)
@@ -308,10 +306,7 @@ impl Output<'_> {
     /// The numbers of a file as weights: one array for all samples, or one for each.
     fn of_file(&self, path: &Path, file: Option<&Tensor<f64>>, part: &Part<'_>) -> Result<lrp_core::Target, Misfit> {
         let shown = path.display();
-        let file = file.ok_or_else(|| Misfit {
-            message: format!("'{shown}' was not read"),
-            help: "give the numbers of the file with the target".to_owned(),
-        })?;
+        let file = file.ok_or_else(|| unread(path))?;
         let name = path.file_name().map_or_else(|| shown.to_string(), |name| name.to_string_lossy().into_owned());
         let numbers = file.as_standard_layout();
         let numbers = numbers.as_slice().unwrap_or_default();
@@ -374,6 +369,7 @@ impl fmt::Display for Elements {
                 write!(f, "{{ region = {}, class = {class} }}", file(mask))
             }
             Elements::Sum => f.write_str("\"sum\""),
+            Elements::Similarity(to) => to.fmt(f),
             Elements::Seed(path) => write!(f, "{{ seed = {} }}", file(path)),
         }
     }

@@ -4,8 +4,8 @@ use lrp_core::graph::Node;
 use lrp_core::text::shown;
 use lrp_core::{Model, NodeId, Scalar};
 
-use crate::elements::Misfit;
 use crate::likely_name::{meant, offered};
+use crate::misfit::Misfit;
 use crate::names::NameGlob;
 
 /// The operators that one of these globs matches, by any of their names, in topological order.

@@ -17,6 +17,7 @@ use toml::de::ValueDeserializer;
 
 use crate::class::Class;
 use crate::elements::{Channels, ClassChoice, Elements};
+use crate::similar::{Measure, SimilarTo};
 use crate::values::{Count, OneOrMany, positive_count};
 
 /// The outputs to explain.
@@ -142,7 +143,7 @@ impl Target {
 /// The forms of a target that are tables.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 2))]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 3))]
 struct TargetTable {
     /// The largest outputs of each sample, this number of them, one after the other.
     #[serde(default, deserialize_with = "positive_count")]
@@ -167,6 +168,10 @@ struct TargetTable {
     /// A `.npy` file: the elements where it is not zero are summed, weighted by it. Of outputs `[C, H, W]` with `class`, it is `[H, W]`.
     #[schemars(extend("x-default" = "none"), example = &"mask.npy")]
     region: Option<PathBuf>,
+    /// Of an output that is an embedding: the file of another input, to whose embedding the similarity is explained; with several samples, one for
+    /// each. Images, `.npy`, `.npz` and tables, as inputs are given.
+    #[schemars(extend("x-default" = "none"), example = &"other.png")]
+    similarity: Option<PathBuf>,
     /// A `.npy` file with the relevance to start with, in the shape of the output.
     #[schemars(extend("x-default" = "none"), example = &"relevance.npy")]
     seed: Option<PathBuf>,
@@ -179,16 +184,37 @@ struct TargetTable {
     /// With `each`: positions whose class this is are left out, such as the blank of CTC.
     #[schemars(extend("x-default" = "none"), example = 0)]
     skip: Option<Class>,
+    /// With `similarity`: the output of the model that is the embedding of the other input, of a model with two towers.
+    #[schemars(extend("x-default" = "the explained output"), example = &"text_embeds")]
+    output: Option<String>,
+    /// With `similarity`: how similar two embeddings are.
+    #[schemars(extend("default" = Measure::default()), example = Measure::Dot)]
+    measure: Option<Measure>,
 }
 
 /// The forms of tables, for an error.
-const FORMS: &str = "expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region` and `seed`\nwrite { top = 3 }, \
+const FORMS: &str = "expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region`, `similarity` and `seed`\nwrite { top = 3 }, \
                      { contrast = [0, 9] } or { at = -1, class = \"argmax\" }";
 
 impl TargetTable {
     /// The target, or the mistake.
     fn target(self) -> Result<Target, String> {
-        let Self { top, contrast, index, at, each, boxes, region, seed, class, classes, skip } = self;
+        let Self {
+            top,
+            contrast,
+            index,
+            at,
+            each,
+            boxes,
+            region,
+            similarity,
+            seed,
+            class,
+            classes,
+            skip,
+            output,
+            measure,
+        } = self;
         let lone = |key: &str, with: &str| Err(format!("`{key}` stands beside {with}\nleave it out"));
         if class.is_some() && at.is_none() && region.is_none() {
             return lone("class", "`at` or `region`; a class of an output [C] is its number alone");
@@ -199,26 +225,38 @@ impl TargetTable {
         if skip.is_some() && each.is_none() {
             return lone("skip", "`each`");
         }
+        if let (None, true, key) =
+            (&similarity, output.is_some() || measure.is_some(), output.as_ref().map(|_| "output"))
+        {
+            return lone(key.unwrap_or("measure"), "`similarity`");
+        }
         let elements = |elements| Ok(Target::Elements(elements));
-        match (top, contrast, index, at, each, boxes, region, seed) {
-            (Some(count), None, None, None, None, None, None, None) => Ok(Target::Top(count)),
-            (None, Some([class, other]), None, None, None, None, None, None) => Ok(Target::Contrast(class, other)),
-            (None, None, Some(OneOrMany(indices)), None, None, None, None, None) => elements(Elements::Index(indices)),
-            (None, None, None, Some(OneOrMany(position)), None, None, None, None) => {
+        match (top, contrast, index, at, each, boxes, region, similarity, seed) {
+            (Some(count), None, None, None, None, None, None, None, None) => Ok(Target::Top(count)),
+            (None, Some([class, other]), None, None, None, None, None, None, None) => {
+                Ok(Target::Contrast(class, other))
+            }
+            (None, None, Some(OneOrMany(indices)), None, None, None, None, None, None) => {
+                elements(Elements::Index(indices))
+            }
+            (None, None, None, Some(OneOrMany(position)), None, None, None, None, None) => {
                 elements(Elements::At { position, class: class.map_or(ClassChoice::Argmax, ClassChoice::from) })
             }
-            (None, None, None, None, Some(class), None, None, None) => {
+            (None, None, None, None, Some(class), None, None, None, None) => {
                 elements(Elements::Each { class: class.into(), skip })
             }
-            (None, None, None, None, None, Some(Count(rank)), None, None) => {
+            (None, None, None, None, None, Some(Count(rank)), None, None, None) => {
                 elements(Elements::Boxes { rank, classes: classes.unwrap_or_default() })
             }
-            (None, None, None, None, None, None, Some(mask), None) => match class.map(ClassChoice::from) {
+            (None, None, None, None, None, None, Some(mask), None, None) => match class.map(ClassChoice::from) {
                 Some(ClassChoice::Argmax) => Err("a region has a class by number or label\nwrite class = 7".to_owned()),
                 Some(ClassChoice::Class(class)) => elements(Elements::Region { mask, class: Some(class) }),
                 None => elements(Elements::Region { mask, class: None }),
             },
-            (None, None, None, None, None, None, None, Some(path)) => elements(Elements::Seed(path)),
+            (None, None, None, None, None, None, None, None, Some(path)) => elements(Elements::Seed(path)),
+            (None, None, None, None, None, None, None, Some(input), None) => {
+                elements(Elements::Similarity(SimilarTo { input, output, measure: measure.unwrap_or_default() }))
+            }
             _ => Err(FORMS.to_owned()),
         }
     }
@@ -315,6 +353,22 @@ mod tests {
                 Target::Elements(Elements::Region { mask: "mask.npy".into(), class: Some(Class::Index(7)) }),
             ),
             ("{ seed = \"r.npy\" }", Target::Elements(Elements::Seed("r.npy".into()))),
+            (
+                "{ similarity = \"cat.png\" }",
+                Target::Elements(Elements::Similarity(SimilarTo {
+                    input: "cat.png".into(),
+                    output: None,
+                    measure: Measure::Cosine,
+                })),
+            ),
+            (
+                "{ similarity = \"ids.npy\", output = \"text_embeds\", measure = \"dot\" }",
+                Target::Elements(Elements::Similarity(SimilarTo {
+                    input: "ids.npy".into(),
+                    output: Some("text_embeds".into()),
+                    measure: Measure::Dot,
+                })),
+            ),
         ];
         for (text, target) in targets {
             assert_eq!(text.parse(), Ok(target.clone()), "{text}");
@@ -332,10 +386,12 @@ mod tests {
         );
         assert_eq!(
             problem("{}"),
-            "'{}' is no target: expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region` and `seed`; write { top = 3 }, \
-             { contrast = [0, 9] } or { at = -1, class = \"argmax\" }"
+            "'{}' is no target: expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region`, `similarity` and \
+             `seed`; write { top = 3 }, { contrast = [0, 9] } or { at = -1, class = \"argmax\" }"
         );
         assert!(problem("{ skip = 0 }").contains("`skip` stands beside `each`"));
+        assert!(problem("{ seed = \"a.npy\", measure = \"dot\" }").contains("`measure` stands beside `similarity`"));
+        assert!(problem("{ top = 3, output = \"a\" }").contains("`output` stands beside `similarity`"));
         assert!(problem("{ top = 3, class = 1 }").contains("`class` stands beside `at` or `region`"));
         assert!(problem("{ top = 3, index = 1 }").contains("expected one of"));
         assert!(problem("{ region = \"m.npy\", class = \"argmax\" }").contains("by number or label"));

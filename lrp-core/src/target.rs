@@ -43,6 +43,8 @@ pub enum Target {
     },
     /// A weighted sum that is the same for every sample.
     Weighted(Weighted),
+    /// The similarity of the output to another one.
+    Similarity(Similarity),
     /// A target for each sample of the batch, in order.
     PerSample(Arc<[Target]>),
 }
@@ -70,6 +72,29 @@ pub struct Weighted {
     pub name: String,
     /// Whether the weights are the relevance to start with, whatever [`Start`] says.
     pub is_relevance: bool,
+}
+
+/// The similarity of an output `z`, an embedding, to another one, `e`: `Σ_k z_k e_k`, over both norms where only directions count. Then `e` and
+/// both norms are constants, as in the rules of normalizations, and the similarity is the sum of the relevance that the walk starts with,
+/// `R_k = z_k e_k / (|z| |e|)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Similarity {
+    /// The other embedding.
+    pub other: Arc<[f64]>,
+    /// Whether it is the cosine of the angle between them; otherwise their dot product.
+    pub is_cosine: bool,
+    /// The similarity in words.
+    pub name: String,
+}
+
+impl Similarity {
+    /// The weight of each output element. The cosine with a vector of zeros is 0.
+    fn weights<T: Scalar>(&self, output: &[T]) -> Weights {
+        let norm = |squares: f64| if self.is_cosine { squares.sqrt() } else { 1.0 };
+        let norms = norm(output.iter().map(|z| z.wide().powi(2)).sum()) * norm(self.other.iter().map(|e| e * e).sum());
+        let weight = |e: &f64| if norms > 0.0 { e / norms } else { 0.0 };
+        self.other.iter().map(weight).enumerate().collect()
+    }
 }
 
 /// The elements of a detector's output that score boxes.
@@ -228,6 +253,16 @@ impl Target {
                     }),
                 }
             }
+            Target::Similarity(similarity) if similarity.other.len() != output.len() => {
+                misfit(format!("is the similarity to an embedding of {} numbers", similarity.other.len()))
+            }
+            Target::Similarity(similarity) => Ok(Chosen {
+                weights: similarity.weights(output),
+                class: None,
+                against: None,
+                place: Some(similarity.name.clone()),
+                is_relevance: false,
+            }),
             Target::PerSample(_) => misfit("is given for several samples".to_owned()),
         }
     }
@@ -340,6 +375,26 @@ mod tests {
         assert_eq!(seed(false, Start::Logit), [2.0, 0.0, 0.0, 0.0, -0.0, 0.0]);
         let beyond = Weighted { weights: [(6, 1.0)].into(), class: None, name: String::new(), is_relevance: false };
         assert!(Target::Weighted(beyond).chosen(&one).is_err());
+    }
+
+    #[test]
+    fn similarities_by_hand() {
+        let output = array![[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]].into_dyn();
+        let to = |other: &[f64], is_cosine| {
+            Target::Similarity(Similarity { other: other.into(), is_cosine, name: "a".to_owned() })
+        };
+        // The norms are 5 and 3: (3·1 + 4·2) / 15.
+        let (cosine, dot) = (to(&[1.0, 2.0, 2.0], true), to(&[1.0, 2.0, 2.0], false));
+        let close =
+            |a: &Tensor<f64>, b: [[f64; 3]; 2]| a.iter().zip(b.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-15);
+        assert!(close(&cosine.seed(&output, Start::Logit).unwrap(), [[0.2, 8.0 / 15.0, 0.0], [0.0; 3]]));
+        assert!(close(&cosine.seed(&output, Start::One).unwrap(), [[1.0 / 15.0, 2.0 / 15.0, 2.0 / 15.0], [0.0; 3]]));
+        assert!(close(&dot.seed(&output, Start::Logit).unwrap(), [[3.0, 8.0, 0.0], [0.0; 3]]));
+        let chosen = cosine.chosen(&output).unwrap();
+        assert!(
+            (chosen[0].score(&[3.0, 4.0, 0.0]) - 11.0 / 15.0).abs() < 1e-15 && chosen[0].place.as_deref() == Some("a")
+        );
+        assert!(to(&[1.0], true).chosen(&output).unwrap_err().to_string().contains("an embedding of 1 numbers"));
     }
 
     #[test]

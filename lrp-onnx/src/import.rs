@@ -10,7 +10,7 @@ mod subgraphs;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
-use lrp_core::Scalar;
+use lrp_core::{Model, Scalar};
 
 use crate::bind::{Bound, BoundInput, bind, described_inputs};
 use crate::carriers::decide_roles;
@@ -27,7 +27,7 @@ use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Transla
 use crate::outputs::described_outputs;
 use crate::passes;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::quantization::{Quantization, Quantized, Step};
+use crate::quantization::{Quantization, Step};
 use crate::tensor::{Constant, DType, volume};
 use crate::{Import, InputInfo, Options, OutputFunction};
 use subgraphs::{Scopes, Subgraphs};
@@ -54,21 +54,15 @@ pub(crate) struct Raw<T: Scalar> {
     whole: bool,
 }
 
-/// Imports a decoded model whose file has `file_size` bytes.
+/// Imports a decoded model whose file has `file_size` bytes. If it is quantized, gives the way to read it with rounding, too.
 pub(crate) fn import<T: Scalar>(
     model: &ModelProto,
     file_size: usize,
     external: &mut External,
     options: &Options,
-) -> Result<Import<T>, ErrorKind> {
+) -> Result<(Import<T>, Option<Reading>), ErrorKind> {
     let raw = read(model, file_size, external, options)?;
-    let quantized = match raw.quantization.note() {
-        Some(_) => {
-            let reading = Reading { whole: raw.whole, rounds: true };
-            Some(Quantized(read_as(model, file_size, external, options, reading)?.graph.into_model()?))
-        }
-        None => None,
-    };
+    let rounded = raw.quantization.note().map(|_| Reading { whole: raw.whole, rounds: true });
     let Raw {
         graph,
         opset,
@@ -93,7 +87,7 @@ pub(crate) fn import<T: Scalar>(
     let outputs = model.graph.as_ref().map(described_outputs).unwrap_or_default();
     let metadata = model.metadata_props.iter().map(|entry| (shown(&entry.key), shown(&entry.value))).collect();
     let model = graph.into_model_named(&other_names)?;
-    Ok(Import {
+    let import = Import {
         model,
         output_function,
         opset,
@@ -105,9 +99,21 @@ pub(crate) fn import<T: Scalar>(
         output_name,
         input_statistics,
         passes,
-        quantized,
+        quantized: None,
         notes,
-    })
+    };
+    Ok((import, rounded))
+}
+
+/// The graph of a quantized file as it stands, with rounding.
+pub(crate) fn rounded<T: Scalar>(
+    model: &ModelProto,
+    file_size: usize,
+    external: &mut External,
+    options: &Options,
+    whole: bool,
+) -> Result<Model<T>, ErrorKind> {
+    read_as(model, file_size, external, options, Reading { whole, rounds: true })?.graph.into_model()
 }
 
 /// Of a model whose outputs are normalised in groups, or whose heads end in different functions.

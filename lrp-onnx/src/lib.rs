@@ -32,6 +32,7 @@ mod outputs;
 mod passes;
 mod proto;
 mod quantization;
+mod rounded;
 mod tensor;
 #[cfg(test)]
 mod testing;
@@ -46,14 +47,17 @@ use lrp_core::{Model, Scalar, Tensor};
 pub use error::{Error, ErrorKind, UnsupportedNode};
 use file::External;
 pub use file::{ModelFile, Stamp};
+pub use forward::output;
+use import::Reading;
 use proto::ModelProto;
+use rounded::QuantizedFile;
 
 pub use ops::supported::{Supported, behaviour, supported, supported_as_markdown};
 
 pub use input_statistics::{Distance, InputStatistics, SIGMAS};
 pub use inputs::{Fixed, FixedValue, InputInfo, Role};
 pub use outputs::OutputInfo;
-pub use quantization::Quantized;
+pub use rounded::Quantized;
 
 /// Options of an import.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -99,10 +103,17 @@ pub struct Import<T: Scalar> {
     pub input_statistics: Option<InputStatistics<T>>,
     /// The changes of each canonization pass, in the order in which they ran.
     pub passes: Vec<PassReport>,
-    /// The forward pass of the file with the rounding that it asks for, if it is quantized.
+    /// The forward pass of the file with the rounding that it asks for, if it is quantized. It is read when it is asked for.
     pub quantized: Option<Quantized<T>>,
     /// Notes for the user, a sentence each.
     pub notes: Vec<String>,
+}
+
+impl<T: Scalar> Import<T> {
+    /// Whether the pass `cut-output` has cut something off the model's end.
+    pub fn is_cut(&self) -> bool {
+        self.passes.iter().any(|pass| pass.name == passes::CUT_OUTPUT && pass.changes > 0)
+    }
 }
 
 /// The function that the pass `cut-output` has cut off a model: from the outputs that are explained to the model's own.
@@ -150,7 +161,7 @@ pub fn load_with_files<T: Scalar>(path: &Path, options: &Options) -> Result<(Imp
         Err(error) => return Err(Error { file: name, kind: ErrorKind::Io(error) }),
     };
     let mut external = External::beside(Some(path), options.no_map);
-    let import = from(&name, file.bytes().clone(), &mut external, options)?;
+    let import = from(&name, (file.bytes().clone(), Some(path)), &mut external, options)?;
     Ok((import, std::iter::once(file).chain(external.into_files()).collect()))
 }
 
@@ -159,18 +170,28 @@ pub fn load_with_files<T: Scalar>(path: &Path, options: &Options) -> Result<(Imp
 /// # Errors
 /// As [`load`].
 pub fn from_bytes<T: Scalar>(name: &str, bytes: impl Into<Bytes>, options: &Options) -> Result<Import<T>, Error> {
-    from(name, bytes.into(), &mut External::beside(None, false), options)
+    from(name, (bytes.into(), None), &mut External::beside(None, false), options)
 }
 
-fn from<T: Scalar>(name: &str, bytes: Bytes, external: &mut External, options: &Options) -> Result<Import<T>, Error> {
+fn from<T: Scalar>(
+    name: &str,
+    (bytes, path): (Bytes, Option<&Path>),
+    external: &mut External,
+    options: &Options,
+) -> Result<Import<T>, Error> {
     let import = file::decode(&bytes).and_then(|model| T::enter::<Entrance>((&model, bytes.len(), external, options)));
-    import.map_err(|kind| Error { file: name.to_owned(), kind })
+    let (mut import, rounded) = import.map_err(|kind| Error { file: name.to_owned(), kind })?;
+    import.quantized = rounded.map(|reading| {
+        let (path, options) = (path.map(Path::to_path_buf), options.clone());
+        Quantized::new(QuantizedFile { bytes, path, options, whole: reading.whole })
+    });
+    Ok(import)
 }
 
 type Arguments<'a> = (&'a ModelProto, usize, &'a mut External, &'a Options);
 
 entrance!(
-    Entrance<'p, 'a, T>: Arguments<'a> => Result<Import<T>, ErrorKind>,
+    Entrance<'p, 'a, T>: Arguments<'a> => Result<(Import<T>, Option<Reading>), ErrorKind>,
     |(model, bytes, external, options): Arguments<'_>| import::import(model, bytes, external, options)
 );
 

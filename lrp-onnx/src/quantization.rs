@@ -6,10 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lrp_core::{Model, Scalar, Tensor};
-
-use crate::forward;
-
 /// The integers that a node stands for: `value / scale + zero`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Step {
@@ -108,19 +104,5 @@ impl Quantization {
              and activations are limited to the range of their integers, but not rounded",
             forms.join(", ")
         ))
-    }
-}
-
-/// The forward pass of a quantized file: every step of a quantization rounds as the file says.
-///
-/// Scales that a file computes from activations are computed for each sample. Two things are not rounded: activations with a scale
-/// for each channel, and the states of recurrent layers.
-#[derive(Debug, Clone)]
-pub struct Quantized<T: Scalar>(pub(crate) Model<T>);
-
-impl<T: Scalar> Quantized<T> {
-    /// The file's own output for its inputs, in the order of [`Model::inputs`], `[N, …]` each; no tensor where inputs are missing.
-    pub fn output(&self, inputs: &[&Tensor<T>]) -> Option<Tensor<T>> {
-        forward::output(&self.0, inputs)
     }
 }

@@ -1,5 +1,6 @@
 //! The kind of a sample, and the drawing of its relevance.
 
+use image::imageops;
 use lrp::{Error, Layout};
 use lrp_config::{Input, Kind};
 use lrp_core::{Model, Scalar};
@@ -101,6 +102,23 @@ impl Drawing {
             }
         };
         Ok(Drawn { picture, html: None })
+    }
+}
+
+impl Drawing {
+    /// Whether samples of this shape are drawn as one image, over which maps inside the network can be laid.
+    pub fn is_image(&self, shape: &[usize]) -> bool {
+        self.kind == Kind::Image && Layout::of(shape).is_some_and(|layout| layout.size() > (1, 1))
+    }
+
+    /// Draws relevance `[C, H, W]` inside the network, channels summed, over the image of its sample.
+    pub fn draw_map<T: Scalar>(&self, sample: ArrayViewD<'_, T>, relevance: ArrayViewD<'_, T>) -> Drawn {
+        let input = picture(sample, &self.expected);
+        let map = Heatmap::of_map(relevance).spread(input.width(), input.height());
+        let (width, height) = map.size();
+        // Of a map that is finer than the image.
+        let input = imageops::resize(&input, width, height, imageops::FilterType::Nearest);
+        Drawn { picture: Canvas::of_image(map.picture(&self.look, Some(&input))), html: None }
     }
 }
 

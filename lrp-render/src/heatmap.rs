@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage, imageops};
 use lrp_config::{Scale, Size};
 use lrp_core::Scalar;
-use ndarray::ArrayViewD;
+use ndarray::{ArrayViewD, Axis};
 
 use crate::arrangement::Arrangement;
 use crate::look::Look;
@@ -33,6 +33,22 @@ impl Heatmap {
         Self { arrangement: arrangement.summed(), values }
     }
 
+    /// The heatmap of relevance `[C, H, W]` inside a network, where the first axis are channels, whatever its length.
+    pub fn of_map<T: Scalar>(relevance: ArrayViewD<'_, T>) -> Self {
+        let plane = relevance.shape().get(1..).unwrap_or_default().to_vec();
+        let mut values = vec![0.0; plane.iter().product()];
+        for channel in relevance.axis_iter(Axis(0)) {
+            values.iter_mut().zip(channel).for_each(|(value, r)| *value += r.wide());
+        }
+        let shape: Vec<usize> = std::iter::once(1).chain(plane).collect();
+        Self { arrangement: Arrangement::of(&shape), values }
+    }
+
+    /// Its width and height, one pixel for each value.
+    pub fn size(&self) -> (u32, u32) {
+        self.arrangement.size()
+    }
+
     /// The largest absolute value.
     pub fn max(&self) -> f64 {
         self.values.iter().fold(0.0, |m, v| v.abs().max(m))
@@ -41,6 +57,20 @@ impl Heatmap {
     /// The sum.
     pub fn sum(&self) -> f64 {
         self.values.iter().sum()
+    }
+
+    /// The same map over a picture of at least its own size: each pixel has the value whose part of the picture it is in, without smoothing.
+    pub fn spread(&self, width: u32, height: u32) -> Self {
+        let (own_width, own_height) = self.arrangement.size();
+        let (width, height) = (width.max(own_width), height.max(own_height));
+        let at =
+            |pixel: u32, pixels: u32, own: u32| (u64::from(pixel) * u64::from(own) / u64::from(pixels.max(1))) as u32;
+        let value = |x: u32, y: u32| {
+            let place = self.arrangement.place(at(x, width, own_width), at(y, height, own_height));
+            place.and_then(|place| self.values.get(place)).copied().unwrap_or_default()
+        };
+        let values = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| value(x, y)).collect();
+        Self { arrangement: Arrangement::of(&[1, height as usize, width as usize]), values }
     }
 
     /// One pixel for each value. A map of zeros is neutral everywhere. Over the sample's picture, where that is wanted, large relevance
@@ -115,6 +145,20 @@ mod tests {
         let first = Array::from_shape_fn(vec![3, 5, 4], |i| i[0] as f64 + i[1] as f64 * 10.0);
         let last = first.view().permuted_axes(vec![1, 2, 0]).to_owned();
         assert_eq!(Heatmap::new(first.view()), Heatmap::new(last.view()));
+    }
+
+    #[test]
+    fn a_map_is_spread_over_a_larger_picture() {
+        let map = Heatmap::of_map(Array::from_shape_vec(vec![2, 1, 2], vec![1.0, 2.0, 3.0, -2.0]).unwrap().view());
+        let spread = map.spread(5, 2);
+        assert_eq!(spread.values, [4.0, 4.0, 4.0, 0.0, 0.0, 4.0, 4.0, 4.0, 0.0, 0.0]);
+        assert_eq!(spread.size(), (5, 2));
+        // A map that is finer than the picture keeps its size.
+        assert_eq!(map.spread(1, 1).values, [4.0, 0.0]);
+        // Five rows of three columns, and not three channels that come last.
+        let deep = Array::from_shape_fn(vec![8, 5, 3], |i| (i[1] * 3 + i[2]) as f64);
+        let deep = Heatmap::of_map(deep.view());
+        assert_eq!((deep.size(), deep.values.iter().copied().last()), ((3, 5), Some(8.0 * 14.0)));
     }
 
     #[test]

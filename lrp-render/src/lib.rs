@@ -13,6 +13,7 @@ mod figure;
 mod font;
 mod heatmap;
 mod look;
+mod maps;
 pub mod palette;
 mod picture;
 mod raster;
@@ -30,6 +31,7 @@ pub use self::drawing::{Drawing, Drawn};
 pub use self::figure::{Figure, Row};
 pub use self::heatmap::Heatmap;
 pub use self::look::Look;
+pub use self::maps::maps;
 pub use self::picture::picture;
 pub use self::tokens::Tokens;
 

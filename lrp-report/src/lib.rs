@@ -36,6 +36,6 @@ mod report;
 mod sample;
 mod writer;
 
-pub use report::{Failed, File, Kind, Layer, Node, Palette, Report, Shape, Text};
+pub use report::{Failed, File, Kind, Layer, Node, Palette, Report, Shape, Stage, Text};
 pub use sample::{ACCOUNTS, Accounts, Sample, Score, Shown, Target};
 pub use writer::{Error, Limits, Writer, Written};

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::report::{Palette, Report, Shape};
+use crate::report::{Palette, Report, Shape, Stage};
 use crate::{Node, json};
 
 const STYLE: &str = concat!(include_str!("../web/page.css"), include_str!("../web/explanation.css"));
@@ -18,6 +18,7 @@ const SCRIPT: &str = concat!(
     include_str!("../web/picture.js"),
     include_str!("../web/series.js"),
     include_str!("../web/flow.js"),
+    include_str!("../web/stages.js"),
     include_str!("../web/viewer.js"),
     include_str!("../web/gallery.js"),
     include_str!("../web/main.js"),
@@ -54,6 +55,7 @@ struct Data<'a> {
     palette: &'a str,
     palettes: Vec<PaletteData<'a>>,
     nodes: &'a [Node],
+    stages: &'a [Stage],
     exact: bool,
 }
 
@@ -88,6 +90,7 @@ pub fn start(
         palette: &report.palette,
         palettes: report.palettes.iter().map(PaletteData::from).collect(),
         nodes: &report.nodes,
+        stages: &report.stages,
         exact,
     };
     let policy = format!(

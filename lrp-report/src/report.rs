@@ -21,6 +21,8 @@ pub struct Report {
     pub palette: String,
     /// The nodes, in the order of the ledger: from the output to the input.
     pub nodes: Vec<Node>,
+    /// Maps inside the network whose relevance is shown, from the input to the output.
+    pub stages: Vec<Stage>,
     /// The resolved recipe.
     pub plan: Vec<Layer>,
     /// The recipe, then those it extends.
@@ -82,6 +84,21 @@ pub struct Node {
     pub inputs: Vec<usize>,
 }
 
+/// A map inside the network, whose samples are `[channels, height, width]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stage {
+    /// The node's name.
+    pub name: String,
+    /// Its operator.
+    pub op: String,
+    /// The number of channels.
+    pub channels: usize,
+    /// The number of rows.
+    pub height: usize,
+    /// The number of columns.
+    pub width: usize,
+}
+
 /// A line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -138,6 +155,7 @@ impl Report {
             palettes: Vec::new(),
             palette: String::new(),
             nodes: Vec::new(),
+            stages: Vec::new(),
             plan: Vec::new(),
             recipes: Vec::new(),
             facts: Vec::new(),
@@ -145,6 +163,13 @@ impl Report {
             failed: Vec::new(),
             notes: Vec::new(),
         }
+    }
+}
+
+impl Stage {
+    /// Numbers of one channel.
+    pub fn plane(&self) -> usize {
+        self.height * self.width
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Target {
     pub totals: Accounts,
     /// Relevance, `[channels, height, width]`; empty where it is not known.
     pub relevance: Vec<f64>,
+    /// Relevance at each stage of the report, channels summed, `[height, width]`; empty where it is not known.
+    pub stages: Vec<Vec<f64>>,
     /// A line of the ledger for each node of the report, as [`ACCOUNTS`] has them; empty where they are not known.
     pub ledger: Vec<[f64; 5]>,
 }

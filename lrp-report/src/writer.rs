@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::numbers::{Coding, Numbers};
-use crate::report::{Kind, Report, Shape};
+use crate::report::{Kind, Report, Shape, Stage};
 use crate::sample::{Accounts, Sample, Score, Shown, Target};
 use crate::{json, page, picture};
 
@@ -75,6 +75,8 @@ pub struct Writer<W: Write> {
     out: W,
     shape: Shape,
     nodes: usize,
+    /// The numbers of each stage's map.
+    stages: Vec<usize>,
     limits: Limits,
     coding: Coding,
     /// The number of channels that are shown one by one.
@@ -92,7 +94,9 @@ impl<W: Write> Writer<W> {
     pub fn new(out: W, report: &Report, limits: Limits) -> Result<Self, Error> {
         let shape = report.shape;
         let samples = report.samples.min(limits.samples);
-        let planes = |channels: usize| (samples * report.targets * (1 + channels) * shape.plane()) as f64;
+        let stages: Vec<usize> = report.stages.iter().map(Stage::plane).collect();
+        let of_stages: usize = stages.iter().sum();
+        let planes = |channels: usize| (samples * report.targets * ((1 + channels) * shape.plane() + of_stages)) as f64;
         let several = if shape.channels > 1 { shape.channels.min(CHANNELS) } else { 0 };
         let coding = if planes(several) * 4.0 <= SINGLE { Coding::Single } else { Coding::Byte };
         // Rather all samples than all channels.
@@ -102,7 +106,7 @@ impl<W: Write> Writer<W> {
         let left_out = left_out(shape, channels, coding);
         let written = Written { samples: 0, bytes: 0, left_out: left_out.clone() };
         let (nodes, end) = (report.nodes.len(), page::end(0)?.len() as u64);
-        let mut writer = Self { out, shape, nodes, limits, coding, channels, end, written };
+        let mut writer = Self { out, shape, nodes, stages, limits, coding, channels, end, written };
         writer.write(&page::start(report, names, coding == Coding::Single, left_out)?)?;
         Ok(writer)
     }
@@ -167,13 +171,17 @@ impl<W: Write> Writer<W> {
             if !target.ledger.is_empty() {
                 checked(target.ledger.len(), self.nodes)?;
             }
+            if !target.stages.is_empty() {
+                checked(target.stages.len(), self.stages.len())?;
+                target.stages.iter().zip(&self.stages).try_for_each(|(map, stage)| checked(map.len(), *stage))?;
+            }
             data.targets.push(self.target(target));
         }
         Ok(data)
     }
 
     fn target<'a>(&self, target: &'a Target) -> TargetData<'a> {
-        let Target { title, class, against, score, probability, totals, relevance, ledger } = target;
+        let Target { title, class, against, score, probability, totals, relevance, stages, ledger } = target;
         let maps = match relevance.is_empty() {
             true => Vec::new(),
             false => {
@@ -183,7 +191,8 @@ impl<W: Write> Writer<W> {
             }
         };
         let (class, against, score, probability, totals) = (*class, *against, *score, *probability, *totals);
-        TargetData { title, class, against, score, probability, totals, maps, ledger }
+        let stages = stages.iter().map(|map| Numbers::new(map, self.coding)).collect();
+        TargetData { title, class, against, score, probability, totals, maps, stages, ledger }
     }
 }
 
@@ -253,5 +262,8 @@ struct TargetData<'a> {
     totals: Accounts,
     /// The sum over channels, then the channels that are shown one by one.
     maps: Vec<Numbers>,
+    /// The sum over channels at each stage.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stages: Vec<Numbers>,
     ledger: &'a [[f64; 5]],
 }

@@ -4,8 +4,8 @@
 
 use image::RgbImage;
 use lrp_report::{
-    Accounts, Failed, File, Kind, Layer, Limits, Node, Palette, Report, Sample, Score, Shape, Shown, Target, Text,
-    Writer, Written,
+    Accounts, Failed, File, Kind, Layer, Limits, Node, Palette, Report, Sample, Score, Shape, Shown, Stage, Target,
+    Text, Writer, Written,
 };
 
 const SHAPE: Shape = Shape { kind: Kind::Picture, channels: 3, height: 2, width: 2 };
@@ -23,6 +23,7 @@ fn report(samples: usize) -> Report {
         palettes: vec![palette],
         palette: "bwr".into(),
         nodes: vec![node("fc", Some(0), vec![1]), node("x", None, vec![])],
+        stages: vec![Stage { name: "conv".into(), op: "conv".into(), channels: 4, height: 1, width: 2 }],
         ..Report::new("LRP-0", "cnn.onnx", SHAPE)
     }
 }
@@ -38,6 +39,7 @@ fn sample(name: &str) -> Sample {
             score: 2.5,
             totals: Accounts { start: 2.5, input: 2.0, bias: 0.25, stabilizer: 0.25, rule: 0.0 },
             relevance: (0..12).map(f64::from).collect(),
+            stages: vec![vec![0.5, -2.0]],
             ledger: vec![[2.5, 2.0, 0.25, 0.25, 0.0], [2.0, 2.0, 0.0, 0.0, 0.0]],
             ..Target::default()
         }],
@@ -77,7 +79,9 @@ fn numbers_are_what_was_given() {
     let sums: Vec<f64> = target["maps"].as_array().unwrap().iter().map(|map| map["sum"].as_f64().unwrap()).collect();
     assert_eq!(sums, [66.0, 6.0, 22.0, 38.0]);
     assert_eq!(target["maps"][0]["max"], 3.0 + 7.0 + 11.0);
+    assert_eq!((&target["stages"][0]["sum"], &target["stages"][0]["max"]), (&(-1.5).into(), &2.0.into()));
     let report = &data(&html, "id=\"report\"")[0];
+    assert_eq!(report["stages"][0]["channels"], 4);
     assert_eq!(report["channels"], serde_json::json!(["red", "green", "blue"]));
     assert_eq!(report["nodes"][0]["inputs"], serde_json::json!([1]));
     assert_eq!(data(&html, "id=\"end\"")[0]["shown"], 1);

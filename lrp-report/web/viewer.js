@@ -50,6 +50,7 @@ function show() {
   $('overlay').closest('label').hidden ||= !sample.picture;
   showClasses(sample, explained);
   showChannels(explained, channels);
+  showStages(sample, explained);
   drawFlow(explained);
   refresh();
 }
@@ -71,6 +72,7 @@ function refresh() {
   $('low').textContent = short(-limit);
   $('high').textContent = `+${short(limit)}`;
   paintChannels();
+  paintStages();
   writeAddress();
 }
 

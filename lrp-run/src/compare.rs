@@ -63,17 +63,16 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
         .with("the tokens", job.how.input.tokens.as_ref());
     let guard = guard.with("a fixed input", job.model.fixed.values().filter_map(FixedInput::file));
     let guard = job.recipes.iter().fold(guard, |guard, (_, recipe)| guard.with_recipe(recipe));
-    figures.iter().try_for_each(|path| guard.check(path))?;
-    loaded.notes().for_each(|note| events.note(&note));
     let (given, inputs) = (&loaded.given, input::in_order(&job.inputs, &loaded.given)?);
     loaded.check_memory()?;
+    let targets = Targets::new(&loaded, &job.how, job.recipes.first().map(|(_, recipe)| recipe), &inputs)?;
+    let guard = guard.with("a target", targets.files().iter().map(|file| &file.path));
+    figures.iter().try_for_each(|path| guard.check(path))?;
+    loaded.notes().for_each(|note| events.note(&note));
     if let Some(at) = &job.how.start_at {
         let help = "use lrp explain, whose maps start there, or leave it out";
         return Err(Error::user(format!("a figure shows whole walks, and the start is {at}"), help));
     }
-    let recipe = job.recipes.first().map(|(_, recipe)| recipe);
-    let targets = Targets::new(&loaded, &job.how.target, recipe, None)?;
-    let target = targets.one("a figure shows")?;
     let prepared = |(_, recipe): &(String, Recipe)| Prepared::new(recipe.clone(), &loaded, job.how.on_unknown);
     let plans = job.recipes.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
     // Inputs of one shape have the same note.
@@ -87,11 +86,14 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let mut rows = Vec::new();
     let mut negative = false;
     let starts_with_score = plans.iter().any(|p| p.recipe.explain().start().unwrap_or(job.how.start) == Start::Logit);
-    for set in &inputs {
+    for (number, set) in inputs.iter().enumerate() {
         let path = set.path();
         let file = input::read::<T>(set, given, &job.how.input)?;
         fits.iter_mut().for_each(|fit| fit.see(&file.samples));
         changes.push((path.display().to_string(), file.conversions.clone()));
+        let n = lrp_core::tensor::samples(&file.samples);
+        let samples: Vec<(usize, usize)> = (0..n).map(|sample| (number, sample)).collect();
+        let target = targets.one(&samples, "a figure shows")?;
         let mut explained = Vec::new();
         for prepared in &plans {
             // A recipe may say how much relevance to start with: gradient × input starts with one.
@@ -100,7 +102,6 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
             let (options, mut profile) = (Options { start, batch: job.how.batch }, Profile::default());
             explained.push(explain_samples(&loaded, &prepared.plan, &file.samples, asked, options, &mut profile)?);
         }
-        let n = lrp_core::tensor::samples(&file.samples);
         let relevance = explained.iter().filter_map(|e| e.relevance.first());
         let relevance: Vec<Vec<Tensor<T>>> = relevance.map(|r| given.split_relevance(r.clone())).collect();
         let samples = given.split(file.samples).into_iter().zip(given.all()).filter(|(_, input)| input.is_explained);
@@ -108,7 +109,8 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
         for i in 0..n {
             let outcome = &explained[0].outcomes[i][0];
             let name = if n > 1 { format!("{} [{i}]", file.stem) } else { file.stem.clone() };
-            let verb = if target == Target::Argmax { "predicted" } else { "target" };
+            let own = if let Target::PerSample(all) = &target { all.get(i) } else { Some(&target) };
+            let verb = if own == Some(&Target::Argmax) { "predicted" } else { "target" };
             let what = outcome.explained();
             let probability = outcome.probability.map(|p| format!(", p = {}", typeset(p))).unwrap_or_default();
             let prediction = format!("{verb} {what} ({}{probability})", typeset(outcome.score));

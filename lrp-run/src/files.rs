@@ -149,6 +149,12 @@ pub fn inside(stem: &str, key: &str) -> String {
     format!("{stem}.at.{}.npy", shortened(key, LONGEST_BOTH.saturating_sub(stem.len())))
 }
 
+/// The stem of the heatmap of a map inside the network, given that of the input's.
+pub fn map(stem: &str, key: &str) -> String {
+    // A digest takes 13 bytes.
+    format!("{stem}.at.{}", shortened(key, LONGEST_BOTH.saturating_sub(stem.len()).max(14)))
+}
+
 /// The relevance of one of several explained inputs of the model, of this name in files.
 pub fn relevance_of(stem: &str, input: &str) -> String {
     format!("{stem}.relevance.{input}.npy")

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use lrp::{Error, Loaded};
-use lrp_config::{Recipe, Target as Wanted};
+use lrp::{Error, Loaded, ModelOptions, Options};
+use lrp_config::{Elements, FixedInputs, Input, Recipe, SimilarTo, Target as Wanted};
 use lrp_core::file::{self, Limit};
 use lrp_core::text::shown;
 use lrp_core::{Scalar, Target, Tensor};
+use ndarray::Axis;
 
 use crate::hash;
-use crate::input::{FileSet, Npy};
+use crate::input::{self, FileSet, Npy, Sources};
+use crate::job::{HowJob, ModelJob};
 use crate::manifest::FileRecord;
 
 /// The targets of a job.
@@ -32,42 +34,47 @@ struct Table {
 }
 
 impl Targets {
-    /// The targets that a job asks for: `wanted`, which may come from `recipe`, and a table for these inputs.
+    /// The targets that a job asks for, which may come from `recipe`, for the samples of these inputs.
     ///
     /// # Errors
     /// When the model has no such output, and when a file cannot be used.
     pub fn new<T: Scalar>(
         loaded: &Loaded<T>,
-        wanted: &Wanted,
+        how: &HowJob,
         recipe: Option<&Recipe>,
-        table: Option<(&Path, &[FileSet])>,
+        inputs: &[FileSet],
     ) -> Result<Self, Error> {
-        let mut files = Files::default();
-        let general = targets(loaded, wanted, recipe, &mut files)?;
+        let mut files = Files::new(loaded, &how.input);
+        let general = targets(&how.target, recipe, &mut files)?;
         let mut all = Self { general, table: None, files: Vec::new() };
-        if let Some((path, inputs)) = table {
+        if let Some(path) = &how.targets {
             if all.general.len() != 1 {
-                let message = format!("a table of targets gives one for each sample, and the target is {wanted}");
+                let message = format!("a table of targets gives one for each sample, and the target is {}", how.target);
                 return Err(Error::user(message, "choose argmax, a class or a contrast for samples without a line"));
             }
-            all.table = Some(Table::read(path, inputs, loaded, &mut files)?);
+            all.table = Some(Table::read(path, inputs, &mut files)?);
         }
         all.files = files.records;
         Ok(all)
     }
 
-    /// The one target of all samples.
+    /// Checks the target that a recipe asks for.
     ///
     /// # Errors
-    /// When there are several, or samples have targets of their own.
-    pub fn one(&self, what: &str) -> Result<Target, Error> {
-        match self.general.as_slice() {
-            [Target::PerSample(_)] => Err(Error::user(
-                format!("{what} one target, and the file has one for each sample"),
-                "use lrp explain, or give an array for all samples",
-            )),
-            [only] => Ok(only.clone()),
-            _ => Err(Error::user(format!("{what} one target"), "choose argmax, a class or a contrast")),
+    /// As [`new`](Self::new).
+    pub fn check<T: Scalar>(loaded: &Loaded<T>, recipe: &Recipe) -> Result<(), Error> {
+        let Some(target) = &recipe.explain().target else { return Ok(()) };
+        targets(target, Some(recipe), &mut Files::new(loaded, recipe.input())).map(drop)
+    }
+
+    /// The one target of each of some samples, as [`of`](Self::of) takes them.
+    ///
+    /// # Errors
+    /// When there are several, and as [`of`](Self::of).
+    pub fn one(&self, samples: &[(usize, usize)], what: &str) -> Result<Target, Error> {
+        match <[Target; 1]>::try_from(self.of(samples)?) {
+            Ok([target]) => Ok(target),
+            Err(_) => Err(Error::user(format!("{what} one target"), "choose argmax, a class or a contrast")),
         }
     }
 
@@ -111,39 +118,96 @@ impl Targets {
 
 /// The outputs that are wanted, with the file that they name.
 fn targets<T: Scalar>(
-    loaded: &Loaded<T>,
     wanted: &Wanted,
     recipe: Option<&Recipe>,
-    files: &mut Files,
+    files: &mut Files<'_, T>,
 ) -> Result<Vec<Target>, Error> {
+    let loaded = files.loaded;
     let array = match wanted {
-        Wanted::Elements(elements) => elements.file().map(|path| files.read(path)).transpose()?,
+        Wanted::Elements(Elements::Similarity(to)) => Some(files.embeddings(to)?),
+        Wanted::Elements(elements) => elements.file().map(|path| files.array(path)).transpose()?,
         _ => None,
     };
     loaded.targets_with(wanted, recipe, array)
 }
 
-/// Files of masks and relevance, each read once.
-#[derive(Default)]
-struct Files {
-    arrays: HashMap<PathBuf, Tensor<f64>>,
+/// Files of masks, relevance, and other inputs, each read once.
+struct Files<'a, T: Scalar> {
+    loaded: &'a Loaded<T>,
+    /// The scaling of images.
+    expected: &'a Input,
+    /// By the file, and for embeddings the output.
+    arrays: HashMap<(PathBuf, Option<String>), Tensor<f64>>,
     records: Vec<FileRecord>,
 }
 
-impl Files {
-    fn read(&mut self, path: &Path) -> Result<&Tensor<f64>, Error> {
-        if !self.arrays.contains_key(path) {
+impl<'a, T: Scalar> Files<'a, T> {
+    fn new(loaded: &'a Loaded<T>, expected: &'a Input) -> Self {
+        Self { loaded, expected, arrays: HashMap::new(), records: Vec::new() }
+    }
+
+    /// The numbers of a mask, or of relevance.
+    fn array(&mut self, path: &Path) -> Result<&Tensor<f64>, Error> {
+        self.read((path.to_path_buf(), None), |_| {
             let unreadable = |why: String| {
                 let help = "a mask, or relevance to start with, is a .npy file of numbers; paths in a recipe are relative to its folder";
                 Error::user(format!("cannot read '{}': {why}", path.display()), help)
             };
             let mut npy = Npy::<f64>::open(path).map_err(unreadable)?;
             let array = npy.whole().map_err(unreadable)?;
-            self.records.push(FileRecord { path: path.display().to_string(), sha256: npy.sha256() });
-            self.arrays.insert(path.to_path_buf(), array);
-        }
-        self.arrays.get(path).ok_or_else(|| Error::Internal("a file that was read is not there".to_owned()))
+            Ok((array, npy.sha256()))
+        })
     }
+
+    /// The embeddings of the samples of another input, `[M, …]`.
+    fn embeddings(&mut self, to: &SimilarTo) -> Result<&Tensor<f64>, Error> {
+        let own = Some(self.loaded.import.output_name.clone());
+        let name = to.output.clone().or_else(|| own.clone());
+        self.read((to.input.clone(), name.clone()), |files| match name == own {
+            true => embeddings(files.loaded, &to.input, files.expected),
+            false => {
+                // The other tower has inputs of its own, so that what is known about those of this one says nothing.
+                let options = ModelOptions { output: name, sample_shape: None, ..files.loaded.options.clone() };
+                let example = Some(to.input.clone());
+                let job = ModelJob { options, example, labels: None, fixed: FixedInputs::default() };
+                embeddings(&job.load::<T>()?, &to.input, files.expected)
+            }
+        })
+    }
+
+    fn read(
+        &mut self,
+        key: (PathBuf, Option<String>),
+        read: impl FnOnce(&Self) -> Result<(Tensor<f64>, String), Error>,
+    ) -> Result<&Tensor<f64>, Error> {
+        if !self.arrays.contains_key(&key) {
+            let (array, sha256) = read(self)?;
+            self.records.push(FileRecord { path: key.0.display().to_string(), sha256 });
+            self.arrays.insert(key.clone(), array);
+        }
+        self.arrays.get(&key).ok_or_else(|| Error::Internal("a file that was read is not there".to_owned()))
+    }
+}
+
+/// The model's outputs for the samples in a file, `[M, …]`, and the SHA-256 of the file.
+fn embeddings<T: Scalar>(loaded: &Loaded<T>, path: &Path, expected: &Input) -> Result<(Tensor<f64>, String), Error> {
+    let sets = input::in_order(&[FileSet::one(path)], &loaded.given)?;
+    let mut sources = Sources::<T>::open(sets.first().ok_or_else(no_input)?, &loaded.given, expected)?;
+    let mut outputs = Vec::new();
+    while sources.left() > 0 {
+        let batch = sources.take(sources.left().min(Options::BATCH))?;
+        outputs.push(loaded.output(batch)?.mapv(|v| v.wide()));
+    }
+    let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
+    let all = ndarray::concatenate(Axis(0), &views).map_err(|_| no_input())?;
+    Ok((all, sources.sha256()))
+}
+
+fn no_input() -> Error {
+    Error::user(
+        "similarity: the other input has no samples",
+        "give a file with one, or with one for each that is explained",
+    )
 }
 
 /// A table has a line of this many bytes for each sample, or fewer.
@@ -151,7 +215,7 @@ const TABLE: Limit = Limit::new("a table of targets", 1 << 28);
 
 impl Table {
     /// Reads a table of targets for these inputs.
-    fn read<T: Scalar>(path: &Path, inputs: &[FileSet], loaded: &Loaded<T>, files: &mut Files) -> Result<Self, Error> {
+    fn read<T: Scalar>(path: &Path, inputs: &[FileSet], files: &mut Files<'_, T>) -> Result<Self, Error> {
         let help = "columns are input, target and, where an input has several samples, sample";
         let fail = |why: String| Error::user(format!("'{}': {why}", path.display()), help);
         let bytes = file::read(path, TABLE).map_err(|e| fail(format!("cannot be read: {e}")))?;
@@ -185,7 +249,7 @@ impl Table {
             let Some(input) = names.find(cell(of_input)).map_err(&at)? else { continue };
             let mut wanted = Wanted::from_str(cell(of_target)).map_err(&at)?;
             wanted.join(folder);
-            let found = targets(loaded, &wanted, None, files).map_err(|error| {
+            let found = targets(&wanted, None, files).map_err(|error| {
                 let complaints = error.complaints();
                 let complaint = complaints.first();
                 let message = complaint.map_or_else(|| error.to_string(), |c| c.message().to_owned());

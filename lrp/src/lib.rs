@@ -32,6 +32,7 @@ mod layout;
 mod loaded;
 pub mod numbers;
 mod prepared;
+mod quantized;
 pub mod shares;
 
 pub use lrp_config::{
@@ -54,3 +55,4 @@ pub use self::given::{Given, GivenInput};
 pub use self::layout::Layout;
 pub use self::loaded::{Loaded, ModelOptions};
 pub use self::prepared::{Prepared, title};
+pub use self::quantized::QuantizationError;

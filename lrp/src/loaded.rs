@@ -124,6 +124,16 @@ impl<T: Scalar> Loaded<T> {
         self.given.split(batch)
     }
 
+    /// The outputs that are explained, `[N, …]`, for a batch of the given inputs, joined as [`Given::join`] does.
+    ///
+    /// # Errors
+    /// When the batch is not one of this model's.
+    pub fn output(&self, batch: Tensor<T>) -> Result<Tensor<T>, Error> {
+        let inputs = self.enter(batch);
+        let output = lrp_onnx::output(&self.model, &inputs.iter().collect::<Vec<_>>());
+        output.ok_or_else(|| Error::Internal("a batch without all of the model's inputs".to_owned()))
+    }
+
     /// The relevance of the explained inputs, joined as [`Given`] says, for that of the model's inputs; and the sums over each sample of the
     /// relevance of inputs that are not explained, if there are some.
     ///

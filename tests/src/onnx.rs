@@ -25,19 +25,28 @@ fn bytes(field: u64, bytes: &[u8]) -> Vec<u8> {
     [varint(field << 3 | 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
 }
 
-fn value_info(name: &str, shape: &[u64]) -> Vec<u8> {
+fn value_info(name: &str, dtype: u64, shape: &[u64]) -> Vec<u8> {
     let dims: Vec<u8> = shape.iter().flat_map(|dim| bytes(1, &number(1, *dim))).collect();
-    let tensor = [number(1, 1), bytes(2, &dims)].concat();
+    let tensor = [number(1, dtype), bytes(2, &dims)].concat();
     [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
 }
 
 impl Onnx {
     /// A tensor of floats.
     #[must_use]
-    pub fn weights(mut self, name: &str, dims: &[u64], values: &[f32]) -> Self {
-        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    pub fn weights(self, name: &str, dims: &[u64], values: &[f32]) -> Self {
+        self.tensor(name, 1, dims, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+    }
+
+    /// A tensor of 8-bit integers with a sign.
+    #[must_use]
+    pub fn integers(self, name: &str, dims: &[u64], values: &[i8]) -> Self {
+        self.tensor(name, 3, dims, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+    }
+
+    fn tensor(mut self, name: &str, dtype: u64, dims: &[u64], raw: &[u8]) -> Self {
         let dims: Vec<u8> = dims.iter().flat_map(|dim| number(1, *dim)).collect();
-        self.weights.extend(bytes(5, &[dims, number(2, 1), bytes(8, name.as_bytes()), bytes(9, &raw)].concat()));
+        self.weights.extend(bytes(5, &[dims, number(2, dtype), bytes(8, name.as_bytes()), bytes(9, raw)].concat()));
         self
     }
 
@@ -68,8 +77,15 @@ impl Onnx {
 
     /// The file, with these inputs and one output.
     pub fn model_of(self, inputs: &[(&str, &[u64])], output: (&str, &[u64])) -> Vec<u8> {
-        let inputs: Vec<u8> = inputs.iter().flat_map(|(name, shape)| bytes(11, &value_info(name, shape))).collect();
-        let ends = [inputs, bytes(12, &value_info(output.0, output.1))].concat();
+        self.file(inputs, &[], &[output])
+    }
+
+    /// The file, with these inputs of floats, these of 64-bit integers, and these outputs.
+    pub fn file(self, floats: &[(&str, &[u64])], integers: &[(&str, &[u64])], outputs: &[(&str, &[u64])]) -> Vec<u8> {
+        let of = |field: u64, dtype: u64, values: &[(&str, &[u64])]| -> Vec<u8> {
+            values.iter().flat_map(|(name, shape)| bytes(field, &value_info(name, dtype, shape))).collect()
+        };
+        let ends = [of(11, 1, floats), of(11, 7, integers), of(12, 1, outputs)].concat();
         let graph = [self.nodes, bytes(2, b"g"), self.weights, ends].concat();
         [number(1, 8), bytes(8, &number(2, 17)), bytes(7, &graph)].concat()
     }

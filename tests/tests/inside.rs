@@ -1,5 +1,6 @@
 //! Relevance inside the network (`--at`), held against the ledger and against runs that do not look inside.
 
+use base64::Engine;
 use lrp_core::Tensor;
 use lrp_tests::program::Folder;
 use ndarray::Axis;
@@ -68,6 +69,72 @@ fn archives_have_it_too() {
     let header = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
     let header: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
     assert_eq!(header["at.relu1_Relu"]["shape"], serde_json::json!(alone.shape()));
+    assert_eq!(header["channels.relu1_Relu"]["shape"], serde_json::json!(&alone.shape()[..2]));
+}
+
+/// The reverse of the report's base64.
+fn singles(map: &Value) -> Vec<f32> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(map["f32"].as_str().unwrap()).unwrap();
+    bytes.chunks_exact(4).map(|v| f32::from_le_bytes(v.try_into().unwrap())).collect()
+}
+
+/// Maps have a heatmap over the input, their sums over channels in archives, and a place in the report.
+#[test]
+fn maps_inside_are_drawn_over_the_input() {
+    let folder = Folder::with(&["cnn.onnx", "digits.npy", "nine.png"]);
+    let at = "--at /conv2/Conv --at /fc1/Gemm --at /maxpool/MaxPool";
+    let explain = "explain -m cnn.onnx -r epsilon-plus --range 0,1 --precision f64";
+    folder.lrp(&format!("{explain} -i nine.png -o plain --save npy,png,json")).ok();
+    folder.lrp(&format!("{explain} -i nine.png -o out --save npy,npz,png,json,html --size 1x {at}")).ok();
+    // Vectors are no pictures.
+    let pictures: Vec<String> = folder.list("out").into_iter().filter(|name| name.ends_with(".png")).collect();
+    let names = ["nine.at.conv2_Conv.heatmap.png", "nine.at.maxpool_MaxPool.heatmap.png", "nine.heatmap.png"];
+    assert_eq!(pictures, names);
+    assert!(folder.read("plain/nine.relevance.npy") == folder.read("out/nine.relevance.npy"));
+    let manifest = manifest(&folder, "out");
+    let maps = &manifest["inputs"][0]["samples"][0]["targets"][0]["maps"];
+    assert_eq!(maps[0], serde_json::json!({ "node": "/maxpool/MaxPool", "file": names[1] }));
+    assert_eq!(maps[1]["node"], "/conv2/Conv");
+    // The sum over channels, [14, 14], on the 28 rows and columns of the input: blue below zero, red above.
+    let relevance: Tensor<f64> = read_npy(folder.path("out/nine.at.maxpool_MaxPool.npy")).unwrap();
+    let sum = relevance.sum_axis(Axis(1));
+    let most = sum.iter().fold(0.0, |most: f64, r| most.max(r.abs()));
+    let drawn = image::open(folder.path("out/nine.at.maxpool_MaxPool.heatmap.png")).unwrap().into_rgb8();
+    assert_eq!((drawn.dimensions(), sum.shape()), ((28, 28), &[1, 14, 14][..]));
+    for (x, y, pixel) in drawn.enumerate_pixels() {
+        let share = sum[[0, y as usize / 2, x as usize / 2]] / most;
+        let fades = ((1.0 - share.abs()) * 255.0).round() as i32;
+        let [red, _, blue] = pixel.0.map(i32::from);
+        let faded = if share < 0.0 { red } else { blue };
+        assert!((faded - fades).abs() <= 2, "{x} {y}: {share} {pixel:?}");
+    }
+    let mut npz = NpzReader::new(std::fs::File::open(folder.path("out/nine.relevance.npz")).unwrap()).unwrap();
+    assert!(!npz.names().unwrap().iter().any(|name| name == "channels.fc1_Gemm"));
+    let channels: Tensor<f64> = npz.by_name("channels.maxpool_MaxPool").unwrap();
+    let expected = relevance.sum_axis(Axis(3)).sum_axis(Axis(2));
+    assert!(channels.shape() == [1, 16] && lrp_tests::relative_l2(&channels, &expected) < 1e-14);
+
+    let html = String::from_utf8(folder.read("out/report.html")).unwrap();
+    let json = |kind: &str| -> Value {
+        let start = format!("<script type=\"application/json\" {kind}>");
+        let rest = html.split(&start).nth(1).unwrap();
+        serde_json::from_str(rest.split("</script>").next().unwrap()).unwrap()
+    };
+    let stages = json("id=\"report\"")["stages"].clone();
+    assert_eq!(stages.as_array().unwrap().len(), 2);
+    let pool =
+        serde_json::json!({ "name": "/maxpool/MaxPool", "op": "max-pool", "channels": 16, "height": 14, "width": 14 });
+    assert_eq!(stages[0], pool);
+    let shown = singles(&json("class=\"sample\"")["targets"][0]["stages"][0]);
+    assert!(shown.len() == 196 && shown.iter().zip(&sum).all(|(a, b)| *a == *b as f32));
+    // A map that is not what was written is not shown.
+    std::fs::write(folder.path("out/nine.at.maxpool_MaxPool.npy"), folder.read("out/nine.at.conv2_Conv.npy")).unwrap();
+    assert!(folder.lrp("report out").complaint().contains("is not what was written"));
+    // A picture for each sample and target.
+    folder.lrp(&format!("{explain} -i digits.npy -o many --save png --target '{{ top = 2 }}' --at /conv2/Conv")).ok();
+    let many = folder.list("many");
+    assert_eq!(many.len(), 16 * 2 * 2);
+    assert!(many.contains(&"digits.3.top-2.at.conv2_Conv.heatmap.png".to_owned()), "{many:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! is linear in what the walk starts with.
 
 use lrp_core::Tensor;
+use lrp_tests::onnx::Onnx;
 use lrp_tests::program::{Folder, repository};
 use lrp_tests::relative_l2;
 use ndarray::{ArrayD, Axis, IxDyn};
@@ -160,6 +161,22 @@ fn samples_have_targets_of_their_own() {
     folder.lrp("explain -m cnn.onnx -r in/recipe.toml -i x.npy --precision f64 --save npy -o own").ok();
     assert_eq!(read_npy::<_, Tensor<f64>>(folder.path("own/x.relevance.npy")).unwrap(), three);
 
+    // A check follows the same outputs, and a figure shows them.
+    let check = |more: &str| folder.lrp(&format!("check -m cnn.onnx -r lrp-epsilon -i x.npy --batch 5 --json {more}"));
+    let start = |more: &str| number(&check(&format!("{more} --labels labels.txt")).json()["totals"]["received"]);
+    let recorded = |i: usize, manifest: &Value| number(&record(manifest, i)["ledger"]["start"]);
+    let sum: f64 = (0..16).map(|i| recorded(i, &manifest)).sum();
+    let checked = start("--targets in/targets.csv --precision f64");
+    assert!(
+        (checked - sum).abs() < 1e-9 * sum.abs() && (checked - start("--precision f64")).abs() > 1.0,
+        "{checked} {sum}"
+    );
+    let figure =
+        "compare -m cnn.onnx -r lrp-epsilon -i x.npy --labels labels.txt -o figure.svg --targets in/targets.csv";
+    folder.lrp(figure).ok();
+    let text = String::from_utf8(folder.read("figure.svg")).unwrap();
+    assert!(text.contains("target three") && text.contains("target four") && text.contains("predicted"), "{text}");
+
     let complaint = |csv: &str, target: &str| {
         folder.write("bad.csv", csv);
         let arguments =
@@ -178,6 +195,103 @@ fn samples_have_targets_of_their_own() {
         let complaint = complaint(csv, target).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(complaint.contains(says), "{says}\n{complaint}");
     }
+}
+
+/// The similarity of logits, as of embeddings: its score and its relevance, by hand.
+#[test]
+fn a_similarity_starts_with_its_terms() {
+    let folder = Folder::with(&["cnn.onnx", "digits.npy", "nine.png"]);
+    std::fs::rename(folder.path("digits.npy"), folder.path("x.npy")).unwrap();
+    let of = |target: &str, more: &str| explain(&folder, "cnn.onnx", target, &format!("--range 0,1 {more}"));
+    let scores = |input: &str| -> Vec<Vec<f64>> {
+        let all = format!(
+            "explain -m cnn.onnx -r lrp-epsilon --range 0,1 --precision f64 --target all -i {input} -o all --force --save json"
+        );
+        folder.lrp(&all).ok();
+        let manifest: Value = serde_json::from_slice(&folder.read("all/manifest.json")).unwrap();
+        let samples = manifest["inputs"][0]["samples"].as_array().unwrap().clone();
+        let targets =
+            |sample: &Value| sample["targets"].as_array().unwrap().iter().map(|t| number(&t["score"])).collect();
+        samples.iter().map(targets).collect()
+    };
+    let (of_x, of_nine) = (scores("x.npy"), scores("nine.png").remove(0));
+    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let terms =
+        |z: &Vec<f64>, e: &[f64], norms: f64| -> Vec<f64> { z.iter().zip(e).map(|(z, e)| z * e / norms).collect() };
+    for (target, is_cosine) in
+        [("{ similarity = \"nine.png\" }", true), ("{ similarity = \"nine.png\", measure = \"dot\" }", false)]
+    {
+        let norm = |v: &[f64]| if is_cosine { dot(v, v).sqrt() } else { 1.0 };
+        let seeds: Vec<f64> = of_x.iter().flat_map(|z| terms(z, &of_nine, norm(z) * norm(&of_nine))).collect();
+        write_npy(folder.path("seed.npy"), &ArrayD::from_shape_vec(IxDyn(&[16, 10]), seeds).unwrap()).unwrap();
+        let (by_seed, _) = of("{ seed = \"seed.npy\" }", "");
+        let (relevance, manifest) = of(target, "--batch 5");
+        assert!(relative_l2(&relevance, &by_seed) < 1e-9, "{target}: {}", relative_l2(&relevance, &by_seed));
+        for (sample, z) in of_x.iter().enumerate() {
+            let expected = dot(z, &of_nine) / (norm(z) * norm(&of_nine));
+            let record = record(&manifest, sample);
+            assert!((number(&record["score"]) - expected).abs() < 1e-9 * expected.abs(), "{record}");
+            assert_eq!(record["score"], record["ledger"]["start"]);
+        }
+        let words = if is_cosine { "similarity to nine.png" } else { "dot product to nine.png" };
+        assert_eq!((&record(&manifest, 0)["explained"], &manifest["target"]), (&words.into(), &target.into()));
+        assert_eq!(manifest["target_files"][0]["path"], "nine.png");
+    }
+    // A sample for each: that of the same number. Nothing is as similar to a sample as itself.
+    let (_, own) = of("{ similarity = \"x.npy\" }", "");
+    for sample in 0..16 {
+        assert!((number(&record(&own, sample)["score"]) - 1.0).abs() < 1e-9);
+        assert_eq!(record(&own, sample)["explained"], format!("similarity to x.npy [{sample}]"));
+    }
+    // In a recipe, relative to it, and as the target of a single sample.
+    folder.write(
+        "in/r.toml",
+        "schema = 1\nextends = \"lrp-epsilon\"\n[explain]\ntarget = { similarity = \"../nine.png\" }\n",
+    );
+    folder.lrp("explain -m cnn.onnx -r in/r.toml -i x.npy --range 0,1 --precision f64 --save npy -o own").ok();
+    let of_recipe: Tensor<f64> = read_npy(folder.path("own/x.relevance.npy")).unwrap();
+    let (cosine, _) = of("{ similarity = \"nine.png\" }", "");
+    assert_eq!(of_recipe, cosine);
+    folder.write("one.csv", "input,sample,target\nx,3,\"{ similarity = \"\"nine.png\"\" }\"\n");
+    let (one, _) = of("argmax", "--targets one.csv");
+    let (argmax, _) = of("argmax", "");
+    assert_eq!(one.index_axis(Axis(0), 3), cosine.index_axis(Axis(0), 3));
+    assert_eq!(one.index_axis(Axis(0), 4), argmax.index_axis(Axis(0), 4));
+    write_npy(folder.path("short.npy"), &ArrayD::<f32>::ones(IxDyn(&[3, 1, 28, 28]))).unwrap();
+    for (target, says) in [
+        ("{ similarity = \"none.npy\" }", "cannot read 'none.npy'"),
+        ("{ similarity = \"short.npy\" }", "given for 3 samples"),
+        ("{ similarity = \"nine.png\", output = \"text\" }", "no output 'text'"),
+        ("{ similarity = \"nine.png\", measure = \"angle\" }", "unknown variant `angle`"),
+    ] {
+        let run = folder.lrp(&format!(
+            "explain -m cnn.onnx -r lrp-epsilon --range 0,1 -i x.npy -o out --force --target '{target}'"
+        ));
+        assert!(run.stderr.split_whitespace().collect::<Vec<_>>().join(" ").contains(says), "{target}: {run}");
+    }
+}
+
+/// Two towers with inputs and weights of their own: `[N, 3] → [N, 2]` and `[N, 2] → [N, 2]`.
+#[test]
+fn a_similarity_to_the_other_tower() {
+    let folder = Folder::new();
+    let net = Onnx::default()
+        .weights("v", &[3, 2], &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+        .weights("w", &[2, 2], &[0.0, 3.0, 1.0, 0.0])
+        .node("MatMul", &["image", "v"], "of_image")
+        .node("MatMul", &["text", "w"], "of_text");
+    let outputs: &[(&str, &[u64])] = &[("of_image", &[1, 2]), ("of_text", &[1, 2])];
+    folder.write("m.onnx", net.file(&[("image", &[1, 3]), ("text", &[1, 2])], &[], outputs));
+    write_npy(folder.path("x.npy"), &ndarray::array![[1.0, 2.0, 2.0]]).unwrap();
+    write_npy(folder.path("text.npy"), &ndarray::array![[4.0, 1.0]]).unwrap();
+    // z = [3, 4], e = [1, 12]: the terms are 3 and 48, the norms 5 and √145.
+    let similar = "{ similarity = \"text.npy\", output = \"of_text\"";
+    let (dot, manifest) = explain(&folder, "m.onnx", &format!("{similar}, measure = \"dot\" }}"), "");
+    let expected = ndarray::array![[1.0, 2.0 * 12.0, 2.0 * 13.0]].into_dyn();
+    assert!(relative_l2(&dot, &expected) < 1e-5 && (number(&record(&manifest, 0)["score"]) - 51.0).abs() < 1e-12);
+    let (cosine, _) = explain(&folder, "m.onnx", &format!("{similar} }}"), "");
+    let norms = 5.0 * 145_f64.sqrt();
+    assert!(relative_l2(&cosine, &expected.mapv(|r| r / norms)) < 1e-5, "{cosine}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use lrp_core::Tensor;
 
 use crate::class::Class;
 use crate::diagnostic::RecipeError;
-use crate::elements::Misfit;
+use crate::misfit::Misfit;
 use crate::recipe::Recipe;
 use crate::target::Target;
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
 use lrp::fit::Fit;
-use lrp::{Asked, Diagnosis, Error, Explained, Loaded, Through, explain_samples};
+use lrp::{Asked, Diagnosis, Error, Explained, Loaded, QuantizationError, Through, explain_samples};
 use lrp_core::profile::Profile;
 use lrp_core::tensor::samples;
 use lrp_core::{NodeId, Plan, Scalar, Tensor};
@@ -42,6 +42,8 @@ pub struct Computation<'a, T: Scalar> {
     failed: Option<usize>,
     /// Checks samples against the known properties of the input.
     fit: Fit<'a, T>,
+    /// Whether the difference that rounding makes has been measured, of a quantized model.
+    is_measured: bool,
     spent: Spent,
 }
 
@@ -54,6 +56,8 @@ pub struct Spent {
     pub profile: Profile,
     /// Warnings about the samples.
     pub warnings: Vec<Diagnosis>,
+    /// Of a quantized model, the difference that rounding makes, or why it is not known.
+    pub rounding: Option<Result<QuantizationError, String>>,
     /// Why it ended early: the model has changed.
     pub failure: Option<Error>,
 }
@@ -80,6 +84,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
             to,
             failed: None,
             fit,
+            is_measured: false,
             spent: Spent::default(),
         }
     }
@@ -180,8 +185,16 @@ impl<'a, T: Scalar> Computation<'a, T> {
             _ => {
                 let targets = self.targets.of(&numbers)?;
                 let asked = Asked { targets: &targets, inside: self.inside, through: self.through };
-                let profile = &mut self.spent.profile;
-                rayon::scope(|_| explain_samples(self.loaded, self.plan, &all, asked, self.how.options(), profile))
+                let Spent { profile, rounding, .. } = &mut self.spent;
+                let is_measured = &mut self.is_measured;
+                rayon::scope(|_| {
+                    let explained = explain_samples(self.loaded, self.plan, &all, asked, self.how.options(), profile)?;
+                    // The first samples are enough.
+                    if !std::mem::replace(is_measured, true) {
+                        *rounding = QuantizationError::measure(self.loaded, &all);
+                    }
+                    Ok(explained)
+                })
             }
         });
         self.spent.seconds += started.elapsed().as_secs_f64();

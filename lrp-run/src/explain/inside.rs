@@ -30,7 +30,7 @@ impl Inside {
                 false => Error::user(message, help),
             }
         })?;
-        let mut taken = HashSet::new();
+        let (mut taken, maps) = (HashSet::new(), lrp_render::maps(model));
         let record = |id: &NodeId| {
             let node = model.node(*id);
             InsideRecord {
@@ -38,6 +38,7 @@ impl Inside {
                 op: node.kind_name().into(),
                 shape: node.shape.clone(),
                 key: key(&node.name, &mut taken),
+                positions: maps.get(id).copied().unwrap_or(0),
             }
         };
         Ok(Self { records: ids.iter().map(record).collect(), ids })

@@ -8,6 +8,7 @@ mod compute;
 mod export;
 mod facts;
 mod folder;
+mod heatmaps;
 mod imbalance;
 mod inside;
 mod journal;
@@ -25,7 +26,8 @@ use std::thread;
 use std::time::Instant;
 
 use lrp::fit::{self, Fit};
-use lrp::{Diagnosis, Error, GivenInput, Loaded, Prepared, Through, shares};
+use lrp::numbers::typeset;
+use lrp::{Diagnosis, Error, GivenInput, Loaded, Prepared, QuantizationError, Through, shares};
 use lrp_config::{Input, Kind, Misfit, Save};
 use lrp_core::file::Limit;
 use lrp_core::{Model, Scalar};
@@ -103,8 +105,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     let job = &ExplainJob { what: WhatJob { inputs, ..job.what.clone() }, ..job.clone() };
     loaded.check_memory()?;
     let (how, recipe) = (&job.what.how, &job.what.recipe);
-    let table = how.targets.as_deref().map(|path| (path, job.what.inputs.as_slice()));
-    let targets = Targets::new(&loaded, &how.target, Some(recipe), table)?;
+    let targets = Targets::new(&loaded, how, Some(recipe), &job.what.inputs)?;
     let through = through(&job.what, &loaded.model)?;
     let inside = Inside::new(&job.output.at, &loaded.model, recipe)?;
     export::check(job, targets.general(), &loaded.given)?;
@@ -211,6 +212,10 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     timings.write = written.seconds;
 
     watch.check()?;
+    if let Some(note) = spent.rounding.as_ref().map(rounding_note) {
+        events.note(&note);
+        notes.push(note);
+    }
     let mut found = fit::converted(
         written.inputs.iter().map(|input| (input.file.path.as_str(), input.conversions.as_slice())),
         &job.what.how.input,
@@ -240,6 +245,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         target_files: targets.files().to_vec(),
         start: how.start_in_words().into(),
         times_input: prepared.resolved.times_input,
+        rounding: spent.rounding.take().and_then(Result::ok),
         colormap: job.output.look.colormap.name().to_owned(),
         notes,
         layers: LayerRecord::list(&loaded.model, &prepared.resolved),
@@ -267,6 +273,26 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     folder::warn_of_others(job, &manifest, events);
     drop(lock);
     Ok(Outcome::Done(Box::new(Done { manifest, report, failures })))
+}
+
+/// The difference that rounding makes, in a sentence.
+fn rounding_note(measured: &Result<QuantizationError, String>) -> String {
+    let QuantizationError { samples, relative_l2, same_argmax, argmax_of } = match measured {
+        Ok(error) => error,
+        Err(why) => {
+            return format!("how much rounding changes the output is not known: the file cannot be read so ({why})");
+        }
+    };
+    let of = if *samples == 1 { "one sample".to_owned() } else { format!("{samples} samples") };
+    let argmax = match (same_argmax, argmax_of) {
+        (Some(same), Some(all)) if same == all => "; the largest output is the same".to_owned(),
+        (Some(same), Some(all)) => format!("; the largest output is the same in {same} of {all} cases"),
+        _ => String::new(),
+    };
+    let percent = typeset(100.0 * relative_l2);
+    format!(
+        "the output differs from that of the quantized forward pass by {percent} % (relative L2 norm, {of}){argmax}"
+    )
 }
 
 /// The node inside the network where the walk starts, if it does.

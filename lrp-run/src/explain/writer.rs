@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use lrp::{Error, Explained, Largest, Outcome};
 use lrp_config::Save;
-use lrp_core::{Scalar, Target, Tensor};
-use lrp_render::{Drawing, Format};
-use ndarray::Axis;
+use lrp_core::{Scalar, Tensor};
+use lrp_render::Drawing;
 use ndarray_npy::WritableElement;
-use rayon::prelude::*;
 
 use super::arrays::Arrays;
 use super::compute::Computed;
+use super::heatmaps::{Heatmaps, Stems};
 use super::journal::{Done, Entry, Journal};
 use super::reader::Place;
 use super::subject::Subject;
@@ -21,12 +20,9 @@ use crate::events::Events;
 use crate::files;
 use crate::job::ExplainJob;
 use crate::manifest::{
-    ExplainedRecord, FailedRecord, FileRecord, HeatmapRecord, InputRecord, InsideRecord, LedgerRecord, SampleRecord,
-    ScoreRecord, TargetRecord,
+    ExplainedRecord, FailedRecord, FileRecord, InputRecord, InsideRecord, LedgerRecord, SampleRecord, ScoreRecord,
+    TargetRecord,
 };
-
-/// The names of heatmaps, per sample, per target, for each explained input, and the files.
-type Heatmaps = (Vec<Vec<Vec<String>>>, Vec<FileRecord>);
 
 /// The interval of syncs to the disk.
 const SYNC: Duration = Duration::from_secs(1);
@@ -38,15 +34,12 @@ const COMPLAINTS: usize = 3;
 pub struct Writer<'a> {
     subject: Subject<'a>,
     job: &'a ExplainJob,
-    /// The drawing of heatmaps for each explained input, if they are written.
-    drawings: Vec<Drawing>,
-    /// The names of the explained inputs in the names of files, if there are several.
-    names: Vec<String>,
+    heatmaps: Heatmaps<'a>,
     events: &'a dyn Events,
     /// The input whose samples are being received.
     current: Option<Current>,
     /// Names of the heatmaps that were written.
-    heatmaps: HashSet<String>,
+    claimed: HashSet<String>,
     synced: Instant,
     written: Written,
 }
@@ -83,9 +76,9 @@ impl<'a> Writer<'a> {
     /// A writer that goes on with this journal.
     pub fn new(subject: Subject<'a>, drawings: Vec<Drawing>, events: &'a dyn Events, journal: Journal) -> Self {
         let written = Written { journal, inputs: Vec::new(), failed: Vec::new(), done: 0, seconds: 0.0 };
-        let (current, heatmaps, synced) = (None, HashSet::new(), Instant::now());
-        let names = files::input_names(subject.given);
-        Self { subject, job: subject.job, drawings, names, events, current, heatmaps, synced, written }
+        let (current, claimed, synced) = (None, HashSet::new(), Instant::now());
+        let heatmaps = Heatmaps::new(subject, drawings);
+        Self { subject, job: subject.job, heatmaps, events, current, claimed, synced, written }
     }
 
     /// Writes explanations as they come.
@@ -168,8 +161,11 @@ impl<'a> Writer<'a> {
             let conversions = place.conversions.clone();
             self.current = Some(Current { input, of, arrays, conversions, samples, files, failures });
         }
-        let (names, files) = self.heatmaps(&place, explained, samples)?;
-        let samples = self.records(names, explained, &failures);
+        let stems = self.heatmaps.stems(&place, explained);
+        let names: Vec<String> = stems.iter().flatten().flat_map(|stems| self.heatmaps.files(stems)).collect();
+        names.iter().try_for_each(|name| self.claim(name))?;
+        let files = self.heatmaps.write(&place, &stems, explained, samples)?;
+        let samples = self.records(&stems, explained, &failures);
         let arrays = self.current.as_mut().and_then(|current| current.arrays.as_mut());
         let rows = arrays.map(|arrays| arrays.write(first, explained, self.subject.given)).transpose()?;
         // Hashes tell what never came to the disk: this only limits how much that can be when the machine goes down.
@@ -214,7 +210,7 @@ impl<'a> Writer<'a> {
             .subject
             .given
             .explained()
-            .zip(&self.names)
+            .zip(self.heatmaps.names())
             .map(|(input, name)| ExplainedRecord {
                 name: input.name.clone(),
                 relevance: saved.then(|| files::relevance_of(&stem, name)),
@@ -277,86 +273,9 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes the heatmaps of a piece; gives their names, per sample, per target, for each explained input, and the files.
-    fn heatmaps<T: Scalar>(
-        &mut self,
-        place: &Place,
-        explained: &Explained<T>,
-        samples: &Tensor<T>,
-    ) -> Result<Heatmaps, Error> {
-        let stems = |i: usize, k: usize| self.heatmap(place, i, k, explained.outcomes[i][k].class.unwrap_or(k));
-        let of_sample = |(i, outcomes): (usize, &Vec<Outcome>)| (0..outcomes.len()).map(|k| stems(i, k)).collect();
-        let stems: Vec<Vec<Vec<String>>> = explained.outcomes.iter().enumerate().map(of_sample).collect();
-        // Records name the picture, in the first of its formats.
-        let formats: Vec<Format> = self.job.output.formats().collect();
-        let record = |stem: &String| formats.first().map(|format| files::heatmap(stem, *format));
-        let of_target = |stems: &Vec<String>| stems.iter().filter_map(record).collect();
-        let names: Vec<Vec<Vec<String>>> =
-            stems.iter().map(|targets| targets.iter().map(of_target).collect()).collect();
-        names.iter().flatten().flatten().try_for_each(|name| self.claim(name))?;
-        if self.drawings.is_empty() {
-            return Ok((names, Vec::new()));
-        }
-        let (given, dir, drawings) = (self.subject.given, &self.job.output.dir, &self.drawings);
-        // Of one input, nothing is copied.
-        let several = given.only().is_none();
-        let split = |batch: &Tensor<T>| given.split(batch.clone()).into_iter().zip(given.all());
-        let inputs: Vec<Tensor<T>> = match several {
-            true => split(samples).filter(|(_, input)| input.is_explained).map(|(batch, _)| batch).collect(),
-            false => Vec::new(),
-        };
-        let inputs: Vec<&Tensor<T>> = if several { inputs.iter().collect() } else { vec![samples] };
-        let of_targets: Vec<Vec<Tensor<T>>> = match self.names.is_empty() {
-            true => Vec::new(),
-            false => explained.relevance.iter().map(|relevance| given.split_relevance(relevance.clone())).collect(),
-        };
-        let relevance_of = |k: usize, j: usize| match self.names.is_empty() {
-            true => explained.relevance.get(k),
-            false => of_targets.get(k).and_then(|inputs| inputs.get(j)),
-        };
-        let draw = |(i, targets): (usize, &Vec<Vec<String>>)| {
-            let mut files = Vec::new();
-            for (k, stems) in targets.iter().enumerate() {
-                for (j, ((stem, input), drawing)) in stems.iter().zip(&inputs).zip(drawings).enumerate() {
-                    let Some(relevance) = relevance_of(k, j) else { continue };
-                    let (sample, relevance) = (input.index_axis(Axis(0), i), relevance.index_axis(Axis(0), i));
-                    let drawn = drawing.draw(place.first + i, sample, relevance)?;
-                    for format in &formats {
-                        let bytes = drawn.picture.encode(*format)?;
-                        files.push(files::save(dir, files::heatmap(stem, *format), &bytes)?);
-                    }
-                    if let Some(html) = drawn.html {
-                        files.push(files::save(dir, files::html(stem), html.as_bytes())?);
-                    }
-                }
-            }
-            Ok(files)
-        };
-        let files = stems.par_iter().enumerate().map(draw).collect::<Result<Vec<_>, Error>>()?;
-        Ok((names, files.into_iter().flatten().collect()))
-    }
-
-    /// The stems of heatmaps, one for each explained input: of the sample `i` of a piece, and target `k`.
-    fn heatmap(&self, place: &Place, i: usize, k: usize, class: usize) -> Vec<String> {
-        if self.drawings.is_empty() {
-            return Vec::new();
-        }
-        let sample = if place.of > 1 { format!(".{}", place.first + i) } else { String::new() };
-        let target = match (self.subject.several(), &self.subject.targets[k]) {
-            (false, _) => String::new(),
-            (true, Target::Rank(rank)) => format!(".top-{}", rank + 1),
-            (true, _) => format!(".class-{class}"),
-        };
-        let stem = format!("{}{sample}{target}", self.subject.stem(place.input));
-        match self.names.is_empty() {
-            true => vec![stem],
-            false => self.names.iter().map(|name| format!("{stem}.{name}")).collect(),
-        }
-    }
-
     /// Refuses to write a file twice: the heatmap of `a.0.png`, and that of the first sample of `a.npy`.
     fn claim(&mut self, name: &str) -> Result<(), Error> {
-        if self.heatmaps.insert(name.to_owned()) {
+        if self.claimed.insert(name.to_owned()) {
             return Ok(());
         }
         // There is no going on from here.
@@ -371,34 +290,28 @@ impl<'a> Writer<'a> {
     /// The records of a piece's samples.
     fn records<T: Scalar>(
         &self,
-        names: Vec<Vec<Vec<String>>>,
+        stems: &[Vec<Stems>],
         explained: &Explained<T>,
         failures: &[(usize, Error)],
     ) -> Vec<SampleRecord> {
-        let of_inputs = |names: &[String]| match self.names.is_empty() {
-            true => Vec::new(),
-            false => self
-                .subject
-                .given
-                .explained()
-                .zip(names)
-                .map(|(input, file)| HeatmapRecord { input: input.name.clone(), file: file.clone() })
-                .collect(),
-        };
-        let record = |(outcome, names): (&Outcome, Vec<String>)| TargetRecord {
-            class: outcome.class,
-            label: outcome.label.clone(),
-            place: outcome.place.clone(),
-            explained: outcome.explained(),
-            against: outcome.against,
-            against_label: outcome.against_label.clone(),
-            score: outcome.score,
-            probability: outcome.probability,
-            filtered: outcome.filtered,
-            ledger: LedgerRecord { unexplained: outcome.unexplained, ..outcome.totals.into() },
-            unbalanced: outcome.unbalanced.clone(),
-            heatmaps: of_inputs(&names),
-            heatmap: names.into_iter().next().filter(|_| self.names.is_empty()),
+        let record = |(outcome, stems): (&Outcome, &Stems)| {
+            let (heatmap, heatmaps, maps) = self.heatmaps.records(stems);
+            TargetRecord {
+                class: outcome.class,
+                label: outcome.label.clone(),
+                place: outcome.place.clone(),
+                explained: outcome.explained(),
+                against: outcome.against,
+                against_label: outcome.against_label.clone(),
+                score: outcome.score,
+                probability: outcome.probability,
+                filtered: outcome.filtered,
+                ledger: LedgerRecord { unexplained: outcome.unexplained, ..outcome.totals.into() },
+                unbalanced: outcome.unbalanced.clone(),
+                heatmap,
+                heatmaps,
+                maps,
+            }
         };
         let score = |Largest { class, label, score, probability }: &Largest| ScoreRecord {
             class: *class,
@@ -406,12 +319,12 @@ impl<'a> Writer<'a> {
             score: *score,
             probability: *probability,
         };
-        let samples = explained.outcomes.iter().zip(names).zip(&explained.top);
+        let samples = explained.outcomes.iter().zip(stems).zip(&explained.top);
         samples
             .enumerate()
-            .map(|(i, ((outcomes, names), top))| SampleRecord {
+            .map(|(i, ((outcomes, stems), top))| SampleRecord {
                 top: top.iter().map(score).collect(),
-                targets: outcomes.iter().zip(names).map(record).collect(),
+                targets: outcomes.iter().zip(stems).map(record).collect(),
                 failed: failures.iter().find(|(sample, _)| *sample == i).map(|(_, failure)| failure.to_string()),
             })
             .collect()

@@ -69,6 +69,21 @@ pub struct InsideRecord {
     pub shape: Vec<usize>,
     /// Its name in the names of files: `STEM.at.KEY.npy`.
     pub key: String,
+    /// Where the shape is `[C, positions…]`, the number of axes of positions: 2 of a map `[C, H, W]`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub positions: usize,
+}
+
+impl InsideRecord {
+    /// Whether it is a map that can be laid over an image.
+    pub fn is_map(&self) -> bool {
+        self.positions == 2 && matches!(self.shape[..], [_, height, width] if height > 1 || width > 1)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A node that relevance passes: a row of a ledger file, whose columns are received, propagated, bias,

@@ -8,7 +8,7 @@ mod stats;
 
 use std::borrow::Cow;
 
-use lrp::{Given, GivenInput};
+use lrp::{Given, GivenInput, QuantizationError};
 use lrp_config::{Channels, Input, Resize};
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ pub use self::files::{FileRecord, FixedRecord, ModelRecord, Program, RecipeRecor
 pub use self::fingerprint::Fingerprint;
 pub use self::layers::{InsideRecord, LayerRecord, LedgerNode};
 pub use self::results::{
-    ExplainedRecord, FailedRecord, HeatmapRecord, InputRecord, LedgerRecord, SampleRecord, ScoreRecord, TargetRecord,
-    Timings,
+    ExplainedRecord, FailedRecord, HeatmapRecord, InputRecord, LedgerRecord, MapRecord, SampleRecord, ScoreRecord,
+    TargetRecord, Timings,
 };
 pub use self::stats::{LayerStats, Stats};
 
@@ -67,6 +67,9 @@ pub struct Manifest {
     pub start: Cow<'static, str>,
     /// Whether relevance was multiplied with the input at the end.
     pub times_input: bool,
+    /// Of a quantized model: the difference of the explained network's output from that of the quantized forward pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<QuantizationError>,
     /// The colours of heatmaps.
     #[serde(default)]
     pub colormap: String,

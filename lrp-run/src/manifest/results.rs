@@ -64,6 +64,15 @@ pub struct HeatmapRecord {
     pub file: String,
 }
 
+/// The heatmap of a map inside the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapRecord {
+    /// The name of the node.
+    pub node: String,
+    /// The heatmap's file, within the output folder.
+    pub file: String,
+}
+
 impl InputRecord {
     /// The start of the names of its results.
     pub fn stem(&self) -> String {
@@ -160,12 +169,16 @@ pub struct TargetRecord {
     /// The heatmaps of the explained inputs of the model, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heatmaps: Vec<HeatmapRecord>,
+    /// The heatmaps of maps inside the network, channels summed, over the input.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maps: Vec<MapRecord>,
 }
 
 impl TargetRecord {
     /// The files of all its heatmaps.
     pub fn heatmap_files(&self) -> impl Iterator<Item = &String> {
-        self.heatmap.iter().chain(self.heatmaps.iter().map(|heatmap| &heatmap.file))
+        let inputs = self.heatmap.iter().chain(self.heatmaps.iter().map(|heatmap| &heatmap.file));
+        inputs.chain(self.maps.iter().map(|map| &map.file))
     }
 
     /// The explained output, in words: a class, the difference of two, or a place in the output.

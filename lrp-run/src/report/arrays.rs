@@ -6,7 +6,7 @@ use lrp::{Error, Given};
 
 use crate::files;
 use crate::input::{Npy, Rows};
-use crate::manifest::InputRecord;
+use crate::manifest::{InputRecord, InsideRecord};
 
 /// The arrays of one input.
 pub struct Arrays {
@@ -14,6 +14,10 @@ pub struct Arrays {
     relevance: Vec<Targets>,
     /// None where no ledger was written.
     ledger: Option<Targets>,
+    /// Of maps inside the network that are shown.
+    stages: Vec<Targets>,
+    /// The number of values of a channel of each of them.
+    planes: Vec<usize>,
 }
 
 /// An array `[N, …]`, or `[targets, N, …]`.
@@ -24,15 +28,28 @@ struct Targets {
 }
 
 impl Arrays {
-    /// Opens the arrays of an input: samples of these inputs of the model, ledgers of this number of nodes.
+    /// Opens the arrays of an input: samples of these inputs of the model, ledgers of this number of nodes, and these maps inside the network, by
+    /// their number among the arrays of such nodes.
     ///
     /// # Errors
     /// When an array that the manifest names cannot be read.
-    pub fn open(dir: &Path, record: &InputRecord, given: &Given, nodes: usize) -> Result<Self, Error> {
+    pub fn open(
+        dir: &Path,
+        record: &InputRecord,
+        given: &Given,
+        (nodes, stages): (usize, &[(usize, &InsideRecord)]),
+    ) -> Result<Self, Error> {
         let relevance = record.relevance_files().zip(given.explained());
         let relevance = relevance.map(|(name, input)| Targets::open(dir, name, record, &input.shape));
         let ledger = record.ledger.as_ref().map(|name| Targets::open(dir, name, record, &[nodes, 5]));
-        Ok(Self { relevance: relevance.collect::<Result<_, _>>()?, ledger: ledger.transpose()? })
+        let of_stages = stages.iter().filter_map(|(number, node)| Some((record.at.get(*number)?, *node)));
+        let of_stages = of_stages.map(|(name, node)| Targets::open(dir, name, record, &node.shape));
+        Ok(Self {
+            relevance: relevance.collect::<Result<_, _>>()?,
+            ledger: ledger.transpose()?,
+            stages: of_stages.collect::<Result<_, _>>()?,
+            planes: stages.iter().map(|(_, node)| node.shape.iter().skip(1).product()).collect(),
+        })
     }
 
     /// The relevance of a sample for a target, for each explained input of the model.
@@ -41,6 +58,24 @@ impl Arrays {
     /// When it cannot be read.
     pub fn relevance(&mut self, target: usize, sample: usize) -> Result<Vec<Vec<f64>>, Error> {
         self.relevance.iter_mut().map(|array| array.read(target, sample)).collect()
+    }
+
+    /// The relevance of a sample for a target at each map inside the network, channels summed; nothing where the arrays were not written.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stages(&mut self, target: usize, sample: usize) -> Result<Vec<Vec<f64>>, Error> {
+        if self.stages.len() != self.planes.len() {
+            return Ok(Vec::new());
+        }
+        let one = |(array, &plane): (&mut Targets, &usize)| {
+            let mut sum = vec![0.0; plane];
+            for channel in array.read(target, sample)?.chunks(plane.max(1)) {
+                sum.iter_mut().zip(channel).for_each(|(sum, r)| *sum += r);
+            }
+            Ok(sum)
+        };
+        self.stages.iter_mut().zip(&self.planes).map(one).collect()
     }
 
     /// The ledger of a sample for a target.

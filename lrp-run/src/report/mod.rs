@@ -24,7 +24,7 @@ use crate::events::Events;
 use crate::files;
 use crate::guard::Guard;
 use crate::lock::Lock;
-use crate::manifest::{FileRecord, InputRecord, Manifest, SCHEMA};
+use crate::manifest::{FileRecord, InputRecord, InsideRecord, Manifest, SCHEMA};
 
 pub use lrp_report::Limits;
 
@@ -76,11 +76,12 @@ pub(crate) fn of_folder(dir: &Path, events: &dyn Events) -> Result<Made, Error> 
 fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dyn Events) -> Result<Made, Error> {
     let manifest = read(dir)?;
     guard(&manifest, dir, folders).check(out)?;
-    if let Some(note) = verify(&manifest, dir)? {
-        events.note(&note);
-    }
     let given = manifest.expects.given();
     let (shares, view) = Shares::of(&given);
+    let stages = page::stages(&manifest, view.shape);
+    if let Some(note) = verify(&manifest, &stages, dir)? {
+        events.note(&note);
+    }
     let mut report = page::report(&manifest, view.shape);
     report.samples *= shares.count();
     let mut inputs = Inputs::new(folders, &manifest.expects, &given);
@@ -91,7 +92,7 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
     }
     let file = BufWriter::new(files::create(out)?);
     let writer = Writer::new(file, &report, limits).map_err(|e| unwritable(&e))?;
-    let written = fill(writer, dir, (&manifest, &given), (&view, shares), &mut inputs, out);
+    let written = fill(writer, dir, (&manifest, &given, &stages), (&view, shares), &mut inputs, out);
     // Half a report is none.
     let Written { samples, bytes, left_out } = written.inspect_err(|_| drop(files::remove(&files::unfinished(out))))?;
     files::finish(out)?;
@@ -105,7 +106,7 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
 fn fill(
     mut writer: Writer<BufWriter<File>>,
     dir: &Path,
-    (manifest, given): (&Manifest, &Given),
+    (manifest, given, stages): (&Manifest, &Given, &[(usize, &InsideRecord)]),
     (view, shares): (&View, Shares),
     inputs: &mut Inputs<'_>,
     out: &Path,
@@ -115,7 +116,7 @@ fn fill(
             break;
         }
         let mut input = inputs.open(record);
-        let mut arrays = Arrays::open(dir, record, given, manifest.ledger.len())?;
+        let mut arrays = Arrays::open(dir, record, given, (manifest.ledger.len(), stages))?;
         for i in 0..record.samples.len() {
             if !writer.has_room() {
                 break;
@@ -151,7 +152,7 @@ fn samples(
             Shares::All => vec![of_inputs.concat()],
             Shares::Each(_) => of_inputs,
         };
-        let ledger = arrays.ledger(k, i)?;
+        let (ledger, stages) = (arrays.ledger(k, i)?, arrays.stages(k, i)?);
         // Without arrays, there is no relevance.
         let of_shares = of_shares.into_iter().chain(std::iter::repeat(Vec::new()));
         for (targets, relevance) in targets.iter_mut().zip(of_shares) {
@@ -164,6 +165,7 @@ fn samples(
                 probability: target.probability,
                 totals: page::totals(&target.ledger),
                 relevance: view.arranged(relevance),
+                stages: stages.clone(),
                 ledger: ledger.clone(),
             });
         }
@@ -198,9 +200,15 @@ fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
 }
 
 /// Checks that results are unchanged. Files that the report does not read may have changed, which gives a note, or be gone.
-fn verify(manifest: &Manifest, dir: &Path) -> Result<Option<String>, Error> {
-    let arrays: HashSet<&String> =
-        manifest.inputs.iter().flat_map(|input| input.relevance_files().chain(&input.ledger)).collect();
+fn verify(manifest: &Manifest, stages: &[(usize, &InsideRecord)], dir: &Path) -> Result<Option<String>, Error> {
+    let arrays: HashSet<&String> = manifest
+        .inputs
+        .iter()
+        .flat_map(|input| {
+            let of_stages = stages.iter().filter_map(|(number, _)| input.at.get(*number));
+            input.relevance_files().chain(&input.ledger).chain(of_stages)
+        })
+        .collect();
     let mut others = Vec::new();
     for file in manifest.results() {
         // Whoever opens a file that is missing says so.

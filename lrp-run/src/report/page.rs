@@ -2,9 +2,9 @@
 
 use lrp::numbers::{rule, typeset};
 use lrp_config::{Colormap, Resize};
-use lrp_report::{Accounts, Failed, File, Layer, Node, Palette, Report, Score, Shape, Text};
+use lrp_report::{Accounts, Failed, File, Kind, Layer, Node, Palette, Report, Score, Shape, Stage, Text};
 
-use crate::manifest::{ExpectedInput, FileRecord, InputRecord, LedgerRecord, Manifest, ScoreRecord};
+use crate::manifest::{ExpectedInput, FileRecord, InputRecord, InsideRecord, LedgerRecord, Manifest, ScoreRecord};
 
 /// Colours of a palette: as many as one byte can tell apart, and one in the middle.
 const COLORS: u16 = 255;
@@ -33,6 +33,7 @@ pub fn report(manifest: &Manifest, shape: Shape) -> Report {
         palettes: palettes(&manifest.colormap),
         palette: manifest.colormap.clone(),
         nodes: nodes(manifest),
+        stages: stages(manifest, shape).into_iter().map(|(_, node)| stage(node)).collect(),
         plan: layers()
             .map(|layer| Layer {
                 index: layer.index,
@@ -79,6 +80,17 @@ fn nodes(manifest: &Manifest) -> Vec<Node> {
         inputs: node.inputs.iter().filter_map(place).collect(),
     };
     manifest.ledger.iter().map(node).collect()
+}
+
+/// The maps inside the network that are shown, where samples are pictures: by their number among the nodes whose relevance was saved.
+pub fn stages(manifest: &Manifest, shape: Shape) -> Vec<(usize, &InsideRecord)> {
+    let is_shown = |(_, node): &(usize, &InsideRecord)| shape.kind == Kind::Picture && node.is_map();
+    manifest.at.iter().enumerate().filter(is_shown).collect()
+}
+
+fn stage(node: &InsideRecord) -> Stage {
+    let axis = |axis: usize| node.shape.get(axis).copied().unwrap_or(1);
+    Stage { name: node.node.clone(), op: node.op.to_string(), channels: axis(0), height: axis(1), width: axis(2) }
 }
 
 fn facts(manifest: &Manifest) -> Vec<(String, String)> {

@@ -84,7 +84,7 @@ pub fn of_recipe<T: Scalar>(
             let of = |all: &[Tensor<T>]| -> Vec<Tensor<T>> {
                 all.iter().map(|all| all.slice_axis(Axis(0), Slice::from(i..=i)).to_owned()).collect()
             };
-            let e = plan.record_all(&of(xs))?.explain(target, start)?;
+            let e = plan.record_all(&of(xs))?.explain(&target.part(i..i + 1), start)?;
             Ok(same(&of(relevance), &e.relevance))
         };
         let results = (0..n).map(single).collect::<Result<Vec<_>, _>>()?;

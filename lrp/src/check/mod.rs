@@ -67,7 +67,7 @@ pub struct Check<'a, T: Scalar> {
     pub prepared: &'a Prepared<T>,
     /// The rule of nodes that need one and have none, as in `prepared`.
     pub on_unknown: Option<OnUnknown>,
-    /// The output whose relevance is followed.
+    /// The output whose relevance is followed, the same for all samples or one for each.
     pub target: Target,
     /// The relevance that is put on it, and samples at once.
     pub options: Options,
@@ -87,19 +87,19 @@ impl<T: Scalar> Check<'_, T> {
         let batches = (0..samples(x)).step_by(self.options.batch).map(|first| {
             let last = samples(x).min(first + self.options.batch);
             let batch = x.slice_axis(Axis(0), Slice::from(first..last)).to_owned();
-            let xs = self.loaded.enter(batch.clone());
-            let e = prepared.plan.record_all(&xs)?.explain(target, start)?;
-            Ok((batch, xs, e))
+            let (xs, target) = (self.loaded.enter(batch.clone()), target.part(first..last));
+            let e = prepared.plan.record_all(&xs)?.explain(&target, start)?;
+            Ok((batch, xs, target, e))
         });
         let batches = batches.collect::<Result<Vec<_>, Error>>()?;
-        let explanations = || batches.iter().map(|(_, _, e)| e);
+        let explanations = || batches.iter().map(|(.., e)| e);
         let (mut ledger, totals) = rows(prepared, explanations());
 
         let mut invariants = vec![invariants::balance::<T>(&ledger, &totals)];
-        if let Some((batch, xs, explanation)) = batches.first() {
+        if let Some((batch, xs, target, explanation)) = batches.first() {
             invariants.extend(invariants::of_recipe(prepared, xs, explanation, target, start)?);
             invariants.push(invariants::adjoints(&self.loaded.model));
-            invariants.push(self.against_double(&batch.mapv(|v| v.wide()), start, &mut ledger)?);
+            invariants.push(self.against_double(&batch.mapv(|v| v.wide()), target, start, &mut ledger)?);
         }
         let losses = losses(&ledger, &totals);
         let outputs = explanations().flat_map(|e| (0..e.ledger.samples()).map(|sample| e.ledger.totals(sample)));
@@ -120,18 +120,24 @@ impl<T: Scalar> Check<'_, T> {
     }
 
     /// The tests that need the model in both precisions: the error of single precision goes into the ledger.
-    fn against_double(&self, x: &Tensor<f64>, start: Start, ledger: &mut [LedgerRow]) -> Result<Invariant, Error> {
+    fn against_double(
+        &self,
+        x: &Tensor<f64>,
+        target: &Target,
+        start: Start,
+        ledger: &mut [LedgerRow],
+    ) -> Result<Invariant, Error> {
         let options = &self.loaded.options;
         let (single, double) = (Loaded::<f32>::new(options)?, Loaded::<f64>::new(options)?);
         let recipe = || self.prepared.recipe.clone();
         let of_single = Prepared::new(recipe(), &single, self.on_unknown)?;
         let of_double = Prepared::new(recipe(), &double, self.on_unknown)?;
-        let errors = precision::f32_errors((&single, &of_single), (&double, &of_double), x, &self.target, start)?;
+        let errors = precision::f32_errors((&single, &of_single), (&double, &of_double), x, target, start)?;
         for (id, node) in double.model.nodes() {
             if let (Some(row), Some(error)) = (ledger.iter_mut().find(|row| row.name == node.name), errors.get(&id)) {
                 row.f32_error = Some(*error);
             }
         }
-        invariants::gradient_times_input(&Arc::clone(&double.model), &double.enter(x.clone()), &self.target)
+        invariants::gradient_times_input(&Arc::clone(&double.model), &double.enter(x.clone()), target)
     }
 }

@@ -29,6 +29,7 @@ pub fn f32_errors(
     let mut errors = HashMap::new();
     for sample in 0..lrp_core::tensor::samples(x).min(SAMPLES) {
         let x = x.slice_axis(Axis(0), Slice::from(sample..=sample)).to_owned();
+        let target = &target.part(sample..sample + 1);
         let mut expected: HashMap<NodeId, Tensor<f64>> = HashMap::new();
         // Both precisions explain the output that double precision chose.
         let chosen = observed(double, &x, target, start, &mut |id, r| {

@@ -48,7 +48,8 @@ struct Results<T> {
     classes: ArrayD<i64>,
     /// The model's outputs for them, in the same shape.
     scores: ArrayD<f64>,
-    /// Relevance inside the network, by the name of its array: `[N, …]`, or `[targets, N, …]`.
+    /// Relevance inside the network, by the name of its array: `[N, …]`, or `[targets, N, …]`; and of nodes with channels the sums of each of them,
+    /// `[N, C]`, or `[targets, N, C]`.
     inside: Vec<(String, ArrayD<T>)>,
 }
 
@@ -92,6 +93,16 @@ pub fn check(job: &ExplainJob, targets: &[Target], given: &Given) -> Result<(), 
 fn without_hdf5() -> Error {
     let message = "save: virelay writes HDF5 files, and this program was built without the feature 'hdf5'";
     Error::user(message, "build it with that feature, which is on by default, or save npz or quantus")
+}
+
+/// The sum of each channel of `[…, C, positions…]`, given the number of axes of positions. Sums are exact to double precision before they are
+/// rounded to `T`.
+fn channels<T: Scalar>(array: &ArrayD<T>, positions: usize) -> ArrayD<T> {
+    let shape = array.shape().get(..array.ndim().saturating_sub(positions)).unwrap_or_default();
+    let places: usize = array.shape().iter().skip(shape.len()).product();
+    let numbers: Vec<f64> = array.iter().map(|r| r.wide()).collect();
+    let sums: Vec<T> = numbers.chunks(places.max(1)).map(|channel| T::of(channel.iter().sum())).collect();
+    ArrayD::from_shape_vec(IxDyn(shape), sums).unwrap_or_else(|_| lrp_core::tensor::empty())
 }
 
 impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
@@ -192,11 +203,14 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         for (name, file) in self.relevance_files(&stem) {
             relevance.push((name, read(&file)?));
         }
-        let inside = self.inside.iter().map(|node| {
+        let mut inside = Vec::new();
+        for node in self.inside {
             let array = read(&files::inside(&stem, &node.key))?;
-            Ok((format!("at.{}", node.key), array))
-        });
-        let inside = inside.collect::<Result<_, Error>>()?;
+            if node.positions > 0 {
+                inside.push((format!("channels.{}", node.key), channels(&array, node.positions)));
+            }
+            inside.push((format!("at.{}", node.key), array));
+        }
         let several = self.several;
         let (samples, targets) = (record.samples.len(), record.targets());
         let shape = if several { vec![targets, samples] } else { vec![samples] };
@@ -241,5 +255,17 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         let classes = ArrayD::from_shape_vec(IxDyn(&[classes.len()]), classes);
         let classes = classes.map_err(|e| Error::Internal(e.to_string()))?;
         Ok(All { inputs: joined(&inputs)?, classes, relevance: joined(&relevance)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::channels;
+
+    #[test]
+    fn channels_are_summed_over_their_positions() {
+        let maps = ndarray::array![[[[1.0, 2.0]], [[3.0, -5.0]]], [[[0.5, 0.0]], [[0.0, 0.0]]]].into_dyn();
+        assert_eq!(channels(&maps, 2), ndarray::array![[3.0, -2.0], [0.5, 0.0]].into_dyn());
+        assert_eq!(channels(&maps, 1).shape(), [2, 2, 1]);
     }
 }

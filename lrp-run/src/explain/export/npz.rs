@@ -1,5 +1,5 @@
 //! `STEM.relevance.npz`: `relevance` (of several explained inputs `relevance.NAME` for each), `classes` and `scores`; `at.NODE`, relevance
-//! inside the network.
+//! inside the network, and `channels.NODE`, its sums over each channel.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
 //! `STEM.relevance.safetensors`: `relevance` (of several explained inputs `relevance.NAME` for each), `classes` and `scores`, with the inputs
-//! they were made from; `at.NODE`, relevance inside the network.
+//! they were made from; `at.NODE`, relevance inside the network, and `channels.NODE`, its sums over each channel.
 
 use std::collections::BTreeMap;
 use std::io::Write;
