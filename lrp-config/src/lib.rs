@@ -98,6 +98,7 @@ pub use input::{Bounds, Channels, Input, InputPreset, Kind, Resize};
 pub use inputs::{FixedInput, FixedInputs, InputFiles};
 pub use inside::nodes_at;
 pub use look::{Scale, Size};
+pub use lrp_core::parameter::ValueError;
 pub use names::NameGlob;
 pub use on_unknown::OnUnknown;
 pub use origin::{Origin, Place};
