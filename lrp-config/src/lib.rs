@@ -83,6 +83,7 @@ mod suggest;
 mod syntax;
 mod target;
 mod values;
+mod written;
 
 pub use any_rule::AnyRule;
 pub use begin::{Begin, StartAt};
