@@ -8,7 +8,7 @@ use lrp_core::text::toml as toml_text;
 use serde_json::Value;
 use toml::Spanned;
 
-use super::Composite;
+use super::{Composite, Head};
 use crate::any_rule::AnyRule;
 use crate::format::{Assign, SCHEMA_VERSION};
 use crate::names::NameGlob;
@@ -32,6 +32,15 @@ impl Composite {
     /// The composite with its text, in which its entries have their places.
     pub(crate) fn printed(mut self) -> (Arc<Source>, Self) {
         let mut text = format!("schema = {SCHEMA_VERSION}\n");
+        let Head { name, description, times_input } = &self.head;
+        let head = [
+            ("name", name.as_deref().map(Value::from)),
+            ("description", description.as_deref().map(Value::from)),
+            ("times_input", times_input.map(Value::from)),
+        ];
+        for (key, value) in head.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            text.push_str(&format!("{key} = {}\n", toml_text(&value)));
+        }
         for (i, entry) in self.entries.iter_mut().enumerate() {
             text.push('\n');
             entry.place.number = i + 1;
