@@ -10,7 +10,7 @@ use lrp_core::{Scalar, Tensor};
 use lrp_onnx::{InputInfo, Role};
 use ndarray::{Axis, Slice};
 
-use crate::error::Error;
+use crate::error::{Error, InputsError};
 
 /// An input that is given for each sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,25 +46,18 @@ impl Given {
     /// # Errors
     /// When a source is no input, or one that gets no relevance.
     pub fn new(path: &Path, inputs: &[InputInfo], sources: Option<&[String]>) -> Result<Self, Error> {
-        let listed = |inputs: &mut dyn Iterator<Item = &InputInfo>| {
-            inputs.map(|input| format!("'{}'", lrp_core::text::shown(&input.name))).collect::<Vec<_>>().join(", ")
-        };
         for source in sources.unwrap_or_default() {
-            let found = inputs.iter().find(|input| input.name == *source);
-            let why = match found.map(|input| input.role) {
-                Some(Role::Explained) => continue,
-                Some(Role::Fixed) => "is fixed",
-                Some(Role::Given) => "gets no relevance",
-                Some(Role::Unused) => "is not used by the output",
-                None => "does not exist",
-            };
-            let message =
-                format!("sources: the input '{}' {why} in '{}'", lrp_core::text::shown(source), path.display());
-            let mut explained = inputs.iter().filter(|input| input.role == Role::Explained);
-            return Err(Error::user(message, format!("inputs that can be explained: {}", listed(&mut explained))));
+            let role = inputs.iter().find(|input| input.name == *source).map(|input| input.role);
+            if role != Some(Role::Explained) {
+                let explained = inputs.iter().filter(|input| input.role == Role::Explained);
+                let explained = explained.map(|input| input.name.clone()).collect();
+                return Err(
+                    InputsError::NoSource { name: source.clone(), role, model: path.to_owned(), explained }.into()
+                );
+            }
         }
         if sources.is_some_and(<[String]>::is_empty) {
-            return Err(Error::user("sources: no input is explained", "name at least one, or leave the key out"));
+            return Err(InputsError::NoSources.into());
         }
         let given = |input: &InputInfo| GivenInput {
             name: input.name.clone(),
@@ -77,7 +70,7 @@ impl Given {
         let each = inputs.iter().filter(|input| matches!(input.role, Role::Explained | Role::Given));
         let given = Self(each.map(given).collect());
         if given.explained().next().is_none() {
-            return Err(Error::plain(format!("no input of '{}' gets relevance", path.display())));
+            return Err(InputsError::NoneExplained { model: path.to_owned() }.into());
         }
         Ok(given)
     }
@@ -128,19 +121,15 @@ impl Given {
     /// When the tensors are not those of the inputs, `[n, …]` each with the same n.
     pub fn join<T: Scalar>(&self, inputs: Vec<Tensor<T>>) -> Result<Tensor<T>, Error> {
         if inputs.len() != self.0.len() {
-            let message = format!("{} inputs are needed ({}), got {}", self.0.len(), self.names(), inputs.len());
-            return Err(Error::user(message, "give a batch of each, in this order"));
+            let expected = self.0.iter().map(|input| input.name.clone()).collect();
+            return Err(InputsError::Count { expected, got: inputs.len() }.into());
         }
         let n = inputs.first().map_or(0, lrp_core::tensor::samples);
         for (input, x) in self.0.iter().zip(&inputs) {
             let expected = batch_shape(n, &input.shape);
             if x.shape() != expected {
-                let message =
-                    format!("the input '{}' has the shape {:?}, expected {expected:?}", input.name, x.shape());
-                return Err(Error::user(
-                    message,
-                    "axis 0 is the batch, and all inputs have the same number of samples",
-                ));
+                let (name, got) = (input.name.clone(), x.shape().to_vec());
+                return Err(InputsError::Shape { name, got, expected }.into());
             }
         }
         joined(inputs)
