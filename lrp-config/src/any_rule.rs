@@ -5,8 +5,10 @@
 
 use std::fmt;
 
+use lrp_core::formula::STABILIZER;
 use lrp_core::operator::{Group, Kind};
 use lrp_core::parameter::Printed;
+use lrp_core::text::toml as toml_text;
 use lrp_rules::{
     AlphaBeta, Constant, Deconvnet, Epsilon, Flat, Gains, Gamma, Gradient, GuidedBackprop, Norm, Pass, Product, Taylor,
     WSquare, ZBox, ZPlus, Zero,
@@ -118,6 +120,17 @@ impl fmt::Display for AnyRule {
 }
 
 impl AnyRule {
+    /// The rule as people write it in a recipe: a stabilizer of the default size is left out. None for a rule of the library's user, which no recipe
+    /// can name.
+    pub fn to_toml(&self) -> Option<String> {
+        let rule = self.printed().ok()?;
+        let default = ("stabilizer".to_owned(), toml_text(&STABILIZER.into()));
+        let parameters = rule.parameters().into_iter().filter(|parameter| *parameter != default);
+        let parameters: String = parameters.map(|(key, value)| format!(", {key} = {value}")).collect();
+        let name = rule.name();
+        Some(if parameters.is_empty() { format!("\"{name}\"") } else { format!("{{ type = \"{name}\"{parameters} }}") })
+    }
+
     /// The rule's name.
     pub(crate) fn name(&self) -> String {
         match self.printed() {

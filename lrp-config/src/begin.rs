@@ -16,7 +16,7 @@ use crate::inside::nodes_at;
 use crate::misfit::Misfit;
 use crate::names::NameGlob;
 use crate::start::Start;
-use crate::values::Count;
+use crate::values::{Count, ValueError};
 
 /// Where the walk starts, and with what.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +43,7 @@ pub struct StartAt {
 fn channels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<usize>>, D::Error> {
     let channels = Vec::<Count>::deserialize(deserializer)?;
     if channels.is_empty() {
-        return Err(D::Error::custom("the list is empty\ngive at least one, or leave the key out"));
+        return Err(D::Error::custom(ValueError::empty_list()));
     }
     Ok(Some(channels.into_iter().map(|Count(channel)| channel).collect()))
 }
@@ -90,18 +90,19 @@ impl fmt::Display for StartAt {
 
 /// Reads a start from a command line: a word, or a table as in a recipe.
 impl FromStr for Begin {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let text = text.trim();
         match text {
             "logit" => Ok(Begin::Output(Start::Logit)),
             "one" => Ok(Begin::Output(Start::One)),
             table if table.starts_with('{') => {
                 let read = ValueDeserializer::parse(table).and_then(Begin::deserialize);
-                read.map_err(|error| error.message().replace('\n', "; "))
+                read.map_err(|error| ValueError::from_text(error.message()))
             }
-            _ => Err("expected logit, one or a table\n  such as { at = \"layer3\", channels = [17, 42] }".to_owned()),
+            _ => Err(ValueError::new("expected logit, one or a table")
+                .help("such as { at = \"layer3\", channels = [17, 42] }")),
         }
     }
 }
@@ -163,7 +164,7 @@ mod tests {
             ("{ at = \"a\", channels = [-1] }", "an integer from 0 up"),
         ] {
             let error = read(text).unwrap_err();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.to_string().contains(says), "{text}: {error}");
         }
     }
 

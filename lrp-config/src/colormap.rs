@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest;
+use crate::values::ValueError;
 
 /// Names of the colour maps there are.
 pub const COLORMAPS: &[&str] =
@@ -132,10 +133,9 @@ impl fmt::Display for Colormap {
 }
 
 impl FromStr for Colormap {
-    /// The error, and on a second line the valid forms.
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         if let Some(i) = COLORMAPS.iter().position(|name| *name == text) {
             return compile(text, SOURCES[i].0);
         }
@@ -144,7 +144,9 @@ impl FromStr for Colormap {
             true => compile(text, text),
             false => {
                 let names = suggest::choices(text, COLORMAPS);
-                Err(format!("there is no colour map '{}'\n{names}; or write colours: {EXAMPLE}", shown(text)))
+                let meant = suggest::closest(text, COLORMAPS.iter().copied()).map(|meant| format!("\"{meant}\""));
+                let error = ValueError::new(format_args!("there is no colour map '{}'", shown(text)));
+                Err(error.help(format_args!("{names}; or write colours: {EXAMPLE}")).meant(meant))
             }
         }
     }
@@ -152,12 +154,7 @@ impl FromStr for Colormap {
 
 impl<'de> Deserialize<'de> for Colormap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|why| {
-            let is_name = !text.contains([',', ':']);
-            let meant = suggest::closest(&text, COLORMAPS.iter().copied()).filter(|_| is_name);
-            Error::custom(format!("{why}{}", meant.map_or_else(String::new, |meant| format!("\n\"{meant}\""))))
-        })
+        String::deserialize(deserializer)?.parse().map_err(Error::custom)
     }
 }
 
@@ -178,7 +175,7 @@ impl JsonSchema for Colormap {
 /// A colour of a source, at a position if one is given.
 type Item = (Option<u8>, [u8; 3]);
 
-fn compile(name: &str, source: &str) -> Result<Colormap, String> {
+fn compile(name: &str, source: &str) -> Result<Colormap, ValueError> {
     let mut parts: Vec<&str> = source.split(',').map(str::trim).collect();
     // A comma at the end is no harm.
     parts.pop_if(|last| last.is_empty());
@@ -187,17 +184,16 @@ fn compile(name: &str, source: &str) -> Result<Colormap, String> {
 }
 
 /// `80:fff`, or `fff`: the `number`th of a source.
-fn item(number: usize, text: &str) -> Result<Item, String> {
+fn item(number: usize, text: &str) -> Result<Item, ValueError> {
     let (position, color) = match text.split_once(':') {
         Some((position, color)) => (Some(position.trim()), color.trim()),
         None => (None, text),
     };
     let digits = |text: &str| text.chars().all(|c| c.is_ascii_hexdigit());
     if !matches!(color.len(), 3 | 6) || !digits(color) {
-        return Err(format!(
-            "colour {number}, '{color}', is none\na colour has 3 or 6 hexadecimal digits, as f00 or ff0000, and may have a position before \
-             it, as in {EXAMPLE}"
-        ));
+        return Err(ValueError::new(format_args!("colour {number}, '{color}', is none")).help(format_args!(
+            "a colour has 3 or 6 hexadecimal digits, as f00 or ff0000, and may have a position before it, as in {EXAMPLE}"
+        )));
     }
     let hex = |text: &str| u8::from_str_radix(text, 16).unwrap_or_default();
     let position = position
@@ -205,9 +201,8 @@ fn item(number: usize, text: &str) -> Result<Item, String> {
             // One digit stands for two of the same, as in colours.
             1 if digits(p) => Ok(hex(p) * 0x11),
             2 if digits(p) => Ok(hex(p)),
-            _ => Err(format!(
-                "the position of colour {number}, '{p}', is none\na position has one or two hexadecimal digits, from 00 to ff; zero is at 80"
-            )),
+            _ => Err(ValueError::new(format_args!("the position of colour {number}, '{p}', is none"))
+                .help("a position has one or two hexadecimal digits, from 00 to ff; zero is at 80")),
         })
         .transpose()?;
     let width = color.len() / 3;
@@ -217,7 +212,7 @@ fn item(number: usize, text: &str) -> Result<Item, String> {
 }
 
 /// Every colour at its position: those without a position at equal steps between those with one.
-fn placed(items: &[Item]) -> Result<Vec<(u8, [u8; 3])>, String> {
+fn placed(items: &[Item]) -> Result<Vec<(u8, [u8; 3])>, ValueError> {
     let [(first, color), rest @ ..] = items else { return Err(too_few()) };
     let Some(end) = rest.len().checked_sub(1) else { return Err(too_few()) };
     let mut nodes = vec![(0, *color)];
@@ -230,10 +225,9 @@ fn placed(items: &[Item]) -> Result<Vec<(u8, [u8; 3])>, String> {
         };
         let before = nodes.last().map_or(0, |(position, _)| *position);
         if position < before {
-            return Err(format!(
-                "colour {} is at {position:02x}, behind it {before:02x} has passed\nwrite colours in the order of their positions",
-                i + 2
-            ));
+            let number = i + 2;
+            let error = format!("colour {number} is at {position:02x}, behind it {before:02x} has passed");
+            return Err(ValueError::new(error).help("write colours in the order of their positions"));
         }
         let step = f64::from(position - before) / (waiting.len() + 1) as f64;
         for (k, color) in waiting.drain(..).enumerate() {
@@ -250,10 +244,9 @@ fn whole(position: f64) -> u8 {
     if position == f64::from(LAST) / 2.0 { ZERO } else { position as u8 }
 }
 
-fn too_few() -> String {
-    format!(
-        "a colour map has at least two colours\nwrite them from the most negative value to the most positive: {EXAMPLE}"
-    )
+fn too_few() -> ValueError {
+    let help = format_args!("write them from the most negative value to the most positive: {EXAMPLE}");
+    ValueError::new("a colour map has at least two colours").help(help)
 }
 
 #[cfg(test)]
@@ -317,7 +310,7 @@ mod tests {
             ("ääa,fff", "colour 1, 'ääa', is none"),
         ] {
             let error = source.parse::<Colormap>().unwrap_err();
-            assert!(error.contains(message), "{source}: {error}");
+            assert!(error.to_string().contains(message), "{source}: {error}");
         }
     }
 }

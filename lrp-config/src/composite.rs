@@ -1,5 +1,6 @@
-//! A composite: the entries of `[[assign]]`, made in Rust or read from a recipe.
+//! A composite: the entries of `[[assign]]` and the keys before them, made in Rust or read from a recipe.
 
+mod head;
 mod print;
 
 use std::sync::Arc;
@@ -18,12 +19,13 @@ use crate::selector::Layers;
 use crate::source::Source;
 use crate::values::OneOrMany;
 
+pub(crate) use self::head::Head;
 pub(crate) use self::print::NAME;
 
 /// The rule of each layer: entries, of which later ones override earlier ones.
 ///
-/// It is what `[[assign]]` of a recipe is read into, and what can be made without one. [`Recipe::from`](crate::Recipe) makes it a recipe; printed, it is the text of
-/// one.
+/// It is what a recipe is read into, up to its sections, and what can be made without one. [`Recipe::from`](crate::Recipe) makes it a recipe; printed, it is the
+/// text of one.
 ///
 /// ```
 /// use lrp_config::{Composite, Layers};
@@ -42,6 +44,7 @@ pub(crate) use self::print::NAME;
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Composite {
+    head: Head,
     entries: Vec<Entry>,
 }
 
@@ -96,6 +99,24 @@ impl Composite {
         self
     }
 
+    /// Multiplies the relevance at the input with the input, as gradient × input does.
+    pub fn times_input(mut self, yes: bool) -> Self {
+        self.head.times_input = Some(yes);
+        self
+    }
+
+    /// Gives it a name, which titles its heatmaps in figures.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.head.name = Some(name.into());
+        self
+    }
+
+    /// Says what it is for.
+    pub fn described(mut self, description: impl Into<String>) -> Self {
+        self.head.description = Some(description.into());
+        self
+    }
+
     /// The rules, in the order of their entries.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &AnyRule> {
         self.entries.iter().map(|entry| entry.assign.rule.get_ref())
@@ -126,22 +147,28 @@ impl Composite {
         &self.entries
     }
 
-    /// Puts the entries of another composite before these.
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// A composite as a text has it.
+    pub(crate) fn read(head: Head, entries: Vec<Entry>) -> Self {
+        Self { head, entries }
+    }
+
+    /// Puts the entries of another composite before these, and takes from it what is not given here.
     pub(crate) fn extend(&mut self, parent: Composite) {
         self.entries.splice(0..0, parent.entries);
+        self.head.inherit(&parent.head);
     }
 }
 
-impl FromIterator<Entry> for Composite {
-    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
-        Self { entries: entries.into_iter().collect() }
-    }
-}
-
-/// Whether they give the same rules to the same layers, wherever they come from.
+/// Whether they mean the same: the same rules for the same layers, and the same factor at the input, wherever they come from and however they are
+/// called.
 impl PartialEq for Composite {
     fn eq(&self, other: &Self) -> bool {
-        self.entries.len() == other.entries.len()
+        self.head.times_input() == other.head.times_input()
+            && self.entries.len() == other.entries.len()
             && self.entries.iter().zip(&other.entries).all(|(this, other)| this.assign == other.assign)
     }
 }

@@ -15,6 +15,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::class::Class;
 use crate::misfit::{Misfit, unread};
 use crate::similar::SimilarTo;
+use crate::values::ValueError;
 
 /// Elements of the output, whose weighted sum is explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,10 +91,13 @@ impl Default for Channels {
 }
 
 impl FromStr for Channels {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{}' is no range of channels\nwrite \"4..\" or \"5..85\"", lrp_core::text::shown(text));
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let wrong = || {
+            ValueError::new(format_args!("'{}' is no range of channels", lrp_core::text::shown(text)))
+                .help("write \"4..\" or \"5..85\"")
+        };
         let (first, end) = text.split_once("..").ok_or_else(wrong)?;
         let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
         let first = number(first)?;

@@ -141,12 +141,9 @@ impl Entry {
 
     fn give_bounds(&self) -> String {
         let bounds = "range = [0.0, 1.0] under [input], with the model's mean and std if it has any";
-        let source = &self.place.source;
-        if source.is_preset() {
-            let preset = source.name().trim_start_matches("preset ");
-            format!("write a recipe with `extends = \"{preset}\"` and {bounds}")
-        } else {
-            format!("give {bounds}; or low and high on the rule")
+        match self.place.source.preset_name() {
+            Some(preset) => format!("write a recipe with `extends = \"{preset}\"` and {bounds}"),
+            None => format!("give {bounds}; or low and high on the rule"),
         }
     }
 

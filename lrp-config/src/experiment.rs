@@ -18,7 +18,7 @@ use crate::names::NameGlob;
 use crate::reference::Reference;
 use crate::start::Start;
 use crate::target::Target;
-use crate::values::{OneOrMany, one_or_many, positive_count};
+use crate::values::{OneOrMany, ValueError, one_or_many, positive_count};
 
 /// `[model]`: the network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -174,7 +174,8 @@ fn figure_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Path
     if is("png") || is("svg") {
         Ok(Some(path))
     } else {
-        Err(Error::custom("a figure is a PNG or SVG file\nlet its name end in .png or .svg"))
+        let error = ValueError::new("a figure is a PNG or SVG file");
+        Err(Error::custom(error.help("let its name end in .png or .svg")))
     }
 }
 

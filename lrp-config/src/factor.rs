@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 
 use crate::names::NameGlob;
 use crate::selector::SelectorError;
+use crate::values::ValueError;
 
 /// The number of nodes that a message lists for each input.
 const LISTED: usize = 6;
@@ -123,9 +124,10 @@ impl<'de> Deserialize<'de> for Factor {
             match value {
                 0 => Ok(Factor::Input(0)),
                 1 => Ok(Factor::Input(1)),
-                _ => Err(E::custom(format!(
-                    "a product has the inputs 0 and 1, got {value}\n`lrp plan` says what each of them is"
-                ))),
+                _ => {
+                    let error = ValueError::new(format_args!("a product has the inputs 0 and 1, got {value}"));
+                    Err(E::custom(error.help("`lrp plan` says what each of them is")))
+                }
             }
         }
 

@@ -18,7 +18,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
 use crate::suggest::closest;
-use crate::values::Count;
+use crate::values::{Count, ValueError};
 
 /// The value of `layers =`.
 #[derive(Debug, Clone, PartialEq)]
@@ -232,7 +232,7 @@ impl<'de> Deserialize<'de> for LayerSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(IndicesVisitor).and_then(|layers| match layers.0.as_slice() {
             [set] => Ok(*set),
-            _ => Err(Error::custom(format!("lists of lists have no meaning here\n{FORMS}"))),
+            _ => Err(Error::custom(ValueError::new("lists of lists have no meaning here").help(FORMS))),
         })
     }
 }
@@ -278,10 +278,9 @@ impl<'de> Visitor<'de> for IndicesVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Indices, E> {
-        LayerSet::parse(text).map(|set| Indices(vec![set])).map_err(|problem| {
-            let meant = meant(text).map_or_else(String::new, |meant| format!("\n{meant}"));
-            E::custom(format!("{problem}\n{FORMS}{meant}"))
-        })
+        LayerSet::parse(text)
+            .map(|set| Indices(vec![set]))
+            .map_err(|problem| E::custom(ValueError::new(problem).help(FORMS).meant(meant(text))))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Indices, A::Error> {
@@ -289,7 +288,7 @@ impl<'de> Visitor<'de> for IndicesVisitor {
         while let Some(set) = list.next_element()? {
             sets.push(set);
         }
-        if sets.is_empty() { Err(Error::custom(format!("the list is empty\n{FORMS}"))) } else { Ok(Indices(sets)) }
+        if sets.is_empty() { Err(Error::custom(ValueError::empty_list().help(FORMS))) } else { Ok(Indices(sets)) }
     }
 }
 

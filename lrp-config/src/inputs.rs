@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::values::{Number, OneOrMany};
+use crate::values::{Number, OneOrMany, ValueError};
 
 /// `inputs = …`: files, folders and globs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,8 @@ impl<'de> Deserialize<'de> for InputFiles {
                 let named: BTreeMap<String, OneOrMany<PathBuf>> =
                     Deserialize::deserialize(MapAccessDeserializer::new(map))?;
                 if named.is_empty() {
-                    return Err(Error::custom("the table is empty\ngive at least one input, or leave the key out"));
+                    let error = ValueError::new("the table is empty");
+                    return Err(Error::custom(error.help("give at least one input, or leave the key out")));
                 }
                 Ok(InputFiles::Named(named.into_iter().map(|(name, OneOrMany(files))| (name, files)).collect()))
             }
@@ -113,6 +114,11 @@ pub type FixedInputs = BTreeMap<String, FixedInput>;
 /// The help of a value that is none.
 const FIXED: &str = "an input is fixed to a number, [numbers], zeros, ones, or an .npy or .npz file";
 
+/// The error of a word that is no value.
+fn no_value(word: &str) -> ValueError {
+    ValueError::new(format_args!("'{}' is no value of an input", shown(word))).help(FIXED)
+}
+
 impl FixedInput {
     /// Reads a word: `zeros`, `ones`, or the path of an array.
     fn word(word: &str) -> Option<Self> {
@@ -141,9 +147,9 @@ impl FixedInput {
 
 /// Reads a value from a command line.
 impl FromStr for FixedInput {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let text = text.trim();
         let number = |text: &str| text.trim().parse().ok().filter(|number: &f64| number.is_finite());
         if let Some(number) = number(text) {
@@ -156,7 +162,7 @@ impl FromStr for FixedInput {
                 return Ok(FixedInput::Numbers(numbers));
             }
         }
-        Self::word(text).ok_or_else(|| format!("'{}' is no value of an input: {FIXED}", shown(text)))
+        Self::word(text).ok_or_else(|| no_value(text))
     }
 }
 
@@ -199,13 +205,12 @@ impl<'de> Deserialize<'de> for FixedInput {
             fn visit_f64<E: Error>(self, value: f64) -> Result<FixedInput, E> {
                 match value.is_finite() {
                     true => Ok(FixedInput::Number(value)),
-                    false => Err(E::custom(format!("must be finite, got {value}\n{FIXED}"))),
+                    false => Err(E::custom(ValueError::new(format_args!("must be finite, got {value}")).help(FIXED))),
                 }
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<FixedInput, E> {
-                FixedInput::word(word)
-                    .ok_or_else(|| E::custom(format!("'{}' is no value of an input\n{FIXED}", shown(word))))
+                FixedInput::word(word).ok_or_else(|| E::custom(no_value(word)))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<FixedInput, A::Error> {
@@ -261,7 +266,7 @@ mod tests {
         assert_eq!(read("zeros"), Ok(FixedInput::Zeros));
         assert_eq!(read("a=b.npy"), Ok(FixedInput::File("a=b.npy".into())));
         for wrong in ["zero", "", "nan", "inf", "[1, x]", "mask.png"] {
-            assert!(read(wrong).unwrap_err().contains("zeros, ones, or an .npy"), "{wrong}");
+            assert!(read(wrong).unwrap_err().to_string().contains("zeros, ones, or an .npy"), "{wrong}");
         }
     }
 

@@ -86,6 +86,7 @@ mod suggest;
 mod syntax;
 mod target;
 mod values;
+mod written;
 
 pub use any_rule::AnyRule;
 pub use begin::{Begin, StartAt};
@@ -101,6 +102,7 @@ pub use input::{Bounds, Channels, Input, InputPreset, Kind, Resize};
 pub use inputs::{FixedInput, FixedInputs, InputFiles};
 pub use inside::nodes_at;
 pub use look::{Scale, Size};
+pub use lrp_core::parameter::ValueError;
 pub use misfit::Misfit;
 pub use names::NameGlob;
 pub use on_unknown::OnUnknown;

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::values::number;
+use crate::values::{ValueError, number};
 
 /// `scale = …`: the range of the colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -45,10 +46,10 @@ impl Size {
         }
     }
 
-    fn checked(number: u32, size: fn(u32) -> Self) -> Result<Self, String> {
+    fn checked(number: u32, size: fn(u32) -> Self) -> Result<Self, ValueError> {
         match number {
             1..=LARGEST => Ok(size(number)),
-            _ => Err(format!("must be from 1 to {LARGEST}, got {number}")),
+            _ => Err(ValueError::new(format_args!("must be from 1 to {LARGEST}, got {number}"))),
         }
     }
 }
@@ -70,15 +71,17 @@ impl fmt::Display for Size {
 }
 
 impl FromStr for Size {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let (number, size): (_, fn(u32) -> Self) = match text.strip_suffix(['x', '×']) {
             Some(factor) => (factor, Size::Factor),
             None => (text, Size::Side),
         };
-        let number = number.trim().parse().map_err(|_| format!("'{text}' is no size\n{FORMS}"))?;
-        Self::checked(number, size)
+        match number.trim().parse() {
+            Ok(number) => Self::checked(number, size),
+            Err(_) => Err(ValueError::new(format_args!("'{}' is no size", shown(text))).help(FORMS)),
+        }
     }
 }
 
@@ -135,7 +138,7 @@ fn above_zero<'de, D: Deserializer<'de>>(deserializer: D, most: f64) -> Result<O
     if value > 0.0 && value <= most {
         Ok(Some(value))
     } else {
-        Err(Error::custom(format!("must be greater than 0 and at most {most}, got {value}")))
+        Err(Error::custom(ValueError::new(format_args!("must be greater than 0 and at most {most}, got {value}"))))
     }
 }
 

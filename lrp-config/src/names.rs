@@ -16,6 +16,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
 
+use crate::values::ValueError;
+
 /// Braces within braces: the library goes down into them without a limit of its own.
 const DEEPEST: usize = 16;
 /// Characters of a glob.
@@ -82,12 +84,12 @@ fn depth(text: &str) -> usize {
 
 /// The error names the glob and gives a fix.
 impl FromStr for NameGlob {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         NameGlob::parse(text).map_err(|error| {
-            let help = "write [[] for a literal '[', [*] for a literal '*'";
-            format!("'{}' is no glob: {}\n{help}", shown(text), shown(&error))
+            ValueError::new(format_args!("'{}' is no glob: {}", shown(text), shown(&error)))
+                .help("write [[] for a literal '[', [*] for a literal '*'")
         })
     }
 }

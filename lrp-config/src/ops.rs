@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest::{choices, closest};
+use crate::values::ValueError;
 
 const GROUPS: [Group; 11] = [
     Group::Weighted,
@@ -66,9 +67,9 @@ impl<'de> Deserialize<'de> for Ops {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         Ops::parse(&name).ok_or_else(|| {
-            let meant =
-                closest(&name, NAMES.iter().copied()).map_or_else(String::new, |meant| format!("\n\"{meant}\""));
-            Error::custom(format!("there is no kind of operator '{name}'\n{}{meant}", choices(&name, NAMES.as_slice())))
+            let meant = closest(&name, NAMES.iter().copied()).map(|meant| format!("\"{meant}\""));
+            let error = ValueError::new(format_args!("there is no kind of operator '{name}'"));
+            Error::custom(error.help(choices(&name, NAMES.as_slice())).meant(meant))
         })
     }
 }

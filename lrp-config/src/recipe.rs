@@ -17,7 +17,7 @@ use lrp_core::{NodeId, Scalar};
 use toml::Spanned;
 
 use crate::build::Unbuildable;
-use crate::composite::Composite;
+use crate::composite::{Composite, Head};
 use crate::diagnostic::{Diagnostic, RecipeError};
 use crate::entry::Entry;
 use crate::experiment::{Compare, Explain, ModelFiles, Output};
@@ -40,9 +40,6 @@ pub struct Recipe {
     source: Arc<Source>,
     /// The extended recipes, from the nearest to the farthest.
     ancestors: Vec<Arc<Source>>,
-    name: Option<String>,
-    description: Option<String>,
-    times_input: Option<bool>,
     composite: Composite,
     input: Input,
     model: ModelFiles,
@@ -142,12 +139,12 @@ impl Recipe {
 
     /// The recipe's name, if it says one.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.composite.head().name.as_deref()
     }
 
     /// The description of the recipe.
     pub fn description(&self) -> Option<&str> {
-        self.description.as_deref()
+        self.composite.head().description.as_deref()
     }
 
     /// The recipe's own text (not that of the recipe it extends), and its name.
@@ -162,7 +159,7 @@ impl Recipe {
 
     /// Whether the relevance at the input is multiplied with the input.
     pub fn times_input(&self) -> bool {
-        self.times_input.unwrap_or(false)
+        self.composite.head().times_input()
     }
 
     /// The rules of the layers, those of extended recipes first.
@@ -204,7 +201,7 @@ impl Recipe {
         for (i, reference) in self.compare.recipes.iter().flatten().enumerate() {
             let recipe = Self::of(reference)?.with_input(&self.input);
             let title = self.compare.titles.as_ref().and_then(|titles| titles.get(i)).cloned();
-            let title = title.or_else(|| recipe.name.clone()).unwrap_or_else(|| reference.short_name());
+            let title = title.or_else(|| recipe.name().map(str::to_owned)).unwrap_or_else(|| reference.short_name());
             compared.push(Compared { title, recipe });
         }
         Ok(compared)
@@ -311,14 +308,12 @@ impl Recipe {
         }
         let places = Places::new(&source, keys);
         problems.extend(checks(&source, &file, &places));
-        let composite = composite(&source, file.assign, rule_keys);
+        let head = Head { name: file.name, description: file.description, times_input: file.times_input };
+        let composite = Composite::read(head, entries(&source, file.assign, rule_keys));
         problems.extend(composite.entries().iter().filter_map(parameter_problem));
         let mut recipe = Self {
             source,
             ancestors: Vec::new(),
-            name: file.name,
-            description: file.description,
-            times_input: file.times_input,
             composite,
             input: file.input.map(Spanned::into_inner).unwrap_or_default(),
             model: file.model,
@@ -367,7 +362,6 @@ impl Recipe {
     fn inherit(&mut self, parent: Recipe, extends: Range<usize>) -> Option<Diagnostic> {
         self.composite.extend(parent.composite);
         self.ancestors = [vec![parent.source], parent.ancestors].concat();
-        self.times_input = self.times_input.or(parent.times_input);
         self.input.inherit(&parent.input);
         self.model.inherit(&parent.model);
         self.explain.inherit(&parent.explain);
@@ -455,11 +449,7 @@ fn no_rules(source: &Arc<Source>, file: &RecipeFile) -> Option<Diagnostic> {
     nothing.then(|| problem.label("an [[assign]] entry is missing").help(help).fix(Some(fix)))
 }
 
-fn composite(
-    source: &Arc<Source>,
-    assign: Vec<Spanned<Assign>>,
-    mut rule_keys: BTreeMap<usize, KeySpans>,
-) -> Composite {
+fn entries(source: &Arc<Source>, assign: Vec<Spanned<Assign>>, mut rule_keys: BTreeMap<usize, KeySpans>) -> Vec<Entry> {
     let entry = |(i, assign): (usize, Spanned<Assign>)| {
         let span = assign.span();
         let assign = assign.into_inner();

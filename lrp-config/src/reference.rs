@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::preset::{self, Preset};
+use crate::values::ValueError;
 
 /// A preset, or the path of a recipe file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +62,9 @@ impl<'de> Deserialize<'de> for Reference {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Reference::parse(&text).ok_or_else(|| {
-            let meant = preset::closest(&text).map_or_else(String::new, |meant| format!("\n\"{meant}\""));
-            Error::custom(format!("there is no preset '{}'\n{}{meant}", shown(&text), preset::choices(&text)))
+            let meant = preset::closest(&text).map(|meant| format!("\"{meant}\""));
+            let error = ValueError::new(format_args!("there is no preset '{}'", shown(&text)));
+            Error::custom(error.help(preset::choices(&text)).meant(meant))
         })
     }
 }

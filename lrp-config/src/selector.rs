@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::indices::{Indices, LayerSet};
 use crate::names::NameGlob;
 use crate::ops::Ops;
+use crate::written::one_or_list;
 
 /// The layers that an entry of a [`Composite`](crate::Composite) is for. Without `kind`, `group` and `named` only weighted layers are meant.
 ///
@@ -175,6 +176,15 @@ impl Layers {
             _ => return Err(SelectorError::Different),
         };
         Ok(Self { optional, ..joined })
+    }
+
+    /// The keys of an entry that select these layers, with their values as a recipe writes them.
+    pub fn to_toml(&self) -> Vec<(&'static str, String)> {
+        let layers = self.indices.as_ref().map(|layers| ("layers", layers.to_string()));
+        let ops = self.ops.as_ref().map(|ops| ("ops", one_or_list(ops.iter().copied().map(Ops::name))));
+        let names = self.names.as_ref().map(|names| ("names", one_or_list(names.iter().map(NameGlob::text))));
+        let optional = self.optional.then(|| ("optional", "true".to_owned()));
+        [layers, ops, names, optional].into_iter().flatten().collect()
     }
 
     /// Permits that nothing in the model matches.

@@ -9,18 +9,19 @@ use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanConten
 pub struct Source {
     name: String,
     text: String,
-    preset: bool,
+    /// The preset's name, if it is the text of one.
+    preset: Option<String>,
 }
 
 impl Source {
     /// A text that was read from a file, or from anything else that has a name.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into(), preset: false }
+        Self { name: name.into(), text: text.into(), preset: None }
     }
 
     /// The text of a preset.
     pub(crate) fn preset(name: &str, text: &str) -> Self {
-        Self { name: format!("preset {name}"), text: text.to_owned(), preset: true }
+        Self { name: format!("preset {name}"), text: text.to_owned(), preset: Some(name.to_owned()) }
     }
 
     /// The file's name as it was given, or `preset NAME`.
@@ -35,7 +36,12 @@ impl Source {
 
     /// Whether this is a preset's text, which the user has never seen.
     pub fn is_preset(&self) -> bool {
-        self.preset
+        self.preset.is_some()
+    }
+
+    /// The name of the preset, if it is one's text.
+    pub fn preset_name(&self) -> Option<&str> {
+        self.preset.as_deref()
     }
 
     /// The whole line that a spot begins on, with its end.

@@ -8,7 +8,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use lrp_core::text::shown;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
@@ -18,7 +17,7 @@ use toml::de::ValueDeserializer;
 use crate::class::Class;
 use crate::elements::{Channels, ClassChoice, Elements};
 use crate::similar::{Measure, SimilarTo};
-use crate::values::{Count, OneOrMany, positive_count};
+use crate::values::{Count, OneOrMany, ValueError, positive_count};
 
 /// The outputs to explain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,9 +104,9 @@ impl fmt::Display for Target {
 
 /// Reads a target from a command line: a number is a class, `{ … }` is as in a recipe, the rest is a word.
 impl FromStr for Target {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let text = text.trim();
         if let Ok(index) = text.parse() {
             return Ok(Target::Class(Class::Index(index)));
@@ -116,7 +115,7 @@ impl FromStr for Target {
             return Ok(Target::word(text));
         }
         let target = ValueDeserializer::parse(text).and_then(Target::deserialize);
-        target.map_err(|error| format!("'{}' is no target: {}", shown(text), error.message().replace('\n', "; ")))
+        target.map_err(|error| ValueError::from_text(error.message()))
     }
 }
 
@@ -192,13 +191,17 @@ struct TargetTable {
     measure: Option<Measure>,
 }
 
-/// The forms of tables, for an error.
-const FORMS: &str = "expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region`, `similarity` and `seed`\nwrite { top = 3 }, \
-                     { contrast = [0, 9] } or { at = -1, class = \"argmax\" }";
+/// The error of a table of another form.
+fn no_form() -> ValueError {
+    ValueError::new(
+        "expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region`, `similarity` and `seed`",
+    )
+    .help("write { top = 3 }, { contrast = [0, 9] } or { at = -1, class = \"argmax\" }")
+}
 
 impl TargetTable {
     /// The target, or the mistake.
-    fn target(self) -> Result<Target, String> {
+    fn target(self) -> Result<Target, ValueError> {
         let Self {
             top,
             contrast,
@@ -215,7 +218,9 @@ impl TargetTable {
             output,
             measure,
         } = self;
-        let lone = |key: &str, with: &str| Err(format!("`{key}` stands beside {with}\nleave it out"));
+        let lone = |key: &str, with: &str| {
+            Err(ValueError::new(format_args!("`{key}` stands beside {with}")).help("leave it out"))
+        };
         if class.is_some() && at.is_none() && region.is_none() {
             return lone("class", "`at` or `region`; a class of an output [C] is its number alone");
         }
@@ -249,7 +254,9 @@ impl TargetTable {
                 elements(Elements::Boxes { rank, classes: classes.unwrap_or_default() })
             }
             (None, None, None, None, None, None, Some(mask), None, None) => match class.map(ClassChoice::from) {
-                Some(ClassChoice::Argmax) => Err("a region has a class by number or label\nwrite class = 7".to_owned()),
+                Some(ClassChoice::Argmax) => {
+                    Err(ValueError::new("a region has a class by number or label").help("write class = 7"))
+                }
                 Some(ClassChoice::Class(class)) => elements(Elements::Region { mask, class: Some(class) }),
                 None => elements(Elements::Region { mask, class: None }),
             },
@@ -257,7 +264,7 @@ impl TargetTable {
             (None, None, None, None, None, None, None, Some(input), None) => {
                 elements(Elements::Similarity(SimilarTo { input, output, measure: measure.unwrap_or_default() }))
             }
-            _ => Err(FORMS.to_owned()),
+            _ => Err(no_form()),
         }
     }
 }
@@ -288,8 +295,11 @@ impl<'de> Deserialize<'de> for Target {
                 while let Some(class) = list.next_element::<Class>()? {
                     classes.push(class.to_string());
                 }
-                let guess = respelt(&classes.join(",")).map_or_else(String::new, |help| format!("\n{help}"));
-                Err(Error::custom(format!("a list is no target{guess}")))
+                let error = ValueError::new("a list is no target");
+                Err(Error::custom(match respelt(&classes.join(",")) {
+                    Some(help) => error.help(help),
+                    None => error,
+                }))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Target, A::Error> {
@@ -379,15 +389,12 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let problem = |text: &str| Target::from_str(text).unwrap_err();
-        assert_eq!(
-            problem("{ top = 0 }"),
-            "'{ top = 0 }' is no target: must be at least 1, got 0; count from 1 here, or leave the key out"
-        );
+        let problem = |text: &str| Target::from_str(text).unwrap_err().in_one_line();
+        assert_eq!(problem("{ top = 0 }"), "must be at least 1, got 0; count from 1 here, or leave the key out");
         assert_eq!(
             problem("{}"),
-            "'{}' is no target: expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region`, `similarity` and \
-             `seed`; write { top = 3 }, { contrast = [0, 9] } or { at = -1, class = \"argmax\" }"
+            "expected one of `top`, `contrast`, `index`, `at`, `each`, `box`, `region`, `similarity` and `seed`; write { top = 3 }, \
+             { contrast = [0, 9] } or { at = -1, class = \"argmax\" }"
         );
         assert!(problem("{ skip = 0 }").contains("`skip` stands beside `each`"));
         assert!(problem("{ seed = \"a.npy\", measure = \"dot\" }").contains("`measure` stands beside `similarity`"));

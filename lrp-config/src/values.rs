@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-pub(crate) use lrp_core::parameter::{Number, OneOrMany, number, per_channel};
+pub(crate) use lrp_core::parameter::{Number, OneOrMany, ValueError, number, per_channel};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
@@ -13,7 +13,8 @@ pub(crate) fn positive_per_channel<'de, D: Deserializer<'de>>(deserializer: D) -
     let numbers = per_channel(deserializer)?;
     match numbers.iter().flatten().find(|number| **number <= 0.0) {
         Some(number) => {
-            Err(Error::custom(format!("must be greater than 0, got {number}\nit is divided by; leave it out for 1")))
+            let error = ValueError::new(format_args!("must be greater than 0, got {number}"));
+            Err(Error::custom(error.help("it is divided by; leave it out for 1")))
         }
         None => Ok(numbers),
     }
@@ -28,25 +29,28 @@ pub(crate) fn intervals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
         rows => rows.iter().map(|row| <[f64; 2]>::try_from(row.as_slice()).ok()).collect(),
     };
     match pairs {
-        Some(pairs) if pairs.is_empty() => {
-            Err(Error::custom("the list is empty\ngive at least one, or leave the key out"))
-        }
+        Some(pairs) if pairs.is_empty() => Err(Error::custom(ValueError::empty_list())),
         Some(pairs) => match pairs.iter().find(|[low, high]| low >= high) {
-            Some([low, high]) => Err(Error::custom(format!(
-                "must go from low to high, got {low} to {high}\nthe lowest value comes first: range = [0.0, 1.0]"
-            ))),
+            Some([low, high]) => {
+                let error = ValueError::new(format_args!("must go from low to high, got {low} to {high}"));
+                Err(Error::custom(error.help("the lowest value comes first: range = [0.0, 1.0]")))
+            }
             None => Ok(Some(pairs)),
         },
-        None => Err(Error::custom(
-            "expected [low, high], or a list with such a pair for each channel\nfor example range = [0.0, 1.0]",
-        )),
+        None => {
+            let error = ValueError::new("expected [low, high], or a list with such a pair for each channel");
+            Err(Error::custom(error.help("for example range = [0.0, 1.0]")))
+        }
     }
 }
 
 /// For `deserialize_with`: an integer of at least 1.
 pub(crate) fn positive_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     match Count::deserialize(deserializer)? {
-        Count(0) => Err(Error::custom("must be at least 1, got 0\ncount from 1 here, or leave the key out")),
+        Count(0) => {
+            let error = ValueError::new("must be at least 1, got 0");
+            Err(Error::custom(error.help("count from 1 here, or leave the key out")))
+        }
         Count(count) => Ok(Some(count)),
     }
 }

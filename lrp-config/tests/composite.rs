@@ -46,11 +46,8 @@ fn rules() -> impl Strategy<Value = AnyRule> {
     let bounds = || prop::option::of(prop::collection::vec(-1.0..0.0, 1..=3));
     let factor = || prop_oneof![(0..2usize).prop_map(Factor::from), Just(Factor::named("*/conv_{a,b}/*").unwrap())];
     let products = prop_oneof![
-        prop::sample::select(vec![Factors::Gate, Factors::Uniform]).prop_map(|factors| Product {
-            factors,
-            gate: None,
-            signal: None
-        }),
+        prop::sample::select(vec![Factors::Gate, Factors::Uniform])
+            .prop_map(|factors| Product { factors, ..Product::default() }),
         factor().prop_map(|factor| Product { gate: Some(factor), ..Product::default() }),
         factor().prop_map(|factor| Product { signal: Some(factor), ..Product::default() }),
     ];
@@ -159,6 +156,42 @@ optional = true
 "#;
     assert_eq!(composite.to_toml().unwrap(), text);
     assert_eq!(composite.rules().nth(1), Some(&AnyRule::Gamma(Gamma::default())));
+}
+
+#[test]
+fn the_keys_before_the_entries_can_be_set() {
+    let gradient = || Composite::new().assign(Layers::all(), Gradient);
+    let composite = gradient().named("Gradient \"×\" input").described("a check").times_input(true);
+    let text = r#"schema = 1
+name = 'Gradient "×" input'
+description = "a check"
+times_input = true
+
+[[assign]]
+rule = "gradient"
+"#;
+    assert_eq!(composite.to_toml().unwrap(), text);
+    let read: Composite = text.parse().unwrap();
+    assert_eq!(read, composite);
+    assert_eq!(read.to_toml().unwrap(), text);
+    // A name changes nothing; the factor at the input does, unless it says what holds anyway.
+    assert_eq!(gradient().named("other"), gradient().times_input(false));
+    assert_ne!(gradient().times_input(true), gradient());
+
+    let recipe = Recipe::from(composite);
+    assert_eq!((recipe.name(), recipe.description()), (Some("Gradient \"×\" input"), Some("a check")));
+    assert!(recipe.resolve(&model::<f32>()).unwrap().times_input);
+}
+
+#[test]
+fn a_preset_is_extended_as_a_recipe_does() {
+    let composite = Composite::preset("gradient-input").unwrap().assign(Layers::last(), Zero::default());
+    let file = "schema = 1\nextends = \"gradient-input\"\n[[assign]]\nlayers = \"last\"\nrule = \"zero\"\n";
+    assert_eq!(composite, file.parse::<Composite>().unwrap());
+    let recipe = Recipe::from(composite.clone());
+    assert!(recipe.times_input() && recipe.name().is_none());
+    assert_eq!(composite.rules().len(), 5);
+    assert!(Composite::preset("gradient").is_err());
 }
 
 #[test]

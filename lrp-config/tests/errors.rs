@@ -182,6 +182,26 @@ fn wrong_types() {
         reading("[[assign]]\nrule = { type = 'gamma', gamma = 'much' }"),
         "test.toml:3:34: gamma: expected a finite number, got string \"much\" (write it with digits: 0.25, 1e-6)"
     );
+    for (line, said) in [
+        ("dir = 3", "5:7: dir: expected a string, got integer 3 (text stands in quotes)"),
+        ("scale = 1", "5:9: scale: expected a string, got integer 1 (there are: symmetric, positive)"),
+        ("save = 1", "5:8: save: expected a string, got integer 1 (text stands in quotes)"),
+        ("dir = 2024-05-06", "5:7: dir: expected a string, got a date or time (text stands in quotes)"),
+        ("clip = 1e999", "5:8: clip: the number is too large for double precision"),
+    ] {
+        assert_eq!(reading(&format!("{ENTRY}[output]\n{line}")), format!("test.toml:{said}"));
+    }
+    for (line, said) in [
+        ("inputs = { a = 3 }", "5:16: a: expected a string, got integer 3 (text stands in quotes)"),
+        ("target = -1", "5:10: target: expected an integer from 0 up, got integer -1 (count from 0, without quotes)"),
+        ("target = { contrast = [0, 1, 2] }", "5:23: contrast: invalid length 3, expected an array of length 2"),
+        (
+            "target = { top = 3, tops = 3 }",
+            "5:21: unknown key 'tops' (did you mean 'top'? There are: top, contrast, index, at, each, box, region, seed, class, classes, skip)",
+        ),
+    ] {
+        assert_eq!(reading(&format!("{ENTRY}[explain]\n{line}")), format!("test.toml:{said}"));
+    }
     assert_eq!(
         reading("[[assign]]\noptional = 1\nrule = 'zero'"),
         "test.toml:3:12: optional: expected true or false, got integer 1 (write true or false, without quotes)"

@@ -1,9 +1,9 @@
 //! Values of parameters as recipes write them, read with checks and with their position in the text.
 //!
-//! Serde's `untagged` enums buffer their input and forget where it stood, so "one or many" and its like are visitors. An error message may have
-//! a second line, which `lrp-config` shows as help, and a third: the replacement.
+//! Serde's `untagged` enums buffer their input and forget where it stood, so "one or many" and its like are visitors.
 
 mod printed;
+mod value_error;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +15,7 @@ use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, S
 use serde::{Serialize, Serializer};
 
 pub use self::printed::{Printed, fields, nonnegative, print};
+pub use self::value_error::ValueError;
 
 /// A finite number; integers count as numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,11 +143,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<V> {
         while let Some(value) = list.next_element()? {
             values.push(value);
         }
-        if values.is_empty() {
-            Err(Error::custom("the list is empty\ngive at least one, or leave the key out"))
-        } else {
-            Ok(values)
-        }
+        if values.is_empty() { Err(Error::custom(ValueError::empty_list())) } else { Ok(values) }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Batch norms are folded into their neighbours by the passes, so this is taken from the graph as the file has it, with the few operators
 //! between the input and the batch norm. Files whose exporter has folded the batch norms tell nothing.
 
-use lrp_core::operator::Group;
+use lrp_core::operator::{Group, Kind};
 use lrp_core::{Scalar, Tensor};
 
 use crate::graph::{Body, Graph, Node};
@@ -94,8 +94,7 @@ impl<T: Scalar> InputStatistics<T> {
         let operators = || nodes.iter().filter_map(Node::op);
         let inputs = nodes.iter().filter(|node| matches!(node.body, Body::Input { .. })).count();
         let weighted = operators()
-            .filter(|op| op.kind().group() == Group::Weighted && op.kind().name() != "batch-norm")
-            .filter(|op| op.kind().name() != "scale")
+            .filter(|op| op.kind().group() == Group::Weighted && !matches!(op.kind(), Kind::BatchNorm | Kind::Scale))
             .count();
         let alone =
             inputs == 1 && graph.nodes.iter().filter(|node| matches!(node.body, Body::Input { .. })).count() == 1;

@@ -57,9 +57,8 @@ impl<T: Scalar> Quantized<T> {
         self.model.get_or_init(|| {
             let QuantizedFile { bytes, path, options, whole } = &*self.file;
             let mut external = External::beside(path.as_deref(), options.no_map);
-            let read = file::decode(bytes).and_then(|model| {
-                T::enter::<Entrance>((&model, bytes.len(), &mut external, (options, *whole)))
-            });
+            let read = file::decode(bytes)
+                .and_then(|model| T::enter::<Entrance>((&model, bytes.len(), &mut external, (options, *whole))));
             read.map_err(|kind| kind.to_string())
         })
     }

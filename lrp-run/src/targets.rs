@@ -247,7 +247,8 @@ impl Table {
             };
             // Lines on other inputs are for other runs.
             let Some(input) = names.find(cell(of_input)).map_err(&at)? else { continue };
-            let mut wanted = Wanted::from_str(cell(of_target)).map_err(&at)?;
+            let mut wanted = Wanted::from_str(cell(of_target))
+                .map_err(|error| at(format!("'{}' is no target: {}", shown(cell(of_target)), error.in_one_line())))?;
             wanted.join(folder);
             let found = targets(&wanted, None, files).map_err(|error| {
                 let complaints = error.complaints();

@@ -189,7 +189,7 @@ proptest! {
         for entry in &e.ledger.entries {
             for sample in 0..2 {
                 // Padding of its own holds constants: their relevance stays there, as the ledger records.
-                let is_pad = model.node(entry.node).kind_name() == "pad";
+                let is_pad = model.node(entry.node).kind() == Some(Kind::Pad);
                 prop_assert!(is_pad || entry.bias[sample] == 0.0);
                 prop_assert_eq!(entry.stabilizer[sample], 0.0);
                 prop_assert!(entry.relative_imbalance(sample).abs() < BALANCE);
@@ -388,7 +388,7 @@ proptest! {
         let e = explain(&plan, &net.inputs(1, -1.0, 1.0));
         for entry in &e.ledger.entries {
             let node = plan.model().node(entry.node);
-            let Some(op) = node.op().and_then(|op| op.as_affine()).filter(|_| node.kind_name() != "scale") else { continue };
+            let Some(op) = node.op().and_then(|op| op.as_affine()).filter(|_| node.kind() != Some(Kind::Scale)) else { continue };
             // An output that sees nothing but padding has no input to give its bias's share to.
             let blind = apply_to_ones(op.map_weights(&|_| 1.0).as_ref()).iter().any(|&n| n == 0.0);
             prop_assert!(blind || entry.bias[0] == 0.0, "{}: {}", node.name, entry.bias[0]);

@@ -9,7 +9,7 @@ use lrp_core::{Scalar, Target, Tensor};
 use ndarray::{ArrayViewD, Axis};
 
 use crate::diagnosis::Diagnosis;
-use crate::error::Error;
+use crate::error::{Error, InputsError};
 use crate::explain::{Asked, Explained, Options, Outcome, explain_samples};
 use crate::fit::Fit;
 use crate::fixed::fixed_value;
@@ -144,9 +144,7 @@ fn options(path: &Path, recipe: &Recipe) -> Result<ModelOptions, Error> {
     let explain = recipe.explain();
     let fixed = explain.fixed.iter().flatten().map(|(name, value)| {
         let value = fixed_value(value, |file| {
-            let message =
-                format!("the input '{name}' is fixed to '{}', and this library reads no arrays", file.display());
-            Err(Error::user(message, "load the model with Loaded::new and ModelOptions { fixed, .. }"))
+            Err(InputsError::FixedToFile { name: name.clone(), file: file.to_owned() }.into())
         });
         Ok((name.clone(), value?))
     });

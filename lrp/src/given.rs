@@ -10,7 +10,7 @@ use lrp_core::{Scalar, Tensor};
 use lrp_onnx::{InputInfo, Role};
 use ndarray::{Axis, Slice};
 
-use crate::error::Error;
+use crate::error::{Error, InputsError};
 
 /// An input that is given for each sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,24 +45,18 @@ impl Given {
     /// When a source is no input that is given for each sample.
     pub fn new(path: &Path, inputs: &[InputInfo], sources: Option<&[String]>) -> Result<Self, Error> {
         let is_given = |input: &InputInfo| matches!(input.role, Role::Explained | Role::Given);
-        let listed = |inputs: &mut dyn Iterator<Item = &InputInfo>| {
-            inputs.map(|input| format!("'{}'", lrp_core::text::shown(&input.name))).collect::<Vec<_>>().join(", ")
-        };
         for source in sources.unwrap_or_default() {
             let found = inputs.iter().find(|input| input.name == *source);
-            let why = match found.map(|input| input.role) {
-                Some(Role::Explained | Role::Given) => continue,
-                Some(Role::Fixed) => "is fixed",
-                Some(Role::Unused) => "is not used by the output",
-                None => "does not exist",
-            };
-            let message =
-                format!("sources: the input '{}' {why} in '{}'", lrp_core::text::shown(source), path.display());
-            let mut candidates = inputs.iter().filter(|input| is_given(input));
-            return Err(Error::user(message, format!("inputs that can be explained: {}", listed(&mut candidates))));
+            if !found.is_some_and(is_given) {
+                let role = found.map(|input| input.role);
+                let explained = inputs.iter().filter(|input| is_given(input)).map(|input| input.name.clone()).collect();
+                return Err(
+                    InputsError::NoSource { name: source.clone(), role, model: path.to_owned(), explained }.into()
+                );
+            }
         }
         if sources.is_some_and(<[String]>::is_empty) {
-            return Err(Error::user("sources: no input is explained", "name at least one, or leave the key out"));
+            return Err(InputsError::NoSources.into());
         }
         let given = |input: &InputInfo| GivenInput {
             name: input.name.clone(),
@@ -73,7 +67,7 @@ impl Given {
         };
         let given = Self(inputs.iter().filter(|input| is_given(input)).map(given).collect());
         if given.explained().next().is_none() {
-            return Err(Error::plain(format!("no input of '{}' gets relevance", path.display())));
+            return Err(InputsError::NoneExplained { model: path.to_owned() }.into());
         }
         Ok(given)
     }
@@ -124,19 +118,15 @@ impl Given {
     /// When the tensors are not those of the inputs, `[n, …]` each with the same n.
     pub fn join<T: Scalar>(&self, inputs: Vec<Tensor<T>>) -> Result<Tensor<T>, Error> {
         if inputs.len() != self.0.len() {
-            let message = format!("{} inputs are needed ({}), got {}", self.0.len(), self.names(), inputs.len());
-            return Err(Error::user(message, "give a batch of each, in this order"));
+            let expected = self.0.iter().map(|input| input.name.clone()).collect();
+            return Err(InputsError::Count { expected, got: inputs.len() }.into());
         }
         let n = inputs.first().map_or(0, lrp_core::tensor::samples);
         for (input, x) in self.0.iter().zip(&inputs) {
             let expected = batch_shape(n, &input.shape);
             if x.shape() != expected {
-                let message =
-                    format!("the input '{}' has the shape {:?}, expected {expected:?}", input.name, x.shape());
-                return Err(Error::user(
-                    message,
-                    "axis 0 is the batch, and all inputs have the same number of samples",
-                ));
+                let (name, got) = (input.name.clone(), x.shape().to_vec());
+                return Err(InputsError::Shape { name, got, expected }.into());
             }
         }
         joined(inputs)

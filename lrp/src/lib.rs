@@ -45,7 +45,7 @@ pub use lrp_onnx::{Fixed, FixedValue, Import, InputInfo, OutputInfo, Role, suppo
 pub use lrp_rules as rules;
 
 pub use self::diagnosis::{Change, Diagnosis};
-pub use self::error::{Complaint, Error};
+pub use self::error::{Complaint, Error, ImageError, InputsError, OutputError};
 pub use self::explain::{
     Asked, Explained, Largest, Line, Options, Outcome, Through, Unbalanced, explain_samples, in_words,
 };

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lrp_config::{Misfit, Recipe, Target as Wanted};
-use lrp_core::file;
-use lrp_core::text::{clean, shown};
+use lrp_config::{Recipe, Target as Wanted};
+use lrp_core::text::clean;
 use lrp_core::{Model, Scalar, Target, Tensor};
 use lrp_onnx::{ErrorKind, Fixed, Import, ModelFile, Options};
 
-use crate::error::Error;
+use crate::error::{Error, OutputError};
 use crate::given::Given;
 
 /// Characters of a note.
@@ -108,10 +107,7 @@ impl<T: Scalar> Loaded<T> {
         if labels == classes || along_an_axis {
             return Ok(self);
         }
-        Err(Error::user(
-            format!("'{name}' has {labels} labels, '{}' has {classes} outputs", self.options.path.display()),
-            "give one label on a line, in the order of the model's outputs",
-        ))
+        Err(OutputError::Labels { file: name.to_owned(), labels, classes, model: self.options.path.clone() }.into())
     }
 
     /// The importer's notes, long ones shortened, each safe to print.
@@ -156,15 +152,8 @@ impl<T: Scalar> Loaded<T> {
         if 2 * bytes(&node.shape) <= u128::from(limit) {
             return Ok(());
         }
-        let words = |bytes: u128| file::Bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
-        let message = format!(
-            "the values of node '{}' take {} for one sample, and this process can have {} of memory",
-            shown(&node.name),
-            words(bytes(&node.shape)),
-            words(limit.into())
-        );
-        let help = "see lrp layers for its shape: a padding, a size or an --input-shape may be wrong";
-        Err(Error::user(message, help))
+        let needed = u64::try_from(bytes(&node.shape)).unwrap_or(u64::MAX);
+        Err(Error::Memory { node: node.name.clone(), needed, limit })
     }
 
     /// The shape of a sample's output.
@@ -219,10 +208,8 @@ impl<T: Scalar> Loaded<T> {
             recipe.check_target(&self.labels, self.output_shape(), file)?;
         }
         let class = |class: &lrp_config::Class| {
-            let index = class.index(&self.labels).map_err(|e| {
-                let labels = "classes are numbers, or labels from the file that --labels or [model] labels names";
-                Error::user(e, class.respelt().unwrap_or_else(|| labels.to_owned()))
-            })?;
+            let index = class.index(&self.labels);
+            let index = index.map_err(|reason| OutputError::Label { reason, respelt: class.respelt() })?;
             if index < self.classes() { Ok(index) } else { Err(self.no_such_class(index)) }
         };
         Ok(match wanted {
@@ -231,23 +218,19 @@ impl<T: Scalar> Loaded<T> {
             Wanted::Contrast(a, b) => vec![Target::Contrast(class(a)?, class(b)?)],
             Wanted::Elements(elements) => {
                 let target = elements.of_output(&self.labels, self.output_shape(), file);
-                vec![target.map_err(|Misfit { message, help }| Error::user(message, help))?]
+                vec![target.map_err(OutputError::Elements)?]
             }
             Wanted::All => (0..self.classes()).map(Target::Class).collect(),
             Wanted::Top(n) if *n <= self.classes() => (0..*n).map(Target::Rank).collect(),
             Wanted::Top(n) => {
-                let message = format!("target: the top {n} of {} outputs", self.classes());
-                return Err(Error::user(message, format!("ask for at most {}", self.classes())));
+                return Err(OutputError::Top { asked: *n, classes: self.classes() }.into());
             }
         })
     }
 
     fn no_such_class(&self, index: usize) -> Error {
-        let count = self.classes();
-        Error::user(
-            format!("target {index} does not exist: '{}' has {count} outputs", self.options.path.display()),
-            format!("give a number from 0 to {}", count.saturating_sub(1)),
-        )
+        let (class, classes) = (index, self.classes());
+        OutputError::NoClass { class, classes, model: self.options.path.clone() }.into()
     }
 }
 

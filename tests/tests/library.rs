@@ -1,6 +1,6 @@
 //! The library as a program uses it: [`lrp::Explainer`] on a model and an image, and its errors as enums.
 
-use lrp::{Error, Explainer, Recipe, Target, Tensor};
+use lrp::{Error, Explainer, ImageError, Recipe, Target, Tensor};
 use lrp_onnx::ErrorKind;
 use lrp_tests::program::repository;
 use ndarray::Axis;
@@ -61,7 +61,8 @@ fn errors_are_enums_with_remedies() {
 
     let explainer = explainer();
     let no_image = error(explainer.read_image(b"text"));
-    assert!(matches!(no_image, Error::User(_)) && no_image.to_string().contains("cannot read the image"), "{no_image}");
+    assert!(matches!(no_image, Error::Image(ImageError::Unreadable { .. })), "{no_image:?}");
+    assert!(no_image.to_string().contains("cannot read the image"), "{no_image}");
     let shape = error(explainer.explain(&Tensor::zeros(vec![1, 3, 28, 28]), &Target::Argmax));
     assert!(matches!(shape, Error::Core(lrp_core::Error::InputShape { .. })), "{shape}");
     let class = error(explainer.explain(&Tensor::zeros(vec![1, 1, 28, 28]), &Target::Class(10)));

@@ -38,6 +38,7 @@ fn it_draws_the_heatmap_that_lrp_explain_draws() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.starts_with("class 9, score "), "{stdout}");
 
+    // The program's composite is that of the preset.
     folder.lrp("explain -m cnn.onnx -r epsilon-gamma-box --input-preset mnist -i nine.png -o out --save png,json").ok();
     let pixels = |name: &str| image::open(folder.path(name)).unwrap().into_rgb8();
     let (heatmap, expected) = (pixels("heatmap.png"), pixels("out/nine.heatmap.png"));

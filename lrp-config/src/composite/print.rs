@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use lrp_core::text;
+use lrp_core::text::toml as toml_text;
 use serde_json::Value;
 use toml::Spanned;
 
-use super::Composite;
+use super::{Composite, Head};
 use crate::any_rule::AnyRule;
 use crate::format::{Assign, SCHEMA_VERSION};
 use crate::names::NameGlob;
@@ -16,6 +16,7 @@ use crate::ops::Ops;
 use crate::reader::KeySpans;
 use crate::source::Source;
 use crate::values::OneOrMany;
+use crate::written::one_or_list;
 
 /// What messages call the text of a composite that was made in Rust.
 pub(crate) const NAME: &str = "composite";
@@ -31,6 +32,15 @@ impl Composite {
     /// The composite with its text, in which its entries have their places.
     pub(crate) fn printed(mut self) -> (Arc<Source>, Self) {
         let mut text = format!("schema = {SCHEMA_VERSION}\n");
+        let Head { name, description, times_input } = &self.head;
+        let head = [
+            ("name", name.as_deref().map(Value::from)),
+            ("description", description.as_deref().map(Value::from)),
+            ("times_input", times_input.map(Value::from)),
+        ];
+        for (key, value) in head.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            text.push_str(&format!("{key} = {}\n", toml_text(&value)));
+        }
         for (i, entry) in self.entries.iter_mut().enumerate() {
             text.push('\n');
             entry.place.number = i + 1;
@@ -38,8 +48,8 @@ impl Composite {
             text.push('\n');
             let Assign { layers, ops, names, attention, rule, optional } = &mut entry.assign;
             place(&mut text, "layers", layers, |layers| layers.to_string());
-            place(&mut text, "ops", ops, |OneOrMany(ops)| list(ops.iter().copied().map(Ops::name)));
-            place(&mut text, "names", names, |OneOrMany(names)| list(names.iter().map(NameGlob::text)));
+            place(&mut text, "ops", ops, |OneOrMany(ops)| one_or_list(ops.iter().copied().map(Ops::name)));
+            place(&mut text, "names", names, |OneOrMany(names)| one_or_list(names.iter().map(NameGlob::text)));
             place(&mut text, "attention", attention, |wanted| wanted.to_string());
             text.push_str("rule = ");
             let (span, keys) = print_rule(&mut text, rule.get_ref());
@@ -66,15 +76,6 @@ fn place<V: Clone>(text: &mut String, key: &str, value: &mut Option<Spanned<V>>,
         let span = push(text, &printed(value.get_ref()));
         text.push('\n');
         *value = Spanned::new(span, value.get_ref().clone());
-    }
-}
-
-/// A value, or a list of values.
-fn list<'v>(values: impl Iterator<Item = &'v str>) -> String {
-    let values: Vec<Value> = values.map(Value::from).collect();
-    match values.as_slice() {
-        [one] => text::toml(one),
-        _ => text::toml(&Value::Array(values)),
     }
 }
 

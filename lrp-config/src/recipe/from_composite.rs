@@ -1,4 +1,4 @@
-//! Composites as recipes, and the composite of a recipe's text.
+//! Composites as recipes, and the composites of presets and of a recipe's text.
 
 use std::str::FromStr;
 
@@ -16,9 +16,6 @@ impl From<Composite> for Recipe {
         Self {
             source,
             ancestors: Vec::new(),
-            name: None,
-            description: None,
-            times_input: None,
             composite,
             input: Input::default(),
             model: ModelFiles::default(),
@@ -27,6 +24,19 @@ impl From<Composite> for Recipe {
             compare: Compare::default(),
             places: Places::default(),
         }
+    }
+}
+
+impl Composite {
+    /// The entries of a preset to begin with, as `extends` of a recipe has them: what is assigned afterwards overrides them.
+    ///
+    /// # Errors
+    /// When there is no preset of this name.
+    pub fn preset(name: &str) -> Result<Self, RecipeError> {
+        let parent = Recipe::preset(name)?.composite().clone();
+        let mut composite = Composite::new();
+        composite.extend(parent);
+        Ok(composite)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use lrp::{Error, Explained, Largest, Outcome};
+use lrp::{Complaint, Error, Explained, Largest, Outcome};
 use lrp_config::Save;
 use lrp_core::{Scalar, Tensor};
 use lrp_render::Drawing;
@@ -132,11 +132,13 @@ impl<'a> Writer<'a> {
         self.written.done += done.samples.len();
         // The program may have been killed when all was written, and the files had not got their names.
         let (all, sha256) = (done.is_all(), done.sha256().to_owned());
-        let conversions = done.conversions;
+        let (conversions, path) = (done.conversions, self.subject.path(input));
         let arrays = self.subject.arrays(input, done.of);
         let arrays = arrays.map(|arrays| arrays.reopen::<T>(all)).transpose()?.flatten();
         let failed = done.samples.iter().enumerate().filter_map(|(i, sample)| Some((i, sample.failed.as_ref()?)));
-        let failures = failed.map(|(i, reason)| (i, Error::plain(reason))).collect();
+        // The reasons in the journal name the file.
+        let about = |reason: &String| Error::User(vec![Complaint::plain(reason).about(&path)]);
+        let failures = failed.map(|(i, reason)| (i, about(reason))).collect();
         let files = done.batches.into_iter().flat_map(|batch| batch.files).collect();
         self.current =
             Some(Current { input, of: done.of, arrays, conversions, samples: done.samples, files, failures });
@@ -153,6 +155,8 @@ impl<'a> Writer<'a> {
     ) -> Result<(), Error> {
         let Place { input, first, of, .. } = place;
         let path = self.subject.path(input);
+        let failures: Vec<(usize, Error)> =
+            failures.into_iter().map(|(i, failure)| (i, failure.of_file(&path))).collect();
         if self.current.is_none() {
             // The new file has none of the results in the journal.
             self.written.journal.take_back(&path)?;
@@ -202,7 +206,7 @@ impl<'a> Writer<'a> {
         {
             // Nothing of it can be explained.
             self.current = Some(current);
-            return self.fail(input, failure.of_file(&path));
+            return self.fail(input, failure);
         }
         current.arrays.map_or(Ok(()), Arrays::finish)?;
         let (stem, saved) = (self.subject.stem(input), self.saves(Save::Npy));
@@ -261,7 +265,6 @@ impl<'a> Writer<'a> {
     fn complain(&mut self, path: &str, failures: Vec<(usize, Error)>) {
         let more = failures.len().saturating_sub(COMPLAINTS);
         for (i, (sample, failure)) in failures.into_iter().enumerate() {
-            let failure = failure.of_file(path);
             let (path, reason) = (path.to_owned(), failure.to_string());
             self.written.failed.push(FailedRecord { path, sample: Some(sample), reason });
             if i < COMPLAINTS {

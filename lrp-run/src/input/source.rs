@@ -162,7 +162,7 @@ impl<T: Scalar> Source<T> {
             first + i,
             ndarray::Dimension::slice(&index)
         );
-        Some(Error::user(message, "use --precision f64, or scale the input"))
+        Some(Error::about(&self.path, message, "use --precision f64, or scale the input"))
     }
 
     /// As [`take`](Self::take), with those that hold NaN or infinities, and the error of each of them.
@@ -233,7 +233,8 @@ fn check_shape(path: &Path, got: &[usize], sample: &[usize]) -> Result<bool, Err
 fn check_finite<T: Scalar>(path: &Path, first: usize, samples: &Tensor<T>) -> Result<(), Error> {
     for (i, sample) in samples.outer_iter().enumerate() {
         if let Some((index, value)) = sample.indexed_iter().find(|(_, v)| !v.is_finite()) {
-            return Err(Error::user(
+            return Err(Error::about(
+                path,
                 format!(
                     "'{}': sample {} has the value {value} at {:?}",
                     path.display(),

@@ -1,10 +1,12 @@
 //! The rules to start with: a composite by the network's family, its parts by position.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
+use lrp_config::{AnyRule, Layers};
 use lrp_core::operator::Kind;
 use lrp_core::{Model, NodeId, Scalar};
-use serde_json::{Value, json};
+use lrp_rules::{Epsilon, EpsilonValue, Flat, Gamma, Gradient, Norm, Residual, ZBox, Zero};
 
 use super::expected::Expected;
 use super::survey::{Architecture, Survey};
@@ -19,53 +21,30 @@ pub struct Composite {
 }
 
 /// One `[[assign]]`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Entry {
     /// Why.
     pub reason: String,
-    /// `layers = …`.
-    pub layers: Option<Value>,
-    /// `ops = …`.
-    pub ops: Vec<&'static str>,
-    /// `rule = …`.
-    pub rule: Rule,
+    /// The layers.
+    pub layers: Layers,
+    /// Their rule.
+    pub rule: AnyRule,
 }
 
-/// A rule that the composites use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// LRP-0.
-    Zero,
-    /// LRP-ε with a tiny ε.
-    SmallEpsilon,
-    /// LRP-ε with an ε that depends on the layer's outputs.
-    LargeEpsilon,
-    /// LRP-γ.
-    Gamma,
-    /// Flat.
-    Flat,
-    /// z-box.
-    ZBox,
-    /// The gradient.
-    Gradient,
-    /// Sums split by magnitude.
-    Absolute,
-}
-
-impl Rule {
-    /// `rule = …`.
-    pub fn value(self) -> Value {
-        match self {
-            Self::Zero => json!("zero"),
-            Self::SmallEpsilon => json!({ "type": "epsilon", "epsilon": 1e-6 }),
-            Self::LargeEpsilon => json!({ "type": "epsilon", "epsilon": { "relative": 0.25 } }),
-            Self::Gamma => json!({ "type": "gamma", "gamma": 0.25 }),
-            Self::Flat => json!("flat"),
-            Self::ZBox => json!("z-box"),
-            Self::Gradient => json!("gradient"),
-            Self::Absolute => json!({ "type": "norm", "residual": "absolute" }),
-        }
+impl Entry {
+    fn new(layers: Layers, rule: impl Into<AnyRule>, reason: &str) -> Self {
+        Self { reason: reason.to_owned(), layers, rule: rule.into() }
     }
+}
+
+/// LRP-ε with an ε that depends on the layer's outputs: a quarter of their root mean square.
+fn large_epsilon() -> Epsilon {
+    Epsilon { epsilon: EpsilonValue::Relative(0.25), ..Epsilon::default() }
+}
+
+/// Sums split by magnitude.
+fn absolute() -> Norm {
+    Norm { residual: Residual::Absolute, ..Norm::default() }
 }
 
 const CONVOLUTIONS: [Kind; 2] = [Kind::Conv, Kind::ConvTranspose];
@@ -75,19 +54,33 @@ const CONVOLUTIONS: [Kind; 2] = [Kind::Conv, Kind::ConvTranspose];
 struct Parts(Vec<(Entry, BTreeSet<usize>)>);
 
 impl Parts {
-    fn add(&mut self, layers: Option<Value>, reach: impl IntoIterator<Item = usize>, rule: Rule, reason: &str) {
-        let entry = Entry { reason: reason.to_owned(), layers, ops: Vec::new(), rule };
-        self.0.push((entry, reach.into_iter().collect()));
+    fn add(&mut self, layers: Layers, reach: impl IntoIterator<Item = usize>, rule: impl Into<AnyRule>, reason: &str) {
+        self.0.push((Entry::new(layers, rule, reason), reach.into_iter().collect()));
+    }
+
+    /// Adds an entry for a range of `count` weighted layers, if there are any in it.
+    fn add_range(&mut self, range: Range<usize>, count: usize, rule: impl Into<AnyRule>, reason: &str) {
+        let layers = match (range.start, range.end) {
+            (from, to) if from + 1 == to => Ok(Layers::index(from)),
+            (from, to) if to == count => Layers::range(from..),
+            (from, to) => Layers::range(from..to),
+        };
+        // A range without layers is none.
+        if let Ok(layers) = layers {
+            self.add(layers, range, rule, reason);
+        }
     }
 
     /// Adds an entry for the weighted layers of these kinds, if there are any.
-    fn add_kinds<T: Scalar>(&mut self, model: &Model<T>, kinds: &[Kind], rule: Rule, reason: &str) {
+    fn add_kinds<T: Scalar>(&mut self, model: &Model<T>, kinds: &[Kind], rule: impl Into<AnyRule>, reason: &str) {
         let of = |kind: &Kind, id: NodeId| model.node(id).kind() == Some(*kind);
         let layers = model.layers().iter().enumerate();
-        let reach = layers.filter(|(_, id)| kinds.iter().any(|kind| of(kind, **id))).map(|(index, _)| index).collect();
+        let reach: Vec<usize> =
+            layers.filter(|(_, id)| kinds.iter().any(|kind| of(kind, **id))).map(|(index, _)| index).collect();
         let there = kinds.iter().filter(|kind| model.layers().iter().any(|&id| of(kind, id)));
-        let ops = there.map(|kind| kind.name()).collect();
-        self.0.push((Entry { reason: reason.to_owned(), layers: None, ops, rule }, reach));
+        if let Some(layers) = of_kinds(there.copied()) {
+            self.add(layers, reach, rule, reason);
+        }
     }
 
     /// The entries that decide something.
@@ -105,10 +98,16 @@ impl Parts {
     }
 }
 
+/// The layers of these kinds, if there are any.
+fn of_kinds(mut kinds: impl Iterator<Item = Kind>) -> Option<Layers> {
+    let first = Layers::kind(kinds.next()?);
+    kinds.try_fold(first, |layers, kind| layers.or(Layers::kind(kind))).ok()
+}
+
 impl Composite {
     /// Whether some layer gets z-box, which needs a range.
     pub fn needs_range(&self) -> bool {
-        self.entries.iter().any(|entry| entry.rule == Rule::ZBox)
+        self.entries.iter().any(|entry| matches!(entry.rule, AnyRule::ZBox(_)))
     }
 
     /// Chooses rules for a network.
@@ -117,9 +116,9 @@ impl Composite {
         let mut parts = Parts::default();
         match survey.architecture {
             Architecture::Linear => parts.add(
-                None,
+                Layers::all(),
                 0..count,
-                Rule::SmallEpsilon,
+                Epsilon::default(),
                 "Of one layer, LRP-ε is the contribution of every input to the output: there is nothing to smooth.",
             ),
             Architecture::Mlp => perceptron(model, &mut parts),
@@ -130,7 +129,7 @@ impl Composite {
             parts.add_kinds(
                 model,
                 &[Kind::BatchNorm],
-                Rule::LargeEpsilon,
+                large_epsilon(),
                 "Batch norms that could not be folded (a ReLU stands between them and the next convolution, or several layers \
                  follow): each is a product and a shift of its own. Where the two nearly cancel, shares of their sum grow \
                  without bound; a large ε bounds them.",
@@ -138,20 +137,18 @@ impl Composite {
         }
         let no_first = first(model, survey, expected, &mut parts);
         let mut entries = parts.finish();
-        let of_kinds =
-            |ops: Vec<&'static str>, rule, reason: &str| Entry { reason: reason.to_owned(), layers: None, ops, rule };
         if survey.counts.contains_key(&Kind::Add) {
-            entries.push(of_kinds(
-                vec![Kind::Add.name()],
-                Rule::Absolute,
+            entries.push(Entry::new(
+                Layers::kind(Kind::Add),
+                absolute(),
                 "Sums of branches, as in residual blocks: split by magnitude. The default, signed shares, is exact, but amplifies \
                  relevance without bound where branches nearly cancel.",
             ));
         }
-        if !survey.undefined.is_empty() {
-            entries.push(of_kinds(
-                survey.undefined.iter().map(|kind| kind.name()).collect(),
-                Rule::Gradient,
+        if let Some(undefined) = of_kinds(survey.undefined.iter().copied()) {
+            entries.push(Entry::new(
+                undefined,
+                Gradient,
                 "CHECK: these operators have no relevance rule. The gradient replaces it; it does not conserve relevance, and \
                  `lrp check` shows what it creates or loses. \"pass\" propagates relevance unchanged.",
             ));
@@ -164,9 +161,9 @@ impl Composite {
 fn perceptron<T: Scalar>(model: &Model<T>, parts: &mut Parts) {
     let count = model.layers().len();
     parts.add(
-        None,
+        Layers::all(),
         0..count,
-        Rule::LargeEpsilon,
+        large_epsilon(),
         "Hidden layers: LRP-ε, with ε a quarter of the root mean square of each layer's outputs. It absorbs small contributions \
          that cancel. (LRP-0 everywhere would be gradient × input.)",
     );
@@ -184,17 +181,17 @@ fn by_depth<T: Scalar>(model: &Model<T>, parts: &mut Parts) {
     // Seven of the thirteen convolutions of VGG-16.
     let lower = (convolutions.len() * 7).div_ceil(13);
     let border = convolutions.get(lower).copied().unwrap_or(top_from);
-    parts.add(
-        Some(range(0, border, count)),
+    parts.add_range(
         0..border,
-        Rule::Gamma,
+        count,
+        Gamma::default(),
         "Bottom, the lower half of the convolutions: LRP-γ. Favouring positive contributions spreads relevance evenly over whole \
          features, so that people can read the map.",
     );
-    parts.add(
-        Some(range(border, top_from, count)),
+    parts.add_range(
         border..top_from,
-        Rule::LargeEpsilon,
+        count,
+        large_epsilon(),
         "Middle: LRP-ε, with ε a quarter of the root mean square of each layer's outputs. It drops the variations that come from \
          many stacked layers, and keeps the most salient factors.",
     );
@@ -206,13 +203,13 @@ fn top<T: Scalar>(model: &Model<T>, from: usize, parts: &mut Parts) {
     let count = model.layers().len();
     let last: Vec<usize> = model.last_layers().iter().filter_map(|id| model.layer_index(*id)).collect();
     let reason = "Top: LRP-0. Many classes are mixed here, and staying close to the function keeps them apart.";
-    if from < count {
-        let layers = if from + 1 == count { json!("last") } else { range(from, count, count) };
-        let own = if from + 1 == count { last.clone() } else { (from..count).collect() };
-        parts.add(Some(layers), own, Rule::Zero, reason);
+    if from + 1 == count {
+        parts.add(Layers::last(), last.iter().copied(), Zero::default(), reason);
+    } else {
+        parts.add_range(from..count, count, Zero::default(), reason);
     }
     if from + 1 < count && last.iter().any(|&layer| layer < from) {
-        parts.add(Some(json!("last")), last, Rule::Zero, "The other layers next to the output, likewise.");
+        parts.add(Layers::last(), last, Zero::default(), "The other layers next to the output, likewise.");
     }
 }
 
@@ -228,9 +225,9 @@ fn by_kind<T: Scalar>(model: &Model<T>, survey: &Survey, parts: &mut Parts) {
              activations (GELU, SiLU) pass relevance."
         }
     };
-    parts.add(None, 0..model.layers().len(), Rule::SmallEpsilon, reason);
+    parts.add(Layers::all(), 0..model.layers().len(), Epsilon::default(), reason);
     let reason = "Convolutions: LRP-γ, which calms what many layers in a row would turn into speckle.";
-    parts.add_kinds(model, &CONVOLUTIONS, Rule::Gamma, reason);
+    parts.add_kinds(model, &CONVOLUTIONS, Gamma::default(), reason);
 }
 
 /// The rule of the first layers; the reason if they get none of their own.
@@ -238,7 +235,6 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
     let layers = model.first_layers();
     let all = |kinds: &[Kind]| layers.iter().all(|id| model.node(*id).kind().is_some_and(|kind| kinds.contains(&kind)));
     let reach: Vec<usize> = layers.iter().filter_map(|id| model.layer_index(*id)).collect();
-    let own = Some(json!("first"));
     if survey.architecture == Architecture::Recurrent || layers.is_empty() {
         return None;
     }
@@ -250,9 +246,9 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
     }
     if expected.has_range() && survey.before_first.is_empty() {
         parts.add(
-            own,
+            Layers::first(),
             reach,
-            Rule::ZBox,
+            ZBox::default(),
             "Pixels, within their range: z-box gives black ones a say, too. Its bounds come from [input] below; \"flat\" needs none.",
         );
         return None;
@@ -269,22 +265,12 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
         [name, ..] => format!("The input is changed on the way ('{name}'), so that its range is not that of z-box"),
     };
     parts.add(
-        own,
+        Layers::first(),
         reach,
-        Rule::Flat,
+        Flat::default(),
         &format!("First layer: flat. Every input that a window covers gets the same share, whatever its value. {why}."),
     );
     None
-}
-
-/// A range of layers as a recipe writes it.
-fn range(from: usize, to: usize, count: usize) -> Value {
-    match (from, to) {
-        (from, to) if from + 1 == to => json!(from),
-        (0, to) if to == count => json!(".."),
-        (from, to) if to == count => json!(format!("{from}..")),
-        (from, to) => json!(format!("{from}..{to}")),
-    }
 }
 
 #[cfg(test)]
@@ -321,28 +307,30 @@ mod tests {
             self
         }
 
-        fn composite(self) -> (Survey, Vec<(Option<Value>, Rule)>) {
+        fn composite(self) -> (Survey, Vec<(String, AnyRule)>) {
             let model = self.0.finish(self.1).unwrap();
             let survey = Survey::new(&model);
             let composite = Composite::new(&model, &survey, &Expected::default());
-            let entries = composite.entries.into_iter();
-            let selected = |entry: &Entry| entry.layers.clone().or_else(|| entry.ops.first().map(|op| json!(op)));
-            (survey, entries.map(|entry| (selected(&entry), entry.rule)).collect())
+            let entries = composite.entries.into_iter().map(|entry| (selectors(&entry.layers), entry.rule)).collect();
+            (survey, entries)
         }
     }
 
-    fn entries(list: &[(&str, Rule)]) -> Vec<(Option<Value>, Rule)> {
-        let selector = |text: &str| (!text.is_empty()).then(|| json!(text));
-        list.iter().map(|(layers, rule)| (selector(layers), *rule)).collect()
+    fn selectors(layers: &Layers) -> String {
+        layers.to_toml().iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+    }
+
+    fn entry(selectors: &str, rule: impl Into<AnyRule>) -> (String, AnyRule) {
+        (selectors.to_owned(), rule.into())
     }
 
     #[test]
     fn dense_layers() {
         let (survey, one) = Net::new(&[2]).dense().composite();
-        assert_eq!((survey.architecture, one), (Architecture::Linear, entries(&[("", Rule::SmallEpsilon)])));
+        assert_eq!((survey.architecture, one), (Architecture::Linear, vec![entry("", Epsilon::default())]));
         let (survey, two) = Net::new(&[2]).dense().apply(Function::Relu).dense().composite();
         assert_eq!(survey.architecture, Architecture::Mlp);
-        assert_eq!(two, entries(&[("", Rule::LargeEpsilon), ("last", Rule::Zero)]));
+        assert_eq!(two, [entry("", large_epsilon()), entry("layers = \"last\"", Zero::default())]);
         assert_eq!(survey.why(), "2 dense layers");
     }
 
@@ -350,7 +338,7 @@ mod tests {
     fn operators_without_a_behaviour_get_the_gradient() {
         let (survey, chosen) = Net::new(&[2]).dense().apply(Function::Exp).composite();
         assert_eq!(survey.undefined, [Kind::Exp]);
-        assert_eq!(chosen, entries(&[("", Rule::SmallEpsilon), ("exp", Rule::Gradient)]));
+        assert_eq!(chosen, [entry("", Epsilon::default()), entry("ops = \"exp\"", Gradient)]);
     }
 
     #[test]
@@ -358,7 +346,7 @@ mod tests {
         let mut net = Net::new(&[2]).apply(Function::Relu);
         let op = Add::new(2, &[2]).unwrap();
         net.1 = net.0.add("sum", op, &[net.1, net.1]).unwrap();
-        assert_eq!(net.composite().1, entries(&[("add", Rule::Absolute)]));
+        assert_eq!(net.composite().1, [entry("ops = \"add\"", absolute())]);
     }
 
     #[test]
@@ -376,7 +364,20 @@ mod tests {
             ..Expected::default()
         };
         first(&model, &Survey::new(&model), &expected, &mut parts);
-        let kept: Vec<Rule> = parts.finish().iter().map(|entry| entry.rule).collect();
-        assert_eq!(kept, [Rule::ZBox]);
+        let kept: Vec<AnyRule> = parts.finish().into_iter().map(|entry| entry.rule).collect();
+        assert_eq!(kept, [AnyRule::from(ZBox::default())]);
+    }
+
+    #[test]
+    fn ranges_and_kinds_are_written_as_people_write_them() {
+        let mut parts = Parts::default();
+        for range in [0..0, 0..1, 1..3, 3..4, 2..4] {
+            parts.add_range(range, 4, Zero::default(), "");
+        }
+        let written: Vec<String> = parts.0.iter().map(|(entry, _)| selectors(&entry.layers)).collect();
+        assert_eq!(written, ["layers = 0", "layers = \"1..3\"", "layers = 3", "layers = \"2..\""]);
+        let kinds = of_kinds(CONVOLUTIONS.into_iter()).unwrap();
+        assert_eq!(selectors(&kinds), "ops = [\"conv\", \"conv-transpose\"]");
+        assert!(of_kinds(std::iter::empty()).is_none());
     }
 }

@@ -169,19 +169,13 @@ impl Document<'_> {
     }
 
     fn entries(&self, text: &mut Text) {
-        for Entry { reason, layers, ops, rule } in &self.composite.entries {
+        for Entry { reason, layers, rule } in &self.composite.entries {
             text.gap();
             text.prose(reason);
             text.line("[[assign]]");
-            let mut lines = Vec::new();
-            lines.extend(layers.clone().map(|layers| Line::new("layers", layers)));
-            match ops.as_slice() {
-                [] => {}
-                [one] => lines.push(Line::new("ops", *one)),
-                many => lines.push(Line::new("ops", many.to_vec())),
-            }
-            lines.push(Line::new("rule", rule.value()));
-            text.table(&lines);
+            let selectors = layers.to_toml().into_iter().map(|(key, value)| Line::toml(key, value));
+            let rule = rule.to_toml().map(|rule| Line::toml("rule", rule));
+            text.table(&selectors.chain(rule).collect::<Vec<_>>());
         }
         if let Some(reason) = &self.composite.no_first {
             text.gap();

@@ -19,7 +19,8 @@ pub struct Text(String);
 /// A line `key = value  # comment`.
 pub struct Line {
     key: &'static str,
-    value: Value,
+    /// As TOML.
+    value: String,
     comment: String,
     /// Whether the line is a suggestion, commented out.
     off: bool,
@@ -28,7 +29,12 @@ pub struct Line {
 impl Line {
     /// A key with its value.
     pub fn new(key: &'static str, value: impl Into<Value>) -> Self {
-        Self { key, value: value.into(), comment: String::new(), off: false }
+        Self::toml(key, toml_text(&value.into()))
+    }
+
+    /// A key with a value that is TOML already.
+    pub fn toml(key: &'static str, value: String) -> Self {
+        Self { key, value, comment: String::new(), off: false }
     }
 
     /// The same, commented out: to be switched on by taking `# ` away.
@@ -102,7 +108,7 @@ impl Text {
         for line in lines {
             let off = if line.off { "# " } else { "" };
             let key = format!("{off}{}", line.key);
-            self.commented(&format!("{key:widest$} = {}", toml_text(&line.value)), &line.comment);
+            self.commented(&format!("{key:widest$} = {}", line.value), &line.comment);
         }
     }
 

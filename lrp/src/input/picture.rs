@@ -9,7 +9,7 @@ use lrp_core::{Scalar, Tensor};
 use ndarray::ArrayD;
 
 use super::{complete, convert};
-use crate::error::Error;
+use crate::error::{Error, ImageError};
 use crate::layout::Layout;
 
 /// Pixels of an image: as many as the largest cameras take. A small file can claim, or unpack to, any number of them.
@@ -25,7 +25,7 @@ fn limits() -> Limits {
 
 /// The error for an image that cannot be read.
 pub fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Error {
-    Error::user(format!("cannot read the image '{}': {why}", path.display()), "PNG, JPEG and WebP are read")
+    ImageError::Unreadable { file: path.to_owned(), reason: why.to_string() }.into()
 }
 
 /// Width and height in pixels of an image once it is upright. Messages call it `path`.
@@ -50,13 +50,7 @@ pub fn read<T: Scalar>(
     expected: &Input,
 ) -> Result<(Tensor<T>, Vec<String>), Error> {
     let Some(layout) = Layout::of(shape).filter(|l| matches!(l.channels(), 1 | 3)) else {
-        return Err(Error::user(
-            format!(
-                "'{}': the model expects samples of shape {shape:?}, which is no image with 1 or 3 channels",
-                path.display()
-            ),
-            "give its input as an .npy file",
-        ));
+        return Err(ImageError::NoImages { file: path.to_owned(), shape: shape.to_vec() }.into());
     };
     let mut image = ImageReader::new(Cursor::new(bytes));
     // What the contents say counts, and where they say nothing, the name.
@@ -107,18 +101,14 @@ fn check_channels(expected: &Input, channels: usize) -> Result<(), Error> {
         ("std", expected.std.as_ref().map(Vec::len)),
     ];
     for (key, length) in lengths {
-        if let Some(length) = length.filter(|length| *length > 1 && *length != channels) {
-            return Err(Error::user(
-                format!("[input] {key} is for {length} channels, the model's input has {channels}"),
-                "give one value for all channels, or one for each",
-            ));
+        if let Some(values) = length.filter(|length| *length > 1 && *length != channels) {
+            return Err(ImageError::Values { key, values, channels }.into());
         }
     }
     match expected.channels {
-        Some(order @ (Channels::Rgb | Channels::Bgr)) if channels == 1 => Err(Error::user(
-            format!("[input] channels are \"{}\", and the model's input has one channel", order.name()),
-            "let channels be \"grey\", or leave it out",
-        )),
+        Some(colours @ (Channels::Rgb | Channels::Bgr)) if channels == 1 => {
+            Err(ImageError::Colours { channels: colours }.into())
+        }
         _ => Ok(()),
     }
 }
@@ -132,15 +122,10 @@ fn resized(path: &Path, image: DynamicImage, size: (u32, u32), how: Option<Resiz
     match how {
         Some(Resize::Stretch) => Ok(image.resize_exact(width, height, FilterType::Triangle)),
         Some(Resize::Crop) => Ok(image.resize_to_fill(width, height, FilterType::Triangle)),
-        None => Err(Error::user(
-            format!(
-                "'{}' is {}×{} pixels, the model expects {width}×{height}",
-                path.display(),
-                image.width(),
-                image.height()
-            ),
-            "let the recipe say how to resize it, resize = \"crop\" (keeps proportions) or \"stretch\" under [input], or pass --resize",
-        )),
+        None => {
+            let (got, expected) = ([image.width(), image.height()], [width, height]);
+            Err(ImageError::Size { file: path.to_owned(), got, expected }.into())
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Explains an image and draws its heatmap: `outside MODEL.onnx IMAGE HEATMAP.png`.
 
-use lrp::{Explainer, InputPreset, Recipe, Target};
+use lrp::{Composite, Explainer, InputPreset, Kind, Layers, Recipe, Target, rules::*};
 use lrp_render::{Look, heatmap};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -8,7 +8,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut argument = |name| arguments.next().ok_or(name);
     let (model, image, out) = (argument("no model")?, argument("no image")?, argument("no heatmap")?);
 
-    let recipe = Recipe::preset("epsilon-gamma-box")?.replace_input(InputPreset::Mnist.input());
+    let composite = Composite::new()
+        .assign(Layers::all(), Epsilon::default())
+        .assign(Layers::kind(Kind::Conv), Gamma { gamma: 0.25, ..Gamma::default() })
+        .assign(Layers::first(), ZBox::default());
+    let recipe = Recipe::from(composite).replace_input(InputPreset::Mnist.input());
     let explainer = Explainer::<f32>::load(model, recipe)?;
     let input = explainer.read_image(&std::fs::read(image)?)?;
     let explanation = explainer.explain(&input, &Target::Argmax)?;
