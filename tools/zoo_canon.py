@@ -62,6 +62,7 @@ class Canon:
     def __init__(self, tape, output):
         self.output = output
         self.steps = needed(tape, output)
+        self.merge(self.identities)
         self.sigmoids()
         self.layer_norms()
         self.preprocessing()
@@ -93,6 +94,14 @@ class Canon:
                     break
             else:
                 return
+
+    @staticmethod
+    def identities(first, second):
+        """What does nothing is dropped."""
+        nothing = {"Identity", "Cast", "CastLike", "Dropout"}
+        if second.op in nothing and second.kind == "route" and first.kind != "ids":
+            return composed(first, second, first.kind, first.extra)
+        return None
 
     # -- products and sums with constants
 
@@ -154,9 +163,11 @@ class Canon:
                 below.update(step.inputs)
         inputs = {x for step in self.steps for x in step.inputs if x not in made}
         for step in self.steps:
-            if not all(x in entrance or x in inputs for x in step.inputs) or step.kind == "ids":
+            if not all(x in entrance or x in inputs for x in step.inputs):
                 continue
-            if "scale" in step.extra and step.kind != "route":
+            if step.kind == "ids":
+                entrance.add(step.output)  # the position of a token is no part of it
+            elif "scale" in step.extra and step.kind != "route":
                 entrance.add(step.output)
                 marked.append(step)
             elif step.op in ENTRANCE:
@@ -264,10 +275,17 @@ class Gates:
         if step.op in BOUNDED:
             return BOUNDED[step.op]
         if step.op == "Clip":
-            low, high = (float(step.function(torch.tensor(v, dtype=torch.float64))) for v in (-1e30, 1e30))
+            low, high = self.ends(step, -1e30, 1e30)
             if low >= -1 and high <= 1:
                 return low, high
         intervals = [self.of(x) for x in step.inputs]
+        before = self.made.get(step.inputs[0])
+        if "scale" in step.extra and before is not None and before.op == "Clip":  # clip(x, 0, 6) / 6 is bounded, a ReLU6 is not
+            low, high = self.ends(before, -1e30, 1e30)
+            weight, shift = step.extra["scale"]
+            ends = self.ends(step, low, high) if weight.numel() == 1 and (shift is None or shift.numel() == 1) else (-2, 2)
+            if min(ends) >= -1 - 1e-6 and max(ends) <= 1 + 1e-6:
+                return min(ends), max(ends)
         if any(interval is None for interval in intervals):
             return None
         low, high = intervals[0]
@@ -288,12 +306,17 @@ class Gates:
             n = step.inputs[0].data.numel() / max(step.output.data.numel(), 1)
             return n * low, n * high
         if step.op in ("Relu", "Clip", "Abs") or step.op in ("Pow", "Sqrt") and low >= 0:
-            ends = [float(step.function(torch.tensor(v, dtype=torch.float64))) for v in (low, high, max(low, min(high, 0.0)))]
+            ends = self.ends(step, low, high, max(low, min(high, 0.0)))
             return min(ends), max(ends)
         if step.kind == "product" and all(self.keeps_sign(i) for i in intervals):
             ends = [a * b for a in intervals[0] for b in intervals[1]]
             return min(ends), max(ends)
         return None
+
+    @staticmethod
+    def ends(step, *values):
+        """An elementwise function of single numbers."""
+        return [float(step.function(torch.tensor(v, dtype=torch.float64)).reshape(-1)[0]) for v in values]
 
     @staticmethod
     def keeps_sign(interval):

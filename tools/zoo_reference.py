@@ -136,7 +136,7 @@ class Result:
         self.target = int(self.z.reshape(-1).argmax())
         self.canon = Canon(run.tape, output)
         gates = Gates(self.canon.steps)
-        start = torch.zeros_like(self.z)
+        start = torch.zeros(self.z.shape, dtype=torch.float64)
         start.reshape(-1)[self.target] = self.z.reshape(-1)[self.target]
         explained = run.explained
         self.relevance = self.at_inputs(explained, self.canon.steps, output, start, gates, EPSILON)
@@ -200,7 +200,8 @@ def main():
     torch.set_grad_enabled(False)
     torch.set_num_threads(1)
     path = args.out / "reference.npz"
-    arrays = dict(np.load(path))
+    names = {file.stem for file in args.out.glob("*.onnx")}
+    arrays = {key: a for key, a in np.load(path).items() if key.split("/")[0] in names}
     failures = []
     for file in sorted(args.out.glob("*.onnx")):
         name = file.stem
@@ -227,8 +228,8 @@ def main():
         arrays[f"{name}/y"], arrays[f"{name}/z"] = y.astype(np.float32), shorten(result.z.numpy())
         arrays[f"{name}/target"] = np.array([result.target], np.int64)
         for key, r in result.relevance.items():
-            if not np.isfinite(r).all():
-                raise SystemExit(f"{name}: relevance that is not finite")
+            if not np.isfinite(r).all() or not r.any():
+                raise SystemExit(f"{name}: relevance that is not finite, or zero")
             arrays[f"{name}/r/{key}"] = shorten(r)
         for key, g in (result.gradient or {}).items():
             arrays[f"{name}/g/{key}"] = shorten(g)

@@ -65,7 +65,7 @@ def models():
     yield "temporal", Model(x, layers.Dense(3)(layers.Flatten()(h))), {"x": noise("keras temporal", 1, 10, 2)}, False
 
     x = Input((6, 6, 2), name="x", batch_size=1)
-    h = layers.Conv2DTranspose(4, 2, strides=2, activation="relu")(layers.Conv2D(4, 3, padding="same", activation="relu")(x))
+    h = layers.Conv2DTranspose(4, 2, strides=2, activation="leaky_relu")(layers.Conv2D(4, 3, padding="same", activation="leaky_relu")(x))
     h = layers.Concatenate()([h, layers.UpSampling2D(2, interpolation="bilinear")(x)])
     yield "segmentation", Model(x, layers.Conv2D(3, 1)(h)), {"x": noise("keras segments", 1, 6, 6, 2)}, True
 

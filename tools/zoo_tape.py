@@ -235,7 +235,10 @@ class Run:
         if op in ("Add", "Sub", "Sum") and len(carrying) == 1 and len(xs) == 2:
             sign = -1.0 if op == "Sub" and carrying == [1] else 1.0
             shift = -constant if op == "Sub" and carrying == [0] else constant
-            return "affine", {"scale": (torch.tensor(sign, dtype=torch.float64), shift)}
+            weight = torch.tensor(sign, dtype=torch.float64)
+            if bool((shift == 0).all()) and result.data.shape == xs[carrying[0]].data.shape:
+                return "pass", {"scale": (weight, None)}
+            return "affine", {"scale": (weight, shift)}
         if op == "Mul":
             return "product", {}
         if op == "Div":
