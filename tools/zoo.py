@@ -6,6 +6,7 @@
     python tools/zoo.py --only vgg16 resnet50          # only these
     python tools/zoo.py --small                        # the small variants to tests/models/
     python tools/zoo.py --small --survey               # which operators and attributes they consist of
+    python tools/zoo.py --shipped                      # models as people ship them to tests/shipped/; see zoo_shipped.py
 
 For every network two files: NAME.ts.onnx by the TorchScript exporter (opset 17) and NAME.dynamo.onnx by the dynamo
 exporter (opset 20), both with a symbolic batch axis where the exporter manages it, the input called `x` and the output
@@ -1069,10 +1070,16 @@ def main():
     parser = argparse.ArgumentParser(description="Export real architectures with random weights to ONNX.")
     parser.add_argument("--out", type=Path, help="folder to write to (default: target/zoo, with --small tests/models)")
     parser.add_argument("--small", action="store_true", help="the small variants, which the repository carries")
+    parser.add_argument("--shipped", action="store_true", help="models as people ship them, to tests/shipped")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these networks")
     parser.add_argument("--exporters", nargs="+", choices=EXPORTERS, help="only these files of each network")
     parser.add_argument("--survey", action="store_true", help="only list the operators in the folder's files")
     args = parser.parse_args()
+    if args.shipped:
+        import zoo_shipped
+
+        zoo_shipped.export(args.out or zoo_shipped.OUT, args.only)
+        return
     out = args.out or (SMALL_OUT if args.small else FULL_OUT)
     if args.survey:
         survey(out)

@@ -609,7 +609,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
         let constant = inputs.iter().flatten().all(|v| matches!(v, Value::Constant(_) | Value::UnknownConstant));
         let is_own = matches!(node.domain.as_str(), "" | "ai.onnx");
         let is_classical = node.domain == "ai.onnx.ml"
-            && ["LinearClassifier", "Normalizer", "Scaler"].contains(&node.op_type.as_str());
+            && ["LinearClassifier", "LinearRegressor", "Normalizer", "Scaler"].contains(&node.op_type.as_str());
         let translate = self.translator_of(node, &inputs);
         if !is_own && !is_classical && (node.domain != CONTRIBUTED || translate.is_none()) {
             return Err(Problem::unsupported(match (node.domain.as_str(), about(&node.op_type)) {
@@ -625,8 +625,9 @@ impl<'a, T: Scalar> Walk<'a, T> {
                 self.opset, CHANGED.0
             )));
         }
+        let of_shape = matches!(node.op_type.as_str(), "Shape" | "Size");
         // What an operator is, is told rather than that one of its outputs is used.
-        if translate.is_none() && node.op_type != "Shape" && (!constant || is_open(&node.op_type)) {
+        if translate.is_none() && !of_shape && (!constant || is_open(&node.op_type)) {
             return Err(Problem::unsupported(about(&node.op_type)));
         }
         if let Some((further, _)) = node.output.iter().zip(&used).skip(1).find(|(_, used)| **used)
@@ -647,7 +648,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
             let results = evaluate(node, &constants, self.opset, &mut self.budget)?;
             return Ok(results.into_iter().map(Value::Constant).collect());
         }
-        if node.op_type == "Shape" {
+        if of_shape {
             let (id, at) = match inputs.first() {
                 Some(Some(Value::Data(id) | Value::Row(id))) => (*id, 0),
                 Some(Some(Value::Moved(id, at))) => (*id, *at),

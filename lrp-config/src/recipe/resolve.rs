@@ -137,8 +137,8 @@ impl Recipe {
         for (id, node) in model.nodes() {
             let Some(op) = node.op().filter(|_| !choices.contains_key(&id)) else { continue };
             let choice = match (op.kind().group(), on_unknown) {
-                (Group::Weightless, _) => Choice { rule: Arc::clone(&norm), origin: Origin::Default },
                 _ if op.fixed() != Fixed::RuleNeeded => continue,
+                (Group::Weightless, _) => Choice { rule: Arc::clone(&norm), origin: Origin::Default },
                 (_, Some(rule)) => Choice { rule: rule.rule(), origin: Origin::OnUnknown(rule) },
                 (_, None) => {
                     missing.push(id);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
-use crate::operator::{Affine, Kind, Operator, Rescale};
+use crate::operator::{Affine, Fixed, Kind, Operator, Rescale};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, elements, neg};
 
@@ -124,6 +124,13 @@ impl<T: Scalar> Operator<T> for Scale<T> {
 
     affine_methods!();
 
+    /// Without a summand, each element is a multiple of one element: all of its relevance is that element's, and no denominator that crosses
+    /// zero (a score, before a softmax) takes a part.
+    fn fixed(&self) -> Fixed {
+        let is_product = self.kind == Kind::Scale && self.bias.iter().flatten().all(|b| b.is_zero());
+        if is_product && self.weight.iter().all(|w| !w.is_zero()) { Fixed::Pass } else { Fixed::RuleNeeded }
+    }
+
     fn as_rescale(&self) -> Option<&dyn Rescale<T>> {
         Some(self)
     }
@@ -197,6 +204,18 @@ mod tests {
         let x = array![[[0.0, 5.0]]].into_dyn();
         assert_eq!(bn.forward(&[&x]), array![[[-3.0, 7.0]]].into_dyn());
         assert_eq!(bn.per_channel(), Some((vec![2.0], vec![-3.0])));
+    }
+
+    #[test]
+    fn a_product_passes_relevance_and_a_sum_needs_a_rule() {
+        let constant = |values: &[f64]| Some(ndarray::arr1(values).into_dyn());
+        let fixed = |weight, bias| Scale::new(weight, bias, &[2]).unwrap().fixed();
+        assert_eq!(fixed(constant(&[2.0, -0.5]), None), Fixed::Pass);
+        assert_eq!(fixed(constant(&[2.0]), constant(&[0.0, 0.0])), Fixed::Pass);
+        assert_eq!(fixed(constant(&[2.0]), constant(&[0.0, 1.0])), Fixed::RuleNeeded);
+        assert_eq!(fixed(constant(&[2.0, 0.0]), None), Fixed::RuleNeeded);
+        let bn = Scale::batch_norm(&[4.0], &[1.0], &[0.25], &[3.0], 1.0, &[1, 2]).unwrap();
+        assert_eq!(bn.fixed(), Fixed::RuleNeeded);
     }
 
     #[test]

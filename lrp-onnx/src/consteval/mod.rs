@@ -126,7 +126,7 @@ impl Evaluation<'_> {
                 }
                 one(constant)
             }
-            "Shape" => {
+            "Shape" | "Size" => {
                 let shape = self.input(0)?.shape().to_vec();
                 one(shape_of(self.node, &shape)?)
             }
@@ -284,6 +284,7 @@ mod tests {
             ("ReduceProd", &[&[2, 3, 4]], &[24]),
             ("Expand", &[&[7], &[3]], &[7, 7, 7]),
             ("Shape", &[&[9, 9]], &[2]),
+            ("Size", &[&[9, 9]], &[2]),
             ("Neg", &[&[1]], &[-1]),
         ] {
             assert_eq!(eval(op, inputs, Vec::new()).unwrap(), expected, "{op} {inputs:?}");

@@ -12,8 +12,13 @@ pub(super) fn check_rank(rank: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The Shape operator on a tensor of this (full) shape.
+/// The operators Shape and Size on a tensor of this (full) shape.
 pub(crate) fn shape_of(node: &NodeProto, shape: &[usize]) -> Result<Constant, Problem> {
+    if node.op_type == "Size" {
+        let count = volume(shape).ok_or_else(|| Problem::invalid("its input is absurdly large"))?;
+        let number = Constant::ints_1d(&[length(count)]).reshaped(Vec::new());
+        return number.ok_or_else(|| Problem::invalid("its result cannot be shaped"));
+    }
     let rank = length(shape.len());
     let bound = |v: i64| if v < 0 { v.saturating_add(rank) } else { v }.clamp(0, rank);
     let start = bound(node.int("start").unwrap_or(0));

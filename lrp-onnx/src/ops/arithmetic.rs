@@ -33,7 +33,17 @@ fn sides<T: Scalar>(cx: &Context<'_, T>) -> Result<Sides<T>, Problem> {
     }
 }
 
+/// Masks add −∞ to scores: of constants, the largest finite numbers instead.
+fn limit_constants<T: Scalar>(cx: &mut Context<'_, T>) {
+    for input in cx.inputs.iter_mut().flatten() {
+        if let Value::Constant(constant) = input {
+            *constant = constant.limited::<T>();
+        }
+    }
+}
+
 pub(super) fn add<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    limit_constants(cx);
     match sides(cx)? {
         Sides::Both(a, b) => sum_of(cx, &[a, b]),
         Sides::Right(x, c) | Sides::Left(x, c) => scale(cx, x, None, Some(c)),
@@ -41,6 +51,7 @@ pub(super) fn add<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 }
 
 pub(super) fn sub<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    limit_constants(cx);
     match sides(cx)? {
         Sides::Both(a, b) => {
             let (inputs, shape) = aligned(cx, &[a, b])?;
@@ -195,7 +206,7 @@ fn summands<T: Scalar>(cx: &mut Context<'_, T>) -> Result<Vec<usize>, Problem> {
     Ok(with_constants)
 }
 
-fn sum_of<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Translated {
+pub(super) fn sum_of<T: Scalar>(cx: &mut Context<'_, T>, inputs: &[usize]) -> Translated {
     let (inputs, shape) = aligned(cx, inputs)?;
     cx.push_made_from(shared(Add::new(inputs.len(), &shape)?), Origin::Sum, &inputs)
 }
@@ -264,6 +275,19 @@ mod tests {
         let c = net.floats(&[2], &[4.0, 0.5]);
         net.op(op, &if constant_left { [&c, "x"] } else { ["x", &c] }, &[]);
         net.run(&array![[1.0, 2.0]].into_dyn()).iter().copied().collect()
+    }
+
+    #[test]
+    fn infinite_masks_are_the_largest_finite_numbers() {
+        let mut net = Net::new(&[3]);
+        let mask = net.floats(&[3], &[0.0, f32::NEG_INFINITY, 0.0]);
+        let y = net.op("Add", &["x", &mask], &[]);
+        let w = net.weight(&[3, 2]);
+        let y = net.op("Softmax", &[&y], &[("axis", crate::testing::Attr::Int(1))]);
+        net.op("MatMul", &[&y, &w], &[]);
+        let (a, b) = (net.run(&array![[1.0, -5.0, 1.0]].into_dyn()), net.run(&array![[1.0, 9.0, 1.0]].into_dyn()));
+        assert_eq!(a, b);
+        assert!(a.iter().all(|v| v.is_finite()));
     }
 
     #[test]

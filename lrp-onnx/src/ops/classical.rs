@@ -2,7 +2,7 @@
 
 use lrp_core::Scalar;
 use lrp_core::operator::Affine;
-use lrp_core::ops::{Activation, Broadcast, Dense, Div, Function, Mean, Softmax, shared};
+use lrp_core::ops::{Activation, Broadcast, Dense, Div, Divisor, Function, Mean, Normalize, Softmax, shared};
 
 use super::arithmetic::scale;
 use super::{Context, Translated, Value};
@@ -32,28 +32,11 @@ pub(super) fn scaler<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 /// `W x + b` with a softmax or a sigmoid, as the second output; the first one is the class, which cannot be explained.
 pub(super) fn linear_classifier<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
-    let shape = cx.shape(x);
-    let &[features] = shape.as_slice() else {
-        return Err(Problem::invalid(format!("it needs an input of [N, features], and gets {}", Shape(&shape))));
-    };
-    let list = |name: &str| cx.node.attribute(name).map(|a| a.floats.as_slice()).unwrap_or_default();
-    let numbers = |list: &[f32]| list.iter().map(|&v| T::of(v.into())).collect::<Vec<T>>();
-    let (coefficients, intercepts) = (numbers(list("coefficients")), numbers(list("intercepts")));
-    let classes = coefficients.len() / features.max(1);
-    if classes == 0 || coefficients.len() != classes * features || ![0, classes].contains(&intercepts.len()) {
-        return Err(Problem::invalid(format!(
-            "it has {} coefficients and {} intercepts for {features} features",
-            coefficients.len(),
-            intercepts.len()
-        )));
-    }
+    let (dense, classes) = dense(cx, x)?;
     // With a single row, runtimes make up the score of the other class.
     if classes == 1 {
         return Err(Problem::unsupported("with one row of coefficients; write one for each of the two classes"));
     }
-    let weights = ndarray::Array::from_shape_vec(vec![classes, features], coefficients);
-    let weights = weights.map_err(|e| Problem::invalid(e.to_string()))?;
-    let dense = Dense::new(weights, (!intercepts.is_empty()).then_some(intercepts), &shape)?;
     let z = cx.push_extra("dense", dense, &[x]);
     let scores = match cx.node.text("post_transform").as_deref() {
         None | Some("NONE") => Value::Data(z),
@@ -68,13 +51,50 @@ pub(super) fn linear_classifier<T: Scalar>(cx: &mut Context<'_, T>) -> Translate
     Ok(Value::Unknown)
 }
 
-/// Divides by the sum of magnitudes, which turns scores into probabilities.
+/// `W x + b`.
+pub(super) fn linear_regressor<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    if let Some(other) = cx.node.text("post_transform").filter(|name| name != "NONE") {
+        return Err(Problem::unsupported(format!("with the post_transform {other}")));
+    }
+    let x = cx.data(0)?;
+    let (dense, targets) = dense(cx, x)?;
+    let expected = cx.node.int("targets").unwrap_or(1);
+    if usize::try_from(expected) != Ok(targets) {
+        return Err(Problem::invalid(format!("its coefficients are for {targets} targets, and it has {expected}")));
+    }
+    cx.push(dense, &[x])
+}
+
+/// The layer with the coefficients and intercepts of a linear model, and the number of its outputs.
+fn dense<T: Scalar>(cx: &Context<'_, T>, x: usize) -> Result<(Dense<T>, usize), Problem> {
+    let shape = cx.shape(x);
+    let &[features] = shape.as_slice() else {
+        return Err(Problem::invalid(format!("it needs an input of [N, features], and gets {}", Shape(&shape))));
+    };
+    let list = |name: &str| cx.node.attribute(name).map(|a| a.floats.as_slice()).unwrap_or_default();
+    let numbers = |list: &[f32]| list.iter().map(|&v| T::of(v.into())).collect::<Vec<T>>();
+    let (coefficients, intercepts) = (numbers(list("coefficients")), numbers(list("intercepts")));
+    let outputs = coefficients.len() / features.max(1);
+    if outputs == 0 || coefficients.len() != outputs * features || ![0, outputs].contains(&intercepts.len()) {
+        return Err(Problem::invalid(format!(
+            "it has {} coefficients and {} intercepts for {features} features",
+            coefficients.len(),
+            intercepts.len()
+        )));
+    }
+    let weights = ndarray::Array::from_shape_vec(vec![outputs, features], coefficients);
+    let weights = weights.map_err(|e| Problem::invalid(e.to_string()))?;
+    Ok((Dense::new(weights, (!intercepts.is_empty()).then_some(intercepts), &shape)?, outputs))
+}
+
+/// Divides by the Euclidean length; or by the sum of magnitudes, which turns scores into probabilities.
 pub(super) fn normalizer<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let shape = cx.shape(x);
     match (cx.node.text("norm").as_deref(), shape.as_slice()) {
         (Some("L1"), [_]) => {}
-        (Some("L1"), _) => {
+        (Some("L2"), [_]) => return cx.push(Normalize::new(Divisor::L2, 1, &shape)?, &[x]),
+        (Some("L1" | "L2"), _) => {
             return Err(Problem::invalid(format!("it needs an input of [N, features], and gets {}", Shape(&shape))));
         }
         (norm, _) => return Err(Problem::unsupported(format!("with the norm {}", norm.unwrap_or("MAX")))),
@@ -136,6 +156,29 @@ mod tests {
     }
 
     #[test]
+    fn a_linear_regression_on_normalised_rows() {
+        let mut net = Net::new(&[2]);
+        let x = net.op("Normalizer", &["x"], &[("norm", Attr::Text("L2"))]);
+        net.op("LinearRegressor", &[&x], &[("targets", Attr::Int(2))]);
+        for node in &mut net.graph().node {
+            node.domain = "ai.onnx.ml".into();
+        }
+        let list = |name: &str, floats: &[f32]| AttributeProto {
+            name: name.into(),
+            floats: floats.to_vec(),
+            ..Default::default()
+        };
+        let given = [list("coefficients", &[1.0, 2.0, 10.0, 0.0]), list("intercepts", &[0.5, -1.0])];
+        net.graph().node[1].attribute.extend(given);
+        assert_eq!(kinds(&net.raw()), ["normalize", "dense"]);
+        let y = net.run(&array![[3.0, 4.0]].into_dyn());
+        // (0.6, 0.8)
+        assert!((y[[0, 0]] - 2.7).abs() < 1e-12 && (y[[0, 1]] - 5.0).abs() < 1e-12, "{y}");
+        net.graph().node[1].attribute.retain(|a| a.name != "targets");
+        assert!(net.error().contains("2 targets, and it has 1"), "{}", net.error());
+    }
+
+    #[test]
     fn the_label_alone_is_enough() {
         let mut net = classifier(&[1.0, -1.0, -1.0, 1.0], &[], "NONE");
         net.graph().node.truncate(1);
@@ -151,9 +194,9 @@ mod tests {
         assert!(classifier(&[1.0, 2.0], &[], "LOGISTIC").error().contains("with one row of coefficients"));
         assert!(classifier(&[1.0; 4], &[], "PROBIT").error().contains("PROBIT"));
         let mut net = Net::new(&[2]);
-        net.op("Normalizer", &["x"], &[("norm", Attr::Text("L2"))]);
+        net.op("Normalizer", &["x"], &[("norm", Attr::Text("MAX"))]);
         net.graph().node[0].domain = "ai.onnx.ml".into();
-        assert!(net.error().contains("with the norm L2"), "{}", net.error());
+        assert!(net.error().contains("with the norm MAX"), "{}", net.error());
         let mut net = Net::new(&[2]);
         net.op("Normalizer", &["x"], &[("norm", Attr::Text("L1"))]);
         net.graph().node[0].domain = "ai.onnx.ml".into();

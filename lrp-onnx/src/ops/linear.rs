@@ -13,6 +13,32 @@ pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     if has_two_activations(cx) {
         return super::product::gemm(cx);
     }
+    let (linear, x, outputs) = factors_of_gemm(cx)?;
+    if let Some(Some(Value::Data(summand))) = cx.inputs.get(2) {
+        let summand = *summand;
+        if cx.node.float("beta").is_some_and(|beta| beta != 1.0) {
+            return Err(Problem::unsupported("with an activation as input number 3 and a factor for it (beta)"));
+        }
+        let dense = linear.build::<T>(&cx.shape(x))?;
+        let product = cx.push_extra_made_from("product", shared(dense), Origin::Dense(linear), &[x]);
+        return super::arithmetic::sum_of(cx, &[product, summand]);
+    }
+    let beta = cx.node.float("beta").unwrap_or(1.0);
+    let bias = match cx.optional(2)? {
+        None => None,
+        Some(c) => {
+            let c = cx.per_sample(c, cx.rank(x))?;
+            let c = c.broadcast([outputs]).ok_or_else(|| {
+                Problem::invalid(format!("its bias of shape {:?} does not fit {outputs} outputs", c.shape()))
+            })?;
+            Some(c.iter().map(|v| beta * v.wide()).collect())
+        }
+    };
+    push(cx, Linear { bias, ..linear }, x)
+}
+
+/// The layer that a Gemm with constant weights is but for its summand, its input, and the number of its outputs.
+fn factors_of_gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Result<(Linear, usize, usize), Problem> {
     let x = cx.data(0)?;
     let x = match cx.node.int("transA").unwrap_or(0) {
         0 => x,
@@ -22,7 +48,6 @@ pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
             return Err(Problem::invalid(reason));
         }
     };
-    let beta = cx.node.float("beta").unwrap_or(1.0);
     let linear = Linear {
         weights: cx.constant(1)?.clone(),
         transposed: cx.node.int("transB").unwrap_or(0) == 0,
@@ -35,17 +60,7 @@ pub(super) fn gemm<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         &[outputs, _] => outputs,
         shape => return Err(Problem::invalid(format!("its weight is no matrix but has the shape {shape:?}"))),
     };
-    let bias = match cx.optional(2)? {
-        None => None,
-        Some(c) => {
-            let c = cx.per_sample(c, cx.rank(x))?;
-            let c = c.broadcast([outputs]).ok_or_else(|| {
-                Problem::invalid(format!("its bias of shape {:?} does not fit {outputs} outputs", c.shape()))
-            })?;
-            Some(c.iter().map(|v| beta * v.wide()).collect())
-        }
-    };
-    push(cx, Linear { bias, ..linear }, x)
+    Ok((linear, x, outputs))
 }
 
 /// `x W` over the last axis, with a constant matrix (or vector) `W`; or `W x` over the last but one. All else is a product of activations.
@@ -136,6 +151,19 @@ mod tests {
         net.op("Gemm", &["x", &w, &b], &[("alpha", Attr::Float(2.0)), ("beta", Attr::Float(10.0))]);
         let x = array![[1.0, 0.0], [0.0, 1.0]].into_dyn();
         assert_eq!(net.run(&x), array![[12.0, 4.0, -4.0], [18.0, 10.0, 2.0]].into_dyn());
+    }
+
+    #[test]
+    fn a_summand_that_is_an_activation_is_a_sum() {
+        let mut net = Net::new(&[2]);
+        let (w, v) = (net.floats(&[2, 2], &[1.0, 2.0, 3.0, 4.0]), net.floats(&[2, 1], &[1.0, -1.0]));
+        let c = net.op("MatMul", &["x", &v], &[]);
+        net.op("Gemm", &["x", &w, &c], &[("alpha", Attr::Float(2.0))]);
+        let x = array![[1.0, 0.0], [1.0, 2.0]].into_dyn();
+        assert_eq!(net.run(&x), array![[3.0, 5.0], [13.0, 19.0]].into_dyn());
+        assert_eq!(crate::testing::kinds(&net.raw()), ["dense", "dense", "broadcast", "add"]);
+        net.op("Gemm", &["x", &w, &c], &[("beta", Attr::Float(2.0))]);
+        assert!(net.error().contains("beta"), "{}", net.error());
     }
 
     #[test]

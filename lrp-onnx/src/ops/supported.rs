@@ -37,6 +37,7 @@ pub fn behaviour(kind: Kind) -> &'static str {
         (Kind::RmsNorm | Kind::Normalize, _) => "pass (the divisor is constant)",
         (Kind::Lstm | Kind::Gru | Kind::Rnn, _) => "epsilon, gates constant",
         (_, Group::Weighted) => "the rule of the recipe",
+        (Kind::Scale, _) => "pass without a summand, otherwise `norm`, unless the recipe has a rule for it",
         (_, Group::Weightless) => "`norm`, unless the recipe has a rule for it",
         (_, Group::Preprocessing | Group::Activation | Group::Normalization | Group::Recurrent | Group::Product) => {
             "pass"
@@ -54,7 +55,7 @@ macro_rules! rows {
     };
 }
 
-/// Every operator that is read, in alphabetical order. `LinearClassifier`, `Normalizer` and `Scaler` are of the domain `ai.onnx.ml`.
+/// Every operator that is read, in alphabetical order. `LinearClassifier`, `LinearRegressor`, `Normalizer` and `Scaler` are of the domain `ai.onnx.ml`.
 pub const fn supported() -> &'static [Supported] {
     ROWS
 }
@@ -119,6 +120,7 @@ const ROWS: &[Supported] = rows! {
     "Less" 7 [Compare] "";
     "LessOrEqual" 12 [Compare] "";
     "LinearClassifier" 1 [Dense, Sigmoid, Softmax] "two classes or more; post_transform NONE, LOGISTIC or SOFTMAX";
+    "LinearRegressor" 1 [Dense] "no post_transform";
     "Log" 1 [Log] "";
     "LogSoftmax" 1 [LogSoftmax] "cut at the end of a model";
     "LpNormalization" 1 [Normalize] "";
@@ -133,7 +135,7 @@ const ROWS: &[Supported] = rows! {
     "Mish" 18 [Mul, Softplus, Tanh] "the tanh is the gate";
     "Mul" 7 [Mul, Scale] "";
     "Neg" 1 [Scale] "";
-    "Normalizer" 1 [Abs, Mean, Div] "norm L1 of vectors";
+    "Normalizer" 1 [Normalize, Abs, Mean, Div] "norms L1 and L2 of vectors";
     "Not" 1 [Compare] "";
     "OneHot" 9 [Embedding, Transpose] "of an input of whole numbers; constant depth and values; no number beyond the depth";
     "Or" 7 [Compare] "";

@@ -42,7 +42,6 @@ pub(crate) fn about(op_type: &str) -> &'static str {
         }
         "DeformConv" => "a convolution whose positions are computed by the model, which has no relevance rule here yet",
         "Col2Im" | "ReverseSequence" | "EyeLike" => "it rearranges elements, which has not been added here yet",
-        "LinearRegressor" => "a linear model as one node; export it as a Gemm, which is a dense layer here",
         "SVMClassifier" | "SVMRegressor" | "TreeEnsemble" | "TreeEnsembleClassifier" | "TreeEnsembleRegressor" => TREES,
         _ if op_type.starts_with("Sequence") || op_type.starts_with("Optional") || op_type.ends_with("Sequence") => {
             "it works on lists of tensors; export the model with tensors only"
