@@ -6,7 +6,7 @@
 
 Writes tests/attention/NAME.ts.onnx (TorchScript, operator set 17) and NAME.dynamo.onnx (dynamo, operator set 20), and
 tests/attention/references.npz with, for each network, the inputs, the output, the position in the output that is explained, and the
-relevance of each token or pixel in float64: NAME.attn, and NAME.cp with the softmax as a constant.
+relevance of each token or pixel in float64: NAME.attn, and NAME.cp with the softmax as a constant. NAME.npz has the inputs for the program.
 
 The derivation (Achtibat et al. 2024) is gradient × input of a changed model, by autograd, and shares nothing with our program:
 the scales of normalisations are detached, activations are x · (f(x) / x) with the bracket detached, and both factors of a product of
@@ -221,6 +221,8 @@ def main():
         arrays[f"{name}.y"], arrays[f"{name}.place"] = y.numpy(), np.array([place])
         for input, value in zip(names, inputs):
             arrays[f"{name}.{input}"] = value.numpy()
+        # As the program takes them.
+        np.savez(OUT / f"{name}.npz", **{input: value.numpy() for input, value in zip(names, inputs)})
     np.savez_compressed(OUT / "references.npz", **arrays)
 
 

@@ -7,7 +7,7 @@ use lrp_core::{Model, NodeId, Scalar};
 
 /// The weighted layers whose output is a factor of a matrix product of two activations (queries, keys and values), or whose input comes out of
 /// one (the projection of the output), with no other weighted layer between.
-pub(crate) fn layers<T: Scalar>(model: &Model<T>) -> BTreeSet<NodeId> {
+pub fn layers<T: Scalar>(model: &Model<T>) -> BTreeSet<NodeId> {
     let kind = |id: NodeId| model.node(id).kind();
     // For each node, the weighted layers that it comes from, and whether it comes out of a product without one.
     let mut sources: Vec<BTreeSet<NodeId>> = Vec::new();

@@ -89,6 +89,7 @@ mod values;
 mod written;
 
 pub use any_rule::AnyRule;
+pub use attention::layers as attention_layers;
 pub use begin::{Begin, StartAt};
 pub use class::Class;
 pub use colormap::{COLORMAPS, Colormap};

@@ -159,6 +159,9 @@ impl Layers {
     /// # Errors
     /// When they select by different things.
     pub fn or(self, other: Self) -> Result<Self, SelectorError> {
+        if self.attention.is_some() || other.attention.is_some() {
+            return Err(SelectorError::Different);
+        }
         let optional = self.optional || other.optional;
         let joined = match (self, other) {
             (
@@ -184,7 +187,8 @@ impl Layers {
         let ops = self.ops.as_ref().map(|ops| ("ops", one_or_list(ops.iter().copied().map(Ops::name))));
         let names = self.names.as_ref().map(|names| ("names", one_or_list(names.iter().map(NameGlob::text))));
         let optional = self.optional.then(|| ("optional", "true".to_owned()));
-        [layers, ops, names, optional].into_iter().flatten().collect()
+        let attention = self.attention.map(|wanted| ("attention", wanted.to_string()));
+        [layers, ops, names, attention, optional].into_iter().flatten().collect()
     }
 
     /// Permits that nothing in the model matches.

@@ -91,7 +91,7 @@ impl Seeds {
     /// The operator cases and the small models of the repository.
     pub fn load() -> Self {
         let mut files = Vec::new();
-        for folder in ["references/ops", "models"] {
+        for folder in ["references/ops", "models", "shipped", "attention"] {
             let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).into_iter().flatten();
             for path in entries.map(|entry| entry.unwrap().path()) {
                 let small = path.metadata().is_ok_and(|m| m.len() <= LARGEST_SEED);
@@ -112,8 +112,8 @@ impl Seeds {
     }
 
     fn any(&self, random: &mut Random) -> &(String, Vec<u8>) {
-        // The names of models come first. They are few and large, the operator cases many and small.
-        let models = self.0.partition_point(|(name, _)| name.starts_with("models/"));
+        // The names of networks come first. They are few and large, the operator cases many and small.
+        let models = self.0.partition_point(|(name, _)| name.as_str() < "references");
         match random.below(4) {
             0 if models > 0 => &self.0[random.below(models)],
             _ => &self.0[random.below(self.0.len())],

@@ -70,6 +70,7 @@ const ROWS: &[Supported] = rows! {
     "Asinh" 9 [Asinh] "";
     "Atan" 7 [Atan] "";
     "Atanh" 9 [Atanh] "";
+    "Attention" 23 [MatMul, Softmax, Scale] "without a cache of keys and values; written out";
     "AveragePool" 1 [AvgPool] "";
     "BatchNormalization" 7 [BatchNorm] "not in training mode; folded into the layer next to it where that is possible";
     "Cast" 6 [Identity] "to floating-point numbers; comparisons to any type";
@@ -161,6 +162,7 @@ const ROWS: &[Supported] = rows! {
     "Relu" 1 [Relu] "";
     "Reshape" 1 [Reshape] "constant shape";
     "Resize" 10 [Resize, ResizeNearest, Identity] "constant sizes or scales; stretched, without antialiasing or a region of interest";
+    "RotaryEmbedding" 23 [Scale, Mul, Add] "written out";
     "Scaler" 1 [Scale] "";
     "ScatterElements" 11 [Gather, Concat, Add] "constant indices, the same for every sample; reduction none or add";
     "ScatterND" 11 [Gather, Concat, Add] "constant indices, the same for every sample; reduction none or add";
@@ -236,13 +238,19 @@ mod tests {
     use super::*;
     use crate::graph::Body;
     use crate::ops::SUPPORTED;
+    use crate::proto::NodeProto;
     use crate::testing::{Attr, Net};
     use lrp_core::operator::Fixed;
 
     #[test]
     fn every_supported_operator_has_a_row() {
         let names: Vec<&str> = supported().iter().map(|row| row.operator).collect();
-        assert_eq!(names, SUPPORTED);
+        // ONNX's own, and written out.
+        let mut expected = [SUPPORTED, &["Attention", "RotaryEmbedding"]].concat();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        let is_fused = |name: &str| crate::fused::is_fused(&NodeProto { op_type: name.into(), ..NodeProto::default() });
+        assert!(is_fused("Attention") && is_fused("RotaryEmbedding"));
     }
 
     #[test]

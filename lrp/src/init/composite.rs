@@ -6,7 +6,7 @@ use std::ops::Range;
 use lrp_config::{AnyRule, Layers};
 use lrp_core::operator::Kind;
 use lrp_core::{Model, NodeId, Scalar};
-use lrp_rules::{Epsilon, EpsilonValue, Flat, Gamma, Gradient, Norm, Residual, ZBox, Zero};
+use lrp_rules::{Constant, Epsilon, EpsilonValue, Flat, Gamma, Gradient, Norm, Pass, Residual, ZBox, Zero};
 
 use super::expected::Expected;
 use super::survey::{Architecture, Survey};
@@ -123,6 +123,7 @@ impl Composite {
             ),
             Architecture::Mlp => perceptron(model, &mut parts),
             Architecture::Cnn | Architecture::Residual => by_depth(model, &mut parts),
+            Architecture::Transformer => transformer(model, survey, &mut parts),
             Architecture::Normalized | Architecture::Recurrent => by_kind(model, survey, &mut parts),
         }
         if !survey.batch_norms.is_empty() {
@@ -137,7 +138,19 @@ impl Composite {
         }
         let no_first = first(model, survey, expected, &mut parts);
         let mut entries = parts.finish();
-        if survey.counts.contains_key(&Kind::Add) {
+        if survey.architecture == Architecture::Transformer
+            && survey.sees_pictures()
+            && survey.count(&[Kind::Softmax]) > 0
+        {
+            entries.push(Entry::new(
+                Layers::kind(Kind::Softmax),
+                Constant,
+                "Softmax of attention: constant (CP-LRP, Ali et al. 2022). Queries and keys receive nothing, values all. \"taylor\", the default, \
+                 gives queries and keys a share, and the maps of pictures more noise.",
+            ));
+        }
+        // A transformer's sums are many, and their shares by sign are part of its rules.
+        if survey.architecture != Architecture::Transformer && survey.counts.contains_key(&Kind::Add) {
             entries.push(Entry::new(
                 Layers::kind(Kind::Add),
                 absolute(),
@@ -145,7 +158,17 @@ impl Composite {
                  relevance without bound where branches nearly cancel.",
             ));
         }
-        if let Some(undefined) = of_kinds(survey.undefined.iter().copied()) {
+        let (elementwise, others): (Vec<Kind>, Vec<Kind>) =
+            survey.undefined.iter().partition(|kind| ELEMENTWISE.contains(kind));
+        if let Some(functions) = of_kinds(elementwise.into_iter()) {
+            entries.push(Entry::new(
+                functions,
+                Pass,
+                "CHECK: functions of single elements that are no common activations. Relevance passes them, as it passes activations \
+                 (Achtibat et al. 2024, eq. 9); \"gradient\" is the alternative.",
+            ));
+        }
+        if let Some(undefined) = of_kinds(others.into_iter()) {
             entries.push(Entry::new(
                 undefined,
                 Gradient,
@@ -154,6 +177,46 @@ impl Composite {
             ));
         }
         Self { entries, no_first }
+    }
+}
+
+/// Functions of single elements without a behaviour of their own.
+const ELEMENTWISE: [Kind; 7] = [Kind::Exp, Kind::Log, Kind::Sin, Kind::Cos, Kind::Cosh, Kind::Acos, Kind::Acosh];
+
+/// LRP-ε for texts; for pictures LRP-γ outside of attention.
+fn transformer<T: Scalar>(model: &Model<T>, survey: &Survey, parts: &mut Parts) {
+    let all = 0..model.layers().len();
+    if !survey.sees_pictures() {
+        parts.add(
+            Layers::all(),
+            all,
+            Epsilon::default(),
+            "Dense layers: LRP-ε with a small ε (Achtibat et al. 2024). Layer norm, matrix products and softmax have rules of their own; \
+             activations (GELU, SiLU) pass relevance.",
+        );
+        return;
+    }
+    parts.add(
+        Layers::all(),
+        all,
+        Gamma { gamma: 0.05, ..Gamma::default() },
+        "Perceptrons and the head: LRP-γ with γ = 0.05, as Achtibat et al. 2024 found it for vision transformers.",
+    );
+    parts.add_kinds(
+        model,
+        &CONVOLUTIONS,
+        Gamma::default(),
+        "The convolution that makes patches: LRP-γ with γ = 0.25, likewise.",
+    );
+    let attention = lrp_config::attention_layers(model);
+    let reach: Vec<usize> = attention.iter().filter_map(|id| model.layer_index(*id)).collect();
+    if !reach.is_empty() {
+        parts.add(
+            Layers::attention(true),
+            reach,
+            Epsilon::default(),
+            "Projections of attention: LRP-ε, which keeps the signs that the products of queries, keys and values need.",
+        );
     }
 }
 
@@ -235,7 +298,7 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
     let layers = model.first_layers();
     let all = |kinds: &[Kind]| layers.iter().all(|id| model.node(*id).kind().is_some_and(|kind| kinds.contains(&kind)));
     let reach: Vec<usize> = layers.iter().filter_map(|id| model.layer_index(*id)).collect();
-    if survey.architecture == Architecture::Recurrent || layers.is_empty() {
+    if matches!(survey.architecture, Architecture::Recurrent | Architecture::Transformer) || layers.is_empty() {
         return None;
     }
     if all(&[Kind::BatchNorm]) {
@@ -276,7 +339,7 @@ fn first<T: Scalar>(model: &Model<T>, survey: &Survey, expected: &Expected, part
 #[cfg(test)]
 mod tests {
     use lrp_core::kernels::window::WindowSpec;
-    use lrp_core::ops::{Activation, Add, Conv, Dense, Function};
+    use lrp_core::ops::{Activation, Add, Conv, Dense, Function, MatMul, Reducer, Reduction, Softmax};
     use lrp_core::{Builder, NodeId, Tensor};
 
     use super::*;
@@ -335,10 +398,48 @@ mod tests {
     }
 
     #[test]
-    fn operators_without_a_behaviour_get_the_gradient() {
-        let (survey, chosen) = Net::new(&[2]).dense().apply(Function::Exp).composite();
-        assert_eq!(survey.undefined, [Kind::Exp]);
-        assert_eq!(chosen, [entry("", Epsilon::default()), entry("ops = \"exp\"", Gradient)]);
+    fn functions_without_a_behaviour_pass_and_other_operators_get_the_gradient() {
+        let mut net = Net::new(&[2]).dense().apply(Function::Exp);
+        let op = Reduction::new(Reducer::Product, 1, &[2]).unwrap();
+        net.1 = net.0.add("product", op, &[net.1]).unwrap();
+        let (survey, chosen) = net.composite();
+        assert_eq!(survey.undefined, [Kind::Exp, Kind::ReduceProd]);
+        let expected =
+            [entry("", Epsilon::default()), entry("ops = \"exp\"", Pass), entry("ops = \"reduce-prod\"", Gradient)];
+        assert_eq!(chosen, expected);
+    }
+
+    /// One head on patches: with and without the convolution that makes them.
+    #[test]
+    fn transformers_of_pictures_and_of_texts() {
+        for pictures in [true, false] {
+            let mut net = Net::new(if pictures { &[1, 4, 4] } else { &[1, 2, 2] });
+            if pictures {
+                let spec = WindowSpec::new(&[2, 2]).stride(2);
+                let op = Conv::new(Tensor::ones(vec![1, 1, 2, 2]), None, &spec, 1, &[1, 4, 4]).unwrap();
+                net.1 = net.0.add("patches", op, &[net.1]).unwrap();
+            }
+            let dense = || Dense::new(Tensor::ones(vec![2, 2]), None, &[1, 2, 2]).unwrap();
+            let [a, b] = ["q", "k"].map(|name| net.0.add(name, dense(), &[net.1]).unwrap());
+            let scores = net.0.add("scores", MatMul::new(&[1, 2, 2], &[1, 2, 2]).unwrap(), &[a, b]).unwrap();
+            let weights = net.0.add("weights", Softmax::new(3, &[1, 2, 2]).unwrap(), &[scores]).unwrap();
+            let sum = net.0.add("sum", Add::new(2, &[1, 2, 2]).unwrap(), &[weights, net.1]).unwrap();
+            let relu = net.0.add("relu", Activation::new(Function::Relu, &[1, 2, 2]).unwrap(), &[sum]).unwrap();
+            net.1 = net.0.add("head", dense(), &[relu]).unwrap();
+            let (survey, chosen) = net.composite();
+            assert_eq!((survey.architecture, survey.sees_pictures()), (Architecture::Transformer, pictures));
+            if pictures {
+                let expected = [
+                    entry("", Gamma { gamma: 0.05, ..Gamma::default() }),
+                    entry("ops = \"conv\"", Gamma::default()),
+                    entry("attention = true", Epsilon::default()),
+                    entry("ops = \"softmax\"", Constant),
+                ];
+                assert_eq!(chosen, expected);
+            } else {
+                assert_eq!(chosen, [entry("", Epsilon::default())]);
+            }
+        }
     }
 
     #[test]

@@ -160,6 +160,10 @@ impl Document<'_> {
             Architecture::Cnn | Architecture::Residual => {
                 "LRP-0 on top, LRP-ε in the middle, LRP-γ below (after Montavon et al. 2019, §10.3)"
             }
+            Architecture::Transformer if self.survey.sees_pictures() => {
+                "LRP-γ for convolutions and dense layers, LRP-ε for attention, softmax constant (after Achtibat et al. 2024)"
+            }
+            Architecture::Transformer => "AttnLRP (Achtibat et al. 2024)",
             Architecture::Normalized if self.survey.count(&[Kind::Conv, Kind::ConvTranspose]) > 0 => {
                 "LRP-ε for dense layers, LRP-γ for convolutions (after Achtibat et al. 2024)"
             }

@@ -16,7 +16,9 @@ pub enum Architecture {
     Cnn,
     /// Convolutions, and sums of branches.
     Residual,
-    /// With layer norms (or with a softmax inside and no convolutions): transformers and their relatives.
+    /// With matrix products of two activations: attention.
+    Transformer,
+    /// With layer norms (or with a softmax inside and no convolutions): relatives of transformers.
     Normalized,
     /// With LSTM or GRU.
     Recurrent,
@@ -75,6 +77,8 @@ impl Survey {
         let convolutions = has(&[Kind::Conv, Kind::ConvTranspose]);
         if has(&[Kind::Lstm, Kind::Gru, Kind::Rnn]) {
             Architecture::Recurrent
+        } else if has(&[Kind::MatMul]) {
+            Architecture::Transformer
         } else if has(&[Kind::LayerNorm, Kind::RmsNorm]) || (has(&[Kind::Softmax]) && !convolutions) {
             Architecture::Normalized
         } else if layers <= 1 {
@@ -88,6 +92,11 @@ impl Survey {
         }
     }
 
+    /// Whether patches of pixels come in by a convolution.
+    pub fn sees_pictures(&self) -> bool {
+        self.count(&[Kind::Conv]) > 0
+    }
+
     /// The family in words.
     pub fn name(&self) -> &'static str {
         match self.architecture {
@@ -96,6 +105,8 @@ impl Survey {
             Architecture::Cnn if self.count(&[Kind::Concat]) > 0 => "a convolutional network with branches",
             Architecture::Cnn => "a plain convolutional network",
             Architecture::Residual => "a residual network",
+            Architecture::Transformer if self.sees_pictures() => "a vision transformer",
+            Architecture::Transformer => "a transformer",
             Architecture::Normalized => "a network of the transformers' kin",
             Architecture::Recurrent => "a recurrent network",
         }
@@ -113,7 +124,9 @@ impl Survey {
             part(&[Kind::Conv, Kind::ConvTranspose], "convolution", "convolutions"),
             part(&[Kind::Dense], "dense layer", "dense layers"),
             part(&[Kind::LayerNorm], "layer norm", "layer norms"),
+            part(&[Kind::RmsNorm], "division by the root mean square", "divisions by the root mean square"),
             part(&[Kind::Softmax], "softmax within", "softmaxes within"),
+            part(&[Kind::MatMul], "matrix product of two activations", "matrix products of two activations"),
             part(&[Kind::Add], "sum of branches", "sums of branches"),
             part(&[Kind::Concat], "concatenation of branches", "concatenations of branches"),
         ];
