@@ -174,7 +174,7 @@ class Canon:
             if not all(x in entrance or x in inputs for x in step.inputs):
                 continue
             if step.kind == "ids":
-                entrance.add(step.output)  # the position of a token is no part of it
+                continue  # rows of a table were learned, and so was what is added to them
             elif "scale" in step.extra and step.kind != "route":
                 entrance.add(step.output)
                 marked.append(step)

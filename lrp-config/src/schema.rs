@@ -280,6 +280,9 @@ mod tests {
                         ("/explain/target", _, "skip") => {
                             format!("rule = \"pass\"\n[explain]\ntarget = {{ each = 1, {line} }}")
                         }
+                        ("/explain/target", _, "output" | "measure") => {
+                            format!("rule = \"pass\"\n[explain]\ntarget = {{ similarity = \"a.npy\", {line} }}")
+                        }
                         ("/explain/target", ..) => format!("rule = \"pass\"\n[explain]\ntarget = {{ {line} }}"),
                         ("/compare", _, "titles") => {
                             format!("rule = \"pass\"\n[compare]\nrecipes = [\"lrp-0\", \"lrp-gamma\"]\n{line}")

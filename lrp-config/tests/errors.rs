@@ -30,7 +30,7 @@ fn unknown_keys() {
     );
     assert_eq!(
         reading("[[assign]]\nlayer = 3\nrule = 'zero'"),
-        "test.toml:3:1: unknown key 'layer' (did you mean 'layers'? There are: layers, ops, names, rule, optional)"
+        "test.toml:3:1: unknown key 'layer' (did you mean 'layers'? There are: layers, ops, names, attention, rule, optional)"
     );
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'gamma', gama = 1 }"),
@@ -42,7 +42,7 @@ fn unknown_keys() {
     );
     assert_eq!(
         reading(&format!("{ENTRY}[explain]\ntarget = {{ tops = 3 }}")),
-        "test.toml:5:12: unknown key 'tops' (did you mean 'top'? There are: top, contrast, index, at, each, box, region, seed, class, classes, skip)"
+        "test.toml:5:12: unknown key 'tops' (did you mean 'top'? There are: top, contrast, index, at, each, box, region, similarity, seed, class, classes, skip, output, measure)"
     );
 }
 
@@ -85,7 +85,7 @@ fn a_product_without_such_an_input() {
 
 #[test]
 fn misspelt_rules() {
-    let all = "zero, epsilon, gamma, alpha-beta, z-plus, gains, w-square, flat, z-box, pass, norm, product, gradient, \
+    let all = "zero, epsilon, gamma, alpha-beta, z-plus, gains, w-square, flat, z-box, pass, norm, product, constant, taylor, gradient, \
                guided-backprop, deconvnet";
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'epsilonn', epsilon = 1 }"),
@@ -197,7 +197,7 @@ fn wrong_types() {
         ("target = { contrast = [0, 1, 2] }", "5:23: contrast: invalid length 3, expected an array of length 2"),
         (
             "target = { top = 3, tops = 3 }",
-            "5:21: unknown key 'tops' (did you mean 'top'? There are: top, contrast, index, at, each, box, region, seed, class, classes, skip)",
+            "5:21: unknown key 'tops' (did you mean 'top'? There are: top, contrast, index, at, each, box, region, similarity, seed, class, classes, skip, output, measure)",
         ),
     ] {
         assert_eq!(reading(&format!("{ENTRY}[explain]\n{line}")), format!("test.toml:{said}"));

@@ -35,7 +35,7 @@ pub struct Product<F = usize> {
     pub signal: Option<F>,
     /// Added to the outputs of a matrix product, with their sign. Elementwise products need none.
     #[serde(deserialize_with = "optional_number")]
-    #[schemars(extend("minimum" = 0, "x-default" = "1e-6"), example = 1e-9)]
+    #[schemars(extend("minimum" = 0, "x-default" = "from the operator: 1e-6"), example = 1e-9)]
     pub stabilizer: Option<f64>,
 }
 

@@ -222,6 +222,6 @@ mod tests {
         let top = Error::from(OutputError::Top { asked: 12, classes: 10 });
         assert_eq!(top.complaints()[0].remedy(), Some("ask for at most 10"));
         let memory = Error::Memory { node: "a".into(), needed: 1 << 40, limit: 1 << 30 };
-        assert!(memory.to_string().starts_with("the values of node 'a' take 1.0 TiB for one sample"), "{memory}");
+        assert!(memory.to_string().starts_with("the values of node 'a' take 1 TiB for one sample"), "{memory}");
     }
 }

@@ -568,7 +568,7 @@ fn rules_and_presets_are_listed() {
     }
     let presets = folder.lrp("presets --json").json();
     let table = folder.lrp("presets").silent().to_owned();
-    assert_eq!(presets.as_array().unwrap().len(), 14);
+    assert_eq!(presets.as_array().unwrap().len(), 17);
     for preset in presets.as_array().unwrap() {
         let name = preset["name"].as_str().unwrap();
         assert!(table.contains(preset["description"].as_str().unwrap()));

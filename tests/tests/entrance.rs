@@ -524,7 +524,9 @@ fn same_inside_and_outside<T: Scalar>(tolerance: f64) {
                 let b = explain(&outside, &with_range(preset, &range_outside(entrance, &given)), &y);
                 let error = relative_l2(a.input_relevance(), b.input_relevance());
                 worst = worst.max(error);
-                if error > tolerance {
+                // With γ on every layer, the head too, relevance of both signs is larger than its sum, and so is its rounding.
+                let allowed = if preset == "attn-lrp-gamma" { 3.0 * tolerance } else { tolerance };
+                if error > allowed {
                     wrong.push(format!("{}, {body:?}, {preset}: {error:.1e}", entrance.name));
                 }
             }

@@ -263,7 +263,9 @@ fn hides_sign(kind: Kind, exponent: Option<f64>) -> Option<&'static str> {
 fn positive_on_top<T: Scalar>(recipe: &Recipe, model: &Model<T>, resolved: &Resolved<T>) -> Vec<Diagnostic> {
     let top = top_dense_layers(model);
     let positive = |rule: &AnyRule| match rule {
-        AnyRule::Gamma(_) | AnyRule::ZPlus(_) => true,
+        // A small γ hardly favours one sign.
+        AnyRule::Gamma(rule) => rule.gamma > 0.1,
+        AnyRule::ZPlus(_) => true,
         AnyRule::AlphaBeta(rule) => rule.beta == 0.0,
         _ => false,
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lrp_core::operator::{Affine, Io, Kind, Operator};
 use lrp_core::rule::{Needs, Outputs, PreparedRule, Propagated};
 use lrp_core::tensor::{abs_sums, batch_shape, empty, samples, sums, volume};
-use lrp_core::{Claims, Positive, Rule, Scalar, Tensor};
+use lrp_core::{Behaviour, Claims, Positive, Rule, Scalar, Tensor};
 use ndarray::{Axis, Slice, Zip};
 
 use super::Broken;
@@ -116,7 +116,7 @@ pub(super) fn check<R: Rule<f64> + Rule<f32>>(rule: &R, case: &Applied) -> Resul
         Err(reason) => return Ok(Outcome::Refused(case.bound.build::<f64>().kind(), reason)),
     };
     let out = subject.run(&case.xs, &case.r);
-    shapes(&subject, case, &out)?;
+    shapes(rule, &subject, case, &out)?;
     balance(&subject, case, &out)?;
     repeated(rule, case, &subject, &out)?;
     printed(rule)?;
@@ -142,7 +142,7 @@ pub(super) fn check<R: Rule<f64> + Rule<f32>>(rule: &R, case: &Applied) -> Resul
     Ok(Outcome::Held(subject.op.kind()))
 }
 
-fn shapes(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Result<(), Broken> {
+fn shapes<R: Rule<f64>>(rule: &R, subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Result<(), Broken> {
     let n = samples(&case.r);
     let got: Vec<&[usize]> = out.relevance.iter().map(|r| r.shape()).collect();
     let expected: Vec<&[usize]> = case.xs.iter().map(|x| x.shape()).collect();
@@ -156,8 +156,9 @@ fn shapes(subject: &Subject<f64>, case: &Applied, out: &Propagated<f64>) -> Resu
     if out.relevance.iter().flatten().chain(booked).any(|v| !v.is_finite()) {
         return Err(format!("finite: {:?}", out.relevance));
     }
-    // A bias that does not exist takes nothing.
-    if subject.affine().is_some_and(|op| op.bias().is_none()) && out.bias.iter().any(|&b| b != 0.0) {
+    // A bias that does not exist takes nothing; an output that counts as a constant is one.
+    let is_constant = rule.behaviour() == Behaviour::Constant;
+    if !is_constant && subject.affine().is_some_and(|op| op.bias().is_none()) && out.bias.iter().any(|&b| b != 0.0) {
         return Err(format!("honest about the bias: it takes {:?}, and there is none", out.bias));
     }
     Ok(())
@@ -330,10 +331,16 @@ fn conserving(subject: &Subject<f64>, case: &Applied, claims: &Claims) -> Result
     Ok(())
 }
 
+/// The outputs that are not zero, of an operator that divides relevance by its outputs.
+fn unless_zero(subject: &Subject<f64>, xs: &[Tensor<f64>]) -> Vec<bool> {
+    let output = subject.op.forward(&xs.iter().collect::<Vec<_>>());
+    output.index_axis(Axis(0), 0).iter().map(|z| *z != 0.0).collect()
+}
+
 /// The outputs at which contributions of both signs meet, so that no denominator is zero.
 fn live(subject: &Subject<f64>, xs: &[Tensor<f64>]) -> Vec<bool> {
     let count = volume(subject.op.output_shape());
-    let Some(op) = subject.affine() else { return vec![true; count] };
+    let Some(op) = subject.affine() else { return unless_zero(subject, xs) };
     let mut signs = vec![[false; 2]; count];
     for (i, x) in xs.iter().enumerate() {
         let first: Vec<f64> = x.index_axis(Axis(0), 0).iter().copied().collect();
