@@ -66,6 +66,7 @@ class Canon:
         self.sigmoids()
         self.layer_norms()
         self.preprocessing()
+        self.merge(self.bias_behind)
         self.merge(self.scales)
         self.merge(self.scale_behind)
         self.merge(self.scale_before)
@@ -137,6 +138,13 @@ class Canon:
                     return None
             return composed(first, second, "affine", first.extra)
         return None
+
+    @classmethod
+    def bias_behind(cls, first, second):
+        """The sum with a constant that follows a matrix is its bias, whatever comes next."""
+        if first.op != "MatMul" or second.op != "Add":
+            return None
+        return cls.scale_behind(first, second)
 
     @staticmethod
     def scale_before(first, second):

@@ -139,6 +139,13 @@ class Layers(Run):
     def do_meanvariancenormalization(self, node, xs, env):
         return self.normalised(xs[0], tuple(node.get("axes") or (0, 2, 3)), 1e-9)
 
+    # -- a mean of several is their sum, scaled
+
+    def do_mean(self, node, xs, env):
+        y = self.simple("affine", "Sum", xs, lambda *vs: sum(vs[1:], vs[0])) if len(xs) > 1 else xs[0]
+        weight = torch.tensor(1 / len(xs), dtype=torch.float64)
+        return [self.simple("pass", "Mul", [y], lambda v: v * weight, scale=(weight, None))]
+
     # -- reductions that are made of others
 
     def do_reducel1(self, node, xs, env):

@@ -144,7 +144,9 @@ def swish(node, x):
 
 @op("HardSigmoid")
 def hard_sigmoid(node, x):
-    return (node.get("alpha", 0.2) * x + node.get("beta", 0.5)).clamp(0, 1)
+    alpha = node.get("alpha", 0.2)
+    alpha = 1 / 6 if abs(alpha - 1 / 6) < 1e-6 else alpha  # as it is meant: files have it rounded
+    return (alpha * x + node.get("beta", 0.5)).clamp(0, 1)
 
 
 @op("Clip")
