@@ -212,7 +212,8 @@ fn difference(values: &ArrayD<f64>, expected: &ArrayD<f64>) -> Result<f64, Strin
     }
     let size = expected.iter().fold(f64::MIN_POSITIVE, |size, v| size.max(v.abs()));
     let pairs = values.iter().zip(expected);
-    Ok(pairs.fold(0.0, |worst: f64, (a, b)| if a.is_finite() { worst.max((a - b).abs()) } else { f64::INFINITY }) / size)
+    Ok(pairs.fold(0.0, |worst: f64, (a, b)| if a.is_finite() { worst.max((a - b).abs()) } else { f64::INFINITY })
+        / size)
 }
 
 /// Relative to the largest relevance at any of the inputs.
