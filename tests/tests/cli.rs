@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use image::Rgb;
 use lrp_core::Tensor;
+use lrp_tests::onnx::Onnx;
 use lrp_tests::program::{Folder, Run, repository};
 use ndarray::{ArrayD, Axis, IxDyn};
 use ndarray_npy::{NpzWriter, ReadableElement, WritableElement, read_npy, write_npy};
@@ -795,10 +796,21 @@ fn mistakes_in_recipes() {
     snapshot(&folder, "run-no-experiment", "run recipe.toml");
 }
 
-/// A head that divides its embedding by its length: nobody has said what relevance does at quotients and roots.
-fn embedding_head() -> Folder {
+/// A head that takes the logarithm of a sum of exponentials: nobody has said what relevance does there.
+fn exponential_head() -> Folder {
     let folder = Folder::new();
-    let model = std::fs::read(repository().join("tests/references/ops/embedding-head.onnx")).unwrap();
+    let model = Onnx::default()
+        .weights(
+            "w",
+            &[5, 3],
+            &[0.5, -0.25, 0.25, 0.5, 0.125, -0.5, 0.25, 0.75, -0.125, 0.5, -0.5, 0.25, 0.5, 0.25, -0.75],
+        )
+        .weights("v", &[1, 2], &[0.5, -1.0])
+        .node("MatMul", &["x", "w"], "hidden")
+        .node("Exp", &["hidden"], "exponentials")
+        .node_with("ReduceLogSumExp", &["exponentials"], "pooled", &[("axes", &[1])])
+        .node("MatMul", &["pooled", "v"], "y")
+        .model(("x", &[1, 5]), ("y", &[1, 2]));
     folder.write("head.onnx", model);
     save(&folder, "x.npy", &Tensor::<f32>::from_shape_fn(vec![3, 5], |i| ((i[0] * 5 + i[1]) % 7) as f32 - 2.5));
     folder
@@ -806,7 +818,7 @@ fn embedding_head() -> Folder {
 
 #[test]
 fn operators_without_a_relevance_behaviour_are_named_and_refused() {
-    let folder = embedding_head();
+    let folder = exponential_head();
     let first_only = "schema = 1\n[[assign]]\nlayers = \"first\"\nrule = \"zero\"\n";
     folder.write("first.toml", first_only);
     folder.write("own.toml", format!("{first_only}[[assign]]\nlayers = \"last\"\nrule = \"zero\"\n[[assign]]\nops = \"undefined\"\nrule = \"gradient\"\n"));
@@ -821,7 +833,7 @@ fn operators_without_a_relevance_behaviour_are_named_and_refused() {
     let plan = folder.lrp("plan -m head.onnx -r first.toml --on-unknown gradient --json").json();
     let by_flag = plan["layers"].as_array().unwrap().iter().filter(|l| l["origin"] == "--on-unknown gradient");
     let kinds: Vec<&str> = by_flag.map(|layer| layer["op"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["sqrt", "div", "dense"]);
+    assert_eq!(kinds, ["exp", "log-sum-exp", "dense"]);
     for recipe in ["first.toml --on-unknown gradient", "own.toml"] {
         folder.lrp(&format!("check -m head.onnx -i x.npy --precision f64 -r {recipe}")).ok();
         folder.lrp(&format!("explain -m head.onnx -i x.npy -o out -r {recipe}")).ok();

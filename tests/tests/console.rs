@@ -59,6 +59,9 @@ fn run(name: &str) -> (String, Vec<String>) {
     if name == "docs/how-to/my-model.md" {
         folders.extend(["examples/steps", "tests/models"]);
     }
+    if name == "docs/how-to/my-transformer.md" {
+        folders.push("tests/attention");
+    }
     let folder = Folder::with_folders(&folders);
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", lrp().parent().unwrap().display());
@@ -138,6 +141,11 @@ fn the_commands() {
 #[test]
 fn a_model_of_your_own() {
     check("docs/how-to/my-model.md");
+}
+
+#[test]
+fn a_transformer() {
+    check("docs/how-to/my-transformer.md");
 }
 
 #[test]
