@@ -158,7 +158,7 @@ impl AnyRule {
 pub(crate) enum Domain {
     /// Those with weights, and sums, means and the like.
     Affine,
-    /// Those, and normalizations other than softmax.
+    /// Those, and layer normalizations.
     Norm,
     /// Products of two activations.
     Products,
@@ -173,10 +173,7 @@ impl Domain {
     pub fn contains(self, kind: Kind) -> bool {
         match self {
             Domain::Affine => matches!(kind.group(), Group::Weighted | Group::Weightless | Group::Preprocessing),
-            Domain::Norm => {
-                let normalizes = matches!(kind, Kind::LayerNorm | Kind::RmsNorm | Kind::Normalize);
-                normalizes || Domain::Affine.contains(kind)
-            }
+            Domain::Norm => kind == Kind::LayerNorm || Domain::Affine.contains(kind),
             Domain::Products => kind.group() == Group::Product,
             Domain::Softmax => kind == Kind::Softmax,
             Domain::All => true,

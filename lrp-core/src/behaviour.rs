@@ -37,9 +37,9 @@ pub enum Behaviour {
         /// Of a matrix product, whose outputs are sums: added to them, with their sign.
         stabilizer: f64,
     },
-    /// At normalisations: what the operator does by itself, with a statistic of the input taken as a constant.
+    /// At layer normalisations: what the operator does by itself, with the standard deviation taken as a constant.
     Normalization {
-        /// Added to the outputs of those that centre, with their sign.
+        /// Added to the outputs, with their sign.
         stabilizer: f64,
     },
     /// The output is taken as a constant, on any operator: its inputs receive nothing, and what arrives is recorded as that of a bias.
@@ -120,15 +120,14 @@ impl Behaviour {
                 Box::new(Deconvnet)
             }
             Behaviour::Shares(shares) => Box::new(FixedShares { shares: shares.of(layer)? }),
-            Behaviour::Normalization { stabilizer } => match layer.op.kind() {
-                Kind::LayerNorm | Kind::RmsNorm | Kind::Normalize => {
-                    let op = layer.op.with_stabilizer(*stabilizer).unwrap_or_else(|| Arc::clone(layer.op));
-                    match op.fixed() {
-                        Fixed::Own { .. } => Box::new(OwnBehaviour { op }),
-                        _ => Box::new(pass(layer)?),
-                    }
+            Behaviour::Normalization { stabilizer } => match (layer.op.kind(), layer.op.with_stabilizer(*stabilizer)) {
+                (Kind::LayerNorm, Some(op)) => Box::new(OwnBehaviour { op }),
+                // Without centring each output is a multiple of one input, which has no denominator.
+                (kind, _) => {
+                    let message =
+                        format!("of the normalizations it is for those that centre, and this is '{kind}'; use pass");
+                    return Err(RuleError::new(message));
                 }
-                kind => return Err(RuleError::new(format!("it is for normalizations, and this is '{kind}'"))),
             },
             Behaviour::Product { division, stabilizer } => {
                 let shares = division.shares(layer)?;

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::residual::Residual;
 
-/// [`Epsilon`](crate::Epsilon) for weightless affine operators: sums, average pooling, means, constant factors; and for normalizations, whose statistic
-/// of the input is taken as a constant.
+/// [`Epsilon`](crate::Epsilon) for weightless affine operators: sums, average pooling, means, constant factors; and for layer norms, whose
+/// standard deviation is taken as a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(description = "LRP-ε for operators without weights of their own, residual sums among them, and for normalizations; their default.", extend("x-source" = "–"))]
+#[schemars(description = "LRP-ε for operators without weights of their own, residual sums among them, and for layer norms; their default.", extend("x-source" = "–"))]
 pub struct Norm {
     /// Added to denominators, with their sign.
     #[serde(deserialize_with = "number")]

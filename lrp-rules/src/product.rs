@@ -7,16 +7,7 @@ use lrp_core::{Behaviour, ParameterError, Rule, Scalar};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The division of relevance between the factors of a product: to the signal (Arras et al. 2017), or half to each (Achtibat et al. 2024).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Factors {
-    /// All of it to the signal, nothing to the gate that the importer found.
-    #[default]
-    Gate,
-    /// Half to each.
-    Uniform,
-}
+use crate::factors::Factors;
 
 /// The rule for products of two activations: squeeze-and-excitation gates, for example. `F` names one of the two inputs: by its number, 0 or 1, or as recipes do.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]

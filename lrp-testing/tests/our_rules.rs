@@ -98,7 +98,7 @@ fn guided_backprop() {
 
 #[test]
 fn constant() {
-    holds(Just(Constant), &[AMPLIFICATION, INDEPENDENT, "positive", "conserving", "linear"]);
+    holds(Just(Constant), &[AMPLIFICATION, "conserving", INDEPENDENT, "linear", "positive"]);
 }
 
 #[test]

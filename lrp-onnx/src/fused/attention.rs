@@ -46,10 +46,10 @@ pub(super) fn onnx(w: &mut Writer<'_>) -> Result<(), String> {
             q,
             k,
             v,
-            scale: w.float("scale").filter(|&s| s != 0.0),
+            scale: w.number_of("scale").filter(|&s| s != 0.0),
             bias,
             causal: w.int("is_causal") == Some(1),
-            softcap: w.float("softcap").filter(|&c| c > 0.0),
+            softcap: w.number_of("softcap").filter(|&c| c > 0.0),
         },
     );
     if heads.is_some() {
@@ -83,7 +83,7 @@ pub(super) fn packed(w: &mut Writer<'_>) -> Result<(), String> {
         bias.push(mask_bias(w, &mask, &x)?);
     }
     bias.extend(w.input(5));
-    let scale = w.float("scale").filter(|&s| s != 0.0);
+    let scale = w.number_of("scale").filter(|&s| s != 0.0);
     let causal = w.int("unidirectional") == Some(1);
     let attended = attend(w, Heads { q, k, v, scale, bias, causal, softcap: None });
     joined(w, &attended);
@@ -111,7 +111,7 @@ pub(super) fn multi_head(w: &mut Writer<'_>) -> Result<(), String> {
         bias.push(mask_bias(w, &mask, &source)?);
     }
     bias.extend(w.input(5));
-    let scale = w.float("scale").filter(|&s| s != 0.0);
+    let scale = w.number_of("scale").filter(|&s| s != 0.0);
     let causal = w.int("unidirectional") == Some(1);
     let attended = attend(w, Heads { q, k, v, scale, bias, causal, softcap: None });
     joined(w, &attended);
@@ -120,14 +120,14 @@ pub(super) fn multi_head(w: &mut Writer<'_>) -> Result<(), String> {
 
 /// What ONNX Runtime adds to the scores of padding: from a mask with 1 for each token, `[B, S]`, or from the numbers of tokens, `[B]`.
 fn mask_bias(w: &mut Writer<'_>, mask: &str, x: &str) -> Result<String, String> {
-    let value = w.float("mask_filter_value").unwrap_or(-10_000.0);
+    let value = w.number_of("mask_filter_value").unwrap_or(-10_000.0);
     let counts =
         w.maker(mask).is_some_and(|node| ["EmbedLayerNormalization", "ReduceSum"].contains(&node.op_type.as_str()));
     match w.rank(mask) {
         _ if counts => {}
         Some(1) => {}
         None | Some(2) => {
-            let (mask, one, value) = (w.to_float(mask), w.number(1.0), w.number(value));
+            let (mask, one, value) = (w.float_of(mask), w.number(1.0), w.number(value));
             let padding = w.op("Sub", &[&one, &mask], &[]);
             let scores = w.op("Mul", &[&padding, &value], &[]);
             return Ok(w.unsqueeze(&scores, &[1, 2]));
@@ -136,8 +136,8 @@ fn mask_bias(w: &mut Writer<'_>, mask: &str, x: &str) -> Result<String, String> 
     }
     let length = w.length(x, 1);
     let positions = w.range(&length);
-    let positions = w.to_float(&positions);
-    let counts = w.to_float(mask);
+    let positions = w.float_of(&positions);
+    let counts = w.float_of(mask);
     let counts = w.unsqueeze(&counts, &[1]);
     let is_token = w.op("Less", &[&positions, &counts], &[]);
     let scores = w.unless(&is_token, value);
@@ -178,7 +178,7 @@ fn attend(w: &mut Writer<'_>, heads: Heads) -> String {
         Some(scale) => w.number(scale),
         None => {
             let width = w.length(&q, 3);
-            let width = w.to_float(&width);
+            let width = w.float_of(&width);
             let root = w.op("Sqrt", &[&width], &[]);
             w.op("Reciprocal", &[&root], &[])
         }

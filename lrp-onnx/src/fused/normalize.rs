@@ -6,7 +6,7 @@ use super::writer::{Value, Writer};
 pub(super) fn simplified(w: &mut Writer<'_>) -> Result<(), String> {
     w.only_outputs(1)?;
     let (x, scale) = (w.required(0)?, w.required(1)?);
-    let (axis, epsilon) = (w.int("axis").unwrap_or(-1), w.float("epsilon").unwrap_or(1e-5));
+    let (axis, epsilon) = (w.int("axis").unwrap_or(-1), w.number_of("epsilon").unwrap_or(1e-5));
     w.output(0, "RMSNormalization", &[&x, &scale], &[("axis", Value::Int(axis)), ("epsilon", Value::Float(epsilon))]);
     Ok(())
 }
@@ -24,7 +24,7 @@ pub(super) fn skip(w: &mut Writer<'_>) -> Result<(), String> {
 pub(super) fn skip_simplified(w: &mut Writer<'_>) -> Result<(), String> {
     let (gamma, bias) = (w.required(2)?, w.input(3));
     let sum = summed(w, bias)?;
-    let attributes = [("axis", Value::Int(-1)), ("epsilon", Value::Float(w.float("epsilon").unwrap_or(1e-12)))];
+    let attributes = [("axis", Value::Int(-1)), ("epsilon", Value::Float(w.number_of("epsilon").unwrap_or(1e-12)))];
     w.output(0, "RMSNormalization", &[&sum, &gamma], &attributes);
     Ok(())
 }
@@ -46,7 +46,7 @@ fn summed(w: &mut Writer<'_>, bias: Option<String>) -> Result<String, String> {
 }
 
 fn normalized(w: &mut Writer<'_>, x: &str, gamma: &str, beta: Option<&str>, epsilon: f32) {
-    let epsilon = w.float("epsilon").unwrap_or(epsilon);
+    let epsilon = w.number_of("epsilon").unwrap_or(epsilon);
     let inputs: Vec<&str> = [x, gamma].into_iter().chain(beta).collect();
     w.output(0, "LayerNormalization", &inputs, &[("axis", Value::Int(-1)), ("epsilon", Value::Float(epsilon))]);
 }
@@ -75,7 +75,7 @@ pub(super) fn embedding(w: &mut Writer<'_>) -> Result<(), String> {
     if w.node.output.get(1).is_some_and(|name| !name.is_empty()) {
         match w.input(7) {
             Some(mask) => {
-                let mask = w.to_float(&mask);
+                let mask = w.float_of(&mask);
                 w.output(1, "ReduceSum", &[&mask], &[("axes", Value::Ints(&[1])), ("keepdims", Value::Int(0))]);
             }
             None => {

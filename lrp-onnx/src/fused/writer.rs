@@ -26,16 +26,16 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(node: &'a NodeProto, prefix: &'a str, graph: Option<&'a GraphProto>) -> Self {
+    pub(super) fn new(node: &'a NodeProto, prefix: &'a str, graph: Option<&'a GraphProto>) -> Self {
         Self { node, prefix, graph, nodes: Vec::new() }
     }
 
-    pub fn finish(self) -> Vec<NodeProto> {
+    pub(super) fn finish(self) -> Vec<NodeProto> {
         self.nodes
     }
 
     /// An input of the node, if it is given.
-    pub fn input(&self, index: usize) -> Option<String> {
+    pub(super) fn input(&self, index: usize) -> Option<String> {
         self.node.input.get(index).filter(|name| !name.is_empty()).cloned()
     }
 
@@ -43,7 +43,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// When it is missing.
-    pub fn required(&self, index: usize) -> Result<String, String> {
+    pub(super) fn required(&self, index: usize) -> Result<String, String> {
         self.input(index).ok_or_else(|| format!("it has no input number {}", index + 1))
     }
 
@@ -51,7 +51,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// When one is given.
-    pub fn refuse_cache(&self, inputs: &[usize]) -> Result<(), String> {
+    pub(super) fn refuse_cache(&self, inputs: &[usize]) -> Result<(), String> {
         match inputs.iter().any(|&index| self.input(index).is_some()) {
             true => {
                 Err("it reads keys and values of earlier calls; export the model without a cache (use_cache = False)"
@@ -61,15 +61,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub fn int(&self, name: &str) -> Option<i64> {
+    pub(super) fn int(&self, name: &str) -> Option<i64> {
         self.node.attribute.iter().find(|a| a.name == name)?.i
     }
 
-    pub fn float(&self, name: &str) -> Option<f32> {
+    pub(super) fn number_of(&self, name: &str) -> Option<f32> {
         self.node.attribute.iter().find(|a| a.name == name)?.f
     }
 
-    pub fn ints(&self, name: &str) -> Option<&'a [i64]> {
+    pub(super) fn ints(&self, name: &str) -> Option<&'a [i64]> {
         self.node.attribute.iter().find(|a| a.name == name).map(|a| a.ints.as_slice())
     }
 
@@ -77,19 +77,19 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// When the attribute is missing, or no such number.
-    pub fn positive(&self, name: &str) -> Result<i64, String> {
+    pub(super) fn positive(&self, name: &str) -> Result<i64, String> {
         self.int(name).filter(|&n| n > 0).ok_or_else(|| format!("its {name} is not a number above zero"))
     }
 
     /// A node with one output, whose name is returned.
-    pub fn op(&mut self, op_type: &str, inputs: &[&str], attributes: &[(&str, Value<'_>)]) -> String {
+    pub(super) fn op(&mut self, op_type: &str, inputs: &[&str], attributes: &[(&str, Value<'_>)]) -> String {
         let output = format!("{}/{}", self.prefix, self.nodes.len());
         self.push(op_type, inputs, vec![output.clone()], attributes);
         output
     }
 
     /// A node with several outputs.
-    pub fn ops<const N: usize>(
+    pub(super) fn ops<const N: usize>(
         &mut self,
         op_type: &str,
         inputs: &[&str],
@@ -102,7 +102,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A node that makes an output of the file's node, if the file uses it.
-    pub fn output(&mut self, index: usize, op_type: &str, inputs: &[&str], attributes: &[(&str, Value<'_>)]) {
+    pub(super) fn output(&mut self, index: usize, op_type: &str, inputs: &[&str], attributes: &[(&str, Value<'_>)]) {
         if let Some(name) = self.node.output.get(index).filter(|name| !name.is_empty()) {
             self.push(op_type, inputs, vec![name.clone()], attributes);
         }
@@ -112,53 +112,53 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// When it does.
-    pub fn only_outputs(&self, number: usize) -> Result<(), String> {
+    pub(super) fn only_outputs(&self, number: usize) -> Result<(), String> {
         match self.node.output.iter().skip(number).any(|name| !name.is_empty()) {
             true => Err(format!("only its first {number} outputs are read")),
             false => Ok(()),
         }
     }
 
-    pub fn number(&mut self, value: f32) -> String {
+    pub(super) fn number(&mut self, value: f32) -> String {
         self.op("Constant", &[], &[("value_float", Value::Float(value))])
     }
 
-    pub fn list(&mut self, values: &[i64]) -> String {
+    pub(super) fn list(&mut self, values: &[i64]) -> String {
         self.op("Constant", &[], &[("value_ints", Value::Ints(values))])
     }
 
-    pub fn whole(&mut self, value: i64) -> String {
+    pub(super) fn whole(&mut self, value: i64) -> String {
         self.op("Constant", &[], &[("value_int", Value::Int(value))])
     }
 
     /// The length of an axis as a list of one number.
-    pub fn length(&mut self, of: &str, axis: i64) -> String {
+    pub(super) fn length(&mut self, of: &str, axis: i64) -> String {
         let shape = self.op("Shape", &[of], &[]);
         let axis = self.list(&[axis]);
         self.op("Gather", &[&shape, &axis], &[("axis", Value::Int(0))])
     }
 
     /// `0, 1, …` up to a length, which is a list of one number.
-    pub fn range(&mut self, length: &str) -> String {
+    pub(super) fn range(&mut self, length: &str) -> String {
         let end = self.op("Squeeze", &[length], &[("axes", Value::Ints(&[0]))]);
         let (start, step) = (self.whole(0), self.whole(1));
         self.op("Range", &[&start, &end, &step], &[])
     }
 
-    pub fn unsqueeze(&mut self, x: &str, axes: &[i64]) -> String {
+    pub(super) fn unsqueeze(&mut self, x: &str, axes: &[i64]) -> String {
         self.op("Unsqueeze", &[x], &[("axes", Value::Ints(axes))])
     }
 
-    pub fn transpose(&mut self, x: &str, order: &[i64]) -> String {
+    pub(super) fn transpose(&mut self, x: &str, order: &[i64]) -> String {
         self.op("Transpose", &[x], &[("perm", Value::Ints(order))])
     }
 
-    pub fn to_float(&mut self, x: &str) -> String {
+    pub(super) fn float_of(&mut self, x: &str) -> String {
         self.op("Cast", &[x], &[("to", Value::Int(FLOAT))])
     }
 
     /// 0 where a condition holds, and a number where it does not.
-    pub fn unless(&mut self, condition: &str, value: f32) -> String {
+    pub(super) fn unless(&mut self, condition: &str, value: f32) -> String {
         let (zero, value) = (self.number(0.0), self.number(value));
         self.op("Where", &[condition, &zero, &value], &[])
     }
@@ -186,7 +186,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The number of axes of an input of the graph, or of a stored tensor.
-    pub fn rank(&self, name: &str) -> Option<usize> {
+    pub(super) fn rank(&self, name: &str) -> Option<usize> {
         let graph = self.graph?;
         let stored = graph.initializer.iter().find(|t| t.name == name).map(|t| t.dims.len());
         let given = || {
@@ -197,12 +197,12 @@ impl<'a> Writer<'a> {
     }
 
     /// The node that makes a tensor.
-    pub fn maker(&self, name: &str) -> Option<&'a NodeProto> {
+    pub(super) fn maker(&self, name: &str) -> Option<&'a NodeProto> {
         self.graph?.node.iter().find(|node| node.output.iter().any(|output| output == name))
     }
 
     /// Whether a tensor holds truth values, as far as the file tells.
-    pub fn is_bool(&self, name: &str) -> bool {
+    pub(super) fn is_bool(&self, name: &str) -> bool {
         const MOVES: [&str; 8] =
             ["Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"];
         const TRUTHS: [&str; 10] =
