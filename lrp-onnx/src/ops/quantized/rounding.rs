@@ -22,8 +22,12 @@ pub(super) struct Fixed {
 
 impl Fixed {
     /// The real value of the integer that is nearest to `x / scale + zero`; ties go to even numbers.
+    ///
+    /// The quotient is one of single precision, as files compute it: pixels and bytes over a scale such as 6/255 are ties there, and not in double
+    /// precision, where the scale is a little more or less than that.
     fn rounded(self, x: f64) -> f64 {
-        let q = ((x / self.scale).round_ties_even() + self.zero).clamp(self.range.0, self.range.1);
+        let quotient = f64::from(x as f32 / self.scale as f32);
+        let q = (quotient.round_ties_even() + self.zero).clamp(self.range.0, self.range.1);
         (q - self.zero) * self.scale
     }
 
@@ -96,6 +100,11 @@ mod tests {
         let fixed = Fixed { scale: 0.5, zero: 3.0, range: (0.0, 255.0) };
         let x = array![[-9.0, -0.25, 0.25, 0.75, 0.9, 1000.0]].into_dyn();
         assert_eq!(of(Some(fixed), &x), array![[-1.5, 0.0, 0.0, 1.0, 1.0, 126.0]].into_dyn());
+        // A tie in single precision: 3 is 127.5 steps of 6/255, and a little less of the number that is stored.
+        let scale = f64::from(6.0_f32 / 255.0);
+        let tie = Fixed { scale, zero: 0.0, range: (0.0, 255.0) };
+        assert!(3.0 / scale < 127.5);
+        assert_eq!(of(Some(tie), &array![[3.0]].into_dyn()), array![[128.0 * scale]].into_dyn());
         // From −1 to 4.1: steps of 0.02, and zero is the 50th.
         let x = array![[-1.0, 4.1, 0.031], [0.0, 0.0, 0.0]].into_dyn();
         let y = of(None, &x);
