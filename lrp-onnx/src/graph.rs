@@ -63,6 +63,8 @@ pub(crate) enum Origin<T: Scalar> {
     Sum,
     /// The first input without the second.
     Difference,
+    /// Whether two values are equal.
+    Equal,
     /// A mean over these axes (counted from the batch, ascending), which keep length one.
     Mean(Vec<usize>),
     LayerNorm(Normalization<T>),

@@ -21,6 +21,7 @@ use crate::functions::inlined;
 use crate::graph::{Body, Graph, Node};
 use crate::input_statistics::{BatchNorm, InputStatistics};
 use crate::names::Names;
+use crate::one_hot::recognise;
 use crate::ops::quantized::{translated, translator_of_integers};
 use crate::ops::unsupported::{about, is_open};
 use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Translator, Value, contributed, translator};
@@ -219,6 +220,7 @@ pub(crate) fn read_as<T: Scalar>(
     let other_names = std::mem::take(&mut walk.names).into_others();
     let quantization = std::mem::take(&mut walk.quantization);
     let mut graph = walk.finish()?;
+    recognise(&mut graph);
     let input_statistics = batch_norm.and_then(|norm| InputStatistics::new(&graph, norm));
     let input_names = inputs.iter().map(|i| i.proto.name.clone()).collect();
     let mut inputs = described_inputs(proto, &inputs, options);

@@ -27,6 +27,7 @@ mod import;
 mod input_statistics;
 mod inputs;
 mod names;
+mod one_hot;
 mod ops;
 mod outputs;
 mod passes;

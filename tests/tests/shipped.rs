@@ -24,7 +24,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("keras_simple_rnn.tf2onnx", "a Gemm of constants with an activation as its summand is not read"),
     ("keras_text_cnn.tf2onnx", "ids that are computed from ids lose relevance to the stabilizer of sums"),
     ("normalisations.helper", CHANNELS),
-    ("one_hot.dynamo", "one-hot vectors that are written as a comparison carry no relevance"),
     ("quantized_cnn_qoperator.ort", ROUNDED),
     ("quantized_mlp_qoperator.ort", ROUNDED),
     ("unet_1d.dynamo", SLOPES),

@@ -15,6 +15,8 @@ pub struct Embedding<T: Scalar> {
     table: Tensor<T>,
     /// The number of elements of a row.
     width: usize,
+    /// Numbers that the table does not have give a row of zeros, and none counts from the end.
+    is_one_hot: bool,
     input_shape: [Vec<usize>; 1],
     output_shape: Vec<usize>,
 }
@@ -32,13 +34,34 @@ impl<T: Scalar> Embedding<T> {
         check_shape(input)?;
         check_shape(&output_shape)?;
         let width = volume(row);
-        Ok(Self { width, input_shape: [input.to_vec()], output_shape, table: table.as_standard_layout().into_owned() })
+        Ok(Self {
+            width,
+            is_one_hot: false,
+            input_shape: [input.to_vec()],
+            output_shape,
+            table: table.as_standard_layout().into_owned(),
+        })
+    }
+
+    /// One-hot vectors of numbers below `depth`, for ids of this sample shape, whose last axis has length one and gives way to the vectors. Any
+    /// other number gives a vector of zeros.
+    ///
+    /// # Errors
+    /// When the last axis is another one, or a shape is empty or too large.
+    pub fn one_hot(depth: usize, input: &[usize]) -> Result<Self, OperatorError> {
+        let Some((1, ids)) = input.split_last() else {
+            return Err(OperatorError::new(format!("one-hot vectors along the last axis of {input:?}")));
+        };
+        check_shape(&[depth, depth])?;
+        let diagonal = |at: ndarray::IxDyn| if at[0] == at[1] { T::one() } else { T::zero() };
+        let made = Self::new(Tensor::from_shape_fn(vec![depth, depth], diagonal), ids)?;
+        Ok(Self { is_one_hot: true, input_shape: [input.to_vec()], ..made })
     }
 
     /// The number of a row.
     fn row(&self, id: T) -> Option<usize> {
         let (id, rows) = (id.wide(), self.table.shape()[0] as f64);
-        let row = if id < 0.0 { id + rows } else { id };
+        let row = if id < 0.0 && !self.is_one_hot { id + rows } else { id };
         // Whole and below the number of rows, so exact.
         (row.fract() == 0.0 && (0.0..rows).contains(&row)).then_some(row as usize)
     }
@@ -60,11 +83,12 @@ impl<T: Scalar> Operator<T> for Embedding<T> {
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let Some(ids) = xs.first() else { return crate::tensor::empty() };
         let rows = crate::tensor::elements(&self.table);
+        let outside = if self.is_one_hot { T::zero() } else { T::nan() };
         let mut values = Vec::with_capacity(ids.len() * self.width);
         for &id in ids.iter() {
             match self.row(id) {
                 Some(row) => values.extend_from_slice(&rows[row * self.width..(row + 1) * self.width]),
-                None => values.extend(std::iter::repeat_n(T::nan(), self.width)),
+                None => values.extend(std::iter::repeat_n(outside, self.width)),
             }
         }
         from_elements(&batch_shape(samples(ids), &self.output_shape), values)
@@ -81,7 +105,7 @@ impl<T: Scalar> Operator<T> for Embedding<T> {
     }
 
     fn parameters(&self) -> usize {
-        self.table.len()
+        if self.is_one_hot { 0 } else { self.table.len() }
     }
 
     fn detail(&self) -> String {
@@ -102,6 +126,17 @@ mod tests {
         assert_eq!(rows, array![[[5.0, 6.0], [1.0, 2.0], [3.0, 4.0]]].into_dyn());
         let io = Io { inputs: &[&ids], output: &rows };
         assert_eq!(op.vjp(io, &rows), vec![array![[11.0, 3.0, 7.0]].into_dyn()]);
+    }
+
+    #[test]
+    fn one_hot_vectors() {
+        let op = Embedding::one_hot(2, &[3, 1]).unwrap();
+        let ids = array![[[1.0], [-1.0], [2.0]]].into_dyn();
+        let rows: Tensor<f64> = op.forward(&[&ids]);
+        assert_eq!(rows, array![[[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]].into_dyn());
+        let io = Io { inputs: &[&ids], output: &rows };
+        assert_eq!(op.vjp(io, &rows), vec![ids.mapv(|id| if id == 1.0 { 1.0 } else { 0.0 })]);
+        assert!(Embedding::<f64>::one_hot(2, &[3]).is_err());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Choices between two values by a condition, and the step functions that conditions are made of.
 
-use lrp_core::ops::{Compare, Relation, Where};
+use lrp_core::ops::{Compare, Relation, Where, shared};
 use lrp_core::{Scalar, Tensor};
 use ndarray::Dimension;
 
 use super::arithmetic::{operands, widened};
 use super::{Context, Translated, Value};
 use crate::error::{Problem, Shape};
+use crate::graph::Origin;
 use crate::tensor::Constant;
 
 /// Where the condition is the same for every element, one of the two values is left.
@@ -44,7 +45,8 @@ fn compare<T: Scalar>(cx: &mut Context<'_, T>, relation: Relation) -> Translated
     }
     let limited: Vec<Value> = values.iter().map(limited::<T>).collect();
     let (ids, shape) = operands(cx, &limited)?;
-    cx.push(Compare::new(relation, &shape)?, &ids)
+    let origin = if relation == Relation::Equal { Origin::Equal } else { Origin::Other };
+    cx.push_made_from(shared(Compare::new(relation, &shape)?), origin, &ids)
 }
 
 pub(super) fn greater<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
