@@ -83,6 +83,8 @@ impl Colormap {
 
     /// The colour of a value in −1…1, zero being the centre. What lies beyond gets the colour of the end, and what is not a number that
     /// of zero.
+    // Asked for each pixel: with `#[inline]`, here and below, it is compiled in the crate that draws, with optimisation.
+    #[inline]
     pub fn color(&self, value: f64) -> [u8; 3] {
         let value = if value.is_nan() { 0.0 } else { value.clamp(-1.0, 1.0) };
         let side = if value < 0.0 { ZERO } else { LAST - ZERO };
@@ -90,12 +92,14 @@ impl Colormap {
     }
 
     /// The colour of a value in 0…1, from the first of the map's colours to the last: for relevance of one sign.
+    #[inline]
     pub fn color_from_start(&self, value: f64) -> [u8; 3] {
         let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
         rounded(self.mix(value * f64::from(LAST)))
     }
 
     /// The colour, red, green and blue from 0 to 255, at a position from 0 to 255.
+    #[inline]
     pub fn mix(&self, position: f64) -> [f64; 3] {
         let next = self.nodes.partition_point(|(p, _)| f64::from(*p) <= position);
         let wide = |node: Option<&(u8, [u8; 3])>| node.map(|(p, color)| (f64::from(*p), color.map(f64::from)));
@@ -115,6 +119,7 @@ fn lightness([red, green, blue]: [f64; 3]) -> f64 {
     0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
+#[inline]
 fn rounded(color: [f64; 3]) -> [u8; 3] {
     color.map(|c| c.round().clamp(0.0, 255.0) as u8)
 }

@@ -53,8 +53,8 @@ fn ranges(len: usize, per_sample: usize) -> impl Iterator<Item = (usize, Range<u
     })
 }
 
-/// Computes all blocks and adds up their sums. `f` is no type parameter: dividing work among threads is a lot of code, and would be
-/// compiled again for every function of elements.
+/// Computes all blocks and adds up their sums. Here and in all that follows, `f` is no type parameter: dividing work among threads is a lot of
+/// code, and would be compiled again for every function of elements.
 fn compute<V: Send, A: Sum>(
     mut blocks: Vec<Block<'_, V, A>>,
     samples: usize,
@@ -74,7 +74,7 @@ fn compute<V: Send, A: Sum>(
 pub fn sum_blocks<const K: usize>(
     samples: usize,
     per_sample: usize,
-    f: impl Fn(Range<usize>) -> [f64; K] + Sync,
+    f: &(dyn Fn(Range<usize>) -> [f64; K] + Sync),
 ) -> Vec<[f64; K]> {
     let len = samples * per_sample;
     let blocks = ranges(len, per_sample);
@@ -86,7 +86,7 @@ pub fn sum_blocks<const K: usize>(
 pub fn write_blocks<V: Send, const K: usize>(
     y: &mut [V],
     per_sample: usize,
-    f: impl Fn(Range<usize>, &mut [V]) -> [f64; K] + Sync,
+    f: &(dyn Fn(Range<usize>, &mut [V]) -> [f64; K] + Sync),
 ) -> Vec<[f64; K]> {
     write_blocks_to(y, per_sample, f)
 }
@@ -95,7 +95,7 @@ pub fn write_blocks<V: Send, const K: usize>(
 pub fn write_blocks_to<V: Send, A: Sum>(
     y: &mut [V],
     per_sample: usize,
-    f: impl Fn(Range<usize>, &mut [V]) -> A + Sync,
+    f: &(dyn Fn(Range<usize>, &mut [V]) -> A + Sync),
 ) -> Vec<A> {
     let len = y.len();
     let samples = len.checked_div(per_sample).unwrap_or(0);
@@ -116,14 +116,14 @@ mod tests {
     fn every_element_once_and_samples_apart() {
         for (samples, per_sample) in [(0, 5), (3, 1), (2, BLOCK), (3, BLOCK + 1), (1, 9 * BLOCK + 7)] {
             let mut y = vec![0u32; samples * per_sample];
-            let sums = write_blocks(&mut y, per_sample, |range, y| {
+            let sums = write_blocks(&mut y, per_sample, &|range, y| {
                 assert_eq!(range.len(), y.len());
                 y.iter_mut().for_each(|v| *v += 1);
                 [y.len() as f64, range.start as f64]
             });
             assert!(y.iter().all(|&v| v == 1));
             assert_eq!(sums.iter().map(|s| s[0]).collect::<Vec<_>>(), vec![per_sample as f64; samples]);
-            let again = sum_blocks(samples, per_sample, |range| [range.len() as f64, range.start as f64]);
+            let again = sum_blocks(samples, per_sample, &|range| [range.len() as f64, range.start as f64]);
             assert_eq!(again, sums);
         }
     }

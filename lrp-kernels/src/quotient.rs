@@ -94,7 +94,7 @@ pub fn divide<T: Scalar>(
     assert!(z_all.len() == r_all.len() || z_all.len() == len, "{:?} and {:?}", r.shape(), z.shape());
     let mut s = uninit(r.len());
     let fresh = &mut s.spare_capacity_mut()[..r.len()];
-    let accounts = write_blocks_to(fresh, len, |range: Range<usize>, s| {
+    let accounts = write_blocks_to(fresh, len, &|range: Range<usize>, s| {
         let z = &z_all[range.start % z_all.len()..][..s.len()];
         let epsilon = epsilon(range.start / len);
         let by = Dividend { share, r: &r_all[range], bias: [T::zero(); 2], epsilon, negative: None };

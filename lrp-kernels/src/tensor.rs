@@ -161,7 +161,7 @@ pub fn dots<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Vec<f64> {
         }
     };
     let (a_all, b_all) = (elements(a), elements(b));
-    let sums = sum_blocks(samples(a), per_sample(a), |range| {
+    let sums = sum_blocks(samples(a), per_sample(a), &|range| {
         let mut sum = 0.0;
         for_each_run(range, run, |range, position| {
             let offset = position % b_all.len();
@@ -184,7 +184,7 @@ pub fn add_broadcast<T: Scalar>(z: &mut Tensor<T>, b: &Tensor<T>) {
     let (run, len, b_all) = (run_of(z, b), per_sample(z), elements(b));
     match (z.as_slice_mut(), run) {
         (Some(z), Some(run)) => {
-            write_blocks(z, len, |range, z| {
+            write_blocks(z, len, &|range, z| {
                 let start = range.start;
                 for_each_run(range, run, |range, position| {
                     let z = &mut z[range.start - start..range.end - start];
@@ -258,7 +258,7 @@ pub fn sum_of_halves<T: Scalar>(both: &Tensor<T>) -> Tensor<T> {
     let all = elements(both);
     let mut sum = Tensor::zeros(shape);
     if let Some(sum) = sum.as_slice_mut() {
-        write_blocks(sum, len, |range, sum| {
+        write_blocks(sum, len, &|range, sum| {
             let first = range.start / len.max(1) * len + range.start;
             let (a, b) = (&all[first..][..sum.len()], &all[first + len..][..sum.len()]);
             sum.copy_from_slice(a);

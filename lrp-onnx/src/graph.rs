@@ -136,14 +136,7 @@ impl Linear {
         if !self.transposed && self.alpha == 1.0 {
             return Dense::new(self.weights.weights::<T>().map_err(damaged)?, bias, input);
         }
-        let mut weights = self.weights.tensor::<T>().map_err(damaged)?;
-        if self.transposed {
-            weights = weights.reversed_axes().as_standard_layout().into_owned();
-        }
-        if self.alpha != 1.0 {
-            weights *= T::of(self.alpha);
-        }
-        Dense::new(weights, bias, input)
+        Dense::new(self.weights.matrix::<T>(self.transposed, self.alpha).map_err(damaged)?, bias, input)
     }
 }
 

@@ -16,9 +16,6 @@
 
 mod bind;
 mod carriers;
-mod consteval;
-mod error;
-mod file;
 mod forward;
 mod functions;
 mod fused;
@@ -31,10 +28,8 @@ mod one_hot;
 mod ops;
 mod outputs;
 mod passes;
-mod proto;
 mod quantization;
 mod rounded;
-mod tensor;
 #[cfg(test)]
 mod testing;
 mod whole;
@@ -44,6 +39,7 @@ use std::path::Path;
 use bytes::Bytes;
 use lrp_core::kernels::entrance;
 use lrp_core::{Model, Scalar, Tensor};
+use lrp_onnx_file::{consteval, error, file, proto, tensor};
 
 pub use error::{Error, ErrorKind, UnsupportedNode};
 use file::External;

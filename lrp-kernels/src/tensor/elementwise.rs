@@ -7,6 +7,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::ptr::copy_nonoverlapping;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use num_traits::Zero;
@@ -44,17 +45,31 @@ pub fn zip_sums<T: Scalar, G: Fn(T, T) -> (T, [f64; K]), const K: usize>(
     b: &Tensor<T>,
     f: impl Fn(usize) -> G + Sync,
 ) -> (Tensor<T>, Vec<[f64; K]>) {
+    blockwise(a, b, &|sample, a, b, output| {
+        let (len, f, a, b) = (a.len().min(b.len()), f(sample), a.as_ptr(), b.as_ptr());
+        // SAFETY: there are as many elements at `a` and `b`, and `blockwise` has as many at `output`.
+        unsafe { compute::<_, _, K, true>([a, b, b], output, len, move |a, b, _| f(a, b)) }
+    })
+}
+
+/// A block of elements, of its sample, its first input, its second one and its output; gives its sums.
+type Zipped<'f, T, const K: usize> = &'f (dyn Fn(usize, &[T], &[T], *mut T) -> [f64; K] + Sync);
+
+/// The blocks of [`zip_sums`]. `f` writes all elements of the output, which is as long as both inputs.
+fn blockwise<T: Scalar, const K: usize>(
+    a: &Tensor<T>,
+    b: &Tensor<T>,
+    f: Zipped<'_, T, K>,
+) -> (Tensor<T>, Vec<[f64; K]>) {
     let (a_all, b_all, len) = (elements(a), elements(b), per_sample(a));
     assert!(b_all.len() == a_all.len() || b_all.len() == len, "{:?} and {:?}", a.shape(), b.shape());
     let mut y = uninit(a.len());
     let fresh = &mut y.spare_capacity_mut()[..a.len()];
-    let sums = write_blocks(fresh, len, |range: Range<usize>, y| {
+    let sums = write_blocks(fresh, len, &|range: Range<usize>, y| {
         let b = &b_all[range.start % b_all.len()..][..y.len()];
-        let (f, a) = (f(range.start / len), &a_all[range]);
+        let (sample, a) = (range.start / len, &a_all[range]);
         assert!(a.len() == y.len());
-        let (b, output) = (b.as_ptr(), y.as_mut_ptr().cast());
-        // SAFETY: all have as many elements.
-        unsafe { compute::<_, _, K, true>([a.as_ptr(), b, b], output, y.len(), move |a, b, _| f(a, b)) }
+        f(sample, a, b, y.as_mut_ptr().cast())
     });
     // SAFETY: that many elements were asked for, and the blocks are all of them; every element of each is written.
     unsafe { y.set_len(a.len()) };
@@ -79,7 +94,7 @@ pub fn apply_epilogue<T: Scalar>(z: &mut Tensor<T>, epilogue: &dyn BlockEpilogue
     let z = standard(z);
     let len = per_sample(z);
     let z = z.as_slice_mut().unwrap_or_default();
-    write_blocks_to(z, len, |range: Range<usize>, piece| epilogue.apply(piece, &mut [], [T::zero(); 2], range.start))
+    write_blocks_to(z, len, &|range: Range<usize>, piece| epilogue.apply(piece, &mut [], [T::zero(); 2], range.start))
 }
 
 /// In standard layout, if it was in another.
@@ -106,13 +121,26 @@ pub fn update_sums<T: Scalar, const K: usize>(
     c: &Tensor<T>,
     f: impl Fn(T, T, T) -> (T, [f64; K]) + Copy + Sync,
 ) -> Vec<[f64; K]> {
+    update_blockwise(a, b, c, &|a, b, c| update_piece(a, b, c, f))
+}
+
+/// A block of elements that are replaced, and the blocks beside it; gives its sums.
+type Updated<'f, T, const K: usize> = &'f (dyn Fn(&mut [T], &[T], &[T]) -> [f64; K] + Sync);
+
+/// The blocks of [`update_sums`].
+fn update_blockwise<T: Scalar, const K: usize>(
+    a: &mut Tensor<T>,
+    b: &Tensor<T>,
+    c: &Tensor<T>,
+    f: Updated<'_, T, K>,
+) -> Vec<[f64; K]> {
     let (b_all, c_all, len) = (elements(b), elements(c), per_sample(a));
     let a = standard(a).as_slice_mut().unwrap_or_default();
     let fits = |other: usize| other == a.len() || other == len;
     assert!(fits(b_all.len()) && fits(c_all.len()), "{:?} and {:?}", b.shape(), c.shape());
-    write_blocks(a, len, |range: Range<usize>, a| {
+    write_blocks(a, len, &|range: Range<usize>, a| {
         let [b, c] = [&b_all, &c_all].map(|all| &all[range.start % all.len()..][..range.len()]);
-        update_piece(a, b, c, f)
+        f(a, b, c)
     })
 }
 
@@ -122,11 +150,20 @@ pub fn sums_of<T: Scalar, const K: usize>(
     b: &Tensor<T>,
     f: impl Fn(T, T) -> [f64; K] + Sync,
 ) -> Vec<[f64; K]> {
+    sums_blockwise(a, b, &|a, b| sums_of_piece(a, b, &f))
+}
+
+/// The blocks of [`sums_of`].
+fn sums_blockwise<T: Scalar, const K: usize>(
+    a: &Tensor<T>,
+    b: &Tensor<T>,
+    f: &(dyn Fn(&[T], &[T]) -> [f64; K] + Sync),
+) -> Vec<[f64; K]> {
     let (a_all, b_all) = (elements(a), elements(b));
     assert!(b_all.len() == a_all.len() || b_all.len() == per_sample(a), "{:?} and {:?}", a.shape(), b.shape());
-    sum_blocks(samples(a), per_sample(a), |range| {
+    sum_blocks(samples(a), per_sample(a), &|range| {
         let b = &b_all[range.start % b_all.len()..][..range.len()];
-        sums_of_piece(&a_all[range], b, &f)
+        f(&a_all[range], b)
     })
 }
 
@@ -141,7 +178,7 @@ fn sums_of_piece<T: Scalar, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -
 /// `Σ` and `Σ |·|` over each sample in one pass.
 pub fn totals<T: Scalar>(x: &Tensor<T>) -> Vec<[f64; 2]> {
     let all = elements(x);
-    sum_blocks(samples(x), per_sample(x), |range| sums_of_sizes(&all[range]))
+    sum_blocks(samples(x), per_sample(x), &|range| sums_of_sizes(&all[range]))
 }
 
 /// `Σ a` over a block.
@@ -191,7 +228,7 @@ pub fn take_negative<T: Scalar>(a: &mut Tensor<T>, by: &Tensor<T>) -> Tensor<T> 
     assert!(a.len() == by_all.len(), "{shape:?} and {:?}", by.shape());
     let mut taken = uninit(a.len());
     let (isa, to) = (Isa::best(), Shared::new(taken.as_mut_ptr(), a.len()));
-    write_blocks(a, len, |range: Range<usize>, a| {
+    write_blocks(a, len, &|range: Range<usize>, a| {
         let to = to.at(range.start, range.len());
         // SAFETY: the machine has the instruction set; these elements are this block's alone.
         with_isa!(isa, T, S => unsafe { <S<T> as Simd>::run(Taken::<S<T>> { a, by: &by_all[range], to }) });
@@ -240,7 +277,7 @@ pub fn seen<T: Scalar, const K: usize>(
     let (a_all, b_all) = (elements(a), elements(b));
     assert!(a_all.len() == b_all.len(), "{:?} and {:?}", a.shape(), b.shape());
     let found = [const { AtomicBool::new(false) }; K];
-    sum_blocks(samples(a), per_sample(a), |range| {
+    sum_blocks(samples(a), per_sample(a), &|range| {
         if !found.iter().all(|found| found.load(Ordering::Relaxed)) {
             let count = |a, b| f(a, b).map(|seen| f64::from(u8::from(seen)));
             let counts = sums_of_piece(&a_all[range.clone()], &b_all[range], count);
@@ -285,35 +322,60 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
     #[inline(always)]
     unsafe fn run(self) -> [f64; K] {
         let mut sums = [[0.0; LANES]; K];
+        let mut values = [S::T::zero(); TILE];
         let mut start = 0;
-        // SAFETY: these elements exist.
+        // SAFETY: these elements exist, and the last few are padded to a tile.
         unsafe {
-            while start < self.len {
-                self.tile(start, TILE.min(self.len - start), &mut sums);
+            while start + TILE <= self.len {
+                let inputs = self.inputs.map(|from| from.add(start));
+                self.tile(inputs, self.output.wrapping_add(start), TILE, &mut sums);
                 start += TILE;
+            }
+            if start < self.len {
+                let n = self.len - start;
+                let padded = padded(self.inputs, start, n);
+                self.tile(
+                    [padded[0].as_ptr(), padded[1].as_ptr(), padded[2].as_ptr()],
+                    values.as_mut_ptr(),
+                    n,
+                    &mut sums,
+                );
+                if WRITES {
+                    copy_nonoverlapping(values.as_ptr(), self.output.add(start), n);
+                }
             }
         }
         sums.map(total)
     }
 }
 
+/// `n` elements of each input, and zeros after them.
+///
+/// # Safety
+/// There are as many from `start` on.
+#[inline(never)]
+unsafe fn padded<T: Scalar>(inputs: [*const T; 3], start: usize, n: usize) -> [[T; TILE]; 3] {
+    inputs.map(|from| {
+        let mut tile = [T::zero(); TILE];
+        // SAFETY: the caller's.
+        unsafe { copy_nonoverlapping(from.add(start), tile.as_mut_ptr(), n.min(TILE)) };
+        tile
+    })
+}
+
 impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const WRITES: bool> Tiles<S, F, K, WRITES> {
-    /// `n` elements, at most [`TILE`]. As many as fit are computed, whatever their number: what compilers make of the last few elements of a loop
-    /// is slower than all before them.
+    /// A tile, of which the first `n` elements count in the sums. As many as fit are computed, whatever their number: what compilers make of the
+    /// last few elements of a loop is slower than all before them.
     ///
     /// # Safety
-    /// There are `n` elements from `start` on.
+    /// There are [`TILE`] elements at all inputs, and at the output, if something is written.
     #[inline(always)]
-    unsafe fn tile(&self, start: usize, n: usize, sums: &mut [[f64; LANES]; K]) {
-        let whole = n == TILE;
+    unsafe fn tile(&self, from: [*const S::T; 3], to: *mut S::T, n: usize, sums: &mut [[f64; LANES]; K]) {
         let mut inputs = [[S::T::zero(); TILE]; 3];
-        for (to, from) in inputs.iter_mut().zip(self.inputs) {
+        for (to, from) in inputs.iter_mut().zip(from) {
             for i in (0..TILE).step_by(S::LANES) {
                 // SAFETY: the caller's.
-                unsafe {
-                    let (from, to) = (from.wrapping_add(start + i), to.as_mut_ptr().add(i));
-                    S::store(to, if whole { S::load(from) } else { S::load_first(from, left::<S>(n, i)) });
-                }
+                unsafe { S::store(to.as_mut_ptr().add(i), S::load(from.add(i))) };
             }
         }
         let [a, b, c] = inputs;
@@ -328,13 +390,10 @@ impl<S: Simd, F: Fn(S::T, S::T, S::T) -> (S::T, [f64; K]), const K: usize, const
         if WRITES {
             for i in (0..TILE).step_by(S::LANES) {
                 // SAFETY: the caller's.
-                unsafe {
-                    let (v, to) = (S::load(values.as_ptr().add(i)), self.output.wrapping_add(start + i));
-                    if whole { S::store(to, v) } else { S::store_first(to, left::<S>(n, i), v) }
-                }
+                unsafe { S::store(to.add(i), S::load(values.as_ptr().add(i))) };
             }
         }
-        if !whole {
+        if n < TILE {
             parts.iter_mut().for_each(|part| part[n..].fill(0.0));
         }
         for k in 0..K {

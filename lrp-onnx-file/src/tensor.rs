@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lrp_core::kernels::entrance;
 use lrp_core::{Scalar, Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 
@@ -14,19 +15,32 @@ use crate::proto::TensorProto;
 
 /// Element types that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DType {
+pub enum DType {
+    /// 32-bit floating point.
     F32,
+    /// 64-bit floating point.
     F64,
+    /// IEEE half precision.
     F16,
+    /// The upper half of an F32.
     BF16,
+    /// 8-bit integer.
     I8,
+    /// 16-bit integer.
     I16,
+    /// 32-bit integer.
     I32,
+    /// 64-bit integer.
     I64,
+    /// 8-bit integer without sign.
     U8,
+    /// 16-bit integer without sign.
     U16,
+    /// 32-bit integer without sign.
     U32,
+    /// 64-bit integer without sign.
     U64,
+    /// Truth value, a byte.
     Bool,
 }
 
@@ -109,7 +123,7 @@ impl DType {
 
 /// A tensor whose value is known; cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Constant {
+pub struct Constant {
     shape: Vec<usize>,
     data: Data,
     /// The type of its elements in the file, where that is known.
@@ -128,7 +142,8 @@ enum Data {
 
 /// The values of a constant, for computing with them.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Array {
+pub enum Array {
+    /// Floating-point numbers of any width.
     Float(ArrayD<f64>),
     /// Integers of any width, and truth values as 0 and 1.
     Int(ArrayD<i64>),
@@ -138,10 +153,10 @@ pub(crate) enum Array {
 const PIECE: usize = 4 << 20;
 
 /// The largest number of axes of any tensor.
-pub(crate) const MAX_RANK: usize = 16;
+pub const MAX_RANK: usize = 16;
 
 /// Number of elements of a shape, unless it overflows.
-pub(crate) fn volume(shape: &[usize]) -> Option<usize> {
+pub fn volume(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |v, &d| v.checked_mul(d))
 }
 
@@ -278,6 +293,10 @@ impl Constant {
 
     /// The values as numbers of the model's precision, row-major. Integers are converted.
     pub fn floats<T: Scalar>(&self) -> Vec<T> {
+        T::enter::<Floats>(self)
+    }
+
+    fn floats_of<T: Scalar>(&self) -> Vec<T> {
         match &self.data {
             Data::Floats(values) => values.iter().map(|&v| T::of(v)).collect(),
             Data::Ints(values) => values.iter().map(|&v| T::of(v as f64)).collect(),
@@ -317,11 +336,34 @@ impl Constant {
     /// # Errors
     /// When a value is NaN or infinite: such a model computes nothing that could be explained.
     pub fn tensor<T: Scalar>(&self) -> Result<Tensor<T>, String> {
+        T::enter::<Tensors>(self)
+    }
+
+    fn tensor_of<T: Scalar>(&self) -> Result<Tensor<T>, String> {
         let values = self.floats::<T>();
         if values.iter().any(|v| !v.is_finite()) {
             return Err(not_finite::<T>());
         }
         ArrayD::from_shape_vec(IxDyn(&self.shape), values).map_err(|e| format!("cannot be shaped: {e}"))
+    }
+
+    /// The values as a matrix, transposed if it is `transposed`, times a factor.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub fn matrix<T: Scalar>(&self, transposed: bool, factor: f64) -> Result<Tensor<T>, String> {
+        T::enter::<Matrix>((self, transposed, factor))
+    }
+
+    fn matrix_of<T: Scalar>((constant, transposed, factor): (&Self, bool, f64)) -> Result<Tensor<T>, String> {
+        let mut matrix = constant.tensor_of::<T>()?;
+        if transposed {
+            matrix = matrix.reversed_axes().as_standard_layout().into_owned();
+        }
+        if factor != 1.0 {
+            matrix *= T::of(factor);
+        }
+        Ok(matrix)
     }
 
     /// The values as weights: where they stand in a file that is mapped into memory, if they are of the model's precision there; a copy
@@ -330,6 +372,10 @@ impl Constant {
     /// # Errors
     /// As [`tensor`](Self::tensor).
     pub fn weights<T: Scalar>(&self) -> Result<Weights<T>, String> {
+        T::enter::<InPlace>(self)
+    }
+
+    fn weights_of<T: Scalar>(&self) -> Result<Weights<T>, String> {
         let in_place = match &self.data {
             Data::Raw(dtype, bytes) if dtype.is::<T>() && is_mapped(bytes) => {
                 Weights::<T>::in_place(&self.shape, bytes.clone(), release)
@@ -362,6 +408,11 @@ impl Constant {
         (volume(&shape) == volume(&self.shape)).then(|| Self { shape, ..self.clone() })
     }
 }
+
+entrance!(Floats<'p, 'a, T>: &'a Constant => Vec<T>, Constant::floats_of);
+entrance!(Tensors<'p, 'a, T>: &'a Constant => Result<Tensor<T>, String>, Constant::tensor_of);
+entrance!(Matrix<'p, 'a, T>: (&'a Constant, bool, f64) => Result<Tensor<T>, String>, Constant::matrix_of);
+entrance!(InPlace<'p, 'a, T>: &'a Constant => Result<Weights<T>, String>, Constant::weights_of);
 
 impl From<Array> for Constant {
     fn from(array: Array) -> Self {

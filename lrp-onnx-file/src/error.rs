@@ -126,7 +126,7 @@ fn unsupported(nodes: &[UnsupportedNode], supported: &[&str]) -> String {
 }
 
 /// The fix if the batch is another axis than 0.
-pub(crate) fn batch_advice(has_recurrent_layers: bool) -> &'static str {
+pub fn batch_advice(has_recurrent_layers: bool) -> &'static str {
     if has_recurrent_layers {
         "for recurrent layers in PyTorch: batch_first=True"
     } else {
@@ -137,7 +137,7 @@ pub(crate) fn batch_advice(has_recurrent_layers: bool) -> &'static str {
 
 /// An error of an operator's translator; the importer adds the node.
 #[derive(Debug)]
-pub(crate) enum Problem {
+pub enum Problem {
     /// The node is broken, or breaks an assumption such as the batch being axis 0.
     Invalid(String),
     /// The node is right but there is no operator for it.
@@ -169,13 +169,13 @@ impl From<OperatorError> for Problem {
 }
 
 /// A name from a file as a message shows it: at most 80 characters, nothing that a terminal would act on.
-pub(crate) fn shown(name: &str) -> String {
+pub fn shown(name: &str) -> String {
     const LIMIT: usize = 80;
     lrp_core::text::shortened(name, LIMIT).into_owned()
 }
 
 /// A shape with the batch axis written as `N`.
-pub(crate) struct Shape<'a>(pub &'a [usize]);
+pub struct Shape<'a>(pub &'a [usize]);
 
 impl fmt::Display for Shape<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,7 +186,7 @@ impl fmt::Display for Shape<'_> {
 }
 
 /// A list of names of which a message shows only the first few.
-pub(crate) fn list(names: &[String]) -> String {
+pub fn list(names: &[String]) -> String {
     let first: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
     let more = names.len().saturating_sub(5);
     if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }

@@ -13,7 +13,7 @@ pub(super) fn check_rank(rank: usize) -> Result<(), Problem> {
 }
 
 /// The operators Shape and Size on a tensor of this (full) shape.
-pub(crate) fn shape_of(node: &NodeProto, shape: &[usize]) -> Result<Constant, Problem> {
+pub fn shape_of(node: &NodeProto, shape: &[usize]) -> Result<Constant, Problem> {
     if node.op_type == "Size" {
         let count = volume(shape).ok_or_else(|| Problem::invalid("its input is absurdly large"))?;
         let number = Constant::ints_1d(&[length(count)]).reshaped(Vec::new());
@@ -29,7 +29,7 @@ pub(crate) fn shape_of(node: &NodeProto, shape: &[usize]) -> Result<Constant, Pr
 }
 
 /// The Reshape operator: 0 copies a length of the input (unless `allow_zero`), −1 takes what is left.
-pub(crate) fn reshaped(input: &[usize], target: &[i64], allow_zero: bool) -> Result<Vec<usize>, Problem> {
+pub fn reshaped(input: &[usize], target: &[i64], allow_zero: bool) -> Result<Vec<usize>, Problem> {
     check_rank(target.len())?;
     let wrong = || Problem::invalid(format!("{input:?} cannot be reshaped to {target:?}"));
     let total = volume(input).ok_or_else(wrong)?;
@@ -55,7 +55,7 @@ pub(crate) fn reshaped(input: &[usize], target: &[i64], allow_zero: bool) -> Res
 }
 
 /// The Flatten operator: a matrix of the axes before and from `axis`.
-pub(crate) fn flattened(input: &[usize], axis: i64) -> Result<Vec<usize>, Problem> {
+pub fn flattened(input: &[usize], axis: i64) -> Result<Vec<usize>, Problem> {
     let rank = length(input.len());
     let at = usize::try_from(if axis < 0 { axis.saturating_add(rank) } else { axis }).unwrap_or(usize::MAX);
     match input.split_at_checked(at) {
@@ -68,7 +68,7 @@ pub(crate) fn flattened(input: &[usize], axis: i64) -> Result<Vec<usize>, Proble
 }
 
 /// The Squeeze operator; without axes, every axis of length one goes.
-pub(crate) fn squeezed(input: &[usize], axes: Option<&[i64]>) -> Result<Vec<usize>, Problem> {
+pub fn squeezed(input: &[usize], axes: Option<&[i64]>) -> Result<Vec<usize>, Problem> {
     let gone: Vec<usize> = match axes {
         Some(axes) => axes.iter().map(|&a| axis(a, input.len())).collect::<Result<_, _>>()?,
         None => input.iter().enumerate().filter(|(_, d)| **d == 1).map(|(i, _)| i).collect(),
@@ -80,7 +80,7 @@ pub(crate) fn squeezed(input: &[usize], axes: Option<&[i64]>) -> Result<Vec<usiz
 }
 
 /// The Unsqueeze operator: axes of length one at these positions of the result.
-pub(crate) fn unsqueezed(input: &[usize], axes: &[i64]) -> Result<Vec<usize>, Problem> {
+pub fn unsqueezed(input: &[usize], axes: &[i64]) -> Result<Vec<usize>, Problem> {
     let rank = input.len().saturating_add(axes.len());
     check_rank(rank)?;
     let mut new: Vec<usize> = axes.iter().map(|&a| axis(a, rank)).collect::<Result<_, _>>()?;
@@ -96,7 +96,7 @@ pub(crate) fn unsqueezed(input: &[usize], axes: &[i64]) -> Result<Vec<usize>, Pr
 }
 
 /// The Slice operator: along which axes it picks what. `list` reads an input that is an attribute in old operator sets.
-pub(crate) fn sliced(
+pub fn sliced(
     shape: &[usize],
     list: impl Fn(usize, &str) -> Result<Option<Vec<i64>>, Problem>,
 ) -> Result<Vec<(usize, Vec<usize>)>, Problem> {
@@ -138,7 +138,7 @@ fn stepped(start: i64, end: i64, step: i64, len: usize) -> Result<Vec<usize>, Pr
 
 /// The lengths that the Split operator divides an axis into: as given, or `parts` equal ones, of which the last may be
 /// shorter.
-pub(crate) fn split_lengths(len: usize, given: Option<&[i64]>, parts: usize) -> Result<Vec<usize>, Problem> {
+pub fn split_lengths(len: usize, given: Option<&[i64]>, parts: usize) -> Result<Vec<usize>, Problem> {
     let lengths: Option<Vec<usize>> = match given {
         Some(given) => given.iter().map(|&n| usize::try_from(n).ok()).collect(),
         None => {
@@ -157,7 +157,7 @@ pub(crate) fn split_lengths(len: usize, given: Option<&[i64]>, parts: usize) -> 
 }
 
 /// The shape that two shapes broadcast to.
-pub(crate) fn joint_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
+pub fn joint_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
     let rank = a.len().max(b.len());
     let from = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).and_then(|i| s.get(i).copied()).unwrap_or(1);
     (0..rank)
@@ -170,7 +170,7 @@ pub(crate) fn joint_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Proble
 }
 
 /// An axis of a tensor of this rank; negative ones count from the end.
-pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, Problem> {
+pub fn axis(axis: i64, rank: usize) -> Result<usize, Problem> {
     let from_start = if axis < 0 { axis.saturating_add(length(rank)) } else { axis };
     usize::try_from(from_start)
         .ok()
@@ -179,7 +179,7 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, Problem> {
 }
 
 /// A position on an axis; negative ones count from the end.
-pub(crate) fn index(i: i64, len: usize) -> Result<usize, Problem> {
+pub fn index(i: i64, len: usize) -> Result<usize, Problem> {
     let from_start = if i < 0 { i.saturating_add(length(len)) } else { i };
     usize::try_from(from_start)
         .ok()

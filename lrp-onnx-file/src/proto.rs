@@ -9,7 +9,7 @@ use prost::Message;
 
 /// A whole file.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ModelProto {
+pub struct ModelProto {
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
     #[prost(string, tag = "2")]
@@ -28,7 +28,7 @@ pub(crate) struct ModelProto {
 
 /// A model-local function: an operator that the file defines by other operators.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct FunctionProto {
+pub struct FunctionProto {
     #[prost(string, tag = "1")]
     pub name: String,
     #[prost(string, repeated, tag = "4")]
@@ -53,7 +53,7 @@ pub(crate) struct FunctionProto {
 
 /// The operator set of the nodes, and its version.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct OperatorSetIdProto {
+pub struct OperatorSetIdProto {
     #[prost(string, tag = "1")]
     pub domain: String,
     #[prost(int64, tag = "2")]
@@ -62,7 +62,7 @@ pub(crate) struct OperatorSetIdProto {
 
 /// The network.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct GraphProto {
+pub struct GraphProto {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
     #[prost(message, repeated, tag = "5")]
@@ -75,7 +75,7 @@ pub(crate) struct GraphProto {
 
 /// An operator, connected to others by the names of its tensors. An empty input name means "left out".
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct NodeProto {
+pub struct NodeProto {
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -97,7 +97,7 @@ pub(crate) struct NodeProto {
 
 /// A named parameter of a node; which field counts is told by the operator's definition.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct AttributeProto {
+pub struct AttributeProto {
     #[prost(string, tag = "1")]
     pub name: String,
     #[prost(float, optional, tag = "2")]
@@ -125,7 +125,7 @@ pub(crate) struct AttributeProto {
 
 /// A tensor with its values.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorProto {
+pub struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, tag = "2")]
@@ -153,7 +153,7 @@ pub(crate) struct TensorProto {
 
 /// A key and its value.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct StringStringEntryProto {
+pub struct StringStringEntryProto {
     #[prost(string, tag = "1")]
     pub key: String,
     #[prost(string, tag = "2")]
@@ -162,7 +162,7 @@ pub(crate) struct StringStringEntryProto {
 
 /// An input or output of the graph.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ValueInfoProto {
+pub struct ValueInfoProto {
     #[prost(string, tag = "1")]
     pub name: String,
     #[prost(message, optional, tag = "2")]
@@ -171,14 +171,14 @@ pub(crate) struct ValueInfoProto {
 
 /// The type of a value; only tensors are read.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TypeProto {
+pub struct TypeProto {
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorTypeProto>,
 }
 
 /// Element type and shape of a tensor.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorTypeProto {
+pub struct TensorTypeProto {
     #[prost(int32, tag = "1")]
     pub elem_type: i32,
     #[prost(message, optional, tag = "2")]
@@ -187,14 +187,14 @@ pub(crate) struct TensorTypeProto {
 
 /// A shape whose axes may be symbolic.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorShapeProto {
+pub struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<DimensionProto>,
 }
 
 /// The length of one axis: a number, a symbol, or neither.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct DimensionProto {
+pub struct DimensionProto {
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]

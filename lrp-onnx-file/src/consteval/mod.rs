@@ -20,13 +20,13 @@ use crate::error::Problem;
 use crate::proto::NodeProto;
 use crate::tensor::{Array, Constant, volume};
 use shapes::check_rank;
-pub(crate) use shapes::{
+pub use shapes::{
     axis, flattened, index, joint_shape, reshaped, shape_of, sliced, split_lengths, squeezed, unsqueezed,
 };
 
 /// The maximum number of elements of all computed constants of a model together.
 #[derive(Debug)]
-pub(crate) struct Budget(usize);
+pub struct Budget(usize);
 
 impl Budget {
     /// 16 Mi elements, and four for each byte of the file.
@@ -85,7 +85,7 @@ use both;
 ///
 /// # Errors
 /// When the node is malformed, its result too large, or the operator not one of those that occur on constants.
-pub(crate) fn evaluate(
+pub fn evaluate(
     node: &NodeProto,
     inputs: &[Option<Constant>],
     opset: i64,

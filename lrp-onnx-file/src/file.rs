@@ -130,7 +130,7 @@ impl Stamp {
 
 /// Lets go of the pages of a mapped file that were read: until then they count as memory of this process, and a model would need twice
 /// its size while it is imported. Bytes that are no part of a map are left as they are.
-pub(crate) fn release(bytes: &[u8]) {
+pub fn release(bytes: &[u8]) {
     if bytes.len() < WORTH_IT {
         return;
     }
@@ -144,7 +144,7 @@ pub(crate) fn release(bytes: &[u8]) {
 }
 
 /// Whether these bytes are a part of a file that is in memory for good.
-pub(crate) fn is_mapped(bytes: &[u8]) -> bool {
+pub fn is_mapped(bytes: &[u8]) -> bool {
     map_of(bytes).is_some()
 }
 
@@ -158,7 +158,7 @@ fn map_of(bytes: &[u8]) -> Option<(Arc<Region>, usize)> {
 }
 
 /// Brings a file into memory: reads it if it is small, or if `no_map`, and maps it otherwise.
-pub(crate) fn open(path: &Path, no_map: bool) -> io::Result<ModelFile> {
+pub fn open(path: &Path, no_map: bool) -> io::Result<ModelFile> {
     open_up_to(path, if no_map { u64::MAX } else { COPIED })
 }
 
@@ -198,18 +198,19 @@ fn registered(region: Region) -> Bytes {
 
 /// Maps a file, however small it is.
 #[cfg(test)]
-pub(crate) fn map(path: &Path) -> io::Result<Bytes> {
+pub fn map(path: &Path) -> io::Result<Bytes> {
     open_up_to(path, 0).map(|file| file.bytes)
 }
 
 impl ModelFile {
-    pub(crate) fn bytes(&self) -> &Bytes {
+    /// What the file contains.
+    pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 }
 
 /// Decodes a model, or says what the bytes are instead.
-pub(crate) fn decode(bytes: &Bytes) -> Result<ModelProto, ErrorKind> {
+pub fn decode(bytes: &Bytes) -> Result<ModelProto, ErrorKind> {
     if bytes.is_empty() {
         return Err(ErrorKind::NotOnnx("the file is empty".into()));
     }
@@ -315,7 +316,7 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 /// Tensors that are stored in files of their own, next to the model.
 #[derive(Debug, Default)]
-pub(crate) struct External {
+pub struct External {
     folder: Option<PathBuf>,
     no_map: bool,
     files: HashMap<PathBuf, ModelFile>,
