@@ -41,6 +41,7 @@ const PRESETS: &[Preset] = presets! {
     "attn-lrp": "AttnLRP: LRP-ε for every layer, softmax by its Taylor expansion (Achtibat et al. 2024); for texts",
     "cp-lrp": "CP-LRP: LRP-ε for every layer, softmax constant (Ali et al. 2022)",
     "attn-lrp-gamma": "LRP-γ for convolutions and dense layers, LRP-ε for attention, softmax constant; for vision transformers",
+    "mamba-lrp": "MambaLRP: LRP-ε for every layer, the parameters of the state space constant (Jafari et al. 2024); for Mamba",
 };
 
 /// Every preset there is.

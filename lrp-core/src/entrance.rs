@@ -52,8 +52,7 @@ impl<T: Scalar> Model<T> {
     /// Whether nothing but moving elements happens between the model's inputs and the inputs of the node `id`.
     pub fn moves_only(&self, id: NodeId) -> bool {
         let needed = self.before(id);
-        let moves =
-            |node: &Node<T>| node.kind().is_none_or(|kind| kind.group() == Group::Structural && kind != Kind::Where);
+        let moves = |node: &Node<T>| node.kind().is_none_or(|kind| kind.group() == Group::Structural && !chooses(kind));
         self.nodes().all(|(before, node)| !needed[before.index()] || moves(node))
     }
 
@@ -77,11 +76,15 @@ impl<T: Scalar> Model<T> {
     }
 }
 
+/// Whether one input chooses elements of the others: the output does not grow with it.
+fn chooses(kind: Kind) -> bool {
+    matches!(kind, Kind::Where | Kind::Pick)
+}
+
 /// Whether bounds of the inputs give bounds of the output: for operators without weights that are affine, or grow with every input.
 fn keeps_bounds<T: Scalar>(op: &dyn Operator<T>) -> bool {
     match op.kind().group() {
-        // A choice does not grow with its condition.
-        Group::Structural | Group::Winner => op.kind() != Kind::Where,
+        Group::Structural | Group::Winner => !chooses(op.kind()),
         Group::Preprocessing | Group::Weightless => op.as_affine().is_some(),
         _ => matches!(op.kind(), Kind::Relu | Kind::Clip | Kind::Sigmoid | Kind::Tanh | Kind::Softplus | Kind::Erf),
     }

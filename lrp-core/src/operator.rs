@@ -117,6 +117,8 @@ kinds! {
     Abs = "abs", Activation;
     /// Comparison of activations, or of truth values.
     Compare = "compare", Step;
+    /// The position of the largest or the smallest element along an axis.
+    ArgMax = "arg-max", Step;
     /// −1, 0 or 1.
     Sign = "sign", Step;
     /// Product of two activations.
@@ -169,6 +171,8 @@ kinds! {
     Slice = "slice", Structural;
     /// Elements picked by constant indices.
     Gather = "gather", Structural;
+    /// Elements picked by positions that the model computes.
+    Pick = "pick", Structural;
     /// Rows of a table by number: token ids become vectors, and relevance of a vector is that of its id.
     Embedding = "embedding", Structural;
     /// Concatenation.

@@ -334,7 +334,9 @@ fn scores_of<'a>(proto: &'a GraphProto, output: &'a str) -> Option<&'a str> {
                 name = input(0)?;
             }
             // A label by its number, and one of two labels.
-            ("ArrayFeatureExtractor" | "Gather", _) if scores.is_none() => name = input(1)?,
+            ("ArrayFeatureExtractor" | "Gather", _) if scores.is_none() && input(0).is_some_and(is_constant) => {
+                name = input(1)?;
+            }
             // Of two labels, not of two values.
             ("Where", _) if ![1, 2].into_iter().all(|i| input(i).is_some_and(is_constant)) => break,
             ("Where" | "Not", _) if scores.is_none() => name = input(0)?,

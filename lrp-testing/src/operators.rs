@@ -504,11 +504,13 @@ mod tests {
             let xs: Vec<&Tensor<f64>> = applied.xs.iter().collect();
             assert_eq!(op.forward(&xs).shape(), applied.r.shape(), "{applied:?}");
         }
-        // The nearest resize is a gather by another name, and is in the random networks; an embedding takes whole numbers and has tests of its
-        // own. The others are not finite for any input, or steep.
+        // The nearest resize is a gather by another name, and is in the random networks; an embedding and a pick take whole numbers, and an
+        // arg-max gives them: they have tests of their own. The others are not finite for any input, or steep.
         let elsewhere = [
             Kind::ResizeNearest,
             Kind::Embedding,
+            Kind::Pick,
+            Kind::ArgMax,
             Kind::Div,
             Kind::Sqrt,
             Kind::Log,

@@ -569,7 +569,7 @@ fn rules_and_presets_are_listed() {
     }
     let presets = folder.lrp("presets --json").json();
     let table = folder.lrp("presets").silent().to_owned();
-    assert_eq!(presets.as_array().unwrap().len(), 17);
+    assert_eq!(presets.as_array().unwrap().len(), 18);
     for preset in presets.as_array().unwrap() {
         let name = preset["name"].as_str().unwrap();
         assert!(table.contains(preset["description"].as_str().unwrap()));

@@ -46,6 +46,7 @@ macro_rules! convolution_methods {
 
 mod activation;
 mod add;
+mod arg_max;
 mod avg_pool;
 mod broadcast;
 mod choice;
@@ -67,6 +68,7 @@ mod mean;
 mod mul;
 mod normalize;
 mod pad;
+mod pick;
 mod preprocessing;
 mod quotient;
 mod recurrent;
@@ -82,6 +84,7 @@ mod transpose;
 
 pub use activation::{Activation, Function};
 pub use add::Add;
+pub use arg_max::ArgMax;
 pub use avg_pool::AvgPool;
 pub use broadcast::Broadcast;
 pub use choice::Where;
@@ -104,6 +107,7 @@ pub use mean::Mean;
 pub use mul::Mul;
 pub use normalize::{Divisor, Normalize};
 pub use pad::{Pad, PadMode};
+pub use pick::Pick;
 pub use preprocessing::Preprocessing;
 pub use recurrent::{Cell, Direction, Parameters, Recurrent};
 pub use reduction::{Reducer, Reduction};
@@ -159,6 +163,7 @@ macro_rules! builtin {
 builtin!(
     Activation,
     Add<T>,
+    ArgMax,
     AvgPool<T>,
     Broadcast,
     Compare,
@@ -179,6 +184,7 @@ builtin!(
     Mul,
     Normalize,
     Pad,
+    Pick,
     Preprocessing<T>,
     Recurrent<T>,
     Reduction,

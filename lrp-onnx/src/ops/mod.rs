@@ -71,6 +71,8 @@ operators! {
     "Acosh" => activation::acosh,
     "Add" => arithmetic::add,
     "And" => choice::and,
+    "ArgMax" => reduce::arg_max,
+    "ArgMin" => reduce::arg_max,
     "Asin" => activation::asin,
     "Asinh" => activation::asinh,
     "Atan" => activation::atan,

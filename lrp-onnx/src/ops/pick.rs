@@ -3,7 +3,7 @@
 use lrp_core::Scalar;
 use lrp_core::Tensor;
 use lrp_core::operator::Kind;
-use lrp_core::ops::{Add, Concat, Reshape, Select, shared};
+use lrp_core::ops::{Add, Concat, Pick, Reshape, Select, Transpose, shared};
 use ndarray::{ArrayD, Axis, IxDyn};
 
 use super::{Context, Translated, Value};
@@ -51,6 +51,39 @@ pub(super) fn gather_elements<T: Scalar>(cx: &mut Context<'_, T>) -> Translated 
     picked_from(cx, x, picked, &table.shape)
 }
 
+/// The slices along one axis at positions that the model computes.
+pub(super) fn along_computed<T: Scalar>(cx: &mut Context<'_, T>, x: usize, positions: usize) -> Translated {
+    if !cx.is_whole() {
+        return Err(Problem::invalid(
+            "its positions are computed, for all samples of a batch together; samples must stay independent of each other",
+        ));
+    }
+    let axis = cx.sample_axis(cx.node.int("axis").unwrap_or(0), x)?;
+    let (input, places) = (cx.shape(x), cx.shape(positions));
+    let moved = |cx: &mut Context<'_, T>, suffix: &str, order: Vec<usize>, id: usize| {
+        let turned = shared(Transpose::new(&order, &cx.shape(id))?);
+        Ok::<_, Problem>(cx.push_extra_made_from(suffix, turned, Origin::Transpose(order), &[id]))
+    };
+    let first = |axis: usize| std::iter::once(0).chain([axis]).chain((1..=input.len()).filter(move |&a| a != axis));
+    let data = if axis == 1 { x } else { moved(cx, "first", first(axis).collect(), x)? };
+    let single = Reshape::new(&places, &[places.as_slice(), &[1]].concat())?;
+    let positions = cx.push_extra("positions", single, &[positions]);
+    let pick = Pick::new(&cx.shape(positions), &cx.shape(data))?;
+    if axis == 1 {
+        return cx.push(pick, &[positions, data]);
+    }
+    let picked = cx.push_extra("picked", pick, &[positions, data]);
+    // The axes of the positions go where the axis was.
+    let (taken, before, rank) = (places.len(), axis - 1, cx.shape(picked).len());
+    let order: Vec<usize> = std::iter::once(0)
+        .chain(taken + 1..=taken + before)
+        .chain(1..=taken)
+        .chain(taken + before + 1..=rank)
+        .collect();
+    let turned = shared(Transpose::new(&order, &cx.shape(picked))?);
+    cx.push_made_from(turned, Origin::Transpose(order), &[picked])
+}
+
 /// Slices at the positions that the last axis of a table names.
 pub(super) fn gather_nd<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
@@ -66,6 +99,13 @@ pub(super) fn gather_nd<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
             ));
         }
     };
+    if let Some(Some(Value::Data(positions))) = cx.inputs.get(1) {
+        if shared_axes > 0 || (cx.has_batch(x) && !cx.has_batch(*positions)) {
+            return Err(Problem::unsupported(format!("with computed positions and batch_dims = {given}")));
+        }
+        let (positions, pick) = (*positions, Pick::new(&cx.shape(*positions), &input)?);
+        return cx.push(pick, &[positions, x]);
+    }
     let table = table(cx, 1, x)?;
     let (picked, output) = slices_at(&table, shared_axes, &input)?;
     picked_from(cx, x, picked, &output)
@@ -355,12 +395,48 @@ fn picked_at<T: Scalar>(cx: &mut Context<'_, T>, x: usize, sources: Vec<usize>) 
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Attr, Net, varied};
+    use crate::testing::{Attr, Net, kinds, varied};
     use ndarray::array;
 
     fn table(net: &mut Net, shape: &[i64], values: &[i64]) -> String {
         let (values, shape) = (net.ints(values), net.ints(shape));
         net.op("Reshape", &[&values, &shape], &[])
+    }
+
+    /// The vector of the token with the largest id, as CLIP takes it, in three ways of writing it.
+    #[test]
+    fn computed_positions() {
+        let vectors = [0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 11.0];
+        for way in 0..3 {
+            let mut net = Net::new(&[3]);
+            net.graph().input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 7;
+            let rows = net.floats(&[4, 2], &vectors);
+            let vectors = net.op("Gather", &[&rows, "x"], &[]);
+            let keep = ("keepdims", Attr::Int(0));
+            let largest = net.op("ArgMax", &["x"], &[("axis", Attr::Int(1)), keep]);
+            match way {
+                0 => {
+                    let (first, axes) = (table(&mut net, &[1, 1], &[0]), net.ints(&[1]));
+                    let column = net.op("Unsqueeze", &[&largest, &axes], &[]);
+                    let place = net.op("Concat", &[&first, &column], &[("axis", Attr::Int(1))]);
+                    net.op("GatherND", &[&vectors, &place], &[]);
+                }
+                1 => {
+                    let axes = net.ints(&[1]);
+                    let column = net.op("Unsqueeze", &[&largest, &axes], &[]);
+                    net.op("GatherND", &[&vectors, &column], &[("batch_dims", Attr::Int(1))]);
+                }
+                _ => {
+                    let axes = net.ints(&[1]);
+                    let one = net.op("Gather", &[&vectors, &largest], &[("axis", Attr::Int(1))]);
+                    net.op("Squeeze", &[&one, &axes], &[]);
+                }
+            }
+            let (ids, y) = (array![[1.0, 3.0, 2.0]].into_dyn(), array![[7.0, 11.0]].into_dyn());
+            assert_eq!(net.run(&ids), y, "{way}");
+            let kinds = kinds(&net.raw());
+            assert!(kinds.contains(&"pick") && kinds.contains(&"arg-max"), "{kinds:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use lrp_core::Scalar;
 use lrp_core::operator::Affine;
 use lrp_core::ops::{
-    Activation, Builtin, CumSum, Function, Mean, Reducer, Reduction, Reshape, TopK, Transpose, shared,
+    Activation, ArgMax, Builtin, CumSum, Function, Mean, Reducer, Reduction, Reshape, TopK, Transpose, shared,
 };
 
 use super::pool::{Reduced, move_batch, reduced};
@@ -127,6 +127,23 @@ fn along_one_axis<T: Scalar>(
     }
     let y = cx.push_extra(what, op, &[x]);
     cx.push(Reshape::new(&joined, &output)?, &[y])
+}
+
+/// The positions of the largest (or smallest) elements along an axis.
+pub(super) fn arg_max<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let axis = cx.sample_axis(cx.node.int("axis").unwrap_or(0), x)?;
+    let (largest, last) = (cx.node.op_type == "ArgMax", cx.node.int("select_last_index").unwrap_or(0) != 0);
+    let op = ArgMax::new(axis, largest, last, &cx.shape(x))?;
+    let keep = cx.node.int("keepdims").unwrap_or(1) != 0;
+    if keep {
+        return cx.push(op, &[x]);
+    }
+    let mut output = cx.shape(x);
+    output.remove(axis - 1);
+    move_batch(cx, &[axis], keep);
+    let y = cx.push_extra("position", op, &[x]);
+    cx.push(Reshape::new(&cx.shape(y), &output)?, &[y])
 }
 
 /// The values; their positions carry no relevance, and must not be used.

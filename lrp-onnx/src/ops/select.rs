@@ -79,6 +79,9 @@ pub(super) fn gather<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         let (table, ids) = (table.clone(), *ids);
         return super::embedding::rows_of(cx, &table, ids);
     }
+    if let (Some(Some(Value::Data(x))), Some(Some(Value::Data(positions)))) = (cx.inputs.first(), cx.inputs.get(1)) {
+        return super::pick::along_computed(cx, *x, *positions);
+    }
     let x = cx.data(0)?;
     let input = cx.shape(x);
     let axis = cx.sample_axis(cx.node.int("axis").unwrap_or(0), x)?;

@@ -66,6 +66,8 @@ const ROWS: &[Supported] = rows! {
     "Acosh" 9 [Acosh] "";
     "Add" 7 [Add, Scale] "";
     "And" 7 [Compare] "";
+    "ArgMax" 1 [ArgMax, Reshape] "";
+    "ArgMin" 1 [ArgMax, Reshape] "";
     "Asin" 7 [Asin] "";
     "Asinh" 9 [Asinh] "";
     "Atan" 7 [Atan] "";
@@ -96,9 +98,9 @@ const ROWS: &[Supported] = rows! {
     "Expand" 8 [Broadcast] "constant shape";
     "Flatten" 1 [Reshape] "";
     "GRU" 7 [Gru] "constant weights and initial states; standard activations; no clip; sequences of full length";
-    "Gather" 1 [Gather] "constant indices";
+    "Gather" 1 [Gather, Pick] "indices that are constant; or computed, where each sample runs alone";
     "GatherElements" 11 [Gather] "constant indices, the same for every sample";
-    "GatherND" 12 [Gather] "constant indices, the same for every sample";
+    "GatherND" 12 [Gather, Pick] "indices that are constant, the same for every sample; or computed, each for its own sample";
     "Gelu" 20 [Gelu] "";
     "Gemm" 7 [Dense, MatMul] "two activations only where no axis is the batch";
     "GlobalAveragePool" 1 [Mean] "";
