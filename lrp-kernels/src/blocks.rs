@@ -82,21 +82,20 @@ pub fn sum_blocks<const K: usize>(
     compute(blocks.collect(), samples, &|block| block.sums = f(block.range.clone()))
 }
 
+/// A function of a range of elements, which writes them, and gives sums over them.
+pub type Writes<'f, V, A> = &'f (dyn Fn(Range<usize>, &mut [V]) -> A + Sync);
+
 /// As [`sum_blocks`], for a function that also writes: it gets the range of elements, and these of `y`.
 pub fn write_blocks<V: Send, const K: usize>(
     y: &mut [V],
     per_sample: usize,
-    f: &(dyn Fn(Range<usize>, &mut [V]) -> [f64; K] + Sync),
+    f: Writes<'_, V, [f64; K]>,
 ) -> Vec<[f64; K]> {
     write_blocks_to(y, per_sample, f)
 }
 
 /// As [`write_blocks`], with sums of any type.
-pub fn write_blocks_to<V: Send, A: Sum>(
-    y: &mut [V],
-    per_sample: usize,
-    f: &(dyn Fn(Range<usize>, &mut [V]) -> A + Sync),
-) -> Vec<A> {
+pub fn write_blocks_to<V: Send, A: Sum>(y: &mut [V], per_sample: usize, f: Writes<'_, V, A>) -> Vec<A> {
     let len = y.len();
     let samples = len.checked_div(per_sample).unwrap_or(0);
     let mut rest = y;

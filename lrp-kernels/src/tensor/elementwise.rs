@@ -153,12 +153,11 @@ pub fn sums_of<T: Scalar, const K: usize>(
     sums_blockwise(a, b, &|a, b| sums_of_piece(a, b, &f))
 }
 
+/// Two blocks of elements; gives their sums.
+type Summed<'f, T, const K: usize> = &'f (dyn Fn(&[T], &[T]) -> [f64; K] + Sync);
+
 /// The blocks of [`sums_of`].
-fn sums_blockwise<T: Scalar, const K: usize>(
-    a: &Tensor<T>,
-    b: &Tensor<T>,
-    f: &(dyn Fn(&[T], &[T]) -> [f64; K] + Sync),
-) -> Vec<[f64; K]> {
+fn sums_blockwise<T: Scalar, const K: usize>(a: &Tensor<T>, b: &Tensor<T>, f: Summed<'_, T, K>) -> Vec<[f64; K]> {
     let (a_all, b_all) = (elements(a), elements(b));
     assert!(b_all.len() == a_all.len() || b_all.len() == per_sample(a), "{:?} and {:?}", a.shape(), b.shape());
     sum_blocks(samples(a), per_sample(a), &|range| {
