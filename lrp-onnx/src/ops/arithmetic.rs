@@ -74,6 +74,11 @@ pub(super) fn mul<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 pub(super) fn div<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     match sides(cx)? {
+        // As TorchScript writes the reciprocal of a root.
+        Sides::Left(x, c) if c.len() == 1 && c.ndim() <= cx.shape(x).len() && c.iter().all(T::is_one) => {
+            let (op, origin) = power_of(cx, x, -1.0)?;
+            cx.push_made_from(shared(op), origin, &[x])
+        }
         Sides::Left(x, c) => {
             let (op, origin) = power_of(cx, x, -1.0)?;
             let x = cx.push_extra_made_from("reciprocal", shared(op), origin, &[x]);

@@ -28,10 +28,12 @@ mod tests {
     use super::*;
     use crate::testing::{Attr, Net, check_pass, kinds};
 
-    /// As Llama's layers are exported: the square by a power or a product, the quotient by a root or a reciprocal.
+    /// As Llama's layers are exported: the square by a power or a product, the quotient by a root, by its reciprocal, or by one over it.
     #[test]
     fn every_form() {
-        for (axis, power, reciprocal) in [(-1, true, false), (-1, false, true), (1, true, true)] {
+        for (axis, power, reciprocal) in
+            [(-1, true, None), (-1, false, Some(false)), (1, true, Some(false)), (-1, true, Some(true))]
+        {
             let mut net = Net::new(&[3, 4]);
             let two = net.floats(&[], &[2.0]);
             let square = if power { net.op("Pow", &["x", &two], &[]) } else { net.op("Mul", &["x", "x"], &[]) };
@@ -39,8 +41,10 @@ mod tests {
             let epsilon = net.floats(&[], &[0.25]);
             let sum = net.op("Add", &[&mean, &epsilon], &[]);
             let root = net.op("Sqrt", &[&sum], &[]);
-            if reciprocal {
-                let factor = net.op("Reciprocal", &[&root], &[]);
+            if let Some(quotient) = reciprocal {
+                let one = net.floats(&[], &[1.0]);
+                let factor =
+                    if quotient { net.op("Div", &[&one, &root], &[]) } else { net.op("Reciprocal", &[&root], &[]) };
                 net.op("Mul", &["x", &factor], &[]);
             } else {
                 net.op("Div", &["x", &root], &[]);
