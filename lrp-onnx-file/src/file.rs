@@ -53,7 +53,7 @@ impl AsRef<[u8]> for Mapped {
 ///
 /// Where the file was read into memory, its contents are those of [`read`](Self::read) for good. Where it is mapped, weights are read from
 /// it as long as the model lives, so it must not be written to: [`stamp`](Self::stamp) tells. A file that is truncated while it is mapped
-/// can end the process (SIGBUS); [`Options::no_map`](crate::Options::no_map) avoids that.
+/// can end the process (SIGBUS); `no_map` among the options of `lrp-onnx` avoids that.
 #[derive(Clone)]
 pub struct ModelFile {
     path: PathBuf,
