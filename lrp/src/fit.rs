@@ -212,7 +212,8 @@ impl Limits {
             let width = (high - low).max(f64::MIN_POSITIVE);
             let room = ROUNDING * width;
             self.values += values.len();
-            for value in values.iter().map(|value| value.wide()) {
+            // Row by row: an iterator over all axes keeps an index for each, and steps all of them.
+            for value in values.rows().into_iter().flat_map(|row| row.into_iter().map(|value| value.wide())) {
                 if value < low - room || value > high + room {
                     self.outside += 1;
                     let far = (low - value).max(value - high) / width;
