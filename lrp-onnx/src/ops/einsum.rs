@@ -1,6 +1,6 @@
 //! `Einsum`: sums of products given by a formula, as transpositions, reshapes and matrix products.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use lrp_core::Scalar;
 use lrp_core::operator::Affine;
@@ -20,6 +20,7 @@ type Label = u32;
 struct Term {
     id: usize,
     labels: Vec<Label>,
+    is_constant: bool,
 }
 
 pub(super) fn einsum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -44,7 +45,6 @@ pub(super) fn einsum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     };
     let first = output.first().copied();
     let mut terms = Vec::new();
-    let mut constant = None;
     for (position, (value, mut labels)) in values.iter().zip(inputs).enumerate() {
         if labels.iter().collect::<BTreeSet<_>>().len() != labels.len() {
             return Err(Problem::unsupported(format!("with a diagonal ('{equation}')")));
@@ -57,7 +57,7 @@ pub(super) fn einsum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
                         return Err(mixes());
                     }
                 }
-                terms.push(Term { id: *id, labels });
+                terms.push(Term { id: *id, labels, is_constant: false });
             }
             Value::Constant(c) => {
                 if batch && labels.iter().any(|label| Some(*label) == first) {
@@ -65,8 +65,7 @@ pub(super) fn einsum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
                 }
                 let tensor = c.tensor::<T>().map_err(|e| Problem::invalid(format!("its constant {e}")))?;
                 let name = format!("{}/constant{position}", cx.name);
-                constant = Some(position);
-                terms.push(Term { id: cx.push_constant(&name, tensor), labels });
+                terms.push(Term { id: cx.push_constant(&name, tensor), labels, is_constant: true });
             }
             _ => return Err(Problem::invalid("one of its inputs is neither an activation nor a constant")),
         }
@@ -75,13 +74,26 @@ pub(super) fn einsum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
         output.remove(0);
     }
     check_lengths(cx, &terms, &equation)?;
-    match <[Term; 2]>::try_from(terms) {
-        Ok([a, b]) => of_two(cx, a, b, constant, &output),
-        Err(terms) => match terms.into_iter().next() {
-            Some(term) if values.len() == 1 => of_one(cx, term, &output),
-            _ => Err(Problem::unsupported(format!("of {} tensors", values.len()))),
-        },
+    // A product of constants is no node: an activation is among the first two.
+    if let Some(at) = terms.iter().position(|term| !term.is_constant).filter(|at| *at > 1) {
+        terms[..=at].rotate_right(1);
     }
+    let mut terms = VecDeque::from(terms);
+    let Some(mut all) = terms.pop_front() else { return Err(Problem::invalid("it has no inputs")) };
+    if terms.is_empty() {
+        return of_one(cx, all, &output);
+    }
+    // More than two from left to right, as PyTorch multiplies them.
+    while let Some(next) = terms.pop_front() {
+        let later = |label: &Label| output.contains(label) || terms.iter().any(|term| term.labels.contains(label));
+        let mut labels = all.labels.clone();
+        labels.extend(next.labels.iter().filter(|label| !all.labels.contains(label)));
+        labels.retain(later);
+        let labels = if terms.is_empty() { output.clone() } else { labels };
+        let Value::Data(id) = of_two(cx, all, next, &labels)? else { return Ok(Value::Unknown) };
+        all = Term { id, labels, is_constant: false };
+    }
+    Ok(Value::Data(all.id))
 }
 
 /// The labels of the inputs and of the output.
@@ -174,13 +186,8 @@ fn of_one<T: Scalar>(cx: &mut Context<'_, T>, term: Term, output: &[Label]) -> T
 }
 
 /// A matrix product between reshapes: axes of both that stay are a stack, those of both that go are summed.
-fn of_two<T: Scalar>(
-    cx: &mut Context<'_, T>,
-    a: Term,
-    b: Term,
-    constant: Option<usize>,
-    output: &[Label],
-) -> Translated {
+fn of_two<T: Scalar>(cx: &mut Context<'_, T>, a: Term, b: Term, output: &[Label]) -> Translated {
+    let constant = [&a, &b].iter().position(|term| term.is_constant);
     let needed = |other: &Term| -> Vec<Label> { output.iter().chain(&other.labels).copied().collect() };
     let (for_a, for_b) = (needed(&b), needed(&a));
     let (a, b) = (summed(cx, a, &for_a)?, summed(cx, b, &for_b)?);
@@ -244,7 +251,7 @@ fn split<T: Scalar>(
     output: &[Label],
 ) -> Translated {
     let id = cx.push_extra("split", Reshape::new(&cx.shape(product), shape)?, &[product]);
-    Ok(Value::Data(if labels == output { id } else { ordered(cx, &Term { id, labels }, output)? }))
+    Ok(Value::Data(if labels == output { id } else { ordered(cx, &Term { id, labels, is_constant: false }, output)? }))
 }
 
 /// A constant with its axes in this order, if the term is one.
@@ -266,7 +273,8 @@ fn summed<T: Scalar>(cx: &mut Context<'_, T>, term: Term, needed: &[Label]) -> R
     }
     let sum = Mean::new(&gone, false, &cx.shape(term.id))?.map_weights(&|_| T::one());
     let id = cx.push_extra_made_from("sum", sum, Origin::Other, &[term.id]);
-    Ok(Term { id, labels: term.labels.into_iter().filter(|label| needed.contains(label)).collect() })
+    let labels = term.labels.into_iter().filter(|label| needed.contains(label)).collect();
+    Ok(Term { id, labels, is_constant: term.is_constant })
 }
 
 /// The term with its axes in this order.
@@ -285,7 +293,7 @@ fn ordered<T: Scalar>(cx: &mut Context<'_, T>, term: &Term, order: &[Label]) -> 
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Attr, Net, input, kinds, varied};
+    use crate::testing::{Attr, Net, kinds, varied};
 
     fn net(equation: &'static str, sample: &[i64], constant: Option<&[i64]>) -> Net {
         let mut net = Net::new(sample);
@@ -354,6 +362,29 @@ mod tests {
     }
 
     #[test]
+    fn products_of_many() {
+        let x = varied(&[2, 3]);
+        // The parameters of a state space: Δ, B and x.
+        for equation in ["na,nb,na->nab", "na,nb,na->nba"] {
+            let mut net = Net::new(&[3]);
+            net.op("Einsum", &["x", "x", "x"], &[("equation", Attr::Text(equation))]);
+            let y = net.run(&x);
+            for (a, b) in [(0, 1), (2, 0), (1, 1)] {
+                let expected = x[[1, a]] * x[[1, b]] * x[[1, a]];
+                let found = if equation.ends_with("nab") { y[[1, a, b]] } else { y[[1, b, a]] };
+                assert!((found - expected).abs() < 1e-12, "{equation}");
+            }
+        }
+        // Two constants first, and a sum over an axis of the last term alone.
+        let mut net = Net::new(&[3]);
+        let [a, b] = [net.weight(&[3, 4]), net.weight(&[4, 5])];
+        net.op("Einsum", &[&a, &b, "x"], &[("equation", Attr::Text("ab,bc,na->nc"))]);
+        let graph = net.raw();
+        assert_eq!(kinds(&graph).iter().filter(|kind| **kind == "dense").count(), 2, "{:?}", kinds(&graph));
+        assert_eq!(net.run(&x).shape(), [2, 5]);
+    }
+
+    #[test]
     fn what_mixes_samples_or_is_no_formula_is_refused() {
         for (equation, reason) in [
             ("nab->ban", "does not keep the batch"),
@@ -369,9 +400,5 @@ mod tests {
         }
         assert!(net("nab,bn->na", &[3, 4], Some(&[4, 13])).batch_first_error().contains("does not keep the batch"));
         assert!(net("nab,bc->nac", &[3, 4], Some(&[5, 2])).error().contains("lengths 4 and 5"));
-        let mut three = Net::new(&[3]);
-        three.graph().input.push(input("y", &[-1, 3]));
-        three.op("Einsum", &["x", "y", "x"], &[("equation", Attr::Text("na,na,na->na"))]);
-        assert!(three.error().contains("of 3 tensors"), "{}", three.error());
     }
 }
