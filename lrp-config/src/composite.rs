@@ -84,12 +84,13 @@ impl Composite {
     /// Adds an entry: these layers get this rule, whatever earlier entries say. A rule that is not in `lrp-rules` is an
     /// [`OwnRule`](crate::OwnRule).
     pub fn assign(mut self, layers: Layers, rule: impl Into<AnyRule>) -> Self {
-        let Layers { indices, ops, names, attention, optional } = layers;
+        let Layers { indices, ops, names, attention, state_space, optional } = layers;
         let assign = Assign {
             layers: indices.map(unplaced),
             ops: ops.map(|ops| unplaced(OneOrMany(ops))),
             names: names.map(|names| unplaced(OneOrMany(names))),
             attention: attention.map(unplaced),
+            state_space: state_space.map(unplaced),
             rule: unplaced(rule.into()),
             optional,
         };

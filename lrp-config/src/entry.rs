@@ -7,6 +7,7 @@ use lrp_core::graph::Node;
 use lrp_core::operator::{Group, Kind};
 use lrp_core::text::shown;
 use lrp_core::{Model, NodeId, ParameterError, Scalar};
+use toml::Spanned;
 
 use crate::any_rule::{AnyRule, Domain};
 use crate::attention;
@@ -19,6 +20,7 @@ use crate::names::NameGlob;
 use crate::origin::Place;
 use crate::reader::KeySpans;
 use crate::source::Source;
+use crate::state_space;
 use crate::values::OneOrMany;
 
 /// An entry, and its position.
@@ -38,6 +40,14 @@ impl Entry {
     pub fn select<T: Scalar>(&self, model: &Model<T>) -> Result<Vec<NodeId>, Diagnostic> {
         let layers = self.assign.layers.as_ref().map(|layers| layers.get_ref().select(model));
         let attention = self.assign.attention.as_ref().map(|wanted| (*wanted.get_ref(), attention::layers(model)));
+        let state_space = match &self.assign.state_space {
+            Some(wanted) => {
+                let parameters =
+                    state_space::parameters(model).map_err(|product| self.unclear(model.node(product), wanted))?;
+                Some((*wanted.get_ref(), parameters))
+            }
+            None => None,
+        };
         let named = |node: &Node<T>| globs(&self.assign).is_none_or(|globs| globs.iter().any(|g| g.means(node)));
         let selected: Vec<(NodeId, &Node<T>, Kind)> = model
             .nodes()
@@ -47,6 +57,7 @@ impl Entry {
                     && self.takes(*kind)
                     && named(node)
                     && attention.as_ref().is_none_or(|(wanted, layers)| layers.contains(id) == *wanted)
+                    && state_space.as_ref().is_none_or(|(wanted, layers)| layers.contains(id) == *wanted)
                     && (*kind != Kind::Preprocessing || self.means_preprocessing(model, node))
             })
             .collect();
@@ -102,6 +113,17 @@ impl Entry {
         }
     }
 
+    /// Says that the parameters of a state space cannot be told from its signal.
+    fn unclear<T: Scalar>(&self, product: &Node<T>, key: &Spanned<bool>) -> Diagnostic {
+        let message = format!(
+            "the parameters of the state space at '{}' come from the same layer as its signal",
+            shown(&product.name)
+        );
+        self.at(key.span(), message).label("cannot tell them apart").help(
+            "take `rule = \"constant\"` for the nodes that have Δ, B and C, by their names, in place of `state_space`; `lrp layers` lists them",
+        )
+    }
+
     /// The possible values of a parameter, and a suggestion.
     fn possible(&self, error: &ParameterError, spot: &Range<usize>) -> (String, Option<Fix>) {
         let text = |span: &Range<usize>| self.place.source.text().get(span.clone()).unwrap_or_default();
@@ -149,8 +171,8 @@ impl Entry {
 
     /// Whether no selector narrows it down.
     pub fn is_for_all(&self) -> bool {
-        let Assign { layers, ops, names, attention, .. } = &self.assign;
-        layers.is_none() && ops.is_none() && names.is_none() && attention.is_none()
+        let Assign { layers, ops, names, attention, state_space, .. } = &self.assign;
+        layers.is_none() && ops.is_none() && names.is_none() && attention.is_none() && state_space.is_none()
     }
 
     /// Whether operators of this kind are meant.
@@ -159,6 +181,7 @@ impl Entry {
             (Some(ops), _) => ops.get_ref().0.iter().any(|ops| ops.contains(kind)),
             // `classifier.*` has activations among its nodes: a rule for affine operators does not mean those.
             (None, Some(_)) => self.assign.rule.get_ref().domain().contains(kind),
+            (None, None) if self.assign.state_space.as_ref().is_some_and(|wanted| *wanted.get_ref()) => true,
             (None, None) => kind.group() == Group::Weighted,
         }
     }

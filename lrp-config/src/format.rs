@@ -88,7 +88,7 @@ pub(crate) struct RecipeFile {
 
 /// `[[assign]]`: a rule, and the nodes that get it.
 ///
-/// Selectors must all match, and one that is not given matches everything; but without `ops` and `names` only weighted layers
+/// Selectors must all match, and one that is not given matches everything; but without `ops`, `names` and `state_space` only weighted layers
 /// are meant.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +111,10 @@ pub(crate) struct Assign {
     /// the model.
     #[schemars(with = "Option<bool>", extend("x-default" = "both"), example = false)]
     pub attention: Option<Spanned<bool>>,
+    /// The parameters of state spaces (true), or all others (false): the exponentials that a state is multiplied with, and the weighted layers
+    /// that Δ, B and C come from, by the structure of the model.
+    #[schemars(with = "Option<bool>", extend("x-default" = "both"), example = true)]
+    pub state_space: Option<Spanned<bool>>,
     /// The rule, with its parameters or as a bare name.
     #[schemars(with = "AnyRule", example = &"zero", example = json!({ "type": "gamma", "gamma": 0.25 }))]
     pub rule: Spanned<AnyRule>,
@@ -130,6 +134,7 @@ impl PartialEq for Assign {
             && same(&self.ops, &other.ops)
             && same(&self.names, &other.names)
             && same(&self.attention, &other.attention)
+            && same(&self.state_space, &other.state_space)
             && self.rule.get_ref() == other.rule.get_ref()
             && self.optional == other.optional
     }

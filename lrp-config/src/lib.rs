@@ -82,6 +82,7 @@ mod selector;
 mod similar;
 mod source;
 mod start;
+mod state_space;
 mod suggest;
 mod syntax;
 mod target;

@@ -1,4 +1,4 @@
-//! The layers of an entry: [`Layers`] is `layers`, `ops`, `names`, `attention` and `optional` of `[[assign]]`.
+//! The layers of an entry: [`Layers`] is `layers`, `ops`, `names`, `attention`, `state_space` and `optional` of `[[assign]]`.
 
 use std::ops::{Bound, Range, RangeBounds};
 
@@ -28,6 +28,7 @@ pub struct Layers {
     pub(crate) ops: Option<Vec<Ops>>,
     pub(crate) names: Option<Vec<NameGlob>>,
     pub(crate) attention: Option<bool>,
+    pub(crate) state_space: Option<bool>,
     pub(crate) optional: bool,
 }
 
@@ -134,6 +135,12 @@ impl Layers {
         Self { attention: Some(wanted), ..Self::default() }
     }
 
+    /// The parameters of state spaces, or all others: the exponentials that a state is multiplied with, and the weighted layers that Δ, B and C
+    /// come from.
+    pub fn state_space(wanted: bool) -> Self {
+        Self { state_space: Some(wanted), ..Self::default() }
+    }
+
     /// Layers that both select.
     ///
     /// # Errors
@@ -150,6 +157,7 @@ impl Layers {
             ops: either("ops", self.ops, other.ops)?,
             names: either("names", self.names, other.names)?,
             attention: either("attention", self.attention, other.attention)?,
+            state_space: either("state_space", self.state_space, other.state_space)?,
             optional: self.optional || other.optional,
         })
     }
@@ -159,7 +167,7 @@ impl Layers {
     /// # Errors
     /// When they select by different things.
     pub fn or(self, other: Self) -> Result<Self, SelectorError> {
-        if self.attention.is_some() || other.attention.is_some() {
+        if [&self, &other].iter().any(|layers| layers.attention.is_some() || layers.state_space.is_some()) {
             return Err(SelectorError::Different);
         }
         let optional = self.optional || other.optional;
@@ -188,7 +196,8 @@ impl Layers {
         let names = self.names.as_ref().map(|names| ("names", one_or_list(names.iter().map(NameGlob::text))));
         let optional = self.optional.then(|| ("optional", "true".to_owned()));
         let attention = self.attention.map(|wanted| ("attention", wanted.to_string()));
-        [layers, ops, names, attention, optional].into_iter().flatten().collect()
+        let state_space = self.state_space.map(|wanted| ("state_space", wanted.to_string()));
+        [layers, ops, names, attention, state_space, optional].into_iter().flatten().collect()
     }
 
     /// Permits that nothing in the model matches.

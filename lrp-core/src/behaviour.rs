@@ -106,6 +106,11 @@ impl Behaviour {
         T::enter::<Entrance>((self, layer))
     }
 
+    /// What [`Behaviour::Constant`] does at an operator.
+    pub(crate) fn constant<T: Scalar>(op: &dyn Operator<T>) -> Box<dyn PreparedRule<T>> {
+        Box::new(Constant { inputs: op.input_shapes().to_vec() })
+    }
+
     fn prepared<T: Scalar>(&self, layer: &Layer<'_, T>) -> Result<Box<dyn PreparedRule<T>>, RuleError> {
         Ok(match self {
             Behaviour::Formula(formula) => engine::prepare(formula, layer)?,
@@ -136,7 +141,7 @@ impl Behaviour {
                     None => Box::new(FixedShares { shares: shares.to_vec() }),
                 }
             }
-            Behaviour::Constant => Box::new(Constant { inputs: layer.op.input_shapes().to_vec() }),
+            Behaviour::Constant => Self::constant(layer.op.as_ref()),
             Behaviour::Taylor if layer.op.kind() == Kind::Softmax => {
                 Box::new(OwnBehaviour { op: Arc::clone(layer.op) })
             }

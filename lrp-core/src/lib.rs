@@ -9,6 +9,7 @@
 
 pub mod behaviour;
 mod bounds;
+mod carriers;
 mod claims;
 pub mod engine;
 pub mod entrance;
@@ -33,6 +34,7 @@ pub mod text;
 pub use lrp_kernels::{self as kernels, blocks, memory, quotient, scalar, tensor, weights};
 
 pub use behaviour::Behaviour;
+pub use carriers::{carriers, reached};
 pub use error::{Error, OperatorError, ParameterError, RuleError};
 pub use formula::Formula;
 pub use graph::{Builder, Model, NodeId};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::behaviour::{Behaviour, Division};
+use crate::carriers::{carriers, reached};
 use crate::error::Error;
 use crate::formula::STABILIZER;
 use crate::graph::{Body, Model, Node, NodeId};
@@ -63,7 +64,8 @@ impl<T: Scalar> Plan<T> {
         let nonnegative = nonnegative_outputs(&model, rules);
         let mut steps = Vec::new();
         let mut unassigned = Vec::new();
-        let carriers = carriers(&model, rules);
+        let is_constant = |id| rules.get(&id).is_some_and(|rule| rule.behaviour() == Behaviour::Constant);
+        let carriers = carriers(&model, &is_constant);
         for (id, node) in model.nodes() {
             let given = rules.get(&id);
             let beside_constant = signal_beside_constant(node, &carriers, given);
@@ -94,6 +96,10 @@ impl<T: Scalar> Plan<T> {
                         None => prepared,
                     };
                     Step::Rule { name: rule.to_string(), prepared }
+                }
+                // A rule would divide what never arrives.
+                (Body::Operator(op), None) if op.fixed() == Fixed::RuleNeeded && !reached(node, &carriers) => {
+                    Step::Rule { name: "constant".to_owned(), prepared: Behaviour::constant(op.as_ref()) }
                 }
                 (Body::Operator(op), None) if op.fixed() == Fixed::RuleNeeded => {
                     unassigned.push(format!("'{}' ({})", node.name, op.kind()));
@@ -287,23 +293,6 @@ fn kept_values<T: Scalar>(model: &Model<T>, steps: &[Step<T>], lent: &[bool], ti
         }
     }
     kept
-}
-
-/// For each node, whether it carries relevance: it depends on an input, and on the way there is neither a step function nor the rule `constant`.
-fn carriers<T: Scalar>(model: &Model<T>, rules: &Assignment<T>) -> Vec<bool> {
-    let mut carries: Vec<bool> = Vec::new();
-    for (id, node) in model.nodes() {
-        let before = node.inputs.iter().any(|input| carries[input.index()]);
-        carries.push(match &node.body {
-            Body::Input => true,
-            Body::Constant(_) => false,
-            Body::Operator(op) => {
-                let constant = rules.get(&id).is_some_and(|rule| rule.behaviour() == Behaviour::Constant);
-                before && !constant && op.kind().group() != Group::Step
-            }
-        });
-    }
-    carries
 }
 
 /// The rule of a product of a factor that carries relevance and one that does not: the first receives all. A rule that names the signal, or that

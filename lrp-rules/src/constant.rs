@@ -19,7 +19,7 @@ bare!("constant", Constant);
 mod tests {
     use std::sync::Arc;
 
-    use lrp_core::ops::{MatMul, Mul, Softmax};
+    use lrp_core::ops::{Activation, Function, MatMul, Mul, Softmax};
     use lrp_core::{Builder, Plan, Rule, Start, Target};
     use ndarray::array;
 
@@ -48,6 +48,22 @@ mod tests {
             let out = record.propagate(start.clone());
             assert!((out.relevance[0].sum() - start.sum()).abs() < 1e-5, "{out:?}");
         }
+    }
+
+    /// An exponential has no relevance behaviour, and needs none where all that comes before it is constant.
+    #[test]
+    fn behind_a_constant_nothing_needs_a_rule() {
+        let mut net = Builder::<f64>::new();
+        let input = net.input("x", &[2]);
+        let scale = net.add("softmax", Softmax::new(1, &[2]).unwrap(), &[input]).unwrap();
+        let exp = net.add("exp", Activation::new(Function::Exp, &[2]).unwrap(), &[scale]).unwrap();
+        let y = net.add("product", Mul::new(None, &[2]).unwrap(), &[input, exp]).unwrap();
+        let model = Arc::new(net.finish(y).unwrap());
+        assert!(Plan::new(Arc::clone(&model), &[].into()).is_err());
+        let rules = [(scale, Arc::new(Constant) as Arc<dyn Rule<f64>>)].into_iter().collect();
+        let plan = Plan::new(model, &rules).unwrap();
+        let out = plan.explain(&array![[3.0, 1.0]].into_dyn(), &Target::Class(0), Start::Logit).unwrap();
+        assert!((out.relevance[0][[0, 0]] - out.ledger.start[0]).abs() < 1e-5 && out.relevance[0][[0, 1]] == 0.0);
     }
 
     #[test]

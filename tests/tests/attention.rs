@@ -37,14 +37,7 @@ rule = { type = "product", factors = "uniform", stabilizer = 1e-12 }
 const CONSTANT_SOFTMAX: &str = "[[assign]]\nops = \"softmax\"\nrule = \"constant\"\n";
 
 /// As the preset `mamba-lrp` has it.
-const CONSTANT_STATE_SPACE: &str = r#"
-[[assign]]
-ops = "exp"
-rule = "constant"
-[[assign]]
-names = "*x_proj*"
-rule = "constant"
-"#;
+const CONSTANT_STATE_SPACE: &str = "[[assign]]\nstate_space = true\nrule = \"constant\"\n";
 
 struct Outcome<T: Scalar> {
     explanation: Explanation<T>,

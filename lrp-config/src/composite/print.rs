@@ -46,11 +46,12 @@ impl Composite {
             entry.place.number = i + 1;
             entry.place.span = push(&mut text, "[[assign]]");
             text.push('\n');
-            let Assign { layers, ops, names, attention, rule, optional } = &mut entry.assign;
+            let Assign { layers, ops, names, attention, state_space, rule, optional } = &mut entry.assign;
             place(&mut text, "layers", layers, |layers| layers.to_string());
             place(&mut text, "ops", ops, |OneOrMany(ops)| one_or_list(ops.iter().copied().map(Ops::name)));
             place(&mut text, "names", names, |OneOrMany(names)| one_or_list(names.iter().map(NameGlob::text)));
             place(&mut text, "attention", attention, |wanted| wanted.to_string());
+            place(&mut text, "state_space", state_space, |wanted| wanted.to_string());
             text.push_str("rule = ");
             let (span, keys) = print_rule(&mut text, rule.get_ref());
             entry.place.rule = span.clone();

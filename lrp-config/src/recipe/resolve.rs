@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lrp_core::operator::{Fixed, Group};
 use lrp_core::text::shown;
-use lrp_core::{Assignment, Model, NodeId, Rule, Scalar};
+use lrp_core::{Assignment, Behaviour, Model, NodeId, Rule, Scalar, carriers, reached};
 
 use crate::build::{Unbuildable, default_norm};
 use crate::diagnostic::{Diagnostic, RecipeError};
@@ -133,11 +133,18 @@ impl Recipe {
         // A layer may seem unreached only because its entry has a mistake.
         RecipeError::check(problems)?;
         let norm = default_norm::<T>();
+        let is_constant = |id| {
+            let choice: Option<&Choice<T>> = choices.get(&id);
+            choice.is_some_and(|choice| choice.rule.behaviour() == Behaviour::Constant)
+        };
+        let carriers = carriers(model, &is_constant);
         let mut missing = Vec::new();
         for (id, node) in model.nodes() {
             let Some(op) = node.op().filter(|_| !choices.contains_key(&id)) else { continue };
             let choice = match (op.kind().group(), on_unknown) {
                 _ if op.fixed() != Fixed::RuleNeeded => continue,
+                // Nothing arrives there.
+                (Group::Undefined, _) if !reached(node, &carriers) => continue,
                 (Group::Weightless, _) => Choice { rule: Arc::clone(&norm), origin: Origin::Default },
                 (_, Some(rule)) => Choice { rule: rule.rule(), origin: Origin::OnUnknown(rule) },
                 (_, None) => {
