@@ -121,6 +121,8 @@ kinds! {
     ArgMax = "arg-max", Step;
     /// −1, 0 or 1.
     Sign = "sign", Step;
+    /// Rounding to whole numbers.
+    Round = "round", Step;
     /// Product of two activations.
     Mul = "mul", Product;
     /// Matrix product of two activations.

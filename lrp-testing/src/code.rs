@@ -115,6 +115,7 @@ pub fn op(op: &Op, inputs: &[&[usize]]) -> String {
         Op::Scale { weight, bias } => {
             format!("Scale::new({}, {}, &{x:?})?", maybe(weight.as_ref(), tensor), maybe(bias.as_ref(), tensor))
         }
+        Op::PRelu { slopes } => format!("PRelu::new({}, &{x:?})?", tensor(slopes)),
         Op::Preprocessing { weight, bias } => {
             let (weight, bias) = (maybe(weight.as_ref(), tensor), maybe(bias.as_ref(), tensor));
             format!("Preprocessing::new({weight}, {bias}, &{x:?})?")
@@ -190,6 +191,7 @@ fn names(op: &Op) -> (&'static [&'static str], bool) {
         Op::ConvTranspose { .. } => (&["ConvTranspose"], true),
         Op::BatchNorm { .. } => (&["Scale"], false),
         Op::Scale { .. } => (&["Scale"], true),
+        Op::PRelu { .. } => (&["PRelu"], true),
         Op::Preprocessing { .. } => (&["Preprocessing"], true),
         Op::Add { .. } | Op::Difference => (&["Add"], false),
         Op::AvgPool { .. } => (&["AvgPool"], false),

@@ -6,9 +6,9 @@ use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::{Kind, Operator};
 use lrp_core::ops::{
     Activation, Add, AvgPool, Broadcast, Cell, Compare, Concat, Conv, ConvTranspose, CumSum, Dense, Direction, Div,
-    Divisor, Extremum, Function, Identity, LayerNorm, MatMul, MaxPool, Mean, Mul, Normalize, Pad, PadMode, Parameters,
-    Preprocessing, Recurrent, Reducer, Reduction, Relation, Reshape, Resize, Scale, Select, Softmax, Taps, TopK,
-    Transpose, Where,
+    Divisor, Extremum, Function, Identity, LayerNorm, MatMul, MaxPool, Mean, Mul, Normalize, PRelu, Pad, PadMode,
+    Parameters, Preprocessing, Recurrent, Reducer, Reduction, Relation, Reshape, Resize, Scale, Select, Softmax, Taps,
+    TopK, Transpose, Where,
 };
 use lrp_core::{OperatorError, Scalar, Tensor};
 
@@ -31,6 +31,7 @@ pub enum Op {
     Resize { axes: Vec<Vec<Taps<f64>>> },
     MaxPool { spec: WindowSpec },
     Activation { function: Function },
+    PRelu { slopes: Tensor<f64> },
     Mul { gate: Option<usize> },
     LayerNorm { axes: usize, gamma: Vec<f64>, beta: Option<Vec<f64>>, epsilon: f64 },
     Softmax { axis: usize, logarithm: bool },
@@ -96,6 +97,7 @@ impl Op {
             Op::Scale { weight, bias } => {
                 Arc::new(Scale::new(weight.as_ref().map(tensor::<T>), bias.as_ref().map(tensor), x)?)
             }
+            Op::PRelu { slopes } => Arc::new(PRelu::new(tensor::<T>(slopes), x)?),
             Op::Preprocessing { weight, bias } => Arc::new(Preprocessing::<T>::new(weight.clone(), bias.clone(), x)?),
             Op::Add { inputs } => Arc::new(Add::<T>::new(*inputs, x)?),
             Op::Difference => Arc::new(Add::<T>::difference(x)?),

@@ -118,6 +118,7 @@ pub fn affine() -> impl Strategy<Value = Bound> {
 pub fn not_affine() -> impl Strategy<Value = Bound> {
     prop_oneof![
         4 => activation(),
+        1 => p_relu(),
         1 => max_pool(),
         2 => mul(),
         2 => mat_mul(),
@@ -216,6 +217,14 @@ pub fn scale() -> impl Strategy<Value = Bound> {
             _ => pool.tensor(&shape),
         };
         Bound::new(Op::Scale { weight: weight.map(constant), bias: bias.map(constant) }, vec![shape.clone()])
+    })
+}
+
+/// Leaky ReLUs with a slope for each channel.
+pub fn p_relu() -> impl Strategy<Value = Bound> {
+    (shapes(1..=3, 3), pool(6)).prop_map(|(shape, mut pool)| {
+        let slopes = pool.tensor(&[&shape[..1], &vec![1; shape.len() - 1]].concat());
+        Bound::new(Op::PRelu { slopes }, vec![shape])
     })
 }
 
@@ -349,7 +358,8 @@ pub fn normalize() -> impl Strategy<Value = Bound> {
 
 /// Comparisons, and what is made of them.
 pub fn compare() -> impl Strategy<Value = Bound> {
-    let relations = vec![Relation::Greater, Relation::LessOrEqual, Relation::Xor, Relation::Not, Relation::Sign];
+    let one = [Relation::Not, Relation::Sign, Relation::Floor];
+    let relations = [vec![Relation::Greater, Relation::LessOrEqual, Relation::Xor], one.to_vec()].concat();
     (prop::sample::select(relations), shapes(1..=2, 3))
         .prop_map(|(relation, shape)| Bound::new(Op::Compare { relation }, vec![shape; relation.inputs()]))
 }

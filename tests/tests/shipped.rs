@@ -20,19 +20,15 @@ const FILES: usize = 148;
 const KNOWN: &[(&str, &str)] = &[
     ("instance_norm.dynamo", CHANNELS),
     ("instance_norm.ts", CHANNELS),
-    ("keras_bidirectional.tf2onnx", "ReverseSequence is not read"),
     ("keras_simple_rnn.tf2onnx", "a Gemm of constants with an activation as its summand is not read"),
     ("keras_text_cnn.tf2onnx", "ids that are computed from ids lose relevance to the stabilizer of sums"),
     ("normalisations.helper", CHANNELS),
     ("quantized_cnn_qoperator.ort", ROUNDED),
     ("quantized_mlp_qoperator.ort", ROUNDED),
-    ("unet_1d.dynamo", SLOPES),
-    ("unet_1d.ts", SLOPES),
 ];
 
 const CHANNELS: &str = "instance and group norms have a stabilizer of their own for the scale and shift of channels";
 const ROUNDED: &str = "weights of operators on integers are rounded to f32 when they are read";
-const SLOPES: &str = "a PReLU with a slope for each channel is a sum, with a stabilizer";
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("shipped")

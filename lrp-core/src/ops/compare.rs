@@ -1,4 +1,4 @@
-//! Step functions of activations: comparisons, what is made of truth values, and the sign.
+//! Step functions of activations: comparisons, what is made of truth values, the sign, and rounding.
 
 use super::check_shape;
 use crate::error::OperatorError;
@@ -30,12 +30,22 @@ pub enum Relation {
     Not,
     /// −1, 0 or 1: the sign of `a`.
     Sign,
+    /// The next whole number below `a`.
+    Floor,
+    /// The next whole number above `a`.
+    Ceil,
+    /// The nearest whole number to `a`, and of two the even one.
+    Round,
 }
 
 impl Relation {
     /// The number of its inputs.
     pub fn inputs(self) -> usize {
-        if matches!(self, Relation::Not | Relation::Sign) { 1 } else { 2 }
+        if self == Relation::Not || self.rounds() || self == Relation::Sign { 1 } else { 2 }
+    }
+
+    fn rounds(self) -> bool {
+        matches!(self, Relation::Floor | Relation::Ceil | Relation::Round)
     }
 
     fn name(self) -> &'static str {
@@ -50,6 +60,9 @@ impl Relation {
             Relation::Xor => "xor",
             Relation::Not => "not",
             Relation::Sign => "sign",
+            Relation::Floor => "down",
+            Relation::Ceil => "up",
+            Relation::Round => "to the nearest",
         }
     }
 
@@ -57,6 +70,9 @@ impl Relation {
         match self {
             Relation::Sign if a.is_zero() => T::zero(),
             Relation::Sign => a.signum(),
+            Relation::Floor => a.floor(),
+            Relation::Ceil => a.ceil(),
+            Relation::Round => to_even(a),
             _ => truth(a.is_zero()),
         }
     }
@@ -71,9 +87,16 @@ impl Relation {
             Relation::Equal => a == b,
             Relation::And => a_true && b_true,
             Relation::Or => a_true || b_true,
-            Relation::Xor | Relation::Not | Relation::Sign => a_true != b_true,
+            // The others have one input.
+            _ => a_true != b_true,
         })
     }
+}
+
+/// Half numbers go to the even neighbour, as ONNX rounds.
+fn to_even<T: Scalar>(a: T) -> T {
+    let (half, two) = (T::of(0.5), T::of(2.0));
+    if (a - a.trunc()).abs() == half { (a / two).round() * two } else { a.round() }
 }
 
 fn truth<T: Scalar>(on: bool) -> T {
@@ -101,7 +124,11 @@ impl Compare {
 
 impl<T: Scalar> Operator<T> for Compare {
     fn kind(&self) -> Kind {
-        if self.relation == Relation::Sign { Kind::Sign } else { Kind::Compare }
+        match self.relation {
+            Relation::Sign => Kind::Sign,
+            rounds if rounds.rounds() => Kind::Round,
+            _ => Kind::Compare,
+        }
     }
 
     fn input_shapes(&self) -> &[Vec<usize>] {
@@ -134,7 +161,8 @@ impl<T: Scalar> Operator<T> for Compare {
     }
 
     fn nonnegative(&self, inputs: &[bool]) -> bool {
-        self.relation != Relation::Sign || inputs.iter().all(|&i| i)
+        let is_truth = Operator::<T>::kind(self) == Kind::Compare;
+        is_truth || inputs.iter().all(|&i| i)
     }
 
     fn detail(&self) -> String {
@@ -146,6 +174,19 @@ impl<T: Scalar> Operator<T> for Compare {
 mod tests {
     use super::*;
     use ndarray::array;
+
+    #[test]
+    fn numbers_are_rounded_as_onnx_rounds() {
+        let x = array![[0.5, 1.5, -0.5, -2.5, 2.4, -2.6]].into_dyn();
+        for (relation, expected) in [
+            (Relation::Round, [0.0, 2.0, 0.0, -2.0, 2.0, -3.0]),
+            (Relation::Floor, [0.0, 1.0, -1.0, -3.0, 2.0, -3.0]),
+            (Relation::Ceil, [1.0, 2.0, 0.0, -2.0, 3.0, -2.0]),
+        ] {
+            let op = Compare::new(relation, &[6]).unwrap();
+            assert_eq!(op.forward(&[&x]).iter().copied().collect::<Vec<f64>>(), expected, "{relation:?}");
+        }
+    }
 
     #[test]
     fn by_hand() {
@@ -161,6 +202,7 @@ mod tests {
             (Relation::Xor, [0.0, 0.0, 0.0]),
             (Relation::Not, [0.0, 1.0, 0.0]),
             (Relation::Sign, [1.0, 0.0, -1.0]),
+            (Relation::Floor, [1.0, 0.0, -2.0]),
         ] {
             let op = Compare::new(relation, &[3]).unwrap();
             let xs = &[&a, &b][..relation.inputs()];

@@ -67,6 +67,7 @@ mod max_pool;
 mod mean;
 mod mul;
 mod normalize;
+mod p_relu;
 mod pad;
 mod pick;
 mod preprocessing;
@@ -106,6 +107,7 @@ pub use max_pool::MaxPool;
 pub use mean::Mean;
 pub use mul::Mul;
 pub use normalize::{Divisor, Normalize};
+pub use p_relu::PRelu;
 pub use pad::{Pad, PadMode};
 pub use pick::Pick;
 pub use preprocessing::Preprocessing;
@@ -183,6 +185,7 @@ builtin!(
     Mean<T>,
     Mul,
     Normalize,
+    PRelu<T>,
     Pad,
     Pick,
     Preprocessing<T>,

@@ -1,7 +1,7 @@
 //! Elementwise activations.
 
 use lrp_core::Scalar;
-use lrp_core::ops::{Activation, Add, Function, Mul, shared};
+use lrp_core::ops::{Activation, Function, Mul, PRelu, shared};
 
 use super::{Context, Translated};
 use crate::error::Problem;
@@ -184,8 +184,7 @@ pub(super) fn mish<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     cx.push(product, &[x, gate])
 }
 
-/// A slope below zero for each channel: `relu(x) − slope · relu(−x)`, where one of the two is always zero. With one slope
-/// for all it is a leaky ReLU.
+/// A slope below zero for each channel; with one for all it is a leaky ReLU.
 pub(super) fn p_relu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
     let shape = cx.shape(x);
@@ -195,14 +194,7 @@ pub(super) fn p_relu<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     {
         return elementwise(cx, Function::LeakyRelu { alpha: first.wide() });
     }
-    let minus_one = ndarray::arr0(-T::one()).into_dyn();
-    let above = extra(cx, "above", Function::Relu, x)?;
-    let turned = Constants { weight: Some(minus_one), bias: None };
-    let turned = cx.push_extra("turned", turned.build(&shape)?, &[x]);
-    let below = extra(cx, "below", Function::Relu, turned)?;
-    let sloped = Constants { weight: Some(slope.mapv(|s| -s)), bias: None };
-    let sloped = cx.push_extra("sloped", sloped.build(&shape)?, &[below]);
-    cx.push(Add::new(2, &shape)?, &[above, sloped])
+    cx.push(PRelu::new(slope, &shape)?, &[x])
 }
 
 /// Limits are attributes up to operator set 10 and inputs later; one that is left out does not limit.

@@ -89,6 +89,18 @@ pub(super) fn sign<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     compare(cx, Relation::Sign)
 }
 
+pub(super) fn floor<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    compare(cx, Relation::Floor)
+}
+
+pub(super) fn ceil<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    compare(cx, Relation::Ceil)
+}
+
+pub(super) fn round<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    compare(cx, Relation::Round)
+}
+
 /// False everywhere: every activation is checked to be finite when a model runs.
 pub(super) fn never<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;

@@ -154,6 +154,27 @@ fn from_row<T: Scalar>(cx: &mut Context<'_, T>, x: usize, length: usize) -> Tran
     cx.push(Reshape::new(&cx.shape(picked), &sample)?, &[picked])
 }
 
+/// The first elements of an axis in reverse order, as many in each sequence.
+pub(super) fn reverse_sequence<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let input = cx.shape(x);
+    let axis = cx.sample_axis(cx.node.int("time_axis").unwrap_or(0), x)?;
+    let lengths = cx.constant(1)?.ints().map_err(|e| Problem::invalid(format!("its input number 2 {e}")))?;
+    let total = input.get(axis - 1).copied().unwrap_or(0);
+    let Some(first) = lengths.first().copied().filter(|first| lengths.iter().all(|length| length == first)) else {
+        return Err(Problem::unsupported("with sequences of different lengths"));
+    };
+    let Some(length) = usize::try_from(first).ok().filter(|length| *length <= total) else {
+        return Err(Problem::invalid(format!("it reverses {first} elements of an axis of length {total}")));
+    };
+    cx.tables.charge_axes(input.iter().copied())?;
+    let mut indices: Vec<Vec<usize>> = input.iter().map(|&d| (0..d).collect()).collect();
+    if let Some(list) = indices.get_mut(axis - 1) {
+        list[..length].reverse();
+    }
+    pick(cx, Kind::Gather, format!("axis {axis}, reversed"), &indices, x)
+}
+
 fn pick<T: Scalar>(
     cx: &mut Context<'_, T>,
     kind: Kind,
@@ -269,6 +290,21 @@ mod tests {
         let list = net.ints(&[3]);
         net.op("Gather", &["x", &list], &[("axis", Attr::Int(1))]);
         assert!(net.error().contains("element 3 of an axis of length 3"), "{}", net.error());
+    }
+
+    #[test]
+    fn sequences_are_reversed() {
+        let x = varied(&[2, 3, 4]);
+        let reversed = |lengths: &[i64]| {
+            let mut net = Net::new(&[3, 4]);
+            let lengths = net.ints(lengths);
+            net.op("ReverseSequence", &["x", &lengths], &[("time_axis", Attr::Int(1)), ("batch_axis", Attr::Int(0))]);
+            net
+        };
+        assert_eq!(reversed(&[3]).run(&x), x.select(Axis(1), &[2, 1, 0]));
+        assert_eq!(reversed(&[2]).run(&x), x.select(Axis(1), &[1, 0, 2]));
+        assert!(reversed(&[4]).error().contains("reverses 4 elements"));
+        assert!(reversed(&[3, 2]).error().contains("of different lengths"));
     }
 
     /// The whole batch on one axis, and elements of it by a table that is computed from the size of the batch:

@@ -76,6 +76,7 @@ const ROWS: &[Supported] = rows! {
     "AveragePool" 1 [AvgPool] "";
     "BatchNormalization" 7 [BatchNorm] "not in training mode; folded into the layer next to it where that is possible";
     "Cast" 6 [Identity] "to floating-point numbers; comparisons to any type";
+    "Ceil" 6 [Round] "";
     "Celu" 12 [Celu] "";
     "Clip" 1 [Clip, Relu] "constant limits";
     "Concat" 4 [Concat] "";
@@ -97,6 +98,7 @@ const ROWS: &[Supported] = rows! {
     "Exp" 1 [Exp] "";
     "Expand" 8 [Broadcast] "constant shape";
     "Flatten" 1 [Reshape] "";
+    "Floor" 6 [Round] "";
     "GRU" 7 [Gru] "constant weights and initial states; standard activations; no clip; sequences of full length";
     "Gather" 1 [Gather, Pick] "indices that are constant; or computed, where each sample runs alone";
     "GatherElements" 11 [Gather] "constant indices, the same for every sample";
@@ -142,7 +144,7 @@ const ROWS: &[Supported] = rows! {
     "Not" 1 [Compare] "";
     "OneHot" 9 [Embedding, Transpose] "of an input of whole numbers; constant depth and values; no number beyond the depth";
     "Or" 7 [Compare] "";
-    "PRelu" 7 [LeakyRelu, Relu, Add] "constant slopes";
+    "PRelu" 7 [LeakyRelu] "constant slopes";
     "Pad" 2 [Pad] "constant pads and value; modes constant, reflect and edge";
     "Pow" 7 [Power] "one constant exponent";
     "QLinearConv" 10 [Conv, Clip] "read as the float convolution it stands for, limited to the range of its integers";
@@ -164,7 +166,9 @@ const ROWS: &[Supported] = rows! {
     "Relu" 1 [Relu] "";
     "Reshape" 1 [Reshape] "constant shape";
     "Resize" 10 [Resize, ResizeNearest, Identity] "constant sizes or scales; stretched, without antialiasing or a region of interest";
+    "ReverseSequence" 10 [Gather] "as many elements in each sequence";
     "RotaryEmbedding" 23 [Scale, Mul, Add] "written out";
+    "Round" 11 [Round] "";
     "Scaler" 1 [Scale] "";
     "ScatterElements" 11 [Gather, Concat, Add] "constant indices, the same for every sample; reduction none or add";
     "ScatterND" 11 [Gather, Concat, Add] "constant indices, the same for every sample; reduction none or add";
@@ -294,6 +298,7 @@ mod tests {
             "Asinh",
             "Atan",
             "Atanh",
+            "Ceil",
             "Celu",
             "Clip",
             "Cos",
@@ -303,6 +308,7 @@ mod tests {
             "Erf",
             "Exp",
             "Flatten",
+            "Floor",
             "Gelu",
             "GlobalAveragePool",
             "GlobalLpPool",
@@ -319,6 +325,7 @@ mod tests {
             "Not",
             "Reciprocal",
             "Relu",
+            "Round",
             "Selu",
             "Shrink",
             "Sigmoid",
@@ -400,6 +407,8 @@ mod tests {
         add("Slice", &[(&[], Some(&[0])), (&[], Some(&[1])), (&[], Some(&[1]))], &[]);
         add("Swish", &[], &[("alpha", Attr::Float(2.0))]);
         add("Tile", &[(&[], Some(&[1, 1, 2, 1]))], &[]);
+        let axes = [("batch_axis", Attr::Int(0)), ("time_axis", Attr::Int(2))];
+        add("ReverseSequence", &[(&[], Some(&[4]))], &axes);
         add("TopK", &[(&[], Some(&[2]))], &[]);
         add("Transpose", &[], &[("perm", Attr::Ints(&[0, 2, 1, 3]))]);
         add("Where", &[square; 2], &[]);

@@ -27,7 +27,7 @@ pub(crate) fn about(op_type: &str) -> &'static str {
         "BitwiseAnd" | "BitwiseNot" | "BitwiseOr" | "BitwiseXor" | "BitShift" => COMPARISON,
         "If" | "Loop" | "Scan" | "SequenceMap" => FLOW,
         "Compress" | "MaxRoiPool" | "NonMaxSuppression" | "RoiAlign" => DETECTION,
-        "Ceil" | "Floor" | "Round" | "Mod" | "Binarizer" => STEPS,
+        "Mod" | "Binarizer" => STEPS,
         "Bernoulli" | "Multinomial" | "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" => {
             RANDOM
         }
@@ -41,9 +41,13 @@ pub(crate) fn about(op_type: &str) -> &'static str {
             "a transformation of a signal, which has not been added here yet; compute the spectrum outside of the model"
         }
         "DeformConv" => "a convolution whose positions are computed by the model, which has no relevance rule here yet",
-        "Col2Im" | "ReverseSequence" | "EyeLike" => "it rearranges elements, which has not been added here yet",
+        "Col2Im" | "EyeLike" => "it rearranges elements, which has not been added here yet",
         "SVMClassifier" | "SVMRegressor" | "TreeEnsemble" | "TreeEnsembleClassifier" | "TreeEnsembleRegressor" => TREES,
-        _ if op_type.starts_with("Sequence") || op_type.starts_with("Optional") || op_type.ends_with("Sequence") => {
+        _ if op_type.starts_with("Sequence")
+            || op_type.starts_with("Optional")
+            || op_type == "SplitToSequence"
+            || op_type == "ConcatFromSequence" =>
+        {
             "it works on lists of tensors; export the model with tensors only"
         }
         _ if op_type.starts_with("String") || op_type == "TfIdfVectorizer" || op_type == "RegexFullMatch" => {
