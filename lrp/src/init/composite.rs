@@ -176,6 +176,13 @@ impl Composite {
                  `lrp check` shows what it creates or loses. \"pass\" propagates relevance unchanged.",
             ));
         }
+        if entries.is_empty() {
+            entries.push(Entry::new(
+                Layers::all(),
+                Epsilon::default(),
+                "For weighted layers; this model has none. Its recurrent layers and lookups have behaviours of their own.",
+            ));
+        }
         Self { entries, no_first }
     }
 }
