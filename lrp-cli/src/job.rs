@@ -2,7 +2,7 @@
 //!
 //! Flags override the recipe.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lrp::{Error, ModelOptions, Options};
 use lrp_config::{Explain, FixedInputs, Input, Recipe, Save};
@@ -75,8 +75,8 @@ pub fn model_for_inputs(
 }
 
 /// The first input that is an array.
-pub fn example(inputs: &[FileSet]) -> Option<PathBuf> {
-    inputs.iter().map(FileSet::path).find(|path| input::is_array(path)).map(Path::to_path_buf)
+pub fn example(inputs: &[FileSet]) -> Option<FileSet> {
+    inputs.iter().find(|set| set.files().all(|file| input::is_array(&file.path))).cloned()
 }
 
 /// Help for something that the recipe can name, and a flag as well where the command has one.

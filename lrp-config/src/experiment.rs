@@ -50,7 +50,7 @@ pub struct Explain {
     #[schemars(with = "Option<FixedTable>", extend("x-default" = "none"))]
     #[schemars(example = json!({ "sr": 16000, "state": "zeros", "mask": "mask.npy" }))]
     pub fixed: Option<FixedInputs>,
-    /// The name of the model's output to explain, in a file that has several.
+    /// The name of the model's output to explain, or of a tensor or node inside the model.
     #[schemars(extend("x-default" = "the first that holds no classes"), example = &"logits")]
     pub output: Option<String>,
     /// Nodes inside the network whose relevance is saved, too, by globs over their names: of each that matches, the relevance that it receives.

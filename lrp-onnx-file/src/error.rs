@@ -76,15 +76,17 @@ pub enum ErrorKind {
         op_type: String,
         /// The error, and a fix.
         reason: String,
+        /// A tensor that it reads and that can be explained instead, if there is one.
+        before: Option<String>,
     },
     /// Nodes that cannot be explained, all of them.
-    #[error("{}", unsupported(nodes, supported))]
+    #[error("{}", unsupported(nodes))]
     Unsupported {
         /// Every node that is not supported, or has something wrong with it, in topological order; not those that cannot be judged
         /// only because of one of these.
         nodes: Vec<UnsupportedNode>,
-        /// The operators that are supported, in alphabetical order.
-        supported: &'static [&'static str],
+        /// The last tensor before the first of them that can be explained instead, if there is one.
+        before: Option<String>,
     },
     /// The imported graph is not a model.
     #[error("{0}")]
@@ -106,7 +108,7 @@ pub struct UnsupportedNode {
 const LISTED: (usize, usize) = (8, 3);
 
 /// The message for [`ErrorKind::Unsupported`]: nodes with the same operator and reason share a line.
-fn unsupported(nodes: &[UnsupportedNode], supported: &[&str]) -> String {
+fn unsupported(nodes: &[UnsupportedNode]) -> String {
     let mut groups: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for node in nodes {
         groups.entry((&node.op_type, &node.reason)).or_default().push(&node.node);
@@ -122,7 +124,8 @@ fn unsupported(nodes: &[UnsupportedNode], supported: &[&str]) -> String {
     if groups.len() > LISTED.0 {
         text += &format!("  … and {} more kinds of node\n", groups.len() - LISTED.0);
     }
-    text + "  supported operators: " + &supported.join(", ")
+    text.truncate(text.trim_end().len());
+    text
 }
 
 /// The fix if the batch is another axis than 0.
@@ -201,7 +204,7 @@ mod tests {
         let nodes: Vec<UnsupportedNode> = (0..1000)
             .map(|i| UnsupportedNode { node: format!("n{i}"), op_type: format!("Op{}", i % 20), reason: String::new() })
             .collect();
-        let text = unsupported(&nodes, &["Add"]);
+        let text = unsupported(&nodes);
         assert!(text.lines().count() <= 12, "{text}");
         assert!(text.contains("1000 of its nodes") && text.contains("Op0 ('n0', 'n20', 'n40' and 47 more)"), "{text}");
     }

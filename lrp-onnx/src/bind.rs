@@ -199,9 +199,9 @@ fn check_type(input: &ValueInfoProto) -> Result<(), String> {
 
 /// The batch size that an input fixes, if it does, and its sample shape.
 fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(Option<usize>, Vec<usize>), String> {
-    let given = options.sample_shape.as_deref();
     let Some(dims) = dims(input) else {
-        let shape = given.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
+        let shape = given_shape(input, options, &|_| true);
+        let shape = shape.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
         return Ok((None, checked(shape.to_vec())?));
     };
     let (first, rest) = dims.split_first().ok_or("is a single number; axis 0 has to be the batch")?;
@@ -210,6 +210,7 @@ fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(
     }
     let lengths: Vec<Option<usize>> = rest.iter().map(length).collect::<Result<_, _>>()?;
     let symbolic = lengths.iter().any(Option::is_none);
+    let given = given_shape(input, options, &|shape| fits(shape, &lengths));
     let written = || rest.iter().map(written).collect::<Vec<_>>().join(", ");
     let shape = match given {
         // With several inputs, the given shape is for those that need one.
@@ -226,9 +227,10 @@ fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(
             let axis = lengths.iter().position(Option::is_none).unwrap_or(0);
             return Err(format!(
                 "has the shape [batch, {}], whose axis {} has no fixed length; give one without the batch, such as \
-                 --input-shape 3,224,224",
+                 --input-shape {}",
                 written(),
-                axis + 1
+                axis + 1,
+                example(&lengths)
             ));
         }
         _ => lengths.into_iter().flatten().collect(),
@@ -239,9 +241,9 @@ fn bind_input(input: &ValueInfoProto, only: bool, options: &Options) -> Result<(
 /// The shape of an input of a [whole run](crate::whole). Where its first axis is open or one element long, that is the batch, which the
 /// sample has not; otherwise every axis of the file is one of the sample, the batch's being one element long.
 fn bind_whole<'a>(input: &'a ValueInfoProto, only: bool, options: &Options) -> Result<BoundInput<'a>, String> {
-    let given = options.sample_shape.as_deref();
     let Some(dims) = dims(input) else {
-        let shape = given.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
+        let shape = given_shape(input, options, &|_| true);
+        let shape = shape.ok_or("has no shape in the file; give it without the batch: --input-shape 3,224,224")?;
         return Ok(BoundInput { proto: input, shape: checked(shape.to_vec())?, leading: true });
     };
     if dims.len() > MAX_RANK {
@@ -251,14 +253,16 @@ fn bind_whole<'a>(input: &'a ValueInfoProto, only: bool, options: &Options) -> R
     let open = |lengths: &[Option<usize>]| lengths.iter().any(Option::is_none);
     // An open axis that is called so is the batch, wherever it is; otherwise the first one, if it is open or one element long.
     let called = dims.iter().zip(&lengths).position(|(dim, length)| length.is_none() && is_batch(dim));
-    let first = (dims.len() > 1 && matches!(lengths.first(), Some(None | Some(1)))).then_some(0);
+    let counts_steps = dims.first().is_some_and(is_time);
+    let first = (dims.len() > 1 && !counts_steps && matches!(lengths.first(), Some(None | Some(1)))).then_some(0);
     let batch = called.or(first);
     let bound: Vec<Option<usize>> =
         lengths.iter().enumerate().map(|(at, l)| l.or((batch == Some(at)).then_some(1))).collect();
     let leads = batch == Some(0) && dims.len() > 1;
+    let rest = bound.get(1..).unwrap_or_default();
+    let given = given_shape(input, options, &|shape| (leads && fits(shape, rest)) || fits(shape, &bound));
     let given = given.filter(|_| only || open(&bound));
     let shape = |all: &[Option<usize>]| checked(all.iter().flatten().copied().collect());
-    let rest = bound.get(1..).unwrap_or_default();
     match given {
         Some(given) if leads && fits(given, rest) => {
             Ok(BoundInput { proto: input, shape: checked(given.to_vec())?, leading: true })
@@ -272,11 +276,24 @@ fn bind_whole<'a>(input: &'a ValueInfoProto, only: bool, options: &Options) -> R
         None if leads && !open(rest) => Ok(BoundInput { proto: input, shape: shape(rest)?, leading: true }),
         None if !open(&bound) => Ok(BoundInput { proto: input, shape: shape(&bound)?, leading: false }),
         None => Err(format!(
-            "has the shape [{}], whose axis {} has no fixed length; give one without the batch, such as --input-shape 3,224,224",
+            "has the shape [{}], whose axis {} has no fixed length; give one without the batch, such as --input-shape {}",
             all_written(dims, leads),
-            bound.iter().rposition(Option::is_none).unwrap_or(0)
+            bound.iter().rposition(Option::is_none).unwrap_or(0),
+            example(if leads { rest } else { &bound })
         )),
     }
+}
+
+/// The shape that the options give to the samples of an input: that of an array of its own, of which the first axis may be the batch, or the one for
+/// all.
+fn given_shape<'o>(
+    input: &ValueInfoProto,
+    options: &'o Options,
+    fits: &dyn Fn(&[usize]) -> bool,
+) -> Option<&'o [usize]> {
+    let Some(array) = options.array_shapes.get(&input.name) else { return options.sample_shape.as_deref() };
+    let sample = array.get(1..).unwrap_or_default();
+    Some(if fits(sample) || !fits(array) { sample } else { array.as_slice() })
 }
 
 /// Whether a shape has these lengths, as far as they are known.
@@ -288,6 +305,23 @@ fn fits(given: &[usize], lengths: &[Option<usize>]) -> bool {
 fn is_batch(dim: &DimensionProto) -> bool {
     let name = dim.dim_param.as_deref().unwrap_or_default().to_lowercase();
     name.contains("batch") || matches!(name.as_str(), "n" | "b" | "bs")
+}
+
+/// A shape of these lengths, as `--input-shape` takes it: that of an image, or of a short sequence.
+fn example(lengths: &[Option<usize>]) -> String {
+    let open = |axis: usize| match (lengths.len(), axis) {
+        (3, 0) => 3,
+        (3, _) => 224,
+        _ => 16,
+    };
+    let shape = lengths.iter().enumerate().map(|(axis, length)| length.unwrap_or(open(axis)).to_string());
+    shape.collect::<Vec<_>>().join(",")
+}
+
+/// Whether an open axis is called as one of time usually is.
+fn is_time(dim: &DimensionProto) -> bool {
+    let name = dim.dim_param.as_deref().unwrap_or_default().to_lowercase();
+    ["seq", "time", "frame", "step", "length"].iter().any(|word| name.contains(word))
 }
 
 /// Axes as a message shows them; the first may be the batch.
@@ -340,6 +374,22 @@ mod tests {
 
     fn fixing(name: &str, value: FixedValue) -> Options {
         Options { fixed: [(name.to_owned(), value)].into(), ..Options::default() }
+    }
+
+    #[test]
+    fn arrays_bind_the_open_axes_of_their_inputs() {
+        let mut net = Net::new(&[-1]);
+        net.graph().input.push(input("y", &[-1, -1, 2]));
+        let axes = net.ints(&[1]);
+        let [a, b] = ["x", "y"].map(|name| net.op("ReduceSum", &[name, &axes], &[]));
+        net.op("Add", &[&a, &b], &[]);
+        assert!(net.error().contains("--input-shape 16"), "{}", net.error());
+        for shapes in [[vec![5, 3], vec![5, 4, 2]], [vec![3], vec![4, 2]]] {
+            let array_shapes = ["x", "y"].map(str::to_owned).into_iter().zip(shapes).collect();
+            let import = net.import_with(&Options { array_shapes, ..Options::default() }).unwrap();
+            let samples: Vec<&[usize]> = import.inputs.iter().map(|input| input.sample.as_slice()).collect();
+            assert_eq!(samples, [[3].as_slice(), &[4, 2]]);
+        }
     }
 
     #[test]

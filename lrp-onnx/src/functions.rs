@@ -287,7 +287,7 @@ fn tensor_size(t: &TensorProto) -> usize {
 }
 
 fn refused(node: &NodeProto, reason: String) -> ErrorKind {
-    ErrorKind::Node { node: shown(&node.name), op_type: shown(&node.op_type), reason }
+    ErrorKind::Node { node: shown(&node.name), op_type: shown(&node.op_type), reason, before: None }
 }
 
 #[cfg(test)]

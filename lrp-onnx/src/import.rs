@@ -24,7 +24,7 @@ use crate::names::Names;
 use crate::one_hot::recognise;
 use crate::ops::quantized::translated;
 use crate::ops::unsupported::{about, is_open};
-use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, SUPPORTED, Tables, Translator, Value, contributed, translator};
+use crate::ops::{ANY_BATCH_AXIS, Context, READS_ROWS, Tables, Translator, Value, contributed, translator};
 use crate::outputs::described_outputs;
 use crate::passes;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
@@ -206,6 +206,7 @@ pub(crate) fn read_as<T: Scalar>(
         tables: Tables::default(),
         values: Scopes::default(),
         problems: Vec::new(),
+        before: None,
         recurrent: proto.node.iter().any(|node| matches!(node.op_type.as_str(), "GRU" | "LSTM" | "RNN")),
         budget: Budget::for_file(file_size),
         quantization: Quantization::new(reading.rounds),
@@ -256,8 +257,10 @@ fn opset(model: &ModelProto, notes: &mut Vec<String>) -> Result<i64, ErrorKind> 
 /// there are only classes, what they are picked from.
 fn output<'a>(proto: &'a GraphProto, wanted: Option<&str>, notes: &mut Vec<String>) -> Result<&'a str, ErrorKind> {
     if let Some(wanted) = wanted {
-        let found = proto.output.iter().find(|o| o.name == wanted).ok_or_else(|| no_output(proto, wanted))?;
-        return Ok(scores_of(proto, &found.name).unwrap_or(&found.name));
+        if let Some(found) = proto.output.iter().find(|o| o.name == wanted) {
+            return Ok(scores_of(proto, &found.name).unwrap_or(&found.name));
+        }
+        return inner(proto, wanted).ok_or_else(|| no_output(proto, wanted));
     }
     let is_class = |o: &&ValueInfoProto| {
         let tensor = o.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
@@ -290,10 +293,21 @@ fn output<'a>(proto: &'a GraphProto, wanted: Option<&str>, notes: &mut Vec<Strin
     Ok(first)
 }
 
+/// A tensor inside the model, by its own name or by that of the node whose first output it is.
+fn inner<'a>(proto: &'a GraphProto, wanted: &str) -> Option<&'a str> {
+    let outputs = || proto.node.iter().flat_map(|node| &node.output);
+    let of_node = || proto.node.iter().find(|node| node.name == wanted).and_then(|node| node.output.first());
+    outputs().find(|output| *output == wanted).or_else(of_node).map(String::as_str).filter(|name| !name.is_empty())
+}
+
 /// The error for an output that the file does not have.
 fn no_output(proto: &GraphProto, wanted: &str) -> ErrorKind {
     let names: Vec<String> = proto.output.iter().map(|o| format!("'{}'", shown(&o.name))).collect();
-    ErrorKind::Graph(format!("the file has no output '{}'; its outputs are {}", shown(wanted), list(&names)))
+    ErrorKind::Graph(format!(
+        "the file has no output '{}', and no tensor or node of this name inside; its outputs are {}",
+        shown(wanted),
+        list(&names)
+    ))
 }
 
 /// The type of tensors of texts, in ONNX's numbering.
@@ -455,6 +469,7 @@ impl<'a> Order<'a> {
                             "its input '{}' is computed by no node, and no initializer or input of the model",
                             shown(name)
                         ),
+                        before: None,
                     });
                 }
                 readers.entry(name).or_default().push(position);
@@ -516,6 +531,8 @@ pub(crate) struct Walk<'a, T: Scalar> {
     values: Scopes<'a>,
     /// Errors of nodes, in their order. After one, the walk continues with the known properties of its output.
     problems: Vec<(UnsupportedNode, Problem)>,
+    /// An activation that the first of these nodes reads.
+    before: Option<String>,
     /// Whether the model has recurrent layers.
     recurrent: bool,
     budget: Budget,
@@ -536,17 +553,17 @@ fn described(node: &NodeProto, name: &str) -> UnsupportedNode {
 }
 
 /// The error for nodes that cannot be imported. One that is broken, alone, is an error of its own kind.
-fn refusal(mut problems: Vec<(UnsupportedNode, Problem)>) -> ErrorKind {
+fn refusal(mut problems: Vec<(UnsupportedNode, Problem)>, before: Option<String>) -> ErrorKind {
     if let [(_, Problem::Invalid(_))] = problems.as_slice()
         && let Some((node, Problem::Invalid(reason))) = problems.pop()
     {
-        return ErrorKind::Node { node: node.node, op_type: node.op_type, reason };
+        return ErrorKind::Node { node: node.node, op_type: node.op_type, reason, before };
     }
     let listed = |(node, problem): (UnsupportedNode, Problem)| {
         let (Problem::Invalid(reason) | Problem::Unsupported(reason)) = problem;
         UnsupportedNode { reason, ..node }
     };
-    ErrorKind::Unsupported { nodes: problems.into_iter().map(listed).collect(), supported: SUPPORTED }
+    ErrorKind::Unsupported { nodes: problems.into_iter().map(listed).collect(), before }
 }
 
 impl<'a, T: Scalar> Walk<'a, T> {
@@ -765,7 +782,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
 
     fn finish(mut self) -> Result<Graph<T>, ErrorKind> {
         if !self.problems.is_empty() {
-            return Err(refusal(self.problems));
+            return Err(refusal(self.problems, self.before));
         }
         match self.values.get(self.output) {
             Some(Value::Data(id)) => {
@@ -863,7 +880,7 @@ mod tests {
         net.op("Relu", &["x"], &[]);
         let text = net.error();
         assert!(text.contains("input 'x' has the shape [batch, 3, 'N'], whose axis 2 has no fixed length"), "{text}");
-        assert!(text.contains("--input-shape 3,224,224"), "{text}");
+        assert!(text.contains("--input-shape 3,16"), "{text}");
         let import = with_shape(&net, &[3, 7]).unwrap();
         assert_eq!(import.model.node(import.model.inputs()[0]).shape, [3, 7]);
         for shape in [&[4, 7][..], &[3], &[3, 0], &[3, 1 << 40]] {
@@ -1009,6 +1026,26 @@ mod tests {
         };
         let found: Vec<_> = nodes.iter().map(|n| (n.node.as_str(), n.op_type.as_str())).collect();
         assert_eq!(found, [("det0", "Det"), ("matmul5", "MatMul"), ("custom7", "com.example:Custom")]);
+    }
+
+    #[test]
+    fn a_tensor_before_an_unsupported_node_can_be_explained() {
+        let mut net = Net::new(&[4]);
+        let scores = net.op("Relu", &["x"], &[]);
+        let name = net.graph().node[0].name.clone();
+        net.op("NonMaxSuppression", &[&scores, "x"], &[]);
+        let Err(crate::Error { kind: ErrorKind::Unsupported { before, .. }, .. }) = net.import() else {
+            panic!("must fail")
+        };
+        assert_eq!(before.as_ref(), Some(&scores));
+        for wanted in [scores.as_str(), name.as_str()] {
+            let options = Options { output: Some(wanted.to_owned()), ..Options::default() };
+            let import = net.import_with(&options).unwrap();
+            assert_eq!(import.model.nodes().len(), 2, "{wanted}");
+        }
+        let options = Options { output: Some("nothing".to_owned()), ..Options::default() };
+        let text = net.import_with(&options).unwrap_err().to_string();
+        assert!(text.contains("no output 'nothing', and no tensor or node"), "{text}");
     }
 
     /// The nodes that an import of a net refuses, with the reasons.

@@ -34,6 +34,7 @@ mod rounded;
 mod testing;
 mod whole;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -61,12 +62,14 @@ pub use rounded::Quantized;
 pub struct Options {
     /// Shape of one sample (`[3, 224, 224]`), for models that leave it open. Where the file fixes an axis, they must agree.
     pub sample_shape: Option<Vec<usize>>,
+    /// The shapes of arrays that are there for inputs, by name, with the batch axis or of one sample: they bind axes that the file leaves open.
+    pub array_shapes: BTreeMap<String, Vec<usize>>,
     /// Values of inputs that are the same for every sample.
     pub fixed: Fixed,
     /// The names of the inputs that are explained; the others are [given](Role::Given). Without it: floating-point numbers, 8-bit and 16-bit
     /// integers, and ids that go through an embedding, or all if there are none of these.
     pub sources: Option<Vec<String>>,
-    /// The name of the output to explain; without one, the first that holds no classes.
+    /// The name of the output to explain, or of a tensor or node inside the model; without one, the first output that holds no classes.
     pub output: Option<String>,
     /// Read every file into memory as a whole. Otherwise, those above 64 MiB are mapped.
     pub no_map: bool,

@@ -163,7 +163,11 @@ impl Net {
     }
 
     pub fn import(&self) -> Result<Import<f64>, Error> {
-        crate::from_bytes("test.onnx", self.bytes(), &Options::default())
+        self.import_with(&Options::default())
+    }
+
+    pub fn import_with(&self, options: &Options) -> Result<Import<f64>, Error> {
+        crate::from_bytes("test.onnx", self.bytes(), options)
     }
 
     /// The error of an import that must fail.

@@ -243,6 +243,7 @@ impl<T: Scalar> Walk<'_, T> {
 mod tests {
     use ndarray::{Axis, array};
 
+    use crate::Options;
     use crate::testing::{Attr, Net, forward, kinds, varied};
 
     /// The output of a net for a batch, which must be that of each sample alone.
@@ -331,6 +332,24 @@ mod tests {
         let x = varied(&[3, 4, 3]);
         let expected = other.run(&x).insert_axis(Axis(2));
         assert_eq!(net.run(&x.insert_axis(Axis(2))), expected);
+    }
+
+    /// An open first axis that is called as time: its steps depend on each other, and it is no batch.
+    #[test]
+    fn steps_in_front_are_no_batch() {
+        let mut net = Net::new(&[]);
+        net.graph().input[0] = crate::testing::input("x", &[-1, 3]);
+        let shape = net.graph().input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
+        shape.dim[0].dim_param = Some("sequence_length".to_owned());
+        shape.dim[0].dim_value = None;
+        let one = net.ints(&[1]);
+        let x = net.op("Unsqueeze", &["x", &one], &[]);
+        let (w, r, b) = (net.weight(&[1, 6, 3]), net.weight(&[1, 6, 2]), net.weight(&[1, 12]));
+        net.op("GRU", &[&x, &w, &r, &b], &[]);
+        assert!(net.error().contains("axis 0 has no fixed length"), "{}", net.error());
+        let arrays = Options { array_shapes: [("x".to_owned(), vec![4, 3])].into(), ..Options::default() };
+        let import = net.import_with(&arrays).unwrap();
+        assert_eq!(import.inputs[0].sample, [4, 3]);
     }
 
     #[test]

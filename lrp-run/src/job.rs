@@ -17,7 +17,7 @@ pub struct ModelJob {
     /// The ONNX file, and how it is loaded.
     pub options: ModelOptions,
     /// The first input that is an array: its shape serves where the model leaves axes open and the user states none.
-    pub example: Option<PathBuf>,
+    pub example: Option<FileSet>,
     /// A file with a label for each class.
     pub labels: Option<PathBuf>,
     /// Inputs that have the same value for every sample.
@@ -53,12 +53,15 @@ impl ModelJob {
         let loaded = Loaded::<T>::new(&options).or_else(|error| {
             let leaves_axes_open =
                 matches!(&error, Error::Import { error, .. } if matches!(error.kind, ErrorKind::Shape { .. }));
-            let example = self.example.as_deref().filter(|_| leaves_axes_open && options.sample_shape.is_none());
-            let shapes = example.map(input::sample_shapes).unwrap_or_default();
-            let with = |shape| Loaded::new(&ModelOptions { sample_shape: Some(shape), ..options.clone() });
+            let example = self.example.as_ref().filter(|_| leaves_axes_open && options.sample_shape.is_none());
+            let named = example.map(FileSet::array_shapes).unwrap_or_default();
+            let by_name = ModelOptions { array_shapes: named, ..options.clone() };
+            let of_one = example.map(|set| input::sample_shapes(set.path())).unwrap_or_default();
+            let of_one = of_one.into_iter().map(|shape| ModelOptions { sample_shape: Some(shape), ..options.clone() });
+            let tries = std::iter::once(by_name).filter(|by_name| !by_name.array_shapes.is_empty()).chain(of_one);
             // What is wrong once the axes are known says more than that they are open.
             let mut says_more = None;
-            let found = shapes.into_iter().find_map(|shape| match with(shape) {
+            let found = tries.into_iter().find_map(|options| match Loaded::new(&options) {
                 Ok(loaded) => Some(loaded),
                 Err(error) => {
                     let is_shape =

@@ -1,6 +1,6 @@
 //! The outputs to explain: what a job asks for, with the files that it names, and a table with a target for each sample.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -167,8 +167,13 @@ impl<'a, T: Scalar> Files<'a, T> {
             true => embeddings(files.loaded, &to.input, files.expected),
             false => {
                 // The other tower has inputs of its own, so that what is known about those of this one says nothing.
-                let options = ModelOptions { output: name, sample_shape: None, ..files.loaded.options.clone() };
-                let example = Some(to.input.clone());
+                let options = ModelOptions {
+                    output: name,
+                    sample_shape: None,
+                    array_shapes: BTreeMap::new(),
+                    ..files.loaded.options.clone()
+                };
+                let example = Some(FileSet::one(&to.input));
                 let job = ModelJob { options, example, labels: None, fixed: FixedInputs::default() };
                 embeddings(&job.load::<T>()?, &to.input, files.expected)
             }

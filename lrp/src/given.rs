@@ -36,7 +36,11 @@ impl GivenInput {
 
 /// The inputs that are given for each sample, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given(Vec<GivenInput>);
+pub struct Given {
+    inputs: Vec<GivenInput>,
+    /// The names of the file's other inputs, which the output does not depend on.
+    unused: Vec<String>,
+}
 
 impl Given {
     /// The given ones among a file's inputs, which was imported with these `sources`.
@@ -65,7 +69,11 @@ impl Given {
             is_integer: input.is_integer(),
             is_explained: input.role == Role::Explained,
         };
-        let given = Self(inputs.iter().filter(|input| is_given(input)).map(given).collect());
+        let unused = inputs.iter().filter(|input| input.role == Role::Unused).map(|input| input.name.clone());
+        let given = Self {
+            inputs: inputs.iter().filter(|input| is_given(input)).map(given).collect(),
+            unused: unused.collect(),
+        };
         if given.explained().next().is_none() {
             return Err(InputsError::NoneExplained { model: path.to_owned() }.into());
         }
@@ -74,27 +82,36 @@ impl Given {
 
     /// These inputs.
     pub fn of(inputs: Vec<GivenInput>) -> Self {
-        Self(inputs)
+        Self { inputs, unused: Vec::new() }
+    }
+
+    /// Whether the file has an input of this name that the output does not depend on.
+    pub fn is_unused(&self, name: &str) -> bool {
+        self.unused.iter().any(|unused| unused == name)
     }
 
     /// All of them.
     pub fn all(&self) -> &[GivenInput] {
-        &self.0
+        &self.inputs
     }
 
     /// The only one, if there are no others.
     pub fn only(&self) -> Option<&GivenInput> {
-        if let [only] = self.0.as_slice() { Some(only) } else { None }
+        if let [only] = self.inputs.as_slice() { Some(only) } else { None }
     }
 
     /// Those whose relevance is wanted.
     pub fn explained(&self) -> impl Iterator<Item = &GivenInput> + Clone {
-        self.0.iter().filter(|input| input.is_explained)
+        self.inputs.iter().filter(|input| input.is_explained)
     }
 
     /// The names of all, for messages.
     pub fn names(&self) -> String {
-        self.0.iter().map(|input| format!("'{}'", lrp_core::text::shown(&input.name))).collect::<Vec<_>>().join(", ")
+        self.inputs
+            .iter()
+            .map(|input| format!("'{}'", lrp_core::text::shown(&input.name)))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// The place of an input among the explained ones.
@@ -104,7 +121,7 @@ impl Given {
 
     /// The shape of a sample of all of them.
     pub fn shape(&self) -> Vec<usize> {
-        joined_shape(self.0.iter())
+        joined_shape(self.inputs.iter())
     }
 
     /// The shape of the relevance of a sample.
@@ -117,12 +134,12 @@ impl Given {
     /// # Errors
     /// When the tensors are not those of the inputs, `[n, …]` each with the same n.
     pub fn join<T: Scalar>(&self, inputs: Vec<Tensor<T>>) -> Result<Tensor<T>, Error> {
-        if inputs.len() != self.0.len() {
-            let expected = self.0.iter().map(|input| input.name.clone()).collect();
+        if inputs.len() != self.inputs.len() {
+            let expected = self.inputs.iter().map(|input| input.name.clone()).collect();
             return Err(InputsError::Count { expected, got: inputs.len() }.into());
         }
         let n = inputs.first().map_or(0, lrp_core::tensor::samples);
-        for (input, x) in self.0.iter().zip(&inputs) {
+        for (input, x) in self.inputs.iter().zip(&inputs) {
             let expected = batch_shape(n, &input.shape);
             if x.shape() != expected {
                 let (name, got) = (input.name.clone(), x.shape().to_vec());
@@ -134,7 +151,7 @@ impl Given {
 
     /// The inputs of a batch, `[n, …]` each.
     pub fn split<T: Scalar>(&self, batch: Tensor<T>) -> Vec<Tensor<T>> {
-        split(self.0.iter(), batch)
+        split(self.inputs.iter(), batch)
     }
 
     /// The relevance of each explained input, `[n, …]`, given that of all of them.
@@ -151,11 +168,11 @@ impl Given {
         &self,
         relevance: Vec<Tensor<T>>,
     ) -> Result<(Tensor<T>, Option<Vec<f64>>), Error> {
-        if self.0.len() != relevance.len() {
+        if self.inputs.len() != relevance.len() {
             return Err(Error::Internal(format!("relevance of {} inputs", relevance.len())));
         }
         let (explained, others): (Vec<_>, Vec<_>) =
-            self.0.iter().zip(relevance).partition(|(input, _)| input.is_explained);
+            self.inputs.iter().zip(relevance).partition(|(input, _)| input.is_explained);
         let sums = |r: &Tensor<T>| r.outer_iter().map(|r| r.iter().map(|v| v.wide()).sum()).collect::<Vec<f64>>();
         let others = others.iter().map(|(_, relevance)| sums(relevance));
         let others = others.reduce(|sum, part| sum.iter().zip(&part).map(|(a, b)| a + b).collect());

@@ -1,6 +1,7 @@
 //! An imported model, with labels and the notes of the importer.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct ModelOptions {
     pub path: PathBuf,
     /// The shape of a sample, where the model leaves axes open.
     pub sample_shape: Option<Vec<usize>>,
+    /// The shapes of arrays that are there for inputs, by name: see [`lrp_onnx::Options::array_shapes`].
+    pub array_shapes: BTreeMap<String, Vec<usize>>,
     /// Values of inputs that are not explained.
     pub fixed: Fixed,
     /// The inputs that are explained. Without names: see [`lrp_onnx::Options::sources`].
@@ -237,6 +240,7 @@ impl<T: Scalar> Loaded<T> {
 fn of_importer(options: &ModelOptions) -> Options {
     Options {
         sample_shape: options.sample_shape.clone(),
+        array_shapes: options.array_shapes.clone(),
         fixed: options.fixed.clone(),
         sources: options.sources.clone(),
         output: options.output.clone(),
@@ -255,7 +259,7 @@ fn import_error(path: &Path, error: lrp_onnx::Error) -> Error {
             })
         }
         ErrorKind::Shape { .. } => Some(
-            "--input-shape C,H,W says what open axes are; `lrp layers` shows the shapes of a model that has none"
+            "--input-shape says what open axes are, and so do arrays that are given as inputs (lrp explain -i NAME=FILE, one for each input)"
                 .to_owned(),
         ),
         ErrorKind::Input { .. } => Some(
@@ -263,8 +267,14 @@ fn import_error(path: &Path, error: lrp_onnx::Error) -> Error {
                 .to_owned(),
         ),
         ErrorKind::NotOnnx(_) => Some("give a file as torch.onnx.export or tf2onnx write it".to_owned()),
-        ErrorKind::Unsupported { .. } => Some(
-            "export the model with operators that are supported, or add these: docs/how-to/own-operator.md".to_owned(),
+        ErrorKind::Node { before: Some(before), .. } => {
+            Some(format!("--model-output '{before}' explains what this node reads, without it"))
+        }
+        ErrorKind::Unsupported { before: Some(before), .. } => Some(format!(
+            "--model-output '{before}' explains what the first of them reads, without these nodes; `lrp layers --supported` lists what is read"
+        )),
+        ErrorKind::Unsupported { before: None, .. } => Some(
+            "`lrp layers --supported` lists what is read; docs/how-to/own-operator.md adds an operator".to_owned(),
         ),
         _ => None,
     };

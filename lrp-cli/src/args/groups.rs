@@ -35,7 +35,7 @@ pub struct ModelArgs {
     /// The input's shape without the batch axis, where the model leaves axes open
     #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
     pub input_shape: Vec<usize>,
-    /// The output to explain, where the model has several [default: the first that holds no classes]
+    /// The output to explain, or a tensor or node inside the model [default: the first output that holds no classes]
     #[arg(long, value_name = "NAME")]
     pub model_output: Option<String>,
     /// A text file with a label for each class, one on a line

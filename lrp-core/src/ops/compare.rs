@@ -36,6 +36,8 @@ pub enum Relation {
     Ceil,
     /// The nearest whole number to `a`, and of two the even one.
     Round,
+    /// The whole number next to `a` towards zero.
+    Truncate,
 }
 
 impl Relation {
@@ -45,7 +47,7 @@ impl Relation {
     }
 
     fn rounds(self) -> bool {
-        matches!(self, Relation::Floor | Relation::Ceil | Relation::Round)
+        matches!(self, Relation::Floor | Relation::Ceil | Relation::Round | Relation::Truncate)
     }
 
     fn name(self) -> &'static str {
@@ -63,6 +65,7 @@ impl Relation {
             Relation::Floor => "down",
             Relation::Ceil => "up",
             Relation::Round => "to the nearest",
+            Relation::Truncate => "towards zero",
         }
     }
 
@@ -73,6 +76,7 @@ impl Relation {
             Relation::Floor => a.floor(),
             Relation::Ceil => a.ceil(),
             Relation::Round => to_even(a),
+            Relation::Truncate => a.trunc(),
             _ => truth(a.is_zero()),
         }
     }
@@ -182,6 +186,7 @@ mod tests {
             (Relation::Round, [0.0, 2.0, 0.0, -2.0, 2.0, -3.0]),
             (Relation::Floor, [0.0, 1.0, -1.0, -3.0, 2.0, -3.0]),
             (Relation::Ceil, [1.0, 2.0, 0.0, -2.0, 3.0, -2.0]),
+            (Relation::Truncate, [0.0, 1.0, 0.0, -2.0, 2.0, -2.0]),
         ] {
             let op = Compare::new(relation, &[6]).unwrap();
             assert_eq!(op.forward(&[&x]).iter().copied().collect::<Vec<f64>>(), expected, "{relation:?}");

@@ -96,7 +96,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
                 Err(problem) => self.refuse(node, &name, problem),
             }
             if self.problems.len() >= MOST_PROBLEMS {
-                return Err(refusal(std::mem::take(&mut self.problems)));
+                return Err(refusal(std::mem::take(&mut self.problems), self.before.take()));
             }
         }
         Ok(())
@@ -109,9 +109,21 @@ impl<'a, T: Scalar> Walk<'a, T> {
     }
 
     fn refuse(&mut self, node: &'a NodeProto, name: &str, problem: Problem) {
+        if self.problems.is_empty() {
+            self.before = node.input.iter().find(|input| self.is_inner(input)).cloned();
+        }
         self.problems.push((described(node, name), problem));
         let values = self.stand_ins(node);
         self.bind(node, values);
+    }
+
+    /// Whether this is the name of an activation that a node of the model's graph computes.
+    fn is_inner(&self, name: &str) -> bool {
+        let is_activation = matches!(
+            self.values.get(name),
+            Some(Value::Data(_) | Value::Moved(..) | Value::Row(_) | Value::Whole(_) | Value::Folded(..))
+        );
+        is_activation && self.proto.node.iter().any(|node| node.output.iter().any(|output| output == name))
     }
 
     fn enter(&mut self, node: &'a NodeProto, name: &str, external: &mut External) -> Result<Entered<'a>, Problem> {

@@ -97,6 +97,20 @@ pub(super) fn ceil<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     compare(cx, Relation::Ceil)
 }
 
+/// Whether elements are not zero.
+pub(super) fn truth<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    let x = cx.data(0)?;
+    let shape = cx.shape(x);
+    let not = || Compare::new(Relation::Not, &shape);
+    let is_zero = cx.push_extra_made_from("is_zero", shared(not()?), Origin::Other, &[x]);
+    cx.push_made_from(shared(not()?), Origin::Other, &[is_zero])
+}
+
+/// The cut of fractions that a cast to whole numbers is.
+pub(super) fn truncate<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
+    compare(cx, Relation::Truncate)
+}
+
 pub(super) fn round<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     compare(cx, Relation::Round)
 }

@@ -3,7 +3,7 @@
 use lrp_core::Scalar;
 use lrp_core::kernels::window::WindowSpec;
 use lrp_core::operator::Affine;
-use lrp_core::ops::{AvgPool, MaxPool, Mean, shared};
+use lrp_core::ops::{AvgPool, MaxPool, Mean, Reshape, shared};
 
 use super::window::{check_pooling, lengths, spec};
 use super::{Context, Translated};
@@ -44,7 +44,11 @@ pub(super) fn global_max_pool<T: Scalar>(cx: &mut Context<'_, T>) -> Translated 
 
 /// Axes are an attribute up to operator set 17 and an input later.
 pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let Some(Reduced { x, axes, keep }) = reduced(cx, "mean")? else { return super::structure::identity(cx) };
+    let Some(reduced) = reduced(cx, "mean")? else { return super::structure::identity(cx) };
+    if reduced.is_of_one_element(cx) {
+        return reduced.reshaped(cx);
+    }
+    let Reduced { x, axes, keep } = reduced;
     let op = shared(Mean::new(&axes, keep, &cx.shape(x))?);
     move_batch(cx, &axes, keep);
     cx.push_made_from(op, if keep { Origin::Mean(axes) } else { Origin::Other }, &[x])
@@ -52,7 +56,11 @@ pub(super) fn reduce_mean<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 /// A mean with the weights of a sum. Axes are an attribute up to operator set 12 and an input later.
 pub(super) fn reduce_sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let Some(Reduced { x, axes, keep }) = reduced(cx, "sum")? else { return super::structure::identity(cx) };
+    let Some(reduced) = reduced(cx, "sum")? else { return super::structure::identity(cx) };
+    if reduced.is_of_one_element(cx) {
+        return reduced.reshaped(cx);
+    }
+    let Reduced { x, axes, keep } = reduced;
     let shape = cx.shape(x);
     let op = Mean::new(&axes, keep, &shape)?.map_weights(&|_| T::one());
     let summed: usize = axes.iter().filter_map(|&axis| shape.get(axis.checked_sub(1)?)).product();
@@ -65,6 +73,27 @@ pub(super) struct Reduced {
     pub x: usize,
     pub axes: Vec<usize>,
     pub keep: bool,
+}
+
+impl Reduced {
+    /// Whether every reduced axis has length one: the mean, the sum or the largest of one element is that element.
+    pub fn is_of_one_element<T: Scalar>(&self, cx: &Context<'_, T>) -> bool {
+        let shape = cx.shape(self.x);
+        self.axes.iter().all(|axis| shape.get(axis - 1) == Some(&1))
+    }
+
+    /// The shape of the result, whose reduced axes have length one, or are gone.
+    pub fn shape(&self, input: &[usize]) -> Vec<usize> {
+        let lengths = input.iter().enumerate().map(|(i, &d)| (d, self.axes.contains(&(i + 1))));
+        lengths.filter(|(_, gone)| self.keep || !gone).map(|(d, gone)| if gone { 1 } else { d }).collect()
+    }
+
+    /// What is left of an input of one element along the axes.
+    pub fn reshaped<T: Scalar>(&self, cx: &mut Context<'_, T>) -> Translated {
+        let input = cx.shape(self.x);
+        move_batch(cx, &self.axes, self.keep);
+        cx.push(Reshape::new(&input, &self.shape(&input))?, &[self.x])
+    }
 }
 
 /// None where nothing is to be reduced. Without axes, all are meant.
@@ -114,7 +143,7 @@ pub(super) fn pooling<T: Scalar>(cx: &mut Context<'_, T>, input: &[usize]) -> Re
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Attr, Net};
+    use crate::testing::{Attr, Net, kinds};
     use ndarray::array;
 
     fn run(op: &str, attributes: &[(&str, Attr<'_>)]) -> Vec<f64> {
@@ -136,6 +165,11 @@ mod tests {
         assert_eq!(run("GlobalMaxPool", &[]), [5.0]);
         assert_eq!(run("ReduceMean", &[("axes", Attr::Ints(&[-1])), ("keepdims", Attr::Int(0))]), [3.0]);
         assert_eq!(run("ReduceSum", &[("axes", Attr::Ints(&[2]))]), [15.0]);
+        for keep in [0, 1] {
+            let mut net = Net::new(&[1, 5]);
+            net.op("ReduceMean", &["x"], &[("axes", Attr::Ints(&[1])), ("keepdims", Attr::Int(keep))]);
+            assert_eq!(kinds(&net.raw()), ["reshape"]);
+        }
         assert_eq!(run("ReduceMean", &[("noop_with_empty_axes", Attr::Int(1))]), [1.0, 5.0, 2.0, 4.0, 3.0]);
     }
 

@@ -126,7 +126,7 @@ fn constant<'a, T: Scalar>(
     what: &str,
 ) -> Result<Option<&'a crate::tensor::Constant>, Problem> {
     cx.optional(index).map_err(|_| {
-        Problem::unsupported(format!("with {what} computed from the model's input; only constant ones are supported"))
+        Problem::unsupported(format!("with {what} computed from the model's input; only constant ones are supported (an input of the model is constant by --fix NAME=zeros)"))
     })
 }
 

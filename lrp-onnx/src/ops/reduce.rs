@@ -50,12 +50,6 @@ pub(super) fn reduce_log_sum<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 const SQUARE: Function = Function::Power { exponent: 2.0 };
 
-/// The shape of a result whose reduced axes have length one, or are gone.
-fn result_shape(input: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
-    let lengths = input.iter().enumerate().map(|(i, &d)| (d, axes.contains(&(i + 1))));
-    lengths.filter(|(_, gone)| keep || !gone).map(|(d, gone)| if gone { 1 } else { d }).collect()
-}
-
 /// A sum over axes of a function of the elements, and a function of the sum.
 fn sum_between<T: Scalar>(cx: &mut Context<'_, T>, before: Option<Function>, after: Option<Function>) -> Translated {
     let Some(Reduced { mut x, axes, keep }) = reduced(cx, "sum")? else { return without_axes(cx, before, after) };
@@ -98,8 +92,10 @@ fn along_one_axis<T: Scalar>(
     what: &str,
     op: impl Fn(usize, &[usize]) -> Result<Builtin<T>, Problem>,
 ) -> Translated {
-    let Some(Reduced { mut x, axes, keep }) = reduced(cx, what)? else { return super::structure::identity(cx) };
-    let input = cx.shape(x);
+    let Some(reduced) = reduced(cx, what)? else { return super::structure::identity(cx) };
+    let input = cx.shape(reduced.x);
+    let output = reduced.shape(&input);
+    let Reduced { mut x, axes, keep } = reduced;
     let (Some(&first), Some(&last)) = (axes.first(), axes.last()) else { return super::structure::identity(cx) };
     let mut first = first;
     if last - first + 1 != axes.len() {
@@ -118,7 +114,6 @@ fn along_one_axis<T: Scalar>(
     }
     move_batch(cx, &axes, keep);
     let op = op(first, &joined)?;
-    let output = result_shape(&input, &axes, keep);
     if let Some(slot) = joined.get_mut(first - 1) {
         *slot = 1;
     }

@@ -10,7 +10,7 @@ use lrp_core::ops::{Broadcast, Concat, Identity, Pad, PadMode, Reshape, Softmax,
 use super::{Context, Translated, Value};
 use crate::consteval::{axis, flattened, joint_shape, reshaped, squeezed, unsqueezed};
 use crate::error::{Problem, Shape};
-use crate::graph::Origin;
+use crate::graph::{Body, Node, Origin};
 use crate::tensor::{DType, volume};
 
 pub(super) fn identity<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
@@ -27,27 +27,39 @@ pub(super) fn dropout<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     identity(cx)
 }
 
-/// Between floating-point types: everything is computed in one precision here.
+/// Between floating-point types nothing changes: everything is computed in one precision here. To whole numbers, the fraction is cut off; ids that
+/// the model takes as floating-point numbers have none.
 pub(super) fn cast<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let code = cx.node.int("to").unwrap_or(0);
     match i32::try_from(code).ok().and_then(DType::from_code) {
         Some(dtype) if dtype.is_float() => identity(cx),
         // Truth values are 0 and 1 here, whatever their type.
         Some(_) if is_truth(cx) => identity(cx),
-        Some(dtype) => Err(Problem::unsupported(format!("a cast of activations to {dtype:?} has no relevance rule"))),
+        Some(DType::Bool) => super::choice::truth(cx),
+        Some(_) if is_input(cx) => identity(cx),
+        Some(_) => super::choice::truncate(cx),
         None => Err(Problem::unsupported(format!("a cast of activations to type {code}"))),
     }
 }
 
 /// Whether the input is a comparison, moved about or not.
 fn is_truth<T: Scalar>(cx: &Context<'_, T>) -> bool {
-    let Some(Some(Value::Data(mut id))) = cx.inputs.first().cloned() else { return false };
+    moved(cx).is_some_and(|node| node.kind() == Some(Kind::Compare))
+}
+
+/// Whether the input is one of the model's, moved about or not.
+fn is_input<T: Scalar>(cx: &Context<'_, T>) -> bool {
+    moved(cx).is_some_and(|node| matches!(node.body, Body::Input { .. }))
+}
+
+/// The node whose value the input is, moved about or not.
+fn moved<'c, T: Scalar>(cx: &'c Context<'_, T>) -> Option<&'c Node<T>> {
+    let (Value::Data(mut id) | Value::Whole(mut id)) = cx.inputs.first().cloned().flatten()? else { return None };
     loop {
-        let Some(node) = cx.graph.nodes.get(id) else { return false };
+        let node = cx.graph.nodes.get(id)?;
         match (node.kind(), node.inputs.as_slice()) {
-            (Some(Kind::Compare), _) => return true,
             (Some(kind), &[x]) if kind.group() == Group::Structural && kind != Kind::Pad => id = x,
-            _ => return false,
+            _ => return Some(node),
         }
     }
 }
@@ -183,6 +195,8 @@ pub(super) fn concat<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let mut ids = Vec::new();
     for (name, value) in inputs {
         ids.push(match value {
+            // Nothing, as an exporter writes a state that is not there.
+            Value::Constant(constant) if constant.shape().contains(&0) && constant.shape().len() == rank => continue,
             Value::Constant(constant) => {
                 if constant.shape().len() != rank {
                     let reason = format!("its constant of shape {:?} has not {rank} axes", constant.shape());
@@ -194,6 +208,9 @@ pub(super) fn concat<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
             Value::Data(id) => id,
             _ => return Ok(Value::Unknown),
         });
+    }
+    if ids.len() == 1 {
+        return cx.push(Identity::new(&cx.shape(first))?, &[first]);
     }
     let shapes: Vec<Vec<usize>> = ids.iter().map(|&id| cx.shape(id)).collect();
     let op = Concat::new(axis, &shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
@@ -334,7 +351,7 @@ pub(super) fn softmax<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Attr, Net, varied};
+    use crate::testing::{Attr, Net, kinds, varied};
     use ndarray::array;
 
     fn reshaping(batch: i64, op: &str, list: &[i64], attributes: &[(&str, Attr<'_>)]) -> Net {
@@ -447,6 +464,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_joined_to_nothing() {
+        let mut net = Net::new(&[2]);
+        let nothing = net.floats(&[1, 0], &[]);
+        net.op("Concat", &[&nothing, "x"], &[("axis", Attr::Int(1))]);
+        let x = array![[1.0, 2.0]].into_dyn();
+        assert_eq!(net.run(&x), x);
+    }
+
+    #[test]
     fn depth_and_space() {
         // Channel 10·place + c, of 2 channels and a block of 2 × 2 places.
         let x = array![0.0, 1.0, 10.0, 11.0, 20.0, 21.0, 30.0, 31.0];
@@ -484,10 +510,33 @@ mod tests {
     }
 
     #[test]
-    fn casts_to_integers_and_training_are_refused() {
+    fn casts_to_integers_are_steps_but_for_inputs() {
+        let cast = |to: i64, of_input: bool| {
+            let mut net = Net::new(&[2]);
+            let x = if of_input { "x".to_owned() } else { net.op("Neg", &["x"], &[]) };
+            let y = net.op("Cast", &[&x], &[("to", Attr::Int(to))]);
+            net.op("Neg", &[&y], &[]);
+            net
+        };
+        assert!(!kinds(&cast(7, true).raw()).contains(&"round"));
+        let x = array![[-1.5, 0.0]].into_dyn();
+        assert_eq!(cast(7, false).run(&x), array![[-1.0, 0.0]].into_dyn());
+        assert!(kinds(&cast(7, false).raw()).contains(&"round"));
+        assert_eq!(cast(9, false).run(&x), array![[-1.0, 0.0]].into_dyn());
+    }
+
+    /// Keras' embeddings of ids that are floating-point numbers.
+    #[test]
+    fn ids_that_are_cast_are_looked_up() {
         let mut net = Net::new(&[2]);
-        net.op("Cast", &["x"], &[("to", Attr::Int(7))]);
-        assert!(net.error().contains("cast of activations to I64"), "{}", net.error());
+        let ids = net.op("Cast", &["x"], &[("to", Attr::Int(6))]);
+        let table = net.weight(&[3, 2]);
+        net.op("Gather", &[&table, &ids], &[]);
+        assert!(kinds(&net.raw()).contains(&"embedding"), "{:?}", kinds(&net.raw()));
+    }
+
+    #[test]
+    fn training_is_refused() {
         let mut net = Net::new(&[2]);
         let yes = net.ints(&[1]);
         net.op("Dropout", &["x", "", &yes], &[]);

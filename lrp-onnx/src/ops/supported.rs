@@ -75,7 +75,7 @@ const ROWS: &[Supported] = rows! {
     "Attention" 23 [MatMul, Softmax, Scale] "without a cache of keys and values; written out";
     "AveragePool" 1 [AvgPool] "";
     "BatchNormalization" 7 [BatchNorm] "not in training mode; folded into the layer next to it where that is possible";
-    "Cast" 6 [Identity] "to floating-point numbers; comparisons to any type";
+    "Cast" 6 [Identity, Round, Compare] "to whole numbers: a step, but for ids";
     "Ceil" 6 [Round] "";
     "Celu" 12 [Celu] "";
     "Clip" 1 [Clip, Relu] "constant limits";
@@ -412,6 +412,13 @@ mod tests {
         add("TopK", &[(&[], Some(&[2]))], &[]);
         add("Transpose", &[], &[("perm", Attr::Ints(&[0, 2, 1, 3]))]);
         add("Where", &[square; 2], &[]);
+        for to in [7, 9] {
+            let mut net = Net::new(&[2]);
+            let x = net.op("Neg", &["x"], &[]);
+            let y = net.op("Cast", &[&x], &[("to", Attr::Int(to))]);
+            net.op("Neg", &[&y], &[]);
+            nets.push(("Cast", net));
+        }
         nets
     }
 

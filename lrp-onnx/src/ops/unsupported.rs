@@ -6,8 +6,7 @@ const COMPARISON: &str = "it works on the bits of whole numbers, which carry no 
 const INTEGERS: &str = "its result is a list of positions or counts, which carries no relevance";
 const FLOW: &str = "the computation depends on the input, and a relevance map needs a fixed graph; export the model \
                     with the branch or the number of steps fixed (torch.jit.trace rather than torch.jit.script, say)";
-const DETECTION: &str = "it selects boxes, and how many are left depends on the input; export the model without this step and \
-                         explain the scores before it";
+const DETECTION: &str = "it selects boxes, and how many are left depends on the input; explain the scores before it";
 const STEPS: &str =
     "it is a step function: flat nearly everywhere, so that its inputs have no defined share of its output";
 const RANDOM: &str = "its result is random; export the model in evaluation mode";

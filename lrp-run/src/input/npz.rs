@@ -33,6 +33,19 @@ pub fn shape(path: &Path, name: Option<&str>) -> Result<Vec<usize>, Error> {
     header.map(|header| header.shape).map_err(|why| unreadable(path, why))
 }
 
+/// The names and shapes of all arrays of an archive, from their headers alone.
+pub fn shapes(path: &Path) -> Result<Vec<(String, Vec<usize>)>, Error> {
+    let file = file::open(path).map_err(|e| unreadable(path, e))?;
+    let mut archive = open(path, file)?;
+    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    let shape = |member: String| {
+        let header = archive.by_name(&member).map_err(|e| e.to_string()).and_then(|mut entry| Header::read(&mut entry));
+        let header = header.map_err(|why| unreadable(path, why))?;
+        Ok((member.strip_suffix(".npy").unwrap_or(&member).to_owned(), header.shape))
+    };
+    names.into_iter().map(shape).collect()
+}
+
 fn open<R: Read + Seek>(path: &Path, from: R) -> Result<ZipArchive<R>, Error> {
     ZipArchive::new(from).map_err(|e| unreadable(path, format!("it is no complete .npz archive ({e})")))
 }

@@ -1,6 +1,6 @@
 //! The files of an input of a run: one file, or one for each of the model's inputs that are given.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use lrp_config::InputFiles;
 use lrp_core::text::shown;
 
 use super::expand::files_of;
-use super::{extension, stem};
+use super::{array_shape, extension, npz, stem};
 use crate::hash;
 
 /// A path or a pattern, and the input of the model that it is for, where one is named.
@@ -128,6 +128,15 @@ impl FileSet {
         self.files().any(|file| super::is_table(&file.path))
     }
 
+    /// The shapes of the arrays that are named after inputs of the model: in files of their own, or in one archive. Files that cannot be read have
+    /// none.
+    pub fn array_shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        let named = self.files().filter_map(|file| Some((file.name.clone()?, array_shape(&file.path, None)?)));
+        let archive = (self.others.is_empty() && self.first.name.is_none() && extension(&self.first.path) == "npz")
+            .then(|| npz::shapes(&self.first.path).ok());
+        named.chain(archive.flatten().into_iter().flatten()).collect()
+    }
+
     /// The array of each given input of the model, in their order. The set is one that [`in_order`] has made for them.
     pub fn parts<'a>(&'a self, given: &'a Given) -> Vec<Part<'a>> {
         let archive = self.others.is_empty() && given.only().is_none();
@@ -142,6 +151,14 @@ impl FileSet {
     /// The same with the files in the order of the model's inputs.
     fn ordered(&self, given: &Given) -> Result<Self, Error> {
         let known = || format!("the inputs that are given are {}", given.names());
+        let unused = |file: &NamedFile| file.name.as_ref().is_some_and(|name| given.is_unused(name));
+        if self.files().any(unused) {
+            let mut files = self.files().filter(|file| !unused(file)).cloned();
+            let first = files.next().ok_or_else(|| {
+                Error::user("the output depends on none of the inputs that files are given for".to_owned(), known())
+            })?;
+            return Self { stem: self.stem.clone(), first, others: files.collect() }.ordered(given);
+        }
         for name in self.files().filter_map(|file| file.name.as_deref()) {
             if given.all().iter().all(|input| input.name != name) {
                 return Err(Error::user(format!("the model takes no input '{}'", shown(name)), known()));
