@@ -9,6 +9,7 @@
 //! | [`verify`] | the suite |
 //! | [`rules`] | strategies over the rules of `lrp-rules` |
 //! | [`operators`] | random operators of every kind, with inputs and relevance |
+//! | [`attention`] | random transformers |
 //! | [`network`] | random networks: chains of blocks that shrink block by block |
 //! | [`draft`], [`op`], [`code`] | networks and operators as data that print as code |
 //! | [`tensors`], [`random`] | random numbers and tensors |
@@ -16,6 +17,7 @@
 //!
 //! Everything here is test support: it panics, with a message, where what it is asked for makes no sense.
 
+pub mod attention;
 pub mod code;
 pub mod compare;
 pub mod draft;

@@ -1,5 +1,6 @@
 //! The tests of rules and operators on random operators and networks, in one program: generic code is compiled once for all.
 
+mod attention;
 mod broken_rules;
 mod determinism;
 mod metamorphic;
