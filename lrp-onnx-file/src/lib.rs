@@ -10,4 +10,5 @@ pub mod error;
 pub mod file;
 #[allow(missing_docs)]
 pub mod proto;
+pub mod resizing;
 pub mod tensor;

@@ -40,7 +40,7 @@ use std::path::Path;
 use bytes::Bytes;
 use lrp_core::kernels::entrance;
 use lrp_core::{Model, Scalar, Tensor};
-use lrp_onnx_file::{consteval, error, file, proto, tensor};
+use lrp_onnx_file::{consteval, error, file, proto, resizing, tensor};
 
 pub use error::{Error, ErrorKind, UnsupportedNode};
 use file::External;

@@ -9,6 +9,7 @@ mod make;
 mod normalize;
 mod quantize;
 mod reduce;
+mod resize;
 mod scatter;
 mod select;
 mod shapes;
@@ -165,6 +166,7 @@ impl Evaluation<'_> {
             "OneHot" => self.one_hot(),
             "Pad" => self.pad(),
             "Range" => self.range(),
+            "Resize" | "Upsample" => self.resize(),
             "ScatterElements" | "Scatter" => self.scatter_elements(),
             "ScatterND" => self.scatter_nd(),
             "Size" => {
@@ -262,6 +264,26 @@ mod tests {
         let node = NodeProto { op_type: op_type.into(), attribute, ..Default::default() };
         let result = evaluate(&node, &inputs, 17, &mut Budget::for_file(0))?.remove(0);
         result.ints().map_err(Problem::Invalid)
+    }
+
+    /// Positional embeddings are resized to the number of patches.
+    #[test]
+    fn resized_by_hand() {
+        let line: Given<'_> = (&[1, 4], &[0.0, 10.0, 20.0, 30.0]);
+        let none: Given<'_> = (&[0], &[]);
+        let half_pixel = |mode: &'static str| vec![text("mode", mode)];
+        // As ONNX Runtime 1.32 computes them.
+        let doubled: Given<'_> = (&[2], &[1.0, 2.0]);
+        let linear = floats("Resize", &[line, none, doubled], half_pixel("linear"), &[1, 8]);
+        close(&linear, &[0.0, 2.5, 7.5, 12.5, 17.5, 22.5, 27.5, 30.0]);
+        let cubic = floats("Resize", &[line, none, doubled], half_pixel("cubic"), &[1, 8]);
+        close(&cubic, &[-1.0546875, 1.9140625, 6.6796875, 12.96875, 17.03125, 23.3203125, 28.0859375, 31.0546875]);
+        let nearest = floats("Resize", &[line, none, (&[2], &[3.0, 1.0])], half_pixel("nearest"), &[3, 4]);
+        close(&nearest, &[0.0, 10.0, 20.0, 30.0].repeat(3));
+        let both = floats("Resize", &[line, none, (&[2], &[2.0, 0.5])], half_pixel("linear"), &[2, 2]);
+        close(&both, &[5.0, 25.0, 5.0, 25.0]);
+        let error = computed("Resize", &[line, none, (&[2], &[1e6, 1e6])], half_pixel("linear"));
+        assert!(error.is_err());
     }
 
     #[test]

@@ -200,7 +200,7 @@ operators! {
     "Transpose" => structure::transpose,
     "Trilu" => choice::triangle,
     "Unsqueeze" => structure::unsqueeze,
-    "Upsample" => resize::upsample,
+    "Upsample" => resize::resize,
     "Where" => choice::choose,
     "Xor" => choice::xor,
 }

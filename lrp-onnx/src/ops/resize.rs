@@ -1,237 +1,42 @@
 //! Enlargement and reduction of images: Resize, and Upsample as it was called before operator set 10.
 //!
-//! Nearest-neighbour resizing only copies elements, so that it is structural; interpolation is an affine operator. Where
-//! the standard leaves room, positions are computed as ONNX Runtime computes them.
+//! Nearest-neighbour resizing only copies elements, so that it is structural; interpolation is an affine operator. The
+//! positions and weights are those of [`crate::resizing`].
 
 use lrp_core::Scalar;
 use lrp_core::operator::Kind;
 use lrp_core::ops::{Identity, Resize, Select, Taps, shared};
 
 use super::{Context, Translated};
-use crate::consteval::axis;
-use crate::error::{Problem, Shape};
+use crate::error::Problem;
 use crate::graph::Origin;
+use crate::resizing::{Length, Resizing};
 
-/// Sizes can be given by scales or outright, from operator set 18 on for some axes only.
+/// Resize and Upsample: nearest neighbours are selected, and interpolation is an affine operator.
 pub(super) fn resize<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
     let x = cx.data(0)?;
-    if cx.opset < 11 {
-        let scales = floats(cx, 1)?.ok_or_else(|| Problem::invalid("it has no scales"))?;
-        let rounding = |scale: f64| if scale < 1.0 { Rounding::Ceil } else { Rounding::Floor };
-        return resized(cx, x, &lengths_by_scale(cx, x, &scales)?, Coordinates::Asymmetric, rounding);
-    }
-    for (attribute, meaning) in [("antialias", "antialiasing"), ("exclude_outside", "exclude_outside")] {
-        if cx.node.int(attribute).unwrap_or(0) != 0 {
-            return Err(Problem::unsupported(format!("with {attribute} = 1 ({meaning})")));
-        }
-    }
-    let coordinates = Coordinates::of(cx.node.text("coordinate_transformation_mode").as_deref())?;
-    let rounding = Rounding::of(cx.node.text("nearest_mode").as_deref())?;
-    let axes = match (floats(cx, 2)?, cx.optional(3)?) {
-        (_, Some(_)) => lengths(cx, x)?,
-        (Some(scales), None) => lengths_by_scale(cx, x, &scales)?,
-        (None, None) => return Err(Problem::invalid("it has neither scales nor sizes")),
-    };
-    resized(cx, x, &axes, coordinates, |_| rounding)
-}
-
-/// Scales are an attribute in operator set 7 and an input in 9.
-pub(super) fn upsample<T: Scalar>(cx: &mut Context<'_, T>) -> Translated {
-    let x = cx.data(0)?;
-    let attribute = cx.node.attribute("scales").map(|a| a.floats.iter().map(|&v| f64::from(v)).collect());
-    let scales = if attribute.is_some() { attribute } else { floats(cx, 1)? };
-    let scales: Vec<f64> = scales.ok_or_else(|| Problem::invalid("it has no scales"))?;
-    resized(cx, x, &lengths_by_scale(cx, x, &scales)?, Coordinates::Asymmetric, |_| Rounding::Floor)
-}
-
-/// The new length of an axis, and the factor.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Length {
-    input: usize,
-    output: usize,
-    scale: f64,
-}
-
-impl Length {
-    fn kept(input: usize) -> Self {
-        Self { input, output: input, scale: 1.0 }
-    }
-}
-
-/// An input of numbers; one without elements counts as left out.
-fn floats<T: Scalar>(cx: &Context<'_, T>, index: usize) -> Result<Option<Vec<f64>>, Problem> {
-    Ok(cx.optional(index)?.map(|c| c.floats::<f64>()).filter(|values| !values.is_empty()))
-}
-
-/// The lengths of all axes, the batch first, with a value for each axis that `axes` names (all, if it is left out).
-fn along<T: Scalar, V: Copy>(
-    cx: &Context<'_, T>,
-    x: usize,
-    values: &[V],
-    length: impl Fn(usize, V) -> Option<Length>,
-) -> Result<Vec<Length>, Problem> {
     let full = cx.full_shape(x);
-    let axes: Vec<usize> = match cx.node.ints("axes") {
-        Some(axes) => axes.iter().map(|&a| axis(a, full.len())).collect::<Result<_, _>>()?,
-        None => (0..full.len()).collect(),
+    let resizing = Resizing::new(cx.node, cx.opset, &full, |index| Ok(cx.optional(index)?.cloned()))?;
+    let axes = match resizing.axes.split_first() {
+        Some((batch, rest)) if batch.input == batch.output => rest,
+        _ => return Err(Problem::invalid("it resizes the batch axis; axis 0 must stay the batch")),
     };
-    if values.len() != axes.len() {
-        return Err(Problem::invalid(format!("it has {} sizes or scales for {} axes", values.len(), axes.len())));
-    }
-    let mut lengths: Vec<Length> = full.iter().copied().map(Length::kept).collect();
-    for (&axis, &value) in axes.iter().zip(values) {
-        let Some(slot) = lengths.get_mut(axis) else { continue };
-        *slot = length(slot.input, value).ok_or_else(|| {
-            Problem::invalid(format!("it resizes axis {axis} of {} to nothing, or absurdly much", Shape(&cx.shape(x))))
-        })?;
-    }
-    match lengths.split_first() {
-        Some((batch, rest)) if batch.input == batch.output => Ok(rest.to_vec()),
-        _ => Err(Problem::invalid("it resizes the batch axis; axis 0 must stay the batch")),
-    }
-}
-
-fn lengths_by_scale<T: Scalar>(cx: &Context<'_, T>, x: usize, scales: &[f64]) -> Result<Vec<Length>, Problem> {
-    along(cx, x, scales, |input, scale| {
-        let output = (input as f64 * scale).floor();
-        // Also false for NaN.
-        let possible = output >= 1.0 && output <= 2f64.powi(31) && scale > 0.0;
-        possible.then_some(Length { input, output: output as usize, scale })
-    })
-}
-
-fn lengths<T: Scalar>(cx: &Context<'_, T>, x: usize) -> Result<Vec<Length>, Problem> {
-    let sizes = cx.constant(3)?.ints().map_err(|e| Problem::invalid(format!("its input number 4 {e}")))?;
-    match cx.node.text("keep_aspect_ratio_policy").as_deref() {
-        None | Some("stretch") => {}
-        Some(other) => return Err(Problem::unsupported(format!("with the keep_aspect_ratio_policy '{other}'"))),
-    }
-    along(cx, x, &sizes, |input, size| {
-        let output = usize::try_from(size).ok().filter(|&n| (1..1 << 31).contains(&n))?;
-        Some(Length { input, output, scale: output as f64 / input as f64 })
-    })
-}
-
-/// Where an output position lies on the input's axis.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Coordinates {
-    HalfPixel,
-    HalfPixelSymmetric,
-    PytorchHalfPixel,
-    AlignCorners,
-    Asymmetric,
-    TfHalfPixelForNearest,
-}
-
-impl Coordinates {
-    fn of(mode: Option<&str>) -> Result<Self, Problem> {
-        Ok(match mode {
-            None | Some("half_pixel") => Coordinates::HalfPixel,
-            Some("half_pixel_symmetric") => Coordinates::HalfPixelSymmetric,
-            Some("pytorch_half_pixel") => Coordinates::PytorchHalfPixel,
-            Some("align_corners") => Coordinates::AlignCorners,
-            Some("asymmetric") => Coordinates::Asymmetric,
-            Some("tf_half_pixel_for_nn") => Coordinates::TfHalfPixelForNearest,
-            Some(other) => {
-                return Err(Problem::unsupported(format!("with the coordinate_transformation_mode '{other}'")));
-            }
-        })
-    }
-
-    fn source(self, position: usize, length: Length) -> f64 {
-        let Length { input, output, scale } = length;
-        let at = position as f64;
-        let half_pixel = (at + 0.5) / scale - 0.5;
-        match self {
-            Coordinates::HalfPixel => half_pixel,
-            Coordinates::HalfPixelSymmetric => {
-                let center = input as f64 / 2.0;
-                center * (1.0 - output as f64 / (scale * input as f64)) + half_pixel
-            }
-            Coordinates::PytorchHalfPixel if output > 1 => half_pixel,
-            Coordinates::AlignCorners if output > 1 => at * (input as f64 - 1.0) / (output as f64 - 1.0),
-            Coordinates::PytorchHalfPixel | Coordinates::AlignCorners => 0.0,
-            Coordinates::Asymmetric => at / scale,
-            Coordinates::TfHalfPixelForNearest => (at + 0.5) / scale,
-        }
-    }
-}
-
-/// The choice of the nearest neighbour.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Rounding {
-    PreferFloor,
-    PreferCeil,
-    Floor,
-    Ceil,
-}
-
-impl Rounding {
-    fn of(mode: Option<&str>) -> Result<Self, Problem> {
-        Ok(match mode {
-            None | Some("round_prefer_floor") => Rounding::PreferFloor,
-            Some("round_prefer_ceil") => Rounding::PreferCeil,
-            Some("floor") => Rounding::Floor,
-            Some("ceil") => Rounding::Ceil,
-            Some(other) => return Err(Problem::invalid(format!("it has the nearest_mode '{other}'"))),
-        })
-    }
-
-    fn nearest(self, at: f64, input: usize) -> usize {
-        let rounded = match self {
-            Rounding::PreferFloor => (at - 0.5).ceil(),
-            Rounding::PreferCeil => (at + 0.5).floor(),
-            Rounding::Floor => at.floor(),
-            Rounding::Ceil => at.ceil(),
-        };
-        clamped(rounded, input)
-    }
-}
-
-/// A whole number as a position on an axis.
-fn clamped(at: f64, input: usize) -> usize {
-    (at.max(0.0) as usize).min(input.saturating_sub(1))
-}
-
-fn resized<T: Scalar>(
-    cx: &mut Context<'_, T>,
-    x: usize,
-    axes: &[Length],
-    coordinates: Coordinates,
-    rounding: impl Fn(f64) -> Rounding,
-) -> Translated {
     let input = cx.shape(x);
-    if axes.iter().all(|a| a.scale == 1.0 && a.input == a.output) {
+    if axes.iter().all(Length::is_kept) {
         return cx.push(Identity::new(&input)?, &[x]);
     }
-    let cubic = cx.node.float("cubic_coeff_a").unwrap_or(-0.75);
-    let interpolate: fn(f64, usize, f64) -> Vec<(usize, f64)> = match cx.node.text("mode").as_deref() {
-        None | Some("nearest") => {
-            cx.tables.charge_axes(axes.iter().map(|a| a.output))?;
-            let pick = |a: &Length| {
-                let nearest = |i| rounding(a.scale).nearest(coordinates.source(i, *a), a.input);
-                (0..a.output).map(nearest).collect()
-            };
-            let indices: Vec<Vec<usize>> = axes.iter().map(pick).collect();
-            let sizes: Vec<String> = axes.iter().skip(1).map(|a| a.output.to_string()).collect();
-            let op = Select::new(Kind::ResizeNearest, format!("to {}, nearest", sizes.join("×")), &indices, &input)?;
-            return cx.push(op, &[x]);
-        }
-        Some("linear") => |at, input, _| linear(at, input),
-        Some("cubic") => cubic_taps,
-        Some(other) => return Err(Problem::unsupported(format!("with mode '{other}'"))),
-    };
-    let taps = |a: &Length| -> Vec<Taps<T>> {
-        // An axis that keeps its length is not resized, whatever the coordinates.
-        let whole = a.input == a.output && a.scale == 1.0;
-        let position = |i| if whole { i as f64 } else { coordinates.source(i, *a) };
-        let narrow = |(index, weight): (usize, f64)| (index, T::of(weight));
-        (0..a.output).map(|i| interpolate(position(i), a.input, cubic).into_iter().map(narrow).collect()).collect()
-    };
+    if resizing.is_nearest() {
+        cx.tables.charge_axes(axes.iter().map(|a| a.output))?;
+        let indices: Vec<Vec<usize>> = axes.iter().map(|a| resizing.nearest(a)).collect();
+        let sizes: Vec<String> = axes.iter().skip(1).map(|a| a.output.to_string()).collect();
+        let op = Select::new(Kind::ResizeNearest, format!("to {}, nearest", sizes.join("×")), &indices, &input)?;
+        return cx.push(op, &[x]);
+    }
     // Four taps at most, for every position along an axis.
     let outputs = axes.iter().try_fold(0usize, |n, a| n.checked_add(a.output)).unwrap_or(usize::MAX);
     cx.tables.charge_weights(outputs, outputs.saturating_mul(4))?;
-    let taps: Vec<Vec<Taps<T>>> = axes.iter().map(taps).collect();
+    let narrow = |taps: Vec<(usize, f64)>| taps.into_iter().map(|(index, weight)| (index, T::of(weight))).collect();
+    let taps: Vec<Vec<Taps<T>>> = axes.iter().map(|a| resizing.taps(a).into_iter().map(narrow).collect()).collect();
     // The weights sum up to one, those below zero (of cubic interpolation) to half of what the absolute values have beyond that.
     let size = |taps: &Taps<T>| taps.iter().map(|(_, weight)| weight.wide().abs()).sum::<f64>();
     let largest = |axis: &Vec<Taps<T>>| axis.iter().map(size).fold(0.0, f64::max);
@@ -239,37 +44,6 @@ fn resized<T: Scalar>(
     let overshoot = if overshoot < 1e-6 { 0.0 } else { overshoot };
     let op = shared(Resize::new(&taps, &input)?);
     cx.push_made_from(op, Origin::Combination { total: 1.0, overshoot }, &[x])
-}
-
-/// The two neighbours, in proportion to their closeness.
-fn linear(at: f64, input: usize) -> Vec<(usize, f64)> {
-    let at = at.clamp(0.0, input.saturating_sub(1) as f64);
-    let (low, part) = (at.floor(), at - at.floor());
-    let taps = [(clamped(low, input), 1.0 - part), (clamped(low + 1.0, input), part)];
-    taps.into_iter().filter(|(_, weight)| *weight != 0.0).collect()
-}
-
-/// The four neighbours by Keys' cubic convolution; beyond the edge, the edge is repeated.
-fn cubic_taps(at: f64, input: usize, a: f64) -> Vec<(usize, f64)> {
-    let (low, part) = (at.floor(), at - at.floor());
-    let weights = cubic_weights(part, a);
-    let mut taps: Vec<(usize, f64)> = Vec::new();
-    for (offset, weight) in [-1.0, 0.0, 1.0, 2.0].into_iter().zip(weights) {
-        let index = clamped(low + offset, input);
-        match taps.iter_mut().find(|(i, _)| *i == index) {
-            Some((_, sum)) => *sum += weight,
-            None => taps.push((index, weight)),
-        }
-    }
-    taps.retain(|(_, weight)| *weight != 0.0);
-    taps
-}
-
-/// The weights of the pixels at −1, 0, 1 and 2 for the position `part` between 0 and 1.
-pub(super) fn cubic_weights(part: f64, a: f64) -> [f64; 4] {
-    let near = |d: f64| ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
-    let far = |d: f64| ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a;
-    [far(1.0 + part), near(part), near(1.0 - part), far(2.0 - part)]
 }
 
 /// The taps of an axis that stays as it is.

@@ -3,10 +3,11 @@
 use lrp_core::ops::{Reshape, Resize, Taps, shared};
 use lrp_core::{Scalar, Tensor};
 
-use super::resize::{cubic_weights, whole};
+use super::resize::whole;
 use super::{Context, Translated};
 use crate::error::{Problem, Shape};
 use crate::graph::Origin;
+use crate::resizing::cubic_weights;
 use crate::tensor::volume;
 
 /// Images `[…, H, W]` at the positions of a grid `[H′, W′, 2]`, from −1 to 1 across the image.
