@@ -45,6 +45,11 @@ struct Outcome<T: Scalar> {
 }
 
 fn explain<T: Scalar>(path: &Path, recipe: &Recipe) -> Outcome<T> {
+    explain_scaled(path, recipe, 1.0)
+}
+
+/// Of the inputs times a factor.
+fn explain_scaled<T: Scalar>(path: &Path, recipe: &Recipe, factor: f64) -> Outcome<T> {
     let archive = folder().join("references.npz");
     let network = network(path);
     let import = lrp_onnx::load::<T>(path, &lrp_onnx::Options::default()).unwrap_or_else(|e| panic!("{e}"));
@@ -55,14 +60,14 @@ fn explain<T: Scalar>(path: &Path, recipe: &Recipe) -> Outcome<T> {
             let key = format!("{network}.{name}");
             match array::<i64>(&archive, &key) {
                 Ok(ids) => ids.mapv(|id| T::of(id as f64)),
-                Err(_) => array::<f32>(&archive, &key).unwrap().mapv(|v| T::of(v.into())),
+                Err(_) => array::<f32>(&archive, &key).unwrap().mapv(|v| T::of(factor * f64::from(v))),
             }
         })
         .collect();
     let place = array::<i64>(&archive, &format!("{network}.place")).unwrap()[[0]];
     let model = Arc::new(import.model);
     let assignment = recipe.resolve(&model).unwrap_or_else(|e| panic!("{}: {e}", path.display())).assignment();
-    let plan = Plan::new(model, &assignment).unwrap();
+    let plan = Plan::new(model, &assignment).unwrap().times_input(recipe.times_input());
     let target = Target::Class(usize::try_from(place).unwrap());
     let record = plan.record_all(&inputs).unwrap();
     let explanation = record.explain(&target, Start::Logit).unwrap();
@@ -119,5 +124,18 @@ fn a_llama_conserves_relevance_under_cp() {
         let outcome = explain::<f64>(path, &recipe);
         let start = outcome.explanation.ledger.start[0];
         assert!((outcome.relevance.sum() - start).abs() < 1e-6 * start.abs(), "{}", outcome.relevance);
+    }
+}
+
+/// The sum of gradient × input is the derivative of the output along the input, through norms, softmax and products, too.
+#[test]
+fn gradient_times_input_is_the_derivative_along_the_input() {
+    let recipe = Recipe::preset("gradient-input").unwrap();
+    for path in files().iter().filter(|path| ["vit", "swin", "swinv2", "detr"].contains(&network(path).as_str())) {
+        let score = |factor| explain_scaled::<f64>(path, &recipe, factor).explanation.ledger.start[0];
+        let derivative = (score(1.0 + 1e-5) - score(1.0 - 1e-5)) / 2e-5;
+        // The walk starts with the logit.
+        let found = explain::<f64>(path, &recipe).relevance.sum() / score(1.0);
+        assert!((found - derivative).abs() < 1e-6 * derivative.abs(), "{}: {found}, {derivative}", path.display());
     }
 }
