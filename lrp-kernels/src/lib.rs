@@ -15,6 +15,7 @@ pub mod dense;
 pub mod memory;
 mod outputs;
 pub mod pool;
+pub mod product;
 pub mod quotient;
 mod scratch;
 mod shared;

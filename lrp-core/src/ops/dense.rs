@@ -1,15 +1,18 @@
 //! Fully connected layers: `z = W x + b` over the last axis.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{check_shape, one};
 use crate::error::OperatorError;
 use crate::kernels::Accounts;
 use crate::kernels::dense::DenseKernel;
-use crate::operator::fused::{Epilogue, Fused};
+use crate::kernels::each;
+use crate::kernels::product::{Finish, Matrices, Product};
+use crate::operator::fused::{AdjointEpilogue, Epilogue, Fused};
 use crate::operator::{Affine, Kind, Operator, Rescale, batch_of};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, samples};
+use crate::tensor::{Tensor, add_broadcast, batch_shape, elements, from_elements, samples, volume};
 use crate::weights::Weights;
 
 /// A fully connected layer over the last axis: `[N, …, K] → [N, …, O]`.
@@ -26,6 +29,12 @@ pub struct Dense<T> {
 
 /// A row of relevance with at most one non-zero in this many outputs is treated output by output.
 const SPARSE: usize = 4;
+
+/// From this number of rows in a sample on, packing weights for a matrix product costs less than it saves.
+const MANY_ROWS: usize = 4;
+
+/// Elements that are counted by one thread.
+const GRAIN: usize = 1 << 16;
 
 impl<T: Scalar> Dense<T> {
     /// `weights` is `[O, K]`, `bias` has `O` elements, the input's sample shape ends in `K`.
@@ -75,6 +84,36 @@ impl<T: Scalar> Dense<T> {
         DenseKernel::new(self.weights.stored(), self.inputs)
     }
 
+    /// Whether samples have so many rows that they are multiplied as matrices are. As it depends on the layer alone, a batch cannot change a bit.
+    fn has_many_rows(&self) -> bool {
+        volume(&self.input_shape[0]) >= MANY_ROWS * self.inputs
+    }
+
+    /// `W x`, for rows of `x`.
+    fn dense_forward(&self, x: &[T], finish: Finish<'_, T>) -> Vec<T> {
+        let b = Matrices::stored(self.weights.stored()).transposed();
+        let sizes = [x.len() / self.inputs, self.inputs, self.outputs];
+        Product { a: Matrices::new(x), b, count: 1, sizes }.compute(finish)
+    }
+
+    /// `Wᵀ s`, for rows of `s`.
+    fn dense_adjoint(&self, s: &[T], finish: Finish<'_, T>) -> Vec<T> {
+        let b = Matrices::stored(self.weights.stored());
+        let sizes = [s.len() / self.outputs, self.outputs, self.inputs];
+        Product { a: Matrices::new(s), b, count: 1, sizes }.compute(finish)
+    }
+
+    /// Whether no row of `s` has few nonzero outputs; see [`by_sparsity`](Self::by_sparsity).
+    fn is_full(&self, s: &[T]) -> bool {
+        let full = AtomicBool::new(true);
+        each(s.len() / self.outputs, GRAIN.div_ceil(self.outputs), &|row| {
+            if is_sparse(&s[row * self.outputs..][..self.outputs]) {
+                full.store(false, Ordering::Relaxed);
+            }
+        });
+        full.into_inner()
+    }
+
     /// Rows of `s` with few nonzero outputs are given to `sparse(row, s, target)`; the others are
     /// collected for one matrix product. The decision depends on one row alone, so a batch cannot change a bit.
     fn by_sparsity(
@@ -87,7 +126,7 @@ impl<T: Scalar> Dense<T> {
     ) {
         let mut full = Vec::new();
         for (row, (s, out)) in s.chunks(width).zip(out.chunks_mut(out_width)).enumerate() {
-            if s.iter().filter(|v| !v.is_zero()).count() * SPARSE <= width {
+            if is_sparse(s) {
                 sparse(row, s, out);
             } else {
                 full.push(row);
@@ -97,6 +136,12 @@ impl<T: Scalar> Dense<T> {
             dense(&full, out);
         }
     }
+}
+
+/// Whether at most one element in [`SPARSE`] is nonzero.
+fn is_sparse<T: Scalar>(row: &[T]) -> bool {
+    // Counted in numbers of 32 bits, of which vectors hold more.
+    row.iter().map(|v| u32::from(!v.is_zero())).sum::<u32>() as usize * SPARSE <= row.len()
 }
 
 /// Indices of the nonzero elements.
@@ -147,13 +192,20 @@ impl<T: Scalar> Operator<T> for Dense<T> {
 impl<T: Scalar> Affine<T> for Dense<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let n = batch_of(xs);
-        let y = xs.first().map_or_else(Vec::new, |x| self.kernel().forward(&elements(x)));
+        let y = xs.first().map_or_else(Vec::new, |x| match self.has_many_rows() {
+            true => self.dense_forward(&elements(x), Finish::Plain),
+            false => self.kernel().forward(&elements(x)),
+        });
         from_elements(&batch_shape(n, &self.output_shape), y)
     }
 
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
         let n = samples(s);
         let s = elements(s);
+        let shape = batch_shape(n, &self.input_shape[0]);
+        if self.has_many_rows() && self.is_full(&s) {
+            return vec![from_elements(&shape, self.dense_adjoint(&s, Finish::Plain))];
+        }
         let mut g = vec![T::zero(); s.len() / self.outputs * self.inputs];
         Self::by_sparsity(
             &s,
@@ -161,9 +213,16 @@ impl<T: Scalar> Affine<T> for Dense<T> {
             &mut g,
             self.inputs,
             |_, s, g| self.kernel().adjoint_of_some(s, &nonzero(s), g),
-            |rows, g| put(rows, &self.kernel().adjoint(&pick(rows, &s, self.outputs)), g, self.inputs),
+            |rows, g| {
+                let s = pick(rows, &s, self.outputs);
+                let block = match self.has_many_rows() {
+                    true => self.dense_adjoint(&s, Finish::Plain),
+                    false => self.kernel().adjoint(&s),
+                };
+                put(rows, &block, g, self.inputs);
+            },
         );
-        vec![from_elements(&batch_shape(n, &self.input_shape[0]), g)]
+        vec![from_elements(&shape, g)]
     }
 
     fn bias(&self) -> Option<&Tensor<T>> {
@@ -191,23 +250,50 @@ impl<T: Scalar> Fused<T> for Dense<T> {
 
     /// Skips outputs that the mask excludes.
     fn apply_then(&self, xs: &[&Tensor<T>], epilogue: Epilogue<'_, T>) -> Option<(Tensor<T>, Vec<Accounts>)> {
-        let Epilogue::Add { b, mask: Some(mask) } = epilogue else { return None };
+        let Epilogue::Add { b, mask } = epilogue else { return None };
         let x = xs.first()?;
-        let (x, n) = (elements(x), samples(mask));
+        let (n, mask, x) = (samples(x), mask.map(elements), elements(x));
+        if self.has_many_rows() && mask.as_ref().is_none_or(|mask| self.is_full(mask)) {
+            let b = b.map(elements);
+            let finish = match b.as_deref() {
+                Some(b) if b.len() != self.outputs => return None,
+                Some(b) => Finish::Plus(b),
+                None => Finish::Plain,
+            };
+            return Some((
+                from_elements(&batch_shape(n, &self.output_shape), self.dense_forward(&x, finish)),
+                Vec::new(),
+            ));
+        }
+        let mask = mask?;
         let mut y = vec![T::zero(); mask.len()];
         Self::by_sparsity(
-            &elements(mask),
+            &mask,
             self.outputs,
             &mut y,
             self.outputs,
             |row, mask, y| self.kernel().forward_some(&x[row * self.inputs..], &nonzero(mask), y),
-            |rows, y| put(rows, &self.kernel().forward(&pick(rows, &x, self.inputs)), y, self.outputs),
+            |rows, y| {
+                let x = pick(rows, &x, self.inputs);
+                let block = match self.has_many_rows() {
+                    true => self.dense_forward(&x, Finish::Plain),
+                    false => self.kernel().forward(&x),
+                };
+                put(rows, &block, y, self.outputs);
+            },
         );
         let mut z = from_elements(&batch_shape(n, &self.output_shape), y);
         if let Some(b) = b {
             add_broadcast(&mut z, b);
         }
         Some((z, Vec::new()))
+    }
+
+    fn adjoint_then(&self, s: &Tensor<T>, epilogue: AdjointEpilogue<'_, T>) -> Option<Vec<Tensor<T>>> {
+        let AdjointEpilogue::Times(&[x]) = epilogue else { return None };
+        let s = elements(s);
+        let product = || self.dense_adjoint(&s, Finish::Times(&elements(x), T::one()));
+        (self.has_many_rows() && self.is_full(&s)).then(|| vec![from_elements(x.shape(), product())])
     }
 }
 

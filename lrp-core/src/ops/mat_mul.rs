@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use ndarray::ArrayView2;
-use ndarray::linalg::general_mat_mul;
-
 use super::check_shape;
 use super::quotient::Quotient;
 use crate::error::OperatorError;
 use crate::formula::STABILIZER;
-use crate::kernels::each_chunk;
+use crate::kernels::product::{Finish, Matrices, Product};
 use crate::operator::{Fixed, Io, Kind, Operator};
 use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples, times};
+use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 
 /// `O = A B`, a matrix product for each sample and each position of the leading axes.
 ///
@@ -65,74 +62,47 @@ impl MatMul {
         Self { shares: if factor == 0 { [1.0, 0.0] } else { [0.0, 1.0] }, ..self }
     }
 
-    /// One product for each matrix of a batch, into matrices of `shape`: `product` gets the number of the matrix.
-    fn each_matrix<T: Scalar>(&self, n: usize, factor: usize, product: impl Fn(usize, &mut [T]) + Sync) -> Tensor<T> {
-        let [rows, inner, columns] = self.sizes;
-        let (shape, size) = match factor {
-            0 => (&self.shapes[0], rows * inner),
-            1 => (&self.shapes[1], inner * columns),
-            _ => (&self.output_shape, rows * columns),
-        };
-        let mut out = vec![T::zero(); n * self.stack * size];
-        each_chunk(&mut out, size.max(1), 1, &|matrix, out| product(matrix, out));
-        from_elements(&batch_shape(n, shape), out)
+    /// The products of a batch: `A B`, `G Bᵀ` or `Aᵀ G`, whose sizes are those of this operator's factors.
+    fn products<T: Scalar>(
+        &self,
+        n: usize,
+        [a, b]: [Matrices<'_, T>; 2],
+        sizes: [usize; 3],
+        finish: Finish<'_, T>,
+    ) -> Vec<T> {
+        Product { a, b, count: n * self.stack, sizes }.compute(finish)
     }
 
-    /// `(g Bᵀ, Aᵀ g)`, as far as they are wanted; zeros otherwise.
-    fn adjoints<T: Scalar>(&self, a: &Tensor<T>, b: &Tensor<T>, g: &Tensor<T>, wanted: [bool; 2]) -> [Tensor<T>; 2] {
+    /// `a ⊙ share G Bᵀ` and `b ⊙ share Aᵀ G` with a share for each, zeros where that is zero; without `a` and `b` if they are not to be `times`.
+    fn adjoints<T: Scalar>(
+        &self,
+        [a, b]: [&Tensor<T>; 2],
+        g: &Tensor<T>,
+        shares: [f64; 2],
+        times: bool,
+    ) -> Vec<Tensor<T>> {
         let n = samples(g);
         let [rows, inner, columns] = self.sizes;
         let (a, b, g) = (elements(a), elements(b), elements(g));
-        let g = |matrix: usize| Matrix::of(&g, matrix, rows, columns);
-        let to_a = |matrix: usize, out: &mut [T]| {
-            if wanted[0] {
-                multiply(g(matrix), Matrix::of(&b, matrix, inner, columns).transposed(), out);
+        let [of_a, of_b, of_g] = [&a, &b, &g].map(|matrices| Matrices::new(matrices));
+        let one = |factor: usize, factors: [Matrices<'_, T>; 2], sizes: [usize; 3], x: &[T]| {
+            let shape = batch_shape(n, &self.shapes[factor]);
+            if shares[factor] == 0.0 {
+                return Tensor::zeros(shape);
             }
+            let finish = if times { Finish::Times(x, T::of(shares[factor])) } else { Finish::Plain };
+            from_elements(&shape, self.products(n, factors, sizes, finish))
         };
-        let to_b = |matrix: usize, out: &mut [T]| {
-            if wanted[1] {
-                multiply(Matrix::of(&a, matrix, rows, inner).transposed(), g(matrix), out);
-            }
-        };
-        [self.each_matrix(n, 0, to_a), self.each_matrix(n, 1, to_b)]
+        vec![
+            one(0, [of_g, of_b.transposed()], [rows, columns, inner], &a),
+            one(1, [of_a.transposed(), of_g], [inner, rows, columns], &b),
+        ]
     }
 }
 
 /// The last two axes, and those before them.
 fn split(shape: &[usize]) -> Option<(&[usize; 2], &[usize])> {
     shape.split_last_chunk().map(|(leading, last)| (last, leading))
-}
-
-/// One matrix of many.
-struct Matrix<'a, T> {
-    elements: &'a [T],
-    rows: usize,
-    columns: usize,
-    transposed: bool,
-}
-
-impl<'a, T: Scalar> Matrix<'a, T> {
-    fn of(all: &'a [T], matrix: usize, rows: usize, columns: usize) -> Self {
-        let size = rows * columns;
-        Self { elements: &all[matrix * size..(matrix + 1) * size], rows, columns, transposed: false }
-    }
-
-    fn transposed(self) -> Self {
-        Self { transposed: true, ..self }
-    }
-
-    fn view(&self) -> Option<ArrayView2<'a, T>> {
-        let view = ArrayView2::from_shape((self.rows, self.columns), self.elements).ok()?;
-        Some(if self.transposed { view.reversed_axes() } else { view })
-    }
-}
-
-/// `out = a b`.
-fn multiply<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T]) {
-    let (Some(a), Some(b)) = (a.view(), b.view()) else { return };
-    if let Ok(mut out) = ndarray::ArrayViewMut2::from_shape((a.nrows(), b.ncols()), out) {
-        general_mat_mul(T::one(), &a, &b, T::zero(), &mut out);
-    }
 }
 
 impl<T: Scalar> Operator<T> for MatMul {
@@ -153,14 +123,14 @@ impl<T: Scalar> Operator<T> for MatMul {
         let [rows, inner, columns] = self.sizes;
         let n = samples(a);
         let (a, b) = (elements(a), elements(b));
-        self.each_matrix(n, 2, |matrix, out| {
-            multiply(Matrix::of(&a, matrix, rows, inner), Matrix::of(&b, matrix, inner, columns), out);
-        })
+        let factors = [Matrices::new(&a), Matrices::new(&b)];
+        let product = self.products(n, factors, [rows, inner, columns], Finish::Plain);
+        from_elements(&batch_shape(n, &self.output_shape), product)
     }
 
     fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
         let [a, b] = io.inputs else { return Vec::new() };
-        self.adjoints(a, b, g, [true; 2]).into()
+        self.adjoints([a, b], g, [1.0; 2], false)
     }
 
     fn vjp_needs_inputs(&self) -> bool {
@@ -178,9 +148,7 @@ impl<T: Scalar> Operator<T> for MatMul {
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let [a, b] = io.inputs else { return Propagated::lossless(Vec::new()) };
         let quotient = Quotient::new(r, io.output, self.stabilizer);
-        let [to_a, to_b] = self.adjoints(a, b, &quotient.q, self.shares.map(|share| share != 0.0));
-        let scaled = |c: Tensor<T>, share: f64| c * T::of(share);
-        let relevance = vec![times(a, &scaled(to_a, self.shares[0])), times(b, &scaled(to_b, self.shares[1]))];
+        let relevance = self.adjoints([a, b], &quotient.q, self.shares, true);
         quotient.booked(relevance)
     }
 

@@ -1,8 +1,9 @@
 //! Relevance divided by outputs, for operators with a behaviour of their own.
 
 use crate::propagated::Propagated;
+use crate::quotient::divide;
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, dots, sums, zip};
+use crate::tensor::Tensor;
 
 /// `q = R / stab(z)` with `stab(z) = z + ε·s(z)`, and what becomes of the rest.
 pub(super) struct Quotient<T: Scalar> {
@@ -15,16 +16,8 @@ pub(super) struct Quotient<T: Scalar> {
 impl<T: Scalar> Quotient<T> {
     /// Of relevance `r` at outputs `z`, both `[N, …]`.
     pub fn new(r: &Tensor<T>, z: &Tensor<T>, stabilizer: f64) -> Self {
-        let shift = |z: T| T::of(if z < T::zero() { -stabilizer } else { stabilizer });
-        let divided = |r: T, z: T| {
-            let denominator = z + shift(z);
-            if denominator.is_zero() { T::zero() } else { r / denominator }
-        };
-        let q = zip(r, z, divided);
-        let nowhere = |r: T, z: T| if (z + shift(z)).is_zero() { r } else { T::zero() };
-        // Only without a stabilizer can a denominator be zero.
-        let lost = if stabilizer == 0.0 { sums(&zip(r, z, nowhere)) } else { vec![0.0; crate::tensor::samples(r)] };
-        let stabilizer = dots(&q, &z.mapv(shift));
+        let (q, accounts) = divide((T::one(), r), z, |_| T::of(stabilizer));
+        let (stabilizer, lost) = accounts.iter().map(|a| (a.stabilizer, a.zero_denominator)).unzip();
         Self { q, stabilizer, lost }
     }
 

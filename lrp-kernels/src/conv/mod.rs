@@ -17,7 +17,7 @@ mod schedule;
 mod sparse;
 mod stores;
 mod strip;
-mod tile;
+pub(crate) mod tile;
 mod weights;
 mod winograd;
 

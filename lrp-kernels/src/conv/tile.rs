@@ -16,20 +16,20 @@ use crate::chunks;
 use crate::simd::{Simd, Task};
 
 /// Vectors of output channels in a block.
-pub(super) const BLOCK: usize = 2;
+pub(crate) const BLOCK: usize = 2;
 
 /// Products that are summed one after the other before the sum is added to those before it: errors grow with the length of a chain, and
 /// without this they would be three times those of other programs.
-pub(super) const CHAIN: usize = 144;
+pub(crate) const CHAIN: usize = 144;
 
 /// Largest number of pixels in a tile of two vectors.
-pub(super) const fn pixels<S: Simd>() -> usize {
+pub(crate) const fn pixels<S: Simd>() -> usize {
     if S::REGISTERS >= 32 { 14 } else { 6 }
 }
 
 /// One tile: source, weights and target.
 #[derive(Debug)]
-pub(super) struct Tile<'a, S: Simd> {
+pub(crate) struct Tile<'a, S: Simd> {
     /// The first pixel in the first source channel; the others follow it.
     pub source: *const S::T,
     /// Number of source channels and the distance between them.
@@ -48,7 +48,7 @@ pub(super) struct Tile<'a, S: Simd> {
 }
 
 /// Addresses to prefetch during a tile, and the step for every source channel. Any addresses will do.
-pub(super) type Ahead<T> = [(*const T, usize); 2];
+pub(crate) type Ahead<T> = [(*const T, usize); 2];
 
 impl<S: Simd> Tile<'_, S> {
     /// Computes `pixels ≤ pixels::<S>()` pixels by as many vectors of channels as `target_channels` needs.

@@ -382,7 +382,7 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     }
 
     /// Transposes a block: `to[c·to_step + p] = from[p·from_step + c]` for `p < rows` and `c < columns`, both at most `LANES`.
-    /// Whole rows of `LANES` elements are read.
+    /// Whole rows of `LANES` elements are read, at any address.
     ///
     /// # Safety
     /// See the trait.
@@ -398,7 +398,7 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         for c in 0..columns {
             for p in 0..rows {
                 // SAFETY: within the block that the caller vouches for.
-                unsafe { *to.add(c * to_step + p) = *from.add(p * from_step + c) };
+                unsafe { *to.add(c * to_step + p) = from.add(p * from_step + c).read_unaligned() };
             }
         }
     }
