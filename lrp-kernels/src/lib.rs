@@ -12,6 +12,7 @@ pub mod axes;
 pub mod blocks;
 pub mod conv;
 pub mod dense;
+pub mod math;
 pub mod memory;
 mod outputs;
 pub mod pool;

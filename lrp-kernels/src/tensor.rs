@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ndarray::{ArrayD, IxDyn};
 
 pub use self::elementwise::{
-    apply_epilogue, map, seen, sums_of, take_negative, totals, update, update_piece, update_sums, zip, zip_sums,
+    apply_epilogue, map, seen, sum_of, sums_of, sums_of_piece, take_negative, totals, update, update_piece,
+    update_sums, zip, zip_sums,
 };
 use crate::blocks::{sum_blocks, write_blocks};
 use crate::simd::scalar::Scalar;

@@ -4,6 +4,7 @@
 use super::{check_shape, one};
 use crate::error::OperatorError;
 use crate::kernels::conv::Limits;
+use crate::kernels::math;
 use crate::operator::{Io, Kind, Operator};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, map, zip};
@@ -110,20 +111,15 @@ pub enum Function {
     },
 }
 
-/// `√(2/π)`, and the cubic coefficient of GELU's tanh approximation (Hendrycks and Gimpel 2016).
-const GELU_TANH: (f64, f64) = (0.797_884_560_802_865_4, 0.044_715);
-
-fn erf<T: Scalar>(x: T) -> T {
-    T::of(libm::erf(x.wide()))
-}
-
-fn sigmoid<T: Scalar>(x: T) -> T {
-    (T::one() + (-x).exp()).recip()
-}
-
 /// `x` for `x ≥ 0`, `αx` below.
 fn leaky<T: Scalar>(x: T, alpha: T) -> T {
     if x < T::zero() { alpha * x } else { x }
+}
+
+/// `x` for `x ≥ 0`, `α(eˣ − 1)` below.
+fn elu<T: Scalar>(x: T, alpha: T) -> T {
+    let below = alpha * math::exp_m1_below_zero(x);
+    if x < T::zero() { below } else { x }
 }
 
 /// `x·min(max(x/6 + 1/2, 0), 1)`.
@@ -144,29 +140,20 @@ impl Function {
         match self {
             Function::Relu => crate::tensor::pos(x),
             Function::LeakyRelu { alpha } => leaky(x, T::of(alpha)),
-            Function::Sigmoid => sigmoid(x),
-            Function::Tanh => x.tanh(),
+            Function::Sigmoid => math::sigmoid(x),
+            Function::Tanh => math::tanh(x),
             Function::Clip { low, high } => Limits { low: T::of(low), high: T::of(high) }.clamp(x),
-            Function::Silu => x * sigmoid(x),
+            Function::Silu => math::silu(x),
             Function::HardSwish => hard_swish(x),
             Function::HardSigmoid { alpha, beta } => hard_sigmoid(x, alpha, beta),
-            Function::Gelu { tanh: false } => {
-                T::of(0.5) * x * (T::one() + erf(x * T::of(std::f64::consts::FRAC_1_SQRT_2)))
-            }
-            Function::Gelu { tanh: true } => T::of(0.5) * x * (T::one() + gelu_inner(x).tanh()),
-            Function::Elu { alpha } => {
-                if x < T::zero() {
-                    T::of(alpha) * x.exp_m1()
-                } else {
-                    x
-                }
-            }
-            // ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|), which cannot overflow.
-            Function::Softplus => crate::tensor::pos(x) + (-x.abs()).exp().ln_1p(),
-            Function::Erf => erf(x),
+            Function::Gelu { tanh: false } => math::gelu(x),
+            Function::Gelu { tanh: true } => math::gelu_tanh(x),
+            Function::Elu { alpha } => elu(x, T::of(alpha)),
+            Function::Softplus => math::softplus(x),
+            Function::Erf => math::erf(x),
             Function::Power { exponent } => power(x, exponent),
             Function::Sqrt => x.sqrt(),
-            Function::Exp => x.exp(),
+            Function::Exp => math::exp(x),
             Function::Log => x.ln(),
             Function::Abs => x.abs(),
             Function::Sin => x.sin(),
@@ -209,12 +196,12 @@ impl Function {
                 y * (T::one() - y)
             }
             Function::Tanh => {
-                let y = x.tanh();
+                let y = math::tanh(x);
                 T::one() - y * y
             }
             Function::Clip { low, high } => step(x >= T::of(low) && x <= T::of(high)),
             Function::Silu => {
-                let y = sigmoid(x);
+                let y = math::sigmoid(x);
                 y * (T::one() + x * (T::one() - y))
             }
             Function::HardSwish => {
@@ -226,29 +213,22 @@ impl Function {
                 let line = T::of(alpha) * x + T::of(beta);
                 step::<T>(line > T::zero() && line < T::one()) * T::of(alpha)
             }
-            Function::Gelu { tanh: false } => {
-                let density = (-x * x * T::of(0.5)).exp() * T::of(0.398_942_280_401_432_7);
-                T::of(0.5) * (T::one() + erf(x * T::of(std::f64::consts::FRAC_1_SQRT_2))) + x * density
-            }
-            Function::Gelu { tanh: true } => {
-                let t = gelu_inner(x).tanh();
-                let slope = T::of(GELU_TANH.0) * (T::one() + T::of(3.0 * GELU_TANH.1) * x * x);
-                T::of(0.5) * (T::one() + t + x * (T::one() - t * t) * slope)
-            }
+            Function::Gelu { tanh: false } => math::normal_cdf(x) + x * math::normal_density(x),
+            Function::Gelu { tanh: true } => math::gelu_tanh_derivative(x),
             Function::Elu { alpha } => {
                 if x > T::zero() {
                     T::one()
                 } else {
-                    T::of(alpha) * x.exp()
+                    T::of(alpha) * math::exp(x)
                 }
             }
-            Function::Softplus => sigmoid(x),
+            Function::Softplus => math::sigmoid(x),
             // 2/√π e^(−x²)
-            Function::Erf => T::of(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).exp(),
+            Function::Erf => T::of(std::f64::consts::FRAC_2_SQRT_PI) * math::exp(-x * x),
             Function::Power { exponent: 0.0 } => T::zero(),
             Function::Power { exponent } => T::of(exponent) * power(x, exponent - 1.0),
             Function::Sqrt => T::of(0.5) / x.sqrt(),
-            Function::Exp => x.exp(),
+            Function::Exp => math::exp(x),
             Function::Log => x.recip(),
             Function::Abs => step::<T>(x > T::zero()) - step::<T>(x < T::zero()),
             Function::Sin => x.cos(),
@@ -280,11 +260,6 @@ impl Function {
 /// `x^exponent`; whole exponents are multiplied out, as `x·x` is elsewhere.
 fn power<T: Scalar>(x: T, exponent: f64) -> T {
     if exponent.fract() == 0.0 && exponent.abs() <= 16.0 { x.powi(exponent as i32) } else { x.powf(T::of(exponent)) }
-}
-
-/// The argument of the tanh in GELU's approximation.
-fn gelu_inner<T: Scalar>(x: T) -> T {
-    T::of(GELU_TANH.0) * (x + T::of(GELU_TANH.1) * x * x * x)
 }
 
 /// A function applied to every element.
@@ -382,13 +357,22 @@ impl<T: Scalar> Operator<T> for Activation {
 
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let Some(x) = xs.first() else { return crate::tensor::empty() };
-        // The frequent and cheap ones apart: these are computed in vectors.
+        // The frequent ones apart: these are computed in vectors.
         match self.function {
             Function::Relu | Function::Clip { .. } => {
                 self.limits().map_or_else(crate::tensor::empty, |limits| map(x, |v| limits.clamp(v)))
             }
             Function::LeakyRelu { alpha } => map(x, |v| leaky(v, T::of(alpha))),
             Function::HardSwish => map(x, hard_swish),
+            Function::Sigmoid => map(x, math::sigmoid),
+            Function::Tanh => map(x, math::tanh),
+            Function::Silu => map(x, math::silu),
+            Function::Gelu { tanh: false } => map(x, math::gelu),
+            Function::Gelu { tanh: true } => map(x, math::gelu_tanh),
+            Function::Elu { alpha } => map(x, |v| elu(v, T::of(alpha))),
+            Function::Softplus => map(x, math::softplus),
+            Function::Erf => map(x, math::erf),
+            Function::Exp => map(x, math::exp),
             function => map(x, |v| function.value(v)),
         }
     }

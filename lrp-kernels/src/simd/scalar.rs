@@ -7,11 +7,13 @@ use bytemuck::Pod;
 use ndarray::{LinalgScalar, ScalarOperand};
 use num_traits::{Float, NumAssign, NumCast};
 
+use crate::math::Elementary;
 use crate::simd::Vectors;
 
 /// A floating-point number that relevance can be computed in.
 pub trait Scalar:
     Vectors
+    + Elementary
     + Float
     + NumAssign
     + LinalgScalar

@@ -167,7 +167,7 @@ fn sums_blockwise<T: Scalar, const K: usize>(a: &Tensor<T>, b: &Tensor<T>, f: Su
 }
 
 /// `Σ f(a, b)` over a block; both have the same length.
-fn sums_of_piece<T: Scalar, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -> [f64; K]) -> [f64; K] {
+pub fn sums_of_piece<T: Scalar, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -> [f64; K]) -> [f64; K] {
     assert!(a.len() == b.len());
     let (len, a, b) = (a.len(), a.as_ptr(), b.as_ptr());
     // SAFETY: both have as many elements, and nothing is written.
@@ -416,12 +416,39 @@ unsafe fn compute<T: Scalar, F: Fn(T, T, T) -> (T, [f64; K]), const K: usize, co
     len: usize,
     f: F,
 ) -> [f64; K] {
-    let isa = Isa::best();
+    // SAFETY: the machine has the instruction set; the rest is the caller's.
+    unsafe { compute_with::<T, F, K, WRITES>(Isa::best(), inputs, output, len, f) }
+}
+
+/// As [`compute`], with an instruction set.
+///
+/// # Safety
+/// The machine has it, and see [`compute`].
+#[inline(always)]
+unsafe fn compute_with<T: Scalar, F: Fn(T, T, T) -> (T, [f64; K]), const K: usize, const WRITES: bool>(
+    isa: Isa,
+    inputs: [*const T; 3],
+    output: *mut T,
+    len: usize,
+    f: F,
+) -> [f64; K] {
     with_isa!(isa, T, S => {
         let task = Tiles::<S<T>, _, K, WRITES> { inputs, output, len, f, isa: PhantomData };
-        // SAFETY: the machine has the instruction set; the rest is the caller's.
+        // SAFETY: the caller's.
         unsafe { <S<T> as Simd>::run(task) }
     })
+}
+
+/// `f(x)` for each element, with each instruction set of this machine.
+#[cfg(test)]
+pub(crate) fn with_every_isa<T: Scalar>(x: &[T], f: impl Fn(T) -> T + Copy) -> Vec<(Isa, Vec<T>)> {
+    let one = |isa| {
+        let mut y = vec![T::zero(); x.len()];
+        // SAFETY: the machine has the instruction set, and there are as many elements.
+        unsafe { compute_with::<T, _, 0, true>(isa, [x.as_ptr(); 3], y.as_mut_ptr(), x.len(), |x, _, _| (f(x), [])) };
+        (isa, y)
+    };
+    Isa::available().into_iter().map(one).collect()
 }
 
 #[cfg(test)]
