@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use super::quotient::Quotient;
+use super::rows::Rows;
 use super::{check_shape, one};
 use crate::error::OperatorError;
 use crate::formula::STABILIZER;
 use crate::operator::{Fixed, Io, Kind, Operator};
 use crate::propagated::{Needs, Propagated};
 use crate::scalar::{Scalar, count};
-use crate::tensor::{Tensor, batch_shape, dots, elements, from_elements, samples, volume};
+use crate::tensor::{
+    Tensor, batch_shape, dots, elements, from_elements, samples, sum_of, sums_of_piece, update_piece, volume,
+};
 
 /// `γ (x − mean(x)) / √(var(x) + ε) + β` over the last axes of each sample.
 ///
@@ -66,21 +69,33 @@ impl<T: Scalar> LayerNorm<T> {
     /// Mean and `1 / √(var + ε)` of a row.
     fn statistics(&self, row: &[T]) -> (T, T) {
         let n = count::<T>(row.len());
-        let mean = row.iter().copied().sum::<T>() / n;
-        let var = row.iter().map(|&v| (v - mean) * (v - mean)).sum::<T>() / n;
-        (mean, (var + self.epsilon).sqrt().recip())
+        let mean = T::of(sum_of(row)) / n;
+        let [squares] = sums_of_piece(row, row, move |v, _| {
+            let v = v - mean;
+            [(v * v).wide()]
+        });
+        (mean, (T::of(squares) / n + self.epsilon).sqrt().recip())
     }
 
-    /// `Aᵀ s` where `A` is the affine map with the standard deviation of each row of `x` as a constant.
-    fn detached_adjoint(&self, x: &[T], s: &[T]) -> Vec<T> {
-        let mut c = Vec::with_capacity(s.len());
-        for (x, s) in x.chunks(self.width()).zip(s.chunks(self.width())) {
+    /// `x ⊙ Aᵀ s` where `A` is the affine map with the standard deviation of each row of `x` as a constant.
+    fn detached_relevance(&self, x: &Tensor<T>, s: &Tensor<T>) -> Tensor<T> {
+        let made = self.rows().each([x, s], |[x, s], out: &mut [T]| {
             let (_, scale) = self.statistics(x);
-            let scaled: Vec<T> = s.iter().zip(&self.gamma).map(|(&s, &g)| s * g * scale).collect();
-            let mean = scaled.iter().copied().sum::<T>() / count(scaled.len());
-            c.extend(scaled.iter().map(|&v| v - mean));
-        }
-        c
+            out.copy_from_slice(s);
+            let [sum] = update_piece(out, &self.gamma, &self.gamma, move |s, g, _| {
+                let scaled = s * g * scale;
+                (scaled, [scaled.wide()])
+            });
+            let mean = T::of(sum) / count(x.len());
+            update_piece(out, x, x, move |scaled, x, _| (x * (scaled - mean) + T::zero(), []));
+            0.0
+        });
+        made.0
+    }
+
+    /// What is normalised together.
+    fn rows(&self) -> Rows {
+        Rows::contiguous(self.width())
     }
 }
 
@@ -99,13 +114,13 @@ impl<T: Scalar> Operator<T> for LayerNorm<T> {
 
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let Some(x) = xs.first() else { return crate::tensor::empty() };
-        let mut y = Vec::with_capacity(x.len());
-        for row in elements(x).chunks(self.width()) {
-            let (mean, scale) = self.statistics(row);
-            let parameters = self.gamma.iter().zip(&self.beta);
-            y.extend(row.iter().zip(parameters).map(|(&v, (&g, &b))| g * (v - mean) * scale + b));
-        }
-        from_elements(&batch_shape(samples(x), &self.shape[0]), y)
+        let made = self.rows().each([*x], |[x], y: &mut [T]| {
+            let (mean, scale) = self.statistics(x);
+            y.copy_from_slice(x);
+            update_piece(y, &self.gamma, &self.beta, move |v, g, b| (g * (v - mean) * scale + b, []));
+            0.0
+        });
+        made.0
     }
 
     fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
@@ -135,11 +150,10 @@ impl<T: Scalar> Operator<T> for LayerNorm<T> {
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let Some(x) = io.inputs.first() else { return Propagated::lossless(Vec::new()) };
         let quotient = Quotient::new(r, io.output, self.stabilizer);
-        let c = self.detached_adjoint(&elements(x), &elements(&quotient.q));
-        let c = from_elements(x.shape(), c);
+        let relevance = self.detached_relevance(x, &quotient.q);
         let beta = from_elements(&self.weights_shape, self.beta.clone());
         let bias = dots(&quotient.q, &beta);
-        let mut result = quotient.booked(vec![crate::tensor::times(x, &c)]);
+        let mut result = quotient.booked(vec![relevance]);
         result.bias = bias;
         result
     }

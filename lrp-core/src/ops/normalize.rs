@@ -5,7 +5,7 @@ use super::rows::Rows;
 use crate::error::OperatorError;
 use crate::operator::{Fixed, Io, Kind, Operator};
 use crate::scalar::{Scalar, count};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, sums_of_piece};
 
 /// What every element of a row is divided by.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,18 +63,29 @@ impl Normalize {
         Ok(Self { divisor, axis, rows: Rows::new("a normalisation", axis, input)?, shape: one(input) })
     }
 
-    /// The factor of each element of a row, the reciprocal of its divisor.
+    /// The factor of all elements of a row, the reciprocal of their divisor; none if each has its own.
+    fn common_factor<T: Scalar>(&self, row: &[T]) -> Option<T> {
+        let squares = || {
+            let [sum] = sums_of_piece(row, row, |x, _| [(x * x).wide()]);
+            T::of(sum)
+        };
+        let divisor = match self.divisor {
+            Divisor::RootMeanSquare { epsilon } => (squares() / count(row.len()) + T::of(epsilon)).sqrt(),
+            Divisor::L2 => squares().sqrt(),
+            Divisor::L1 => row.iter().map(|x| x.abs()).sum(),
+            Divisor::Neighbours { .. } => return None,
+        };
+        Some(if divisor.is_zero() { T::zero() } else { divisor.recip() })
+    }
+
+    /// The factor of each element of a row.
     fn factors<T: Scalar>(&self, row: &[T]) -> Vec<T> {
-        let squares = || row.iter().map(|&x| x * x).sum::<T>();
-        let all = |divisor: T| vec![if divisor.is_zero() { T::zero() } else { divisor.recip() }; row.len()];
-        match self.divisor {
-            Divisor::RootMeanSquare { epsilon } => all((squares() / count(row.len()) + T::of(epsilon)).sqrt()),
-            Divisor::L2 => all(squares().sqrt()),
-            Divisor::L1 => all(row.iter().map(|x| x.abs()).sum()),
-            Divisor::Neighbours { size, alpha, beta, bias } => {
+        match (self.common_factor(row), self.divisor) {
+            (None, Divisor::Neighbours { size, alpha, beta, bias }) => {
                 let bases = bases(row, size, alpha, bias);
                 bases.into_iter().map(|base| base.powf(T::of(-beta))).collect()
             }
+            (factor, _) => vec![factor.unwrap_or_else(T::one); row.len()],
         }
     }
 
@@ -144,15 +155,23 @@ impl<T: Scalar> Operator<T> for Normalize {
 
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let Some(x) = xs.first() else { return crate::tensor::empty() };
-        self.rows.map(x, self.rows, &self.shape[0], |row, y| {
-            let factors = self.factors(row);
-            y.iter_mut().zip(row).zip(factors).for_each(|((y, &x), factor)| *y = x * factor);
-        })
+        let made = self.rows.each([*x], |[row], y: &mut [T]| {
+            match self.common_factor(row) {
+                Some(factor) => y.iter_mut().zip(row).for_each(|(y, &x)| *y = x * factor),
+                None => y.iter_mut().zip(row).zip(self.factors(row)).for_each(|((y, &x), factor)| *y = x * factor),
+            }
+            0.0
+        });
+        made.0
     }
 
     fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
         let Some(x) = io.inputs.first() else { return Vec::new() };
-        vec![self.rows.zip(x, g, self.rows, |row, g, out| self.gradient(row, g, out))]
+        let made = self.rows.each([*x, g], |[row, g], out: &mut [T]| {
+            self.gradient(row, g, out);
+            0.0
+        });
+        vec![made.0]
     }
 
     fn vjp_needs_inputs(&self) -> bool {

@@ -6,6 +6,12 @@ use crate::kernels::{each_chunk, map_samples};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, per_sample, samples, volume};
 
+/// Elements of the rows that a thread computes at a time.
+const BLOCK: usize = 1 << 14;
+
+/// Makes a row of others, and gives a number. No type parameter of what divides rows among threads: that would be compiled again for each.
+type Made<'f, T, const K: usize> = &'f (dyn Fn([&[T]; K], &mut [T]) -> f64 + Sync);
+
 /// The rows along an axis: their length, and the distance between the elements of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rows {
@@ -32,6 +38,11 @@ impl Rows {
         Self { length, ..self }
     }
 
+    /// Rows of this length, one after the other.
+    pub fn contiguous(length: usize) -> Self {
+        Self { length, stride: 1 }
+    }
+
     /// The positions of the first elements of all rows, in a sample of `len` elements.
     fn starts(self, len: usize) -> impl Iterator<Item = usize> {
         let Self { length, stride } = self;
@@ -44,6 +55,52 @@ impl Rows {
 
     fn write<T: Scalar>(self, row: &[T], start: usize, to: &mut [T]) {
         to[start..].iter_mut().step_by(self.stride).zip(row).for_each(|(v, &x)| *v = x);
+    }
+
+    /// A tensor of the shape of the inputs, which have one shape: `f` makes each of its rows of those of the inputs, and gives a number, of which
+    /// there is the sum over each sample.
+    pub fn each<T: Scalar, const K: usize>(
+        self,
+        inputs: [&Tensor<T>; K],
+        f: impl Fn([&[T]; K], &mut [T]) -> f64 + Sync,
+    ) -> (Tensor<T>, Vec<f64>) {
+        let all = inputs.map(elements);
+        let shape = inputs.first().map_or(&[][..], |x| x.shape());
+        let (y, numbers) = self.each_of(all.each_ref().map(|x| &x[..]), &f);
+        let per_sample = numbers.len() / shape.first().copied().unwrap_or(1).max(1);
+        let sums = numbers.chunks(per_sample.max(1)).map(|numbers| numbers.iter().sum()).collect();
+        (from_elements(shape, y), sums)
+    }
+
+    /// The rows of [`each`](Self::each), and the number of each. Rows that are not contiguous are copied.
+    fn each_of<T: Scalar, const K: usize>(self, inputs: [&[T]; K], f: Made<'_, T, K>) -> (Vec<T>, Vec<f64>) {
+        let Self { length, stride } = self;
+        let len = inputs.first().map_or(0, |x| x.len());
+        let mut y = vec![T::zero(); len];
+        let mut numbers = vec![0.0; len / length.max(1)];
+        // As many rows as are next to each other.
+        let group = length * stride;
+        let groups = (BLOCK / group.max(1)).max(1);
+        let mut work: Vec<_> = y.chunks_mut(groups * group).zip(numbers.chunks_mut(groups * stride)).collect();
+        each_chunk(&mut work, 1, 1, &|task, work| {
+            let first = task * groups * group;
+            for (y, numbers) in work {
+                if stride == 1 {
+                    for (row, (y, number)) in y.chunks_mut(length).zip(numbers.iter_mut()).enumerate() {
+                        let start = first + row * length;
+                        *number = f(inputs.map(|x| &x[start..start + length]), y);
+                    }
+                    continue;
+                }
+                let (mut rows, mut made) = (inputs.map(|_| vec![T::zero(); length]), vec![T::zero(); length]);
+                for (start, number) in self.starts(y.len()).zip(numbers.iter_mut()) {
+                    rows.iter_mut().zip(inputs).for_each(|(row, x)| self.read(x, first + start, row));
+                    *number = f(rows.each_ref().map(|row| &row[..]), &mut made);
+                    self.write(&made, start, y);
+                }
+            }
+        });
+        (y, numbers)
     }
 
     /// A tensor of the sample shape `output`: `f` makes each of its rows, `to`, of one of `x`.
@@ -96,6 +153,24 @@ impl Rows {
 mod tests {
     use super::*;
     use ndarray::array;
+
+    #[test]
+    fn a_number_for_each_row() {
+        let x = Tensor::from_shape_fn(vec![2, 3, 2, 20_000], |i| (i[0] * 7 + i[1] * 5 + i[2] * 3 + i[3] % 11) as f64);
+        for axis in [1, 2, 3] {
+            let rows = Rows::new("a row", axis, &[3, 2, 20_000]).unwrap();
+            let (y, sums) = rows.each([&x, &x], |[a, b], y| {
+                y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = a + b);
+                y[0] = a.iter().sum();
+                a.iter().sum()
+            });
+            let whole = x.sum_axis(ndarray::Axis(axis));
+            assert_eq!(y.index_axis(ndarray::Axis(axis), 0), whole);
+            assert_eq!(y.index_axis(ndarray::Axis(axis), 1), x.index_axis(ndarray::Axis(axis), 1).mapv(|v| 2.0 * v));
+            let expected: Vec<f64> = x.outer_iter().map(|x| x.sum()).collect();
+            assert_eq!(sums, expected);
+        }
+    }
 
     #[test]
     fn rows_in_the_middle() {

@@ -1,11 +1,13 @@
 //! Softmax inside a model (one at the end is cut by the importer: logits are explained).
 
-use super::{check_shape, one};
+use super::one;
+use super::rows::Rows;
 use crate::error::OperatorError;
+use crate::kernels::math;
 use crate::operator::{Fixed, Io, Kind, Operator};
 use crate::propagated::{Needs, Propagated};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
+use crate::tensor::{Tensor, sum_of, sums_of_piece, update_piece};
 
 /// `exp(x_i) / Σ exp(x_j)` along one axis.
 ///
@@ -14,9 +16,7 @@ use crate::tensor::{Tensor, batch_shape, elements, from_elements, samples};
 /// mask, `R_i` is zero, too, whatever `x_i` is.
 #[derive(Debug, Clone)]
 pub struct Softmax {
-    /// Length of the axis, and the distance between its elements.
-    length: usize,
-    stride: usize,
+    rows: Rows,
     axis: usize,
     log: bool,
     shape: [Vec<usize>; 1],
@@ -28,39 +28,13 @@ impl Softmax {
     /// # Errors
     /// When the axis is the batch or does not exist.
     pub fn new(axis: usize, input: &[usize]) -> Result<Self, OperatorError> {
-        check_shape(input)?;
-        let Some((&length, after)) = axis.checked_sub(1).and_then(|a| input.get(a..)).and_then(<[usize]>::split_first)
-        else {
-            return Err(OperatorError::new(format!(
-                "a softmax along axis {axis} of a tensor of rank {} (axis 0 is the batch)",
-                input.len() + 1
-            )));
-        };
-        Ok(Self { length, stride: after.iter().product(), axis, log: false, shape: one(input) })
+        Ok(Self { rows: Rows::new("a softmax", axis, input)?, axis, log: false, shape: one(input) })
     }
 
     /// The logarithm of the softmax, which has no relevance behaviour: a rule has to be assigned.
     #[must_use]
     pub fn logarithm(self) -> Self {
         Self { log: true, ..self }
-    }
-
-    /// Calls `f` with the positions of every row along the axis.
-    fn for_each_row(&self, len: usize, mut f: impl FnMut(&[usize])) {
-        let mut row = vec![0; self.length];
-        for start in (0..len).step_by(self.length * self.stride) {
-            for offset in 0..self.stride {
-                row.iter_mut().enumerate().for_each(|(i, p)| *p = start + offset + i * self.stride);
-                f(&row);
-            }
-        }
-    }
-
-    /// A tensor of `shape` that `f` fills row by row.
-    fn by_row<T: Scalar>(&self, shape: &[usize], f: impl Fn(&[usize], &mut [T])) -> Tensor<T> {
-        let mut out = vec![T::zero(); shape.iter().product()];
-        self.for_each_row(out.len(), |row| f(row, &mut out));
-        from_elements(shape, out)
     }
 }
 
@@ -79,32 +53,37 @@ impl<T: Scalar> Operator<T> for Softmax {
 
     fn forward(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let Some(x) = xs.first() else { return crate::tensor::empty() };
-        let x = elements(x);
-        let shape = batch_shape(samples(xs[0]), &self.shape[0]);
-        self.by_row(&shape, |row, y: &mut [T]| {
-            let top = row.iter().fold(T::neg_infinity(), |m, &p| m.max(x[p]));
-            row.iter().for_each(|&p| y[p] = (x[p] - top).exp());
-            let sum = row.iter().map(|&p| y[p]).sum::<T>();
-            if self.log {
-                row.iter().for_each(|&p| y[p] = x[p] - top - sum.ln());
+        let log = self.log;
+        let made = self.rows.each([*x], |[x], y: &mut [T]| {
+            let top = largest(x);
+            let [sum] = update_piece(y, x, x, move |_, x, _| {
+                let e = math::exp(x - top);
+                (e, [e.wide()])
+            });
+            let (sum, log_sum) = (T::of(sum), T::of(sum.ln()));
+            if log {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = x - top - log_sum);
             } else {
-                row.iter().for_each(|&p| y[p] /= sum);
+                y.iter_mut().for_each(|y| *y /= sum);
             }
-        })
+            0.0
+        });
+        made.0
     }
 
     fn vjp(&self, io: Io<'_, T>, g: &Tensor<T>) -> Vec<Tensor<T>> {
-        let y = Operator::<T>::forward(self, io.inputs);
-        let (s, g_all) = (elements(&y), elements(g));
-        vec![self.by_row(g.shape(), |row, out: &mut [T]| {
-            if self.log {
-                let along = row.iter().map(|&p| g_all[p]).sum::<T>();
-                row.iter().for_each(|&p| out[p] = g_all[p] - s[p].exp() * along);
+        let (s, log) = (Operator::<T>::forward(self, io.inputs), self.log);
+        let made = self.rows.each([&s, g], |[s, g], out: &mut [T]| {
+            if log {
+                let along = g.iter().copied().sum::<T>();
+                out.iter_mut().zip(s.iter().zip(g)).for_each(|(out, (&s, &g))| *out = g - math::exp(s) * along);
             } else {
-                let along = row.iter().map(|&p| s[p] * g_all[p]).sum::<T>();
-                row.iter().for_each(|&p| out[p] = s[p] * (g_all[p] - along));
+                let along = s.iter().zip(g).map(|(&s, &g)| s * g).sum::<T>();
+                out.iter_mut().zip(s.iter().zip(g)).for_each(|(out, (&s, &g))| *out = s * (g - along));
             }
-        })]
+            0.0
+        });
+        vec![made.0]
     }
 
     fn vjp_needs_inputs(&self) -> bool {
@@ -117,25 +96,17 @@ impl<T: Scalar> Operator<T> for Softmax {
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let Some(x) = io.inputs.first() else { return Propagated::lossless(Vec::new()) };
-        let (x, s, r_all) = (elements(x), elements(io.output), elements(r));
-        let relevance = self.by_row(r.shape(), |row, out: &mut [T]| {
-            let total = row.iter().map(|&p| r_all[p]).sum::<T>();
-            row.iter()
-                .filter(|&&p| !s[p].is_zero())
-                .for_each(|&p| out[p] = x[p] * (r_all[p] - s[p] * total) + T::zero());
-        });
-        // Σ R_i (1 − x_i + Σ_j x_j s_j): what the constant term of the expansion takes.
-        let mut rule = vec![0.0; samples(r)];
-        let per_sample = r_all.len() / rule.len().max(1);
-        self.for_each_row(r_all.len(), |row| {
-            let share = |p: usize| s[p].wide();
-            // Nothing of what is behind a mask counts.
-            let value = |p: usize| if share(p) == 0.0 { 0.0 } else { x[p].wide() };
-            let mean: f64 = row.iter().map(|&p| value(p) * share(p)).sum();
-            let taken: f64 = row.iter().map(|&p| r_all[p].wide() * (1.0 - value(p) + mean)).sum();
-            if let Some(account) = row.first().and_then(|&p| rule.get_mut(p / per_sample)) {
-                *account += taken;
-            }
+        // Σ R_i (1 − x_i + Σ_j x_j s_j): what the constant term of the expansion takes. Nothing of what is behind a mask counts.
+        let visible = |x: T, s: T| if s.is_zero() { T::zero() } else { x };
+        let (relevance, rule) = self.rows.each([*x, io.output, r], |[x, s, r], out: &mut [T]| {
+            let total = T::of(sum_of(r));
+            let [mean] = sums_of_piece(x, s, |x, s| [visible(x, s).wide() * s.wide()]);
+            out.copy_from_slice(x);
+            let [taken] = update_piece(out, s, r, move |x, s, r| {
+                let x = visible(x, s);
+                (x * (r - s * total) + T::zero(), [r.wide() * (1.0 - x.wide() + mean)])
+            });
+            taken
         });
         Propagated { rule, ..Propagated::lossless(vec![relevance]) }
     }
@@ -147,6 +118,16 @@ impl<T: Scalar> Operator<T> for Softmax {
     fn detail(&self) -> String {
         format!("axis {}", self.axis)
     }
+}
+
+/// The largest element.
+fn largest<T: Scalar>(x: &[T]) -> T {
+    // Several at a time: compilers make vectors of that.
+    let mut most = [T::neg_infinity(); 16];
+    for x in x.chunks(most.len()) {
+        most.iter_mut().zip(x).for_each(|(most, &x)| *most = if x > *most { x } else { *most });
+    }
+    most.into_iter().fold(T::neg_infinity(), T::max)
 }
 
 #[cfg(test)]
