@@ -4,7 +4,7 @@
 //! - Weights: each map is made once for a layer and shared by its branches.
 //! - Zeros: negative parts of inputs are skipped where there are none, and so are branches and outputs without relevance.
 //! - Passes: both signs of an input, or both signs of outputs, need one pass if the operator can
-//!   [pack](crate::operator::fused::Packing) two maps; quotient, bias and product with the input are [epilogues](crate::operator::fused::Epilogue).
+//!   [pack](crate::operator::fused::Packing) two maps; by the sizes of contributions, they need one; quotient, bias and product with the input are [epilogues](crate::operator::fused::Epilogue).
 //!
 //! **The choice of the computation for a sample depends on that sample alone** (and on known properties of the layer, the same for all): so the
 //! bits depend on neither the batch nor the threads. Where a whole batch decides, the choices differ by exact zeros only.
@@ -13,6 +13,7 @@ mod bias;
 mod bounded;
 mod branches;
 mod by_sign;
+mod by_size;
 mod difference;
 mod fixed;
 mod maps;
@@ -23,6 +24,7 @@ mod signed;
 use self::bounded::Bounded;
 use self::branches::Branches;
 use self::by_sign::BySign;
+use self::by_size::BySize;
 use self::fixed::Fixed;
 use self::proportional::Proportional;
 use crate::error::RuleError;
@@ -54,6 +56,9 @@ pub fn prepare<T: Scalar>(formula: &Formula, layer: &Layer<'_, T>) -> Result<Box
     }
     let nonnegative = [layer.nonnegative_inputs, layer.nonnegative_outputs];
     let modes = (stabilizer, bias, formula.needs());
+    if let Some(by_size) = BySize::new(&op, &active, modes) {
+        return Ok(Box::new(by_size));
+    }
     if let Some(by_sign) = BySign::new(&op, &active, modes, nonnegative) {
         return Ok(Box::new(by_sign));
     }

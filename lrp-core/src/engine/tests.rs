@@ -48,6 +48,8 @@ fn operators() -> Vec<Arc<dyn Operator<f64>>> {
         Arc::new(grouped),
         Arc::new(transposed),
         Arc::new(Dense::new(tensor(&[6, 40], 2), Some(numbers(6, 3)), &[40]).unwrap()),
+        // As many rows as are multiplied as a matrix.
+        Arc::new(Dense::new(tensor(&[6, 40], 2), Some(numbers(6, 3)), &[5, 40]).unwrap()),
         Arc::new(Add::difference(&[3, 4]).unwrap()),
         Arc::new(AvgPool::new(&WindowSpec::new(&[2, 2]), true, &[2, 4, 4]).unwrap()),
     ]

@@ -64,6 +64,11 @@ pub trait Fused<T: Scalar> {
         false
     }
 
+    /// Whether a pass takes as long as its multiply-adds, so that fewer passes are worth more than zeros that are skipped.
+    fn is_compute_bound(&self) -> bool {
+        false
+    }
+
     /// Two maps of its weights in one operator.
     fn pack(&self, packing: Packing<'_, T>) -> Option<Arc<dyn Affine<T>>> {
         let _ = packing;

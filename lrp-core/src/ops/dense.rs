@@ -239,6 +239,10 @@ impl<T: Scalar> Affine<T> for Dense<T> {
 }
 
 impl<T: Scalar> Fused<T> for Dense<T> {
+    fn is_compute_bound(&self) -> bool {
+        self.has_many_rows()
+    }
+
     fn apply_at(&self, xs: &[&Tensor<T>], at: &[usize]) -> Option<Vec<T>> {
         let (x, weights) = (elements(xs.first()?), self.weights.stored());
         let product = |&index: &usize| {
