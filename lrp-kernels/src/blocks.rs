@@ -9,7 +9,7 @@ use crate::accounts::Accounts;
 use crate::each_chunk;
 
 /// Elements of a block: a few pages, so that handing one to a thread costs little in proportion.
-const BLOCK: usize = 1 << 14;
+pub const BLOCK: usize = 1 << 14;
 
 /// A sum over a sample, block by block.
 pub trait Sum: Copy + Send {

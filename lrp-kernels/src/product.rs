@@ -23,6 +23,8 @@ const INNER: usize = 1024;
 const TASKS_PER_THREAD: usize = 4;
 /// Panels of `A` for which it pays to pack a block of `B`.
 const PANELS: usize = 8;
+/// Steps of packing between asking for what is packed and packing it.
+const AHEAD: usize = 16;
 /// Multiply-adds below which work is not worth handing to another thread.
 const GRAIN: usize = 1 << 17;
 
@@ -59,6 +61,8 @@ pub enum Finish<'a, T> {
     Plus(&'a [T]),
     /// `x ⊙ f C`, zeros made `+0`; `x` is as large as all products, `f` a number.
     Times(&'a [T], T),
+    /// `r + x ⊙ C`; `x` and `r` are as large as all products.
+    TimesOnto(&'a [T], &'a [T]),
 }
 
 /// `count` products `C = A B`, where `A` is `[rows, inner]` and `B` is `[inner, columns]`.
@@ -95,6 +99,9 @@ impl<T: Scalar> Product<'_, T> {
             Finish::Plain => {}
             Finish::Plus(b) => assert!(b.len() == columns, "{} numbers for {columns} columns", b.len()),
             Finish::Times(x, _) => assert!(x.len() == len, "{} factors for {len} elements", x.len()),
+            Finish::TimesOnto(x, r) => {
+                assert!(x.len() == len && r.len() == len, "{} and {} for {len}", x.len(), r.len())
+            }
         }
         let mut out = uninit(len);
         let target = Shared::new(out.as_mut_ptr(), len);
@@ -152,13 +159,12 @@ impl<T: Scalar> Product<'_, T> {
                         target: out.at(start, (panel.len() - 1) * columns + first.len()),
                         step: columns,
                         begins: part.start == 0,
-                        plus: match finish {
-                            Finish::Plus(b) if last => Some(b[first.clone()].as_ptr()),
-                            _ => None,
-                        },
-                        times: match finish {
-                            Finish::Times(x, factor) if last => Some((x[start..].as_ptr(), factor)),
-                            _ => None,
+                        finish: match finish {
+                            _ if !last => Ending::Plain,
+                            Finish::Plain => Ending::Plain,
+                            Finish::Plus(b) => Ending::Plus(b[first.clone()].as_ptr()),
+                            Finish::Times(x, factor) => Ending::Times(x[start..].as_ptr(), factor),
+                            Finish::TimesOnto(x, r) => Ending::TimesOnto(x[start..].as_ptr(), r[start..].as_ptr()),
                         },
                     };
                     // SAFETY: the instruction set is available, and there is what is described.
@@ -245,7 +251,17 @@ impl<S: Simd> Task for Packing<'_, S> {
         unsafe {
             if line_step == 1 {
                 for i in 0..len {
+                    // A few lines of each of many pages: nothing fetches them in advance.
+                    for line in (0..lines).step_by(S::LANES) {
+                        S::prefetch(from.wrapping_add((i + AHEAD) * step + line));
+                    }
                     let (from, to) = (from.add(i * step), target.add(i * width));
+                    if lines == BLOCK * S::LANES {
+                        for b in 0..BLOCK {
+                            S::store(to.add(b * S::LANES), S::load(from.add(b * S::LANES)));
+                        }
+                        continue;
+                    }
                     for line in (0..lines).step_by(S::LANES) {
                         let n = left::<S>(lines, line);
                         S::store_first(to.add(line), n, S::load_first(from.add(line), n));
@@ -257,6 +273,9 @@ impl<S: Simd> Task for Packing<'_, S> {
                 let (from, to) = (from.add(some.start * line_step), target.add(some.start));
                 let mut i = 0;
                 while i + S::LANES <= len {
+                    for line in 0..some.len() {
+                        S::prefetch(from.wrapping_add(line * line_step + i + AHEAD * S::LANES));
+                    }
                     S::transpose(from.add(i), line_step, some.len(), to.add(i * width), width, S::LANES);
                     i += S::LANES;
                 }
@@ -281,10 +300,17 @@ struct Written<S: Simd> {
     step: usize,
     /// Whether these are the first sums, to which nothing is added.
     begins: bool,
-    /// A summand of each column.
-    plus: Option<*const S::T>,
-    /// Factors, which are where the results are, and one for all.
-    times: Option<(*const S::T, S::T)>,
+    /// What is done with complete sums.
+    finish: Ending<S::T>,
+}
+
+/// A [`Finish`] of some rows and columns. Pointers to elements are to those that belong to the first one that is written.
+#[derive(Clone, Copy)]
+enum Ending<T> {
+    Plain,
+    Plus(*const T),
+    Times(*const T, T),
+    TimesOnto(*const T, *const T),
 }
 
 impl<S: Simd> Task for Written<S> {
@@ -297,18 +323,23 @@ impl<S: Simd> Task for Written<S> {
                 let n = left::<S>(self.columns, column);
                 // SAFETY: the caller vouches for all rows and columns.
                 unsafe {
-                    let to = self.target.add(row * self.step + column);
+                    let at = row * self.step + column;
+                    let to = self.target.add(at);
                     let mut v = S::load(self.sums.add(row * BLOCK * S::LANES + column));
                     if !self.begins {
                         v = S::add(S::load_first(to, n), v);
                     }
-                    if let Some(plus) = self.plus {
-                        v = S::add(v, S::load_first(plus.add(column), n));
-                    }
-                    if let Some((times, factor)) = self.times {
-                        let x = S::load_first(times.add(row * self.step + column), n);
-                        v = S::add(S::mul(x, S::mul(v, S::splat(factor))), S::splat(S::T::zero()));
-                    }
+                    let v = match self.finish {
+                        Ending::Plain => v,
+                        Ending::Plus(b) => S::add(v, S::load_first(b.add(column), n)),
+                        Ending::Times(x, factor) => {
+                            let product = S::mul(S::load_first(x.add(at), n), S::mul(v, S::splat(factor)));
+                            S::add(product, S::splat(S::T::zero()))
+                        }
+                        Ending::TimesOnto(x, r) => {
+                            S::add(S::load_first(r.add(at), n), S::mul(S::load_first(x.add(at), n), v))
+                        }
+                    };
                     S::store_first(to, n, v);
                 }
             }
@@ -351,6 +382,8 @@ mod tests {
             assert!(plus.iter().zip(plain.iter().zip(bias.iter().cycle())).all(|(&p, (&c, &b))| p == c + b));
             let times = product.compute_with(isa, Finish::Times(&x, T::of(0.5)));
             assert!(times.iter().zip(plain.iter().zip(&x)).all(|(&p, (&c, &x))| p == x * (c * T::of(0.5))));
+            let onto = product.compute_with(isa, Finish::TimesOnto(&x, &plain));
+            assert!(onto.iter().zip(plain.iter().zip(&x)).all(|(&p, (&c, &x))| p == c + x * c));
             // A row alone has the same bits.
             if !transposed[0] && count == 1 {
                 let row = m / 2;

@@ -16,7 +16,7 @@ pub use self::elementwise::{
     apply_epilogue, map, seen, sum_of, sums_of, sums_of_piece, take_negative, totals, update, update_piece,
     update_sums, zip, zip_sums,
 };
-use crate::blocks::{sum_blocks, write_blocks};
+use crate::blocks::{self, sum_blocks, write_blocks};
 use crate::simd::scalar::Scalar;
 
 /// A tensor of any rank. Axis 0 is the batch wherever a doc comment does not say otherwise.
@@ -136,6 +136,37 @@ pub fn sum_axis<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
     from_elements(x.shape(), elements(x).into_owned()).sum_axis(ndarray::Axis(axis))
 }
 
+/// The same elements with their axes in another order, in standard layout: axis `i` of the result is axis `axes[i]` of `x`.
+pub fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
+    let all = elements(x);
+    let shape: Vec<usize> = axes.iter().map(|&axis| x.shape()[axis]).collect();
+    let strides: Vec<usize> = axes.iter().map(|&axis| x.shape()[axis + 1..].iter().product()).collect();
+    let (Some((&length, outer)), Some((&step, steps))) = (shape.split_last(), strides.split_last()) else {
+        return x.clone();
+    };
+    if x.is_empty() {
+        return Tensor::zeros(shape);
+    }
+    let rows = (blocks::BLOCK / length).max(1);
+    let mut y = vec![T::zero(); x.len()];
+    crate::each_chunk(&mut y, rows * length, 1, &|chunk, y| {
+        for (row, y) in y.chunks_mut(length).enumerate() {
+            // The position of the row's first element.
+            let (mut index, mut start) = (chunk * rows + row, 0);
+            for (&len, &step) in outer.iter().zip(steps).rev() {
+                start += index % len * step;
+                index /= len;
+            }
+            if step == 1 {
+                y.copy_from_slice(&all[start..start + length]);
+            } else {
+                y.iter_mut().zip(all[start..].iter().step_by(step)).for_each(|(y, &x)| *y = x);
+            }
+        }
+    });
+    from_elements(&shape, y)
+}
+
 /// Root mean square of each sample: one number per sample.
 pub fn rms<T: Scalar>(x: &Tensor<T>) -> Vec<f64> {
     let per_sample = (x.len() / samples(x).max(1)).max(1) as f64;
@@ -147,10 +178,14 @@ pub fn fold<T: Scalar>(x: &Tensor<T>, f: impl Fn(T) -> f64 + Sync) -> Vec<f64> {
     sums_of(x, x, |v, _| [f(v)]).into_iter().map(|[sum]| sum).collect()
 }
 
+/// Elements below which a loop over some is faster than vectors.
+const SHORT: usize = 32;
+
 /// `Σ a·b` over each sample, accumulated in `f64`; `b` broadcasts to `a`.
 pub fn dots<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Vec<f64> {
+    let product = |a: T, b: T| [a.wide() * b.wide()];
     let products = |b: &Tensor<T>| {
-        let sums = sums_of(a, b, |a, b| [a.wide() * b.wide()]);
+        let sums = sums_of(a, b, product);
         sums.into_iter().map(|[sum]| sum).collect()
     };
     let run = match run_of(a, b) {
@@ -168,11 +203,17 @@ pub fn dots<T: Scalar>(a: &Tensor<T>, b: &Tensor<T>) -> Vec<f64> {
             let offset = position % b_all.len();
             if run > 1 {
                 sum += crate::tensor::elementwise::sum_of(&a_all[range]) * b_all[offset].wide();
-            } else if range.len() <= b_all.len() - offset {
-                sum += a_all[range].iter().zip(&b_all[offset..]).map(|(a, b)| a.wide() * b.wide()).sum::<f64>();
-            } else {
+            } else if b_all.len() < SHORT {
                 let b = b_all.iter().cycle().skip(offset);
                 sum += a_all[range].iter().zip(b).map(|(a, b)| a.wide() * b.wide()).sum::<f64>();
+            } else {
+                let (mut start, mut offset) = (range.start, offset);
+                while start < range.end {
+                    let len = (range.end - start).min(b_all.len() - offset);
+                    let piece = sums_of_piece(&a_all[start..start + len], &b_all[offset..offset + len], product);
+                    sum += piece[0];
+                    (start, offset) = (start + len, 0);
+                }
             }
         });
         [sum]
@@ -287,6 +328,15 @@ pub fn add_times<T: Scalar>(sum: &mut Tensor<T>, x: &Tensor<T>, c: &Tensor<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn axes_in_any_order() {
+        let x = Tensor::from_shape_fn(vec![2, 3, 4, 50], |i| (i[0] * 600 + i[1] * 200 + i[2] * 50 + i[3]) as f64);
+        for axes in [[0, 1, 2, 3], [0, 2, 1, 3], [0, 2, 3, 1], [3, 0, 2, 1], [1, 0, 2, 3]] {
+            let y = permuted(&x, &axes);
+            assert!(y == x.view().permuted_axes(&axes[..]) && y.is_standard_layout(), "{axes:?}");
+        }
+    }
 
     #[test]
     fn broadcasts_of_every_shape() {

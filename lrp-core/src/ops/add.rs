@@ -95,7 +95,7 @@ impl<T: Scalar> Affine<T> for Add<T> {
     }
 
     fn adjoint(&self, s: &Tensor<T>) -> Vec<Tensor<T>> {
-        self.weights.iter().map(|&w| s * w).collect()
+        self.weights.iter().map(|&w| map(s, move |s| s * w)).collect()
     }
 
     fn bias(&self) -> Option<&Tensor<T>> {

@@ -294,10 +294,18 @@ impl<T: Scalar> Fused<T> for Dense<T> {
     }
 
     fn adjoint_then(&self, s: &Tensor<T>, epilogue: AdjointEpilogue<'_, T>) -> Option<Vec<Tensor<T>>> {
-        let AdjointEpilogue::Times(&[x]) = epilogue else { return None };
         let s = elements(s);
-        let product = || self.dense_adjoint(&s, Finish::Times(&elements(x), T::one()));
-        (self.has_many_rows() && self.is_full(&s)).then(|| vec![from_elements(x.shape(), product())])
+        if !(self.has_many_rows() && self.is_full(&s)) {
+            return None;
+        }
+        let (x, product) = match epilogue {
+            AdjointEpilogue::Times(&[x]) => (x, self.dense_adjoint(&s, Finish::Times(&elements(x), T::one()))),
+            AdjointEpilogue::TimesOnto(&[x], [r]) => {
+                (x, self.dense_adjoint(&s, Finish::TimesOnto(&elements(x), &elements(r))))
+            }
+            _ => return None,
+        };
+        Some(vec![from_elements(x.shape(), product)])
     }
 }
 

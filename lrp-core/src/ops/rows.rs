@@ -1,13 +1,11 @@
 //! Rows of a tensor along one axis of its samples, for operators that work on each row by itself.
 
 use super::check_shape;
+use crate::blocks::BLOCK;
 use crate::error::OperatorError;
 use crate::kernels::{each_chunk, map_samples};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, batch_shape, elements, from_elements, per_sample, samples, volume};
-
-/// Elements of the rows that a thread computes at a time.
-const BLOCK: usize = 1 << 14;
 
 /// Makes a row of others, and gives a number. No type parameter of what divides rows among threads: that would be compiled again for each.
 type Made<'f, T, const K: usize> = &'f (dyn Fn([&[T]; K], &mut [T]) -> f64 + Sync);

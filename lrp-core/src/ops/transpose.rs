@@ -4,7 +4,7 @@ use super::{check_shape, one};
 use crate::error::OperatorError;
 use crate::operator::{Io, Kind, Operator};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, permuted};
 
 /// A permutation of the axes that leaves the batch in front.
 #[derive(Debug, Clone)]
@@ -37,10 +37,6 @@ impl Transpose {
         let output_shape = permutation.iter().skip(1).map(|&p| input[p - 1]).collect();
         Ok(Self { permutation: permutation.to_vec(), inverse, input_shape: one(input), output_shape })
     }
-}
-
-fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
-    x.view().permuted_axes(axes).as_standard_layout().into_owned()
 }
 
 impl<T: Scalar> Operator<T> for Transpose {
