@@ -4,6 +4,7 @@
     pip install -r tools/requirements.txt
     cargo build --release
     python tools/zoo.py --only vgg16 resnet50 mobilenet_v2 efficientnet_b0
+    python tools/zoo_transformers.py                   # for ViT and MiniLM, in an environment with transformers
     python tools/bench_peers.py                        # everything; a quarter of an hour on two cores
     python tools/bench_peers.py --only vgg16           # cases whose names contain a word
     python tools/bench_peers.py --rounds 21 --out table.md
@@ -48,6 +49,8 @@ rule = { type = "gamma", gamma = 0.25, stabilizer = 1e-9 }
 
 # Title, network, batch, recipe, the peer whose rules are the same, and bare forward passes.
 FORWARD = ["torch", "onnxruntime"]
+# Timed where these are: `gradient` is gradient × input by autograd, which is what LXT's efficient variant takes, too.
+TRANSFORMERS = ("vit_b16", "minilm")
 CASES = [
     ("VGG-16, epsilon-gamma-box", "vgg16", 1, "epsilon-gamma-box", ["zennit"]),
     ("VGG-16, epsilon-plus", "vgg16", 1, "epsilon-plus", ["zennit", *FORWARD]),
@@ -58,6 +61,9 @@ CASES = [
     ("ResNet-50, epsilon-gamma-box", "resnet50", 1, "epsilon-gamma-box", ["zennit"]),
     ("MobileNet-v2, epsilon-plus", "mobilenet_v2", 1, "epsilon-plus", ["zennit", *FORWARD]),
     ("EfficientNet-B0, epsilon-plus", "efficientnet_b0", 1, "epsilon-plus", ["zennit", *FORWARD]),
+    ("ViT-B/16, attn-lrp", "vit_b16", 1, "attn-lrp", ["gradient", *FORWARD]),
+    ("ViT-B/16, attn-lrp-gamma", "vit_b16", 1, "attn-lrp-gamma", FORWARD),
+    ("MiniLM-L6, 128 tokens, attn-lrp", "minilm", 1, "attn-lrp", ["gradient", *FORWARD]),
     ("MNIST CNN, batch 1, epsilon-gamma-box", "mnist", 1, "epsilon-gamma-box", ["zennit", *FORWARD]),
     ("MNIST CNN, batch 64, epsilon-gamma-box", "mnist", 64, "epsilon-gamma-box", ["zennit", *FORWARD]),
     ("MNIST CNN, batch 1000, epsilon-gamma-box", "mnist", 1000, "epsilon-gamma-box", ["zennit", *FORWARD]),
@@ -85,6 +91,10 @@ def network_of(network):
     """The torch module, nothing in place."""
     from torch import nn
 
+    if network in TRANSFORMERS:
+        import zoo_transformers
+
+        return zoo_transformers.build(network, "sdpa")
     if network == "mnist":
         from make_references import rebuild
 
@@ -209,7 +219,7 @@ def torch_forward(network, recipe, x):
     import torch
 
     model = network_of(network)
-    model = model if network == "mnist" else fused(model)
+    model = model if network in ("mnist", *TRANSFORMERS) else fused(model)
     data = torch.from_numpy(x)
 
     def forward():
@@ -217,6 +227,22 @@ def torch_forward(network, recipe, x):
             return model(data).sum().item()
 
     return forward
+
+
+def gradient(network, recipe, x):
+    import torch
+
+    model = network_of(network)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+
+    def explain():
+        data = torch.from_numpy(x).requires_grad_()
+        output = model(data)
+        output[0, output[0].argmax().item()].backward()
+        return (data * data.grad).sum().item()
+
+    return explain
 
 
 def onnxruntime(network, recipe, x):
@@ -233,6 +259,7 @@ PEERS = {
     "captum": captum,
     "autolrp": autolrp,
     "torch": torch_forward,
+    "gradient": gradient,
     "onnxruntime": onnxruntime,
 }
 
