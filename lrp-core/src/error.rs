@@ -115,6 +115,20 @@ pub enum Error {
         /// Index of the sample within the batch.
         sample: usize,
     },
+    /// A number that selects a row of a table is not one of its rows.
+    #[error("sample {sample} has the id {id} at {position:?}, and the table of the embedding '{}' has the rows 0 to {}", shown(node), rows - 1)]
+    NoRow {
+        /// The node of the embedding.
+        node: String,
+        /// Index of the sample within the batch.
+        sample: usize,
+        /// The position of the number in the sample.
+        position: Vec<usize>,
+        /// The number.
+        id: String,
+        /// The number of rows, at least one.
+        rows: usize,
+    },
     /// Relevance became NaN or infinite on its way: a denominator came too close to zero, or numbers became too large.
     #[error("the relevance that leaves node '{}' is not finite (NaN or infinite) in sample {sample}", shown(node))]
     RelevanceNotFinite {

@@ -403,6 +403,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         0
     }
 
+    /// For an embedding: the number of rows of its table, in which its input has to be. Negative numbers count from the end.
+    fn rows(&self) -> Option<usize> {
+        None
+    }
+
     /// The algorithm of a convolution; none for operators that have only one.
     fn algorithm(&self) -> Option<Algorithm> {
         None

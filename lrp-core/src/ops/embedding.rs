@@ -108,6 +108,10 @@ impl<T: Scalar> Operator<T> for Embedding<T> {
         if self.is_one_hot { 0 } else { self.table.len() }
     }
 
+    fn rows(&self) -> Option<usize> {
+        (!self.is_one_hot).then(|| self.table.shape()[0])
+    }
+
     fn detail(&self) -> String {
         format!("{} rows of {}", self.table.shape()[0], self.width)
     }
@@ -145,6 +149,7 @@ mod tests {
         for id in [2.0, -3.0, 0.5, f64::NAN, 1e300] {
             assert!(op.forward(&[&array![[id]].into_dyn()])[[0, 0, 0]].is_nan(), "{id}");
         }
+        assert_eq!((op.rows(), Embedding::<f64>::one_hot(2, &[1]).unwrap().rows()), (Some(2), None));
         assert!(Embedding::<f64>::new(Tensor::zeros(vec![0, 2]), &[1]).is_err());
     }
 }

@@ -70,6 +70,7 @@ impl<'p, T: Scalar> Record<'p, T> {
                 }
             };
             if can_overflow(node) {
+                check_rows(node, &value, node.inputs.first().and_then(|i| values[i.index()].as_deref()))?;
                 check_finite(&value, || format!("the value of node '{}'", shown(&node.name)))?;
             }
             observe(id, &value);
@@ -182,6 +183,18 @@ impl<T: Scalar> std::fmt::Debug for Record<'_, T> {
 /// make any.
 fn can_overflow<T: Scalar>(node: &Node<T>) -> bool {
     node.op().is_some_and(|op| !matches!(op.kind().group(), Group::Structural | Group::Winner) && op.limits().is_none())
+}
+
+/// Names the first number among `ids` that is no row of an embedding's table, which made its value NaN.
+fn check_rows<T: Scalar>(node: &Node<T>, value: &Tensor<T>, ids: Option<&Tensor<T>>) -> Result<(), Error> {
+    let (Some(rows), Some(ids)) = (node.op().and_then(|op| op.rows()), ids) else { return Ok(()) };
+    if crate::tensor::is_finite(value) {
+        return Ok(());
+    }
+    let is_row = |id: f64| id.fract() == 0.0 && (-(rows as f64)..rows as f64).contains(&id);
+    let Some((at, id)) = ids.indexed_iter().find(|(_, id)| !is_row(id.wide())) else { return Ok(()) };
+    let (sample, position) = ndarray::Dimension::slice(&at).split_first().map_or((0, &[][..]), |(s, p)| (*s, p));
+    Err(Error::NoRow { node: node.name.clone(), sample, position: position.to_vec(), id: id.to_string(), rows })
 }
 
 /// Names the first sample with a value that is NaN or infinite.
