@@ -10,16 +10,17 @@ use crate::graph::{Body, Graph};
 use crate::inputs::{InputInfo, Role};
 
 /// Decides which inputs are explained, of those that are given for each sample: `sources`, or by default floating-point numbers, 8-bit and
-/// 16-bit integers (pixels, bytes), and ids that go through an embedding, but for numbers of positions. Where that is none of them, all are.
+/// 16-bit integers (pixels, bytes), and ids that go through an embedding, but for numbers of positions and of sentences. Where that is none of them, all are.
 pub(crate) fn decide_roles<T: Scalar>(graph: &mut Graph<T>, inputs: &mut [InputInfo], sources: Option<&[String]>) {
     let embedded = embedded(graph);
     let nodes = graph.nodes.iter().enumerate().filter(|(_, node)| matches!(node.body, Body::Input { .. }));
     let nodes: Vec<usize> = nodes.map(|(id, _)| id).collect();
     let mut given: Vec<&mut InputInfo> = inputs.iter_mut().filter(|input| input.role == Role::Explained).collect();
     let by_default = |id: usize, input: &InputInfo| {
-        let is_position = input.name.to_lowercase().contains("position");
+        let name = input.name.to_lowercase();
+        let is_about_tokens = ["position", "token_type", "segment"].iter().any(|part| name.contains(part));
         let is_data =
-            ["int8", "uint8", "int16", "uint16"].contains(&input.dtype) || (embedded.contains(&id) && !is_position);
+            ["int8", "uint8", "int16", "uint16"].contains(&input.dtype) || (embedded.contains(&id) && !is_about_tokens);
         !input.is_integer() || is_data
     };
     let explained: Vec<bool> = match sources {
