@@ -41,8 +41,9 @@ fn run<T: Scalar>(job: &WhatJob, args: &CheckArgs) -> Result<(), Failure> {
         return Err(Error::user(format!("a check follows the whole walk, and the start is {at}"), help).into());
     }
     let targets = Targets::new(&loaded, &job.how, Some(&job.recipe), &inputs)?;
+    let reading = (&job.how.input, loaded.texts.as_deref());
     let files: Vec<_> =
-        inputs.iter().map(|set| input::read::<T>(set, &loaded.given, &job.how.input)).collect::<Result<_, _>>()?;
+        inputs.iter().map(|set| input::read::<T>(set, &loaded.given, reading)).collect::<Result<_, _>>()?;
     let numbers =
         |(input, file): (usize, &InputFile<T>)| (0..samples(&file.samples)).map(move |sample| (input, sample));
     let numbers: Vec<(usize, usize)> = files.iter().enumerate().flat_map(numbers).collect();

@@ -42,6 +42,7 @@ pub fn init(args: &InitArgs) -> Result<(), Error> {
         example: job::example(&files),
         labels: args.labels.clone(),
         fixed: args.fix.iter().map(|Fix(name, value)| (name.clone(), value.clone())).collect(),
+        ..ModelJob::default()
     };
     threads::start(None)?;
     let loaded = model.load::<f32>()?;

@@ -52,7 +52,7 @@ pub fn model(args: Option<&ModelArgs>, fix: &[Fix], recipe: Option<&Recipe>) -> 
         exact: recipe.and_then(|r| r.explain().exact).unwrap_or_default(),
         ..ModelOptions::new(path)
     };
-    Ok(ModelJob { options, example: None, labels, fixed })
+    Ok(ModelJob { options, labels, fixed, ..ModelJob::default() })
 }
 
 /// The same, computed as the flags say, or as the recipe did.
@@ -63,15 +63,22 @@ pub fn computed(job: ModelJob, args: PrepareArgs) -> ModelJob {
     ModelJob { options, ..job }
 }
 
-/// The model of inputs, which a shape may be taken from, computed as the flags say, or as the recipe did.
+/// The model of inputs, which a shape may be taken from, with a tokenizer for texts, computed as the flags say, or as the recipe did.
 pub fn model_for_inputs(
     args: Option<&ModelArgs>,
     fix: &[Fix],
     recipe: &Recipe,
     inputs: &[FileSet],
-    prepare: PrepareArgs,
+    how: &HowArgs,
 ) -> Result<ModelJob, Error> {
-    Ok(computed(ModelJob { example: example(inputs), ..model(args, fix, Some(recipe))? }, prepare))
+    let texts = inputs.iter().flat_map(FileSet::files).map(|file| &file.path).filter(|path| input::is_text(path));
+    let job = ModelJob {
+        example: example(inputs),
+        tokenizer: how.tokenizer.clone().or_else(|| recipe.input().tokenizer.clone()),
+        texts: texts.cloned().collect(),
+        ..model(args, fix, Some(recipe))?
+    };
+    Ok(computed(job, how.prepare))
 }
 
 /// The first input that is an array.
@@ -142,6 +149,8 @@ pub fn how(args: &HowArgs, recipe: &Recipe) -> Result<HowJob, Error> {
     input.resize = args.resize.or(input.resize);
     input.kind = args.kind.or(input.kind);
     input.tokens = args.tokens.clone().or(input.tokens);
+    input.tokenizer = args.tokenizer.clone().or(input.tokenizer);
+    input.words = args.words.then_some(true).or(input.words);
     let begin = Explain { start: args.start.clone().or_else(|| explain.start.clone()), ..Explain::default() };
     Ok(HowJob {
         targets: args.targets.clone().or_else(|| explain.targets.clone()),
@@ -160,7 +169,7 @@ pub fn what(args: &WhatArgs) -> Result<WhatJob, Error> {
     let recipe = Recipe::find(&args.recipe)?;
     threads::start(args.how.threads)?;
     let inputs = inputs(Some(&args.input), &recipe)?;
-    let model = model_for_inputs(Some(&args.model), &args.model.fix, &recipe, &inputs, args.how.prepare)?;
+    let model = model_for_inputs(Some(&args.model), &args.model.fix, &recipe, &inputs, &args.how)?;
     let how = how(&args.how, &recipe)?;
     Ok(WhatJob { model, inputs, recipe: scaled(recipe, &args.how)?, how })
 }
@@ -168,7 +177,7 @@ pub fn what(args: &WhatArgs) -> Result<WhatJob, Error> {
 /// The values of a recipe, under these flags.
 pub fn what_of_recipe(recipe: Recipe, fix: &[Fix], how: &HowArgs) -> Result<WhatJob, Error> {
     let inputs = inputs(None, &recipe)?;
-    let model = model_for_inputs(None, fix, &recipe, &inputs, how.prepare)?;
+    let model = model_for_inputs(None, fix, &recipe, &inputs, how)?;
     let job = self::how(how, &recipe)?;
     Ok(WhatJob { model, inputs, recipe: scaled(recipe, how)?, how: job })
 }

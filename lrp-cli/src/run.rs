@@ -50,7 +50,7 @@ fn run_comparison(recipe: &Recipe, fix: &[Fix], how: &HowArgs, output: &OutputAr
     }
     let inputs = job::inputs(None, recipe)?;
     let job = CompareJob {
-        model: job::model_for_inputs(None, fix, recipe, &inputs, how.prepare)?,
+        model: job::model_for_inputs(None, fix, recipe, &inputs, how)?,
         inputs,
         how: job::how(how, recipe)?,
         look: job::look(&output.look, recipe),
@@ -98,7 +98,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Error> {
     let Some((_, first)) = recipes.first() else { return Err(Error::plain("no recipe is given")) };
     let inputs = job::inputs(Some(&args.input), first)?;
     let job = CompareJob {
-        model: job::model_for_inputs(Some(&args.model), &args.model.fix, first, &inputs, args.how.prepare)?,
+        model: job::model_for_inputs(Some(&args.model), &args.model.fix, first, &inputs, &args.how)?,
         inputs,
         how: job::how(&args.how, first)?,
         look: job::look(&args.look, first),

@@ -41,6 +41,13 @@ pub struct Input {
     /// file with a list of texts for each sample.
     #[schemars(extend("x-default" = "none"), example = &"tokens.txt")]
     pub tokens: Option<PathBuf>,
+    /// The model's tokenizer, a `tokenizer.json` of Hugging Face: inputs can be `.txt` files then, with a sample on each line, and the
+    /// tokens of arrays of ids are shown by their texts. Needs a build with the cargo feature `tokenizer`.
+    #[schemars(extend("x-default" = "none"), example = &"tokenizer.json")]
+    pub tokenizer: Option<PathBuf>,
+    /// Whether the pieces of a word are drawn as one word, with the sum of their relevance. Files of numbers keep each token.
+    #[schemars(extend("default" = false), example = true)]
+    pub words: Option<bool>,
 }
 
 /// `kind = …`: the kind of sample.
@@ -221,11 +228,11 @@ impl Input {
 
     /// Takes keys that are not given here from `parent`.
     pub(crate) fn inherit(&mut self, parent: &Input) {
-        inherit!(self, parent, range, mean, std, channels, resize, kind, tokens);
+        inherit!(self, parent, range, mean, std, channels, resize, kind, tokens, tokenizer, words);
     }
 
     pub(crate) fn join(&mut self, folder: &Path) {
-        if let Some(path) = &mut self.tokens {
+        for path in [&mut self.tokens, &mut self.tokenizer].into_iter().flatten() {
             *path = folder.join(&path);
         }
     }

@@ -25,6 +25,10 @@ impl Limit {
     pub const LABELS: Self = Self { what: "a file of labels", bytes: 16 * MIB };
     /// The tokens of an input.
     pub const TOKENS: Self = Self { what: "a file of tokens", bytes: 64 * MIB };
+    /// A tokenizer. The vocabularies of the largest have some hundred thousand words.
+    pub const TOKENIZER: Self = Self { what: "a tokenizer", bytes: 256 * MIB };
+    /// Texts: one on each line.
+    pub const TEXTS: Self = Self { what: "a file of texts", bytes: 64 * MIB };
     /// A table of numbers.
     pub const TABLE: Self = Self { what: "a table", bytes: 256 * MIB };
     /// An image, compressed.

@@ -1,6 +1,7 @@
 //! The kind of a sample, and the drawing of its relevance.
 
 use image::imageops;
+use lrp::text::TextPart;
 use lrp::{Error, Layout};
 use lrp_config::{Input, Kind};
 use lrp_core::{Model, Scalar};
@@ -70,13 +71,14 @@ impl Drawing {
         (self.kind == Kind::Image).then(|| Arrangement::of(shape).note(shape)).flatten()
     }
 
-    /// Draws the relevance of the sample number `number` of its input. Both are without the batch axis.
+    /// Draws the relevance of the sample number `number` of its input, and of the parts of its text, if they are known. Sample and
+    /// relevance are without the batch axis.
     ///
     /// # Errors
     /// When the tokens are not those of the sample, or the bundled font cannot be read.
     pub fn draw<T: Scalar>(
         &self,
-        number: usize,
+        (number, text): (usize, Option<&[TextPart]>),
         sample: ArrayViewD<'_, T>,
         relevance: ArrayViewD<'_, T>,
     ) -> Result<Drawn, Error> {
@@ -93,11 +95,12 @@ impl Drawing {
             }
             Kind::Tokens => {
                 let scores = tokens::scores(relevance);
-                let texts = match &self.tokens {
-                    Some(tokens) => tokens.of(number, scores.len())?,
-                    None => (0..scores.len()).map(|i| i.to_string()).collect(),
+                let parts = match (&self.tokens, text) {
+                    (Some(tokens), _) => tokens.of(number, scores.len())?.into_iter().map(TextPart::token).collect(),
+                    (None, Some(parts)) => parts.to_vec(),
+                    (None, None) => (0..scores.len()).map(|i| TextPart::token(i.to_string())).collect(),
                 };
-                let text = tokens::Scored::new(texts, scores);
+                let text = tokens::Scored::new(parts, &scores);
                 return Ok(Drawn { picture: text.draw(&self.look)?, html: Some(text.html(&self.look)?) });
             }
         };

@@ -7,6 +7,7 @@ use askama::Template;
 use image::Rgb;
 use lrp::Error;
 use lrp::numbers::typeset;
+use lrp::text::TextPart;
 use lrp_core::Scalar;
 use lrp_core::text::shortened;
 use ndarray::{ArrayViewD, Axis};
@@ -95,30 +96,38 @@ pub fn scores<T: Scalar>(relevance: ArrayViewD<'_, T>) -> Vec<f64> {
     }
 }
 
-/// Tokens and their relevance.
+/// Tokens, or words, and their relevance.
 pub struct Scored {
-    tokens: Vec<(String, f64)>,
+    tokens: Vec<(TextPart, f64)>,
     /// The relevance of positions behind the last token, if there are any.
     padding: Option<f64>,
 }
 
 impl Scored {
-    /// The tokens `texts`, and the relevance of every position.
-    pub fn new(texts: Vec<String>, scores: Vec<f64>) -> Self {
-        let rest = scores.get(texts.len()..).filter(|rest| !rest.is_empty());
-        let padding = rest.map(|rest| rest.iter().sum());
-        Self { padding, tokens: texts.into_iter().zip(scores).collect() }
+    /// The parts of a text, and the relevance of every position.
+    pub fn new(parts: Vec<TextPart>, scores: &[f64]) -> Self {
+        let mut rest = scores;
+        let scored = |part: TextPart| {
+            let (own, others) = rest.split_at(part.positions.min(rest.len()));
+            rest = others;
+            (part, own.iter().sum())
+        };
+        let tokens = parts.into_iter().map(scored).collect();
+        Self { tokens, padding: (!rest.is_empty()).then(|| rest.iter().sum()) }
     }
 
     fn limit(&self, look: &Look) -> f64 {
         look.limit(&self.tokens.iter().map(|(_, score)| *score).collect::<Vec<_>>())
     }
 
-    /// The colours of every token: of its background, and of its text.
+    /// The colours of every token: of its background, and of its text, which is grey for tokens that stand for no part of the text.
     fn colors(&self, look: &Look) -> Vec<(Rgb<u8>, Rgb<u8>)> {
         let limit = self.limit(look);
-        let back = self.tokens.iter().map(|(_, score)| look.color(look.scaled(*score, limit)));
-        back.map(|back| (back, readable_on(back))).collect()
+        let of = |(part, score): &(TextPart, f64)| {
+            let back = look.color(look.scaled(*score, limit));
+            (back, if part.is_special { faint_on(back) } else { readable_on(back) })
+        };
+        self.tokens.iter().map(of).collect()
     }
 
     fn note(&self) -> String {
@@ -139,8 +148,8 @@ impl Scored {
         let line = plain.line() + 3 * PAD;
         let mut boxes = Vec::new();
         let (mut x, mut y) = (MARGIN, MARGIN);
-        for (text, _) in &self.tokens {
-            let text = visible(&shortened(text, LONGEST), &font);
+        for (part, _) in &self.tokens {
+            let text = visible(&shortened(&part.text, LONGEST), &font);
             let width = plain.width(&text).max(6) + 2 * PAD;
             if x > MARGIN && x + width > WIDTH - MARGIN {
                 (x, y) = (MARGIN, y + line);
@@ -177,8 +186,9 @@ impl Scored {
     /// # Errors
     /// When the template cannot be rendered, which is a mistake of this program.
     pub fn html(&self, look: &Look) -> Result<String, Error> {
-        let token = |((text, score), (back, ink)): (&'_ (String, f64), _)| Token {
-            text: text.clone(),
+        let token = |((part, score), (back, ink)): (&'_ (TextPart, f64), _)| Token {
+            text: part.text.clone(),
+            is_special: part.is_special,
             score: typeset(*score),
             back: Hex(back),
             ink: Hex(ink),
@@ -199,6 +209,8 @@ struct Fragment {
 
 struct Token {
     text: String,
+    /// Whether it stands for no part of the text.
+    is_special: bool,
     score: String,
     back: Hex,
     ink: Hex,
@@ -220,10 +232,19 @@ fn visible(text: &str, font: &Font) -> String {
     shown
 }
 
+/// Whether a colour is light.
+fn is_light(Rgb([red, green, blue]): Rgb<u8>) -> bool {
+    0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue) > 140.0
+}
+
 /// Black or white, whichever is read more easily on a colour.
-fn readable_on(Rgb([red, green, blue]): Rgb<u8>) -> Rgb<u8> {
-    let light = 0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue);
-    if light > 140.0 { Rgb([0; 3]) } else { Rgb([255; 3]) }
+fn readable_on(color: Rgb<u8>) -> Rgb<u8> {
+    if is_light(color) { Rgb([0; 3]) } else { Rgb([255; 3]) }
+}
+
+/// A grey that is read on a colour.
+fn faint_on(color: Rgb<u8>) -> Rgb<u8> {
+    if is_light(color) { Rgb([100; 3]) } else { Rgb([210; 3]) }
 }
 
 #[cfg(test)]
@@ -244,7 +265,7 @@ mod tests {
 
     #[test]
     fn html_is_escaped_and_has_the_colours() {
-        let text = Scored::new(vec!["<b>".to_owned(), "\"&".to_owned()], vec![2.0, 0.0, 0.5]);
+        let text = Scored::new(vec![TextPart::token("<b>"), TextPart::token("\"&")], &[2.0, 0.0, 0.5]);
         let html = text.html(&Look::default()).unwrap();
         assert!(html.contains("background: #ff0000; color: #ffffff") && html.contains("&#60;b&#62;</span>"), "{html}");
         assert!(html.contains("background: #ffffff; color: #000000") && html.contains("&#34;&#38;</span>"), "{html}");
@@ -253,10 +274,21 @@ mod tests {
     }
 
     #[test]
+    fn parts_have_the_sum_over_their_positions_and_special_ones_are_grey() {
+        let special = TextPart { is_special: true, ..TextPart::token("[CLS]") };
+        let word = TextPart { positions: 2, ..TextPart::token("playing") };
+        let text = Scored::new(vec![special, word], &[0.0, 1.5, -0.5]);
+        assert_eq!(text.tokens.iter().map(|(_, score)| *score).collect::<Vec<_>>(), [0.0, 1.0]);
+        let html = text.html(&Look::default()).unwrap();
+        assert!(html.contains("color: #646464; font-style: italic"), "{html}");
+        assert!(html.contains("sum 1.00") && !html.contains("padding 0"), "{html}");
+    }
+
+    #[test]
     fn a_picture_of_long_texts_can_be_opened() {
         let draw = |texts: Vec<String>| {
             let scores = vec![1.0; texts.len()];
-            Scored::new(texts, scores).draw(&Look::default()).unwrap()
+            Scored::new(texts.into_iter().map(TextPart::token).collect(), &scores).draw(&Look::default()).unwrap()
         };
         assert!(draw(vec!["a".repeat(2_000_000)]).width() < 2 * WIDTH);
         assert!(draw(vec!["\u{1b}".repeat(2_000_000)]).width() < 10 * WIDTH);

@@ -60,7 +60,8 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let guard = Guard::new().with_model(&loaded).with("the labels", job.model.labels.as_ref());
     let guard = guard
         .with("an input", job.inputs.iter().flat_map(FileSet::files).map(|file| &file.path))
-        .with("the tokens", job.how.input.tokens.as_ref());
+        .with("the tokens", job.how.input.tokens.as_ref())
+        .with("the tokenizer", job.model.tokenizer.as_ref());
     let guard = guard.with("a fixed input", job.model.fixed.values().filter_map(FixedInput::file));
     let guard = job.recipes.iter().fold(guard, |guard, (_, recipe)| guard.with_recipe(recipe));
     let (given, inputs) = (&loaded.given, input::in_order(&job.inputs, &loaded.given)?);
@@ -88,7 +89,7 @@ pub fn compare<T: Scalar>(job: &CompareJob, events: &dyn Events) -> Result<Canva
     let starts_with_score = plans.iter().any(|p| p.recipe.explain().start().unwrap_or(job.how.start) == Start::Logit);
     for (number, set) in inputs.iter().enumerate() {
         let path = set.path();
-        let file = input::read::<T>(set, given, &job.how.input)?;
+        let file = input::read::<T>(set, given, (&job.how.input, loaded.texts.as_deref()))?;
         fits.iter_mut().for_each(|fit| fit.see(&file.samples));
         changes.push((path.display().to_string(), file.conversions.clone()));
         let n = lrp_core::tensor::samples(&file.samples);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use lrp::{Error, Loaded, ModelOptions, Options};
-use lrp_config::{Elements, FixedInputs, Input, Recipe, SimilarTo, Target as Wanted};
+use lrp_config::{Elements, Input, Recipe, SimilarTo, Target as Wanted};
 use lrp_core::file::{self, Limit};
 use lrp_core::text::shown;
 use lrp_core::{Scalar, Target, Tensor};
@@ -174,7 +174,7 @@ impl<'a, T: Scalar> Files<'a, T> {
                     ..files.loaded.options.clone()
                 };
                 let example = Some(FileSet::one(&to.input));
-                let job = ModelJob { options, example, labels: None, fixed: FixedInputs::default() };
+                let job = ModelJob { options, example, ..ModelJob::default() };
                 embeddings(&job.load::<T>()?, &to.input, files.expected)
             }
         })
@@ -197,7 +197,8 @@ impl<'a, T: Scalar> Files<'a, T> {
 /// The model's outputs for the samples in a file, `[M, …]`, and the SHA-256 of the file.
 fn embeddings<T: Scalar>(loaded: &Loaded<T>, path: &Path, expected: &Input) -> Result<(Tensor<f64>, String), Error> {
     let sets = input::in_order(&[FileSet::one(path)], &loaded.given)?;
-    let mut sources = Sources::<T>::open(sets.first().ok_or_else(no_input)?, &loaded.given, expected)?;
+    let mut sources =
+        Sources::<T>::open(sets.first().ok_or_else(no_input)?, &loaded.given, (expected, loaded.texts.as_deref()))?;
     let mut outputs = Vec::new();
     while sources.left() > 0 {
         let batch = sources.take(sources.left().min(Options::BATCH))?;

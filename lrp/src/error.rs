@@ -4,6 +4,7 @@ mod complaint;
 mod image;
 mod inputs;
 mod output;
+mod text;
 
 use std::fmt;
 use std::path::Path;
@@ -17,6 +18,7 @@ pub use self::complaint::Complaint;
 pub use self::image::ImageError;
 pub use self::inputs::InputsError;
 pub use self::output::OutputError;
+pub use self::text::TextError;
 
 /// Why something cannot be done. [`complaints`](Self::complaints) gives messages with their remedies.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,9 @@ pub enum Error {
     /// The inputs are not those of the model.
     #[error(transparent)]
     Inputs(#[from] InputsError),
+    /// A text is no input of the model.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// The target or the labels do not go with the model's output.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -134,6 +139,9 @@ impl Error {
             Error::Core(CoreError::RelevanceNotFinite { node, sample }) => {
                 Error::Core(CoreError::RelevanceNotFinite { node, sample: first + sample })
             }
+            Error::Core(CoreError::NoRow { node, sample, position, id, rows }) => {
+                Error::Core(CoreError::NoRow { node, sample: first + sample, position, id, rows })
+            }
             Error::InputRelevance { sample } => Error::InputRelevance { sample: first + sample },
             other => other,
         }
@@ -157,6 +165,13 @@ impl Error {
             }
             Error::Inputs(error) => vec![complaint(error, error.help())],
             Error::Output(error) => vec![Complaint::new(error, error.help())],
+            Error::Text(error) => {
+                let complaint = Complaint::new(error, error.help());
+                vec![match error.file() {
+                    Some(file) => complaint.about(file.display()),
+                    None => complaint,
+                }]
+            }
             Error::Memory { .. } => vec![Complaint::new(
                 self,
                 "see lrp layers for its shape: a padding, a size or an --input-shape may be wrong",
@@ -180,6 +195,9 @@ fn remedy(error: &CoreError) -> Option<&'static str> {
         CoreError::RelevanceNotFinite { .. } => Some(
             "a denominator came too close to zero there, or relevance became too large: choose a larger stabilizer for this node in \
              the recipe, or use --precision f64",
+        ),
+        CoreError::NoRow { .. } => Some(
+            "the ids are of another vocabulary than the model's: make them with the model's own tokenizer, special tokens included",
         ),
         CoreError::NotFinite { .. } => Some(
             "the input is finite, so the model overflows on it: check its preprocessing ([input] mean and std), or use \

@@ -14,6 +14,7 @@ use crate::layout::Layout;
 use crate::loaded::Loaded;
 use crate::numbers::short;
 use crate::prepared::Prepared;
+use crate::text;
 
 /// The number of samples of a run that are compared with the statistics: each needs a pass through the first layer.
 const HELD: usize = 32;
@@ -58,7 +59,7 @@ pub fn unscaled<T: Scalar>(has_images: bool, expected: &Input, loaded: &Loaded<T
     Some(Diagnosis::warning("pixels-unscaled", message, help))
 }
 
-/// Images that were changed in a way that loses something, without being told to.
+/// Images and texts that were changed in a way that loses something, without being told to.
 pub fn converted<'a>(files: impl Iterator<Item = (&'a str, &'a [String])> + Clone, expected: &Input) -> Vec<Diagnosis> {
     let warn = |conversion: &str, name, what: &str, help| {
         let mut changed = files.clone().filter(|(_, changes)| changes.iter().any(|change| change == conversion));
@@ -81,7 +82,14 @@ pub fn converted<'a>(files: impl Iterator<Item = (&'a str, &'a [String])> + Clon
         "has transparent pixels: it is laid over black",
         "lay it over the background that the model knows, and save it without an alpha channel",
     );
-    grey.filter(|_| expected.channels != Some(Channels::Grey)).into_iter().chain(transparent).collect()
+    let padded = warn(
+        text::SEEN_PADDING,
+        "padding-seen",
+        "has texts that are shorter than the model's input, and the model has no mask: it sees the padding",
+        "explain texts of one number of tokens at a time with a model of open length, or export the model with an attention mask",
+    );
+    let grey = grey.filter(|_| expected.channels != Some(Channels::Grey));
+    grey.into_iter().chain(transparent).chain(padded).collect()
 }
 
 /// Compares samples with the known properties of the model's input.

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! Its parts can be used by themselves: [`Loaded`] (a model), [`Prepared`] (a model under a recipe), [`explain_samples`] (batches and several
-//! targets), [`input`] (images), [`fit`] (does an input suit the model), [`check`] (the ledger and invariants), [`init`] (a first recipe).
+//! targets), [`input`] (images), [`fit`] (does an input suit the model), [`check`] (the ledger and invariants), [`init`] (a first recipe),
+//! [`text`] (texts, with the cargo feature `tokenizer`).
 
 pub mod check;
 mod diagnosis;
@@ -34,6 +35,7 @@ pub mod numbers;
 mod prepared;
 mod quantized;
 pub mod shares;
+pub mod text;
 
 pub use lrp_config::{
     AnyRule, Composite, CompositeError, Factor, Input, InputPreset, Layers, OwnRule, Recipe, SelectorError,
@@ -45,7 +47,7 @@ pub use lrp_onnx::{Fixed, FixedValue, Import, InputInfo, OutputInfo, Role, suppo
 pub use lrp_rules as rules;
 
 pub use self::diagnosis::{Change, Diagnosis};
-pub use self::error::{Complaint, Error, ImageError, InputsError, OutputError};
+pub use self::error::{Complaint, Error, ImageError, InputsError, OutputError, TextError};
 pub use self::explain::{
     Asked, Explained, Largest, Line, Options, Outcome, Through, Unbalanced, explain_samples, in_words,
 };

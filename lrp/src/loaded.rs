@@ -12,6 +12,7 @@ use lrp_onnx::{ErrorKind, Fixed, Import, ModelFile, Options};
 
 use crate::error::{Error, OutputError};
 use crate::given::Given;
+use crate::text::{TextReader, Tokenizer};
 
 /// Characters of a note.
 const NOTE: usize = 2000;
@@ -60,6 +61,8 @@ pub struct Loaded<T: Scalar> {
     pub given: Given,
     /// A label for each class, or nothing.
     pub labels: Vec<String>,
+    /// The reader of texts, if there is a tokenizer.
+    pub texts: Option<Arc<TextReader>>,
 }
 
 impl<T: Scalar> Loaded<T> {
@@ -92,7 +95,7 @@ impl<T: Scalar> Loaded<T> {
             (false, true) => import.model.clone(),
             (false, false) => import.model.fastest(),
         });
-        Ok(Self { options: options.clone(), files, import, model, given, labels: Vec::new() })
+        Ok(Self { options: options.clone(), files, import, model, given, labels: Vec::new(), texts: None })
     }
 
     /// With labels from a text with one on each line, in the order of the model's outputs; of an output `[T, C]` or `[C, H, W]`, in that of
@@ -111,6 +114,15 @@ impl<T: Scalar> Loaded<T> {
             return Ok(self);
         }
         Err(OutputError::Labels { file: name.to_owned(), labels, classes, model: self.options.path.clone() }.into())
+    }
+
+    /// With a tokenizer. A vocabulary that is not as large as the model's table gives a note.
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: Tokenizer) -> Self {
+        let texts = TextReader::new(tokenizer, &self.given).of_model(&self.model);
+        self.import.notes.extend(texts.note());
+        self.texts = Some(Arc::new(texts));
+        self
     }
 
     /// The importer's notes, long ones shortened, each safe to print.

@@ -132,8 +132,8 @@ pub struct CompareArgs {
     /// Recipe files or names of presets, one -r for each
     #[arg(short, long, required = true)]
     pub recipe: Vec<String>,
-    /// Images, .npy, .npz or .csv files, folders or globs; for a model with several inputs, NAME=FILE for each, or .npz files with an array
-    /// for each
+    /// Images, .npy, .npz, .csv or .txt files, folders or globs; for a model with several inputs, NAME=FILE for each, or .npz files with an
+    /// array for each
     #[arg(short, long, num_args = 1.., value_name = "INPUT")]
     pub input: Vec<PathBuf>,
     /// The figure, a PNG or SVG file

@@ -18,8 +18,8 @@ pub struct WhatArgs {
     /// A recipe file, or the name of a preset
     #[arg(short, long)]
     pub recipe: String,
-    /// Images, .npy, .npz or .csv files, folders or globs; for a model with several inputs, NAME=FILE for each, or .npz files with an array
-    /// for each
+    /// Images, .npy, .npz, .csv or .txt files, folders or globs; for a model with several inputs, NAME=FILE for each, or .npz files with an
+    /// array for each
     #[arg(short, long, num_args = 1.., value_name = "INPUT")]
     pub input: Vec<PathBuf>,
     #[command(flatten)]
@@ -79,6 +79,12 @@ pub struct HowArgs {
     /// The texts of the tokens: one on a line, an empty line between samples; or a JSON file with a list for each sample
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
+    /// The model's tokenizer.json: inputs can be .txt files then, with a sample on each line. Needs a build with --features tokenizer
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Draw the pieces of a word as one word, with the sum of their relevance; files of numbers keep each token
+    #[arg(long)]
+    pub words: bool,
     #[command(flatten)]
     pub prepare: PrepareArgs,
 }

@@ -20,7 +20,7 @@ use crate::targets::Targets;
 /// The results of the computation.
 pub enum Computed<T: Scalar> {
     /// The explanations of a piece, its samples as they were read, and which of them cannot be explained.
-    Piece(Place, Explained<T>, Tensor<T>, Vec<(usize, Error)>),
+    Piece(Box<Place>, Explained<T>, Tensor<T>, Vec<(usize, Error)>),
     /// An input that is done, or begun, as an earlier run's journal says.
     Done(usize, Done),
     /// An input that cannot be explained.
@@ -128,7 +128,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
                     let fed = (!piece.bad.is_empty()).then(|| piece.samples.select(Axis(0), &good));
                     self.fit.see(fed.as_ref().unwrap_or(&piece.samples));
                     let all = self.spread(explained.part(first, last), &good, samples(&piece.samples));
-                    self.send(Computed::Piece(piece.place, all, piece.samples, piece.bad))?;
+                    self.send(Computed::Piece(Box::new(piece.place), all, piece.samples, piece.bad))?;
                     first = last;
                 }
                 Ok(())
@@ -161,7 +161,7 @@ impl<'a, T: Scalar> Computation<'a, T> {
             return Err(Stopped);
         }
         bad.sort_by_key(|(i, _)| *i);
-        self.send(Computed::Piece(place, all, samples, bad))
+        self.send(Computed::Piece(Box::new(place), all, samples, bad))
     }
 
     /// Explains the good samples of pieces.

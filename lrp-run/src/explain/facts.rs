@@ -20,7 +20,7 @@ pub fn fingerprint<T: Scalar>(
     job: &ExplainJob,
     loaded: &Loaded<T>,
     model: &ModelRecord,
-    tokens: Option<&FileRecord>,
+    (tokens, tokenizer): (Option<&FileRecord>, Option<&FileRecord>),
     fixed: &[FixedRecord],
     (targets, inside): (&Targets, &Inside),
 ) -> Result<Fingerprint, Error> {
@@ -61,6 +61,10 @@ pub fn fingerprint<T: Scalar>(
     });
     // Models with one input have the facts that they have always had: their runs go on.
     if let Some(facts) = facts.as_object_mut() {
+        if let Some(tokenizer) = tokenizer {
+            facts.insert("the tokenizer".into(), json!(tokenizer.sha256));
+            facts.insert("whether words are drawn".into(), json!(how.input.words.unwrap_or_default()));
+        }
         if !fixed.is_empty() {
             facts.insert("the fixed inputs".into(), json!(fixed));
         }

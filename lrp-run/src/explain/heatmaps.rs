@@ -144,7 +144,8 @@ impl<'a> Heatmaps<'a> {
                 for (j, ((stem, input), drawing)) in stems.inputs.iter().zip(&inputs).zip(&self.drawings).enumerate() {
                     let Some(relevance) = relevance_of(k, j) else { continue };
                     let (sample, relevance) = (input.index_axis(Axis(0), i), relevance.index_axis(Axis(0), i));
-                    self.save(stem, drawing.draw(place.first + i, sample, relevance)?, &mut files)?;
+                    let text = place.texts.get(i).map(Vec::as_slice);
+                    self.save(stem, drawing.draw((place.first + i, text), sample, relevance)?, &mut files)?;
                 }
                 let under = self.under.and_then(|j| inputs.get(j).zip(self.drawings.get(j)));
                 let Some((input, drawing)) = under else { continue };

@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use lrp::fit::{self, Fit};
 use lrp::numbers::typeset;
-use lrp::{Diagnosis, Error, GivenInput, Loaded, Prepared, QuantizationError, Through, shares};
+use lrp::{Diagnosis, Error, GivenInput, Loaded, Prepared, QuantizationError, TextError, Through, shares};
 use lrp_config::{Input, Kind, Misfit, Save};
 use lrp_core::file::Limit;
 use lrp_core::{Model, Scalar};
@@ -95,7 +95,11 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
     let load = || job.what.model.load_recorded::<T>();
-    let (labels, (mut loaded, fixed)) = match &job.what.model.labels {
+    let load = || match &job.what.model.tokenizer {
+        Some(path) => FileRecord::around(path, Limit::TOKENIZER, load),
+        None => Ok((None, load()?)),
+    };
+    let (labels, (tokenizer, (mut loaded, fixed))) = match &job.what.model.labels {
         Some(path) => FileRecord::around(path, Limit::LABELS, load)?,
         None => (None, load()?),
     };
@@ -119,6 +123,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         .with_recipe(&job.what.recipe)
         .with("the labels", job.what.model.labels.as_ref())
         .with("the tokens", job.what.how.input.tokens.as_ref())
+        .with("the tokenizer", job.what.model.tokenizer.as_ref())
         .with("a target", targets.files().iter().map(|file| &file.path))
         .with("a fixed input", fixed.iter().filter_map(|fixed| fixed.file.as_ref()).map(|file| &file.path))
         .with("an input", job.what.inputs.iter().flat_map(FileSet::files).map(|file| &file.path));
@@ -142,7 +147,8 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
     })?;
     let lock = Lock::hold(dir, events)?;
     let (model, watch) = model::identify(std::mem::take(&mut loaded.files))?;
-    let fingerprint = facts::fingerprint(job, &loaded, &model, tokens.as_ref(), &fixed, (&targets, &inside))?;
+    let fingerprint =
+        facts::fingerprint(job, &loaded, &model, (tokens.as_ref(), tokenizer.as_ref()), &fixed, (&targets, &inside))?;
     let (journal, done): (_, AllDone) = match folder::start((job, &loaded.given), &guard, &fingerprint, events)? {
         Start::Run(journal, done) => (journal, done),
         Start::NothingToDo(manifest) => return Ok(Outcome::Nothing(manifest)),
@@ -165,8 +171,14 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         to_writer,
     );
     let ledger = LedgerNode::list(&loaded.model, through.as_ref().map(|through| through.node));
-    let subject =
-        Subject { job, given: &loaded.given, targets: targets.general(), inside: &inside.records, nodes: ledger.len() };
+    let subject = Subject {
+        job,
+        given: &loaded.given,
+        texts: loaded.texts.as_deref(),
+        targets: targets.general(),
+        inside: &inside.records,
+        nodes: ledger.len(),
+    };
     let reader = Reader::<T>::new(subject, done, to_computation, stop);
     let writer = Writer::new(subject, drawings, events, journal);
     let mut again = reader::Again::default();
@@ -237,6 +249,7 @@ pub fn run<T: Scalar + WritableElement + ReadableElement>(
         output: loaded.import.output_name.clone(),
         labels,
         tokens,
+        tokenizer,
         recipe: RecipeRecord::new(&job.what.recipe),
         fixed,
         expects: Expected::new(&loaded.given, &job.what.how.input),
@@ -334,6 +347,7 @@ fn drawings<T: Scalar>(job: &ExplainJob, loaded: &Loaded<T>) -> Result<Vec<Drawi
 fn tokens(what: &WhatJob) -> Result<Option<Tokens>, Error> {
     match (&what.how.input.tokens, what.inputs.as_slice()) {
         (None, _) => Ok(None),
+        (Some(file), _) if what.model.tokenizer.is_some() => Err(TextError::TwoTexts { file: file.clone() }.into()),
         (Some(path), [_]) => input::tokens(path).map(Some),
         (Some(path), inputs) => {
             let message = format!("'{}' has the tokens of one input, and {} are given", path.display(), inputs.len());

@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use lrp::Error;
+use lrp::text::TextPart;
 use lrp_core::{Scalar, Tensor};
 
 use super::journal::{AllDone, Done};
@@ -37,6 +38,8 @@ pub struct Place {
     pub sha256: String,
     /// The changes of an image.
     pub conversions: Vec<String>,
+    /// The parts of each sample of the piece that is a text.
+    pub texts: Vec<Vec<TextPart>>,
 }
 
 /// The messages of the reader.
@@ -77,6 +80,8 @@ type Opened<'a, T> = (Option<Sources<'a, T>>, Option<Done>);
 pub struct Reader<'a, T: Scalar> {
     job: &'a ExplainJob,
     subject: Subject<'a>,
+    /// Whether samples are drawn.
+    draws: bool,
     done: AllDone,
     again: Again,
     to: SyncSender<Read<T>>,
@@ -94,7 +99,8 @@ impl<'a, T: Scalar> Reader<'a, T> {
     pub fn new(subject: Subject<'a>, done: AllDone, to: SyncSender<Read<T>>, stop: &'a AtomicBool) -> Self {
         let job = subject.job;
         let (batch, room, again) = (Vec::new(), job.what.how.batch, Again::default());
-        Self { job, subject, done, again, to, stop, batch, room, seconds: 0.0 }
+        let draws = job.output.formats().next().is_some();
+        Self { job, subject, draws, done, again, to, stop, batch, room, seconds: 0.0 }
     }
 
     /// Reads until all is read or nobody wants more.
@@ -131,7 +137,11 @@ impl<'a, T: Scalar> Reader<'a, T> {
                 _ => source.take_any(self.room),
             };
             let conversions = source.conversions();
-            let place = Place { input, first, of: source.samples(), sha256: source.sha256(), conversions };
+            let texts = match &taken {
+                Ok((samples, _)) if self.draws => source.text_parts(first, samples),
+                _ => Vec::new(),
+            };
+            let place = Place { input, first, of: source.samples(), sha256: source.sha256(), conversions, texts };
             self.seconds += started.elapsed().as_secs_f64();
             match taken {
                 Ok((samples, bad)) => {
@@ -179,7 +189,7 @@ impl<'a, T: Scalar> Reader<'a, T> {
     }
 
     fn source(&self, set: &FileSet) -> Result<Sources<'a, T>, Error> {
-        Sources::open(set, self.subject.given, &self.job.what.how.input)
+        Sources::open(set, self.subject.given, (&self.job.what.how.input, self.subject.texts))
     }
 
     /// The number of batches of an input, from the first on, that have results that are there as they were written.

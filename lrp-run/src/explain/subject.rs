@@ -1,6 +1,7 @@
 //! The model, rules and targets of a run, shared by its three threads.
 
 use lrp::Given;
+use lrp::text::TextReader;
 use lrp_config::Target as Wanted;
 use lrp_core::Target;
 
@@ -17,6 +18,8 @@ pub struct Subject<'a> {
     pub job: &'a ExplainJob,
     /// The inputs of the model that are given for each sample.
     pub given: &'a Given,
+    /// The reader of texts, if there is a tokenizer.
+    pub texts: Option<&'a TextReader>,
     /// The outputs to explain.
     pub targets: &'a [Target],
     /// The nodes inside the network whose relevance is saved.

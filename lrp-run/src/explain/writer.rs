@@ -90,7 +90,7 @@ impl<'a> Writer<'a> {
             let started = Instant::now();
             match computed {
                 Computed::Piece(place, explained, samples, failures) => {
-                    self.write(place, &explained, &samples, failures)?;
+                    self.write(*place, &explained, &samples, failures)?;
                 }
                 Computed::Done(input, done) => self.go_on::<T>(input, done)?,
                 Computed::Failed(input, failure) => self.fail(input, failure)?,

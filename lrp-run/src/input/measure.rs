@@ -6,7 +6,7 @@ use lrp::Error;
 use lrp::init::{Measured, Seen, picture};
 use lrp_config::Input;
 
-use super::{FileSet, Source, image, is_array};
+use super::{FileSet, Source, image, is_array, is_image};
 
 /// The number of samples of arrays that are examined.
 const SAMPLES: usize = 256;
@@ -23,7 +23,7 @@ pub fn measure(sets: &[FileSet], shape: &[usize]) -> Result<Seen, Error> {
     }
     if let Some(layout) = picture(shape, seen.images) {
         let (height, width) = layout.size();
-        for path in images {
+        for path in images.into_iter().filter(|path| is_image(path)) {
             let size = lrp::input::image_size(path, &image(path)?)?;
             seen.resized |= size != (width, height);
         }

@@ -1,4 +1,4 @@
-//! Reading inputs: images, `.npy` and `.npz` files, tables, folders and globs of them.
+//! Reading inputs: images, `.npy` and `.npz` files, tables, texts, folders and globs of them.
 
 mod csv;
 mod expand;
@@ -10,9 +10,10 @@ mod set;
 mod source;
 mod sources;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use lrp::{Error, Given};
+use lrp::text::{TextReader, Tokenizer};
+use lrp::{Error, Given, TextError};
 use lrp_config::Input;
 use lrp_core::file::{self, Limit};
 use lrp_core::{Scalar, Tensor};
@@ -39,6 +40,9 @@ pub struct InputFile<T: Scalar> {
 /// Extensions that are read, in folders and elsewhere.
 const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp", "npy", "npz", "csv"];
 
+/// The extension of texts, which are not listed in folders: notes and labels are texts, too.
+const TEXT: &str = "txt";
+
 fn extension(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
@@ -55,12 +59,17 @@ pub fn is_array(path: &Path) -> bool {
 
 /// Whether a file is an image.
 pub fn is_image(path: &Path) -> bool {
-    !is_array(path) && !is_table(path)
+    !is_array(path) && !is_table(path) && !is_text(path)
 }
 
 /// Whether a file is a table: a time series.
 pub fn is_table(path: &Path) -> bool {
     extension(path) == "csv"
+}
+
+/// Whether a file has texts, a sample on each line.
+pub fn is_text(path: &Path) -> bool {
+    extension(path) == TEXT
 }
 
 /// The shape of the array in an `.npy` or `.npz` file; in an archive of several, of the one of this name.
@@ -87,6 +96,7 @@ pub fn is_sample(part: &Part<'_>) -> bool {
 /// The number of samples of these inputs, by the headers of their files.
 pub fn count(inputs: &[FileSet], given: &Given) -> usize {
     let of = |part: &Part<'_>| match array_shape(part.path, part.array) {
+        None if is_text(part.path) => texts(part.path).map_or(1, |(text, _)| text.trim_end().lines().count()),
         Some(shape) if shape != part.input.shape => shape.first().copied().unwrap_or(1),
         _ => 1,
     };
@@ -133,17 +143,57 @@ pub fn tokens(path: &Path) -> Result<Tokens, Error> {
     Tokens::parse(path, &text)
 }
 
+/// The tokenizer in a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn tokenizer(path: &Path) -> Result<Tokenizer, Error> {
+    let bytes = file::read(path, Limit::TOKENIZER);
+    let bytes = bytes.map_err(|e| TextError::Tokenizer { file: path.to_owned(), why: e.to_string() })?;
+    Tokenizer::from_bytes(path, &bytes)
+}
+
+/// A file of texts, and its SHA-256.
+fn texts(path: &Path) -> Result<(String, String), Error> {
+    let unreadable = |why: String| Error::from(TextError::Unreadable { file: path.to_owned(), why });
+    let text = file::read_text(path, Limit::TEXTS).map_err(|e| unreadable(e.to_string()))?;
+    let sha256 = hash::of_bytes(text.as_bytes());
+    Ok((text, sha256))
+}
+
+/// The number of tokens of the longest text in these files, if there are files.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn longest(tokenizer: &Tokenizer, files: &[PathBuf]) -> Result<Option<usize>, Error> {
+    let of = |path: &PathBuf| TextReader::longest(tokenizer, path, &texts(path)?.0);
+    let lengths = files.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    Ok(lengths.into_iter().max())
+}
+
+/// The error of the first text of a file that has more tokens than these, if there is one.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn too_long(tokenizer: &Tokenizer, path: &Path, most: usize) -> Result<Option<TextError>, Error> {
+    TextReader::too_long(tokenizer, path, &texts(path)?.0, most)
+}
+
 /// The contents of an image file.
 fn image(path: &Path) -> Result<Vec<u8>, Error> {
     file::read(path, Limit::IMAGE).map_err(|e| lrp::input::unreadable(path, &e))
 }
 
-/// Reads one input of a run, for these inputs of the model.
+/// Reads one input of a run, for these inputs of the model; texts with this reader.
 ///
 /// # Errors
 /// When a file cannot be read, has another shape than the model's input, or holds NaN or infinities.
-pub fn read<T: Scalar>(set: &FileSet, given: &Given, expected: &Input) -> Result<InputFile<T>, Error> {
-    let mut sources = Sources::open(set, given, expected)?;
+pub fn read<T: Scalar>(
+    set: &FileSet,
+    given: &Given,
+    (expected, texts): (&Input, Option<&TextReader>),
+) -> Result<InputFile<T>, Error> {
+    let mut sources = Sources::open(set, given, (expected, texts))?;
     let samples = sources.take(sources.left())?;
     Ok(InputFile { stem: set.stem().to_owned(), samples, conversions: sources.conversions() })
 }

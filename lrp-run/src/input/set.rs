@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use lrp::{Error, Given, GivenInput};
+use lrp::{Error, Given, GivenInput, TextError};
 use lrp_config::InputFiles;
 use lrp_core::text::shown;
 
 use super::expand::files_of;
-use super::{array_shape, extension, npz, stem};
+use super::{array_shape, extension, is_text, npz, stem};
 use crate::hash;
 
 /// A path or a pattern, and the input of the model that it is for, where one is named.
@@ -148,6 +148,17 @@ impl FileSet {
         given.all().iter().enumerate().filter_map(part).collect()
     }
 
+    /// The same, of which one file is a text: the tokenizer makes all inputs from it.
+    fn of_text(&self, text: &NamedFile) -> Result<Self, Error> {
+        match self.files().find(|file| file.path != text.path) {
+            Some(other) => {
+                let name = other.name.clone().unwrap_or_else(|| other.path.display().to_string());
+                Err(TextError::Conflict { name }.into())
+            }
+            None => Ok(Self { stem: self.stem.clone(), ..Self::one(&text.path) }),
+        }
+    }
+
     /// The same with the files in the order of the model's inputs.
     fn ordered(&self, given: &Given) -> Result<Self, Error> {
         let known = || format!("the inputs that are given are {}", given.names());
@@ -163,6 +174,9 @@ impl FileSet {
             if given.all().iter().all(|input| input.name != name) {
                 return Err(Error::user(format!("the model takes no input '{}'", shown(name)), known()));
             }
+        }
+        if let Some(text) = self.files().find(|file| is_text(&file.path)) {
+            return self.of_text(text);
         }
         let [first, others @ ..] = given.all() else { return Ok(self.clone()) };
         let unnamed = self.files().find(|file| file.name.is_none());

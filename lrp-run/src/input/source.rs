@@ -103,6 +103,21 @@ impl<T: Scalar> Source<T> {
         Ok(Self { path, array, is_sample, expected, samples, taken: 0, from, conversions })
     }
 
+    /// Samples `[n, …]` that were made from a file with this hash, with these changes.
+    pub fn of_memory(path: &Path, all: Tensor<T>, sha256: String, conversions: Vec<String>) -> Self {
+        let samples = samples(&all);
+        Self {
+            path: path.to_path_buf(),
+            array: None,
+            is_sample: false,
+            expected: Input::default(),
+            samples,
+            taken: 0,
+            from: From::Memory { all, sha256 },
+            conversions,
+        }
+    }
+
     /// Whether the file's array is one sample, without an axis for the batch.
     pub fn is_sample(&self) -> bool {
         self.is_sample

@@ -1,6 +1,9 @@
 //! The samples of an input of a run, taken a few at a time from the files of all of the model's inputs.
 
-use lrp::{Error, Given};
+use std::path::Path;
+
+use lrp::text::{SEEN_PADDING, TextPart, TextReader, Texts};
+use lrp::{Error, Given, GivenInput, TextError};
 use lrp_config::Input;
 use lrp_core::Scalar;
 use lrp_core::Tensor;
@@ -21,14 +24,24 @@ pub struct Sources<'a, T: Scalar> {
     samples: usize,
     /// Whether all inputs are arrays of one file.
     archive: bool,
+    /// The parts of each sample that is a text.
+    texts: Vec<Vec<TextPart>>,
+    reader: Option<&'a TextReader>,
 }
 
 impl<'a, T: Scalar> Sources<'a, T> {
-    /// Opens the files of an input of the run, for these inputs of the model.
+    /// Opens the files of an input of the run, for these inputs of the model. Texts need a reader.
     ///
     /// # Errors
     /// When one cannot be read or has another shape than its input, and when they do not have the same number of samples.
-    pub fn open(set: &FileSet, given: &'a Given, expected: &Input) -> Result<Self, Error> {
+    pub fn open(
+        set: &FileSet,
+        given: &'a Given,
+        (expected, reader): (&Input, Option<&'a TextReader>),
+    ) -> Result<Self, Error> {
+        if super::is_text(set.path()) {
+            return Self::of_texts(set.path(), given, expected, reader);
+        }
         let of = set.parts(given);
         let open =
             |part: &Part<'_>| Source::open_array(part.path, part.array, &part.input.shape, &stored(part, expected));
@@ -46,7 +59,39 @@ impl<'a, T: Scalar> Sources<'a, T> {
         }
         let pixels = of.iter().map(|part| part.input.is_integer && super::is_image(part.path)).collect();
         let archive = of.len() > set.files().count();
-        Ok(Self { given, pixels, samples, archive, parts })
+        Ok(Self { given, pixels, samples, archive, parts, texts: Vec::new(), reader })
+    }
+
+    /// The texts of a file: all inputs of the model are made from them.
+    fn of_texts(
+        path: &Path,
+        given: &'a Given,
+        expected: &Input,
+        reader: Option<&'a TextReader>,
+    ) -> Result<Self, Error> {
+        let Some(reader) = reader else { return Err(TextError::NoTokenizer { file: path.to_owned() }.into()) };
+        let (text, sha256) = super::texts(path)?;
+        let Texts { inputs, parts: texts, sees_padding } =
+            reader.read::<T>(path, &text, expected.words.unwrap_or_default())?;
+        let changes = |first: bool| (first && sees_padding).then(|| SEEN_PADDING.to_owned()).into_iter().collect();
+        let each = inputs.into_iter().enumerate();
+        let parts = each.map(|(i, all)| Source::of_memory(path, all, sha256.clone(), changes(i == 0))).collect();
+        let pixels = vec![false; given.all().len()];
+        Ok(Self { given, pixels, samples: texts.len(), archive: true, parts, texts, reader: Some(reader) })
+    }
+
+    /// The parts of texts, for samples from number `first` on, joined as [`Given::join`] does; nothing if they are no texts, and there is no
+    /// tokenizer that knows them by the ids of their tokens.
+    pub fn text_parts(&self, first: usize, samples: &Tensor<T>) -> Vec<Vec<TextPart>> {
+        let n = lrp_core::tensor::samples(samples);
+        if let Some(parts) = self.texts.get(first..first + n) {
+            return parts.to_vec();
+        }
+        let Some(reader) = self.reader else { return Vec::new() };
+        let is_ids = |(_, input): &(Tensor<T>, &GivenInput)| input.is_explained && input.dtype.starts_with("int");
+        let mut ids = self.given.split(samples.clone()).into_iter().zip(self.given.all()).filter(is_ids);
+        let Some((ids, _)) = ids.next() else { return Vec::new() };
+        ids.outer_iter().map(|sample| reader.parts(sample.iter().map(|id| id.wide()))).collect()
     }
 
     /// The number of samples.
@@ -170,7 +215,6 @@ fn stored(part: &Part<'_>, expected: &Input) -> Input {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lrp::GivenInput;
     use ndarray::array;
 
     fn given(inputs: &[(&str, &str, &[usize])]) -> Given {
@@ -191,13 +235,13 @@ mod tests {
         let ids = given(&[("ids", "int64", &[2])]);
         ndarray_npy::write_npy(&path, &array![[1_i64, 2], [3, 1 << 30]]).unwrap();
         let set = FileSet::one(&path);
-        let mut sources = Sources::<f64>::open(&set, &ids, &Input::default()).unwrap();
+        let mut sources = Sources::<f64>::open(&set, &ids, (&Input::default(), None)).unwrap();
         assert_eq!(sources.take(2).unwrap(), array![[1.0, 2.0], [3.0, 1_073_741_824.0]].into_dyn());
-        let mut sources = Sources::<f32>::open(&set, &ids, &Input::default()).unwrap();
+        let mut sources = Sources::<f32>::open(&set, &ids, (&Input::default(), None)).unwrap();
         let (_, bad) = sources.take_any(2).unwrap();
         assert!(matches!(bad.as_slice(), [(1, error)] if error.to_string().contains("value 1073741824")), "{bad:?}");
         ndarray_npy::write_npy(&path, &array![[1.0, 2.5]]).unwrap();
-        let error = Sources::<f64>::open(&set, &ids, &Input::default()).unwrap().take(1).unwrap_err();
+        let error = Sources::<f64>::open(&set, &ids, (&Input::default(), None)).unwrap().take(1).unwrap_err();
         assert!(error.to_string().contains("value 2.5 for the input 'ids', which holds int64"), "{error}");
     }
 
@@ -208,7 +252,7 @@ mod tests {
         image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 1, vec![513, 65535]).unwrap().save(&path).unwrap();
         let read = |dtype: &str, expected: &Input| {
             let given = given(&[("x", dtype, &[1, 1, 2])]);
-            let mut sources = Sources::<f64>::open(&FileSet::one(&path), &given, expected).unwrap();
+            let mut sources = Sources::<f64>::open(&FileSet::one(&path), &given, (expected, None)).unwrap();
             sources.take(1).unwrap().iter().copied().collect::<Vec<_>>()
         };
         let close = |a: Vec<f64>, b: [f64; 2]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
@@ -227,13 +271,13 @@ mod tests {
         ndarray_npy::write_npy(path("b.npy"), &array![[3.0, 4.0], [5.0, f64::NAN]]).unwrap();
         let both = given(&[("a", "float32", &[1]), ("b", "float32", &[2])]);
         let set = FileSet::of(path("a.npy"), [path("b.npy")]);
-        let mut sources = Sources::<f64>::open(&set, &both, &Input::default()).unwrap();
+        let mut sources = Sources::<f64>::open(&set, &both, (&Input::default(), None)).unwrap();
         assert_eq!(sources.take(1).unwrap(), array![[1.0, 3.0, 4.0]].into_dyn());
         let (samples, bad) = sources.take_any(1).unwrap();
         assert_eq!((samples.shape(), bad.len(), sources.left()), (&[1, 3][..], 1, 0));
         assert_eq!(sources.sha256().split(' ').count(), 2);
         ndarray_npy::write_npy(path("b.npy"), &array![[3.0, 4.0]]).unwrap();
-        let error = Sources::<f64>::open(&set, &both, &Input::default()).err().unwrap();
+        let error = Sources::<f64>::open(&set, &both, (&Input::default(), None)).err().unwrap();
         assert!(error.to_string().contains("has 1 samples for the input 'b'"), "{error}");
     }
 }

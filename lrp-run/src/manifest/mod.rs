@@ -48,6 +48,9 @@ pub struct Manifest {
     /// The file of tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<FileRecord>,
+    /// The tokenizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<FileRecord>,
     /// The recipe.
     pub recipe: RecipeRecord,
     /// The inputs of the model that are the same for every sample.

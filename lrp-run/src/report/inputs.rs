@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lrp::text::TextReader;
 use lrp::{Given, Layout};
 use lrp_config::Input;
 use lrp_core::Tensor;
@@ -12,7 +13,7 @@ use ndarray::{ArrayViewD, Axis};
 
 use super::view::{Shares, View};
 use crate::hash;
-use crate::input::{FileSet, Sources};
+use crate::input::{self, FileSet, Sources};
 use crate::manifest::{Expected, FileRecord, InputRecord};
 
 /// Characters of a reason.
@@ -23,8 +24,17 @@ pub struct Inputs<'a> {
     folders: &'a [PathBuf],
     given: &'a Given,
     expected: Input,
+    /// The reader of texts, if the tokenizer is unchanged.
+    texts: Option<&'a TextReader>,
     /// Inputs that are not shown, and why.
     missing: Vec<(String, String)>,
+}
+
+/// The reader of texts of a run, if its tokenizer is unchanged and this program can read it.
+pub fn reader(record: &FileRecord, given: &Given) -> Option<TextReader> {
+    let path = Path::new(&record.path);
+    let unchanged = hash::of_file(path).is_ok_and(|sha256| sha256 == record.sha256);
+    Some(TextReader::new(input::tokenizer(path).ok().filter(|_| unchanged)?, given))
 }
 
 /// An input file, or why there is none.
@@ -37,12 +47,12 @@ pub enum Opened<'a> {
 
 impl<'a> Inputs<'a> {
     /// Inputs that are where they were, or in one of these folders.
-    pub fn new(folders: &'a [PathBuf], expected: &Expected, given: &'a Given) -> Self {
+    pub fn new(folders: &'a [PathBuf], expected: &Expected, given: &'a Given, texts: Option<&'a TextReader>) -> Self {
         let Expected { range, mean, std, .. } = expected;
         let (range, mean, std) = (range.clone(), mean.clone(), std.clone());
         let input =
             Input { range, mean, std, channels: expected.channels, resize: expected.resize, ..Input::default() };
-        Self { folders, given, expected: input, missing: Vec::new() }
+        Self { folders, given, expected: input, texts, missing: Vec::new() }
     }
 
     /// Opens an input, if unchanged files are found.
@@ -51,7 +61,7 @@ impl<'a> Inputs<'a> {
         let opened = found.and_then(|mut files| {
             let others = files.split_off(1.min(files.len()));
             let set = FileSet::of(files.pop().unwrap_or_default(), others);
-            Sources::open(&set, self.given, &self.expected).map_err(|failure| failure.to_string())
+            Sources::open(&set, self.given, (&self.expected, self.texts)).map_err(|failure| failure.to_string())
         });
         match opened {
             Ok(sources) => Opened::File(Box::new(sources), self.given, self.expected.clone()),

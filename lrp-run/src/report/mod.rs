@@ -84,7 +84,8 @@ fn make(dir: &Path, out: &Path, folders: &[PathBuf], limits: Limits, events: &dy
     }
     let mut report = page::report(&manifest, view.shape);
     report.samples *= shares.count();
-    let mut inputs = Inputs::new(folders, &manifest.expects, &given);
+    let texts = manifest.tokenizer.as_ref().and_then(|record| inputs::reader(record, &given));
+    let mut inputs = Inputs::new(folders, &manifest.expects, &given, texts.as_ref());
 
     let unwritable = |e: &dyn std::fmt::Display| files::unwritable(out, e);
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -193,6 +194,7 @@ fn guard(manifest: &Manifest, dir: &Path, folders: &[PathBuf]) -> Guard {
         .with("the recipe", manifest.recipe.sources.iter().map(|source| named(&source.file)))
         .with("the labels", manifest.labels.as_ref().map(named))
         .with("the tokens", manifest.tokens.as_ref().map(named))
+        .with("the tokenizer", manifest.tokenizer.as_ref().map(named))
         .with("a target", manifest.target_files.iter().map(named))
         .with("a fixed input", manifest.fixed.iter().filter_map(|fixed| fixed.file.as_ref()).map(named))
         .with("an input", inputs().map(Path::to_path_buf).chain(moved))

@@ -22,6 +22,7 @@ pub fn report(manifest: &Manifest, shape: Shape) -> Report {
         .chain(manifest.model.external.iter().map(|weights| file("weights", weights)))
         .chain(manifest.labels.iter().map(|labels| file("labels", labels)))
         .chain(manifest.tokens.iter().map(|tokens| file("tokens", tokens)))
+        .chain(manifest.tokenizer.iter().map(|tokenizer| file("tokenizer", tokenizer)))
         .chain(manifest.target_files.iter().map(|target| file("target", target)))
         .chain(manifest.recipe.sources.iter().map(|source| file("recipe", &source.file)))
         .chain(manifest.fixed.iter().filter_map(|fixed| fixed.file.as_ref()).map(|value| file("fixed input", value)))

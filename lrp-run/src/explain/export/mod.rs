@@ -229,7 +229,11 @@ impl<T: Scalar + WritableElement + ReadableElement> Run<'_, T> {
         let (mut inputs, mut classes, mut relevance) = (Vec::new(), Vec::new(), Vec::new());
         for record in records {
             let path: &std::path::Path = record.file.path.as_ref();
-            let mut source = Sources::<T>::open(&FileSet::one(path), self.given, &self.job.what.how.input)?;
+            let mut source = Sources::<T>::open(
+                &FileSet::one(path),
+                self.given,
+                (&self.job.what.how.input, self.loaded.texts.as_deref()),
+            )?;
             let (samples, _) = source.take_any(source.left())?;
             if source.sha256() != record.file.sha256 {
                 let message = format!("'{}' was written to while it was in use", path.display());
