@@ -25,6 +25,9 @@ fn build() -> Result<PathBuf, String> {
     let mut command = Command::new(cargo);
     // The features of the whole workspace, so that what was built for the tests is used again.
     command.args(["build", "--workspace", "--bin", "lrp", "--message-format", "json-render-diagnostics"]);
+    if cfg!(feature = "tokenizer") {
+        command.args(["--features", "lrp-cli/tokenizer"]);
+    }
     command.current_dir(repository());
     if let Some(folder) = profile_folder() {
         let profile = folder.file_name().and_then(OsStr::to_str).unwrap_or("debug");

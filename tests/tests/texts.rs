@@ -43,6 +43,41 @@ fn a_volume_and_a_vector_are_drawn_and_the_picture_is_explained() {
 }
 
 #[test]
+fn an_id_without_a_row_is_named_with_its_place() {
+    let folder = Folder::new();
+    std::fs::copy(repository().join("tests/attention/bert.ts.onnx"), folder.path("model.onnx")).unwrap();
+    let mut ids = ndarray::Array2::<i64>::ones((2, 6));
+    ids[[1, 3]] = 61;
+    write_npy(folder.path("ids.npy"), &ids).unwrap();
+    write_npy(folder.path("mask.npy"), &ndarray::Array2::<i64>::ones((2, 6))).unwrap();
+    let explain = "explain -m model.onnx -r attn-lrp -i input_ids=ids.npy attention_mask=mask.npy -o out";
+    let run = folder.lrp(explain);
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains("sample 1 has the id 61 at [3], and the table of the embedding"), "{run}");
+    assert!(run.stderr.contains("has the rows 0 to 60"), "{run}");
+    // The other sample is explained.
+    let manifest: serde_json::Value = serde_json::from_slice(&folder.read("out/manifest.json")).unwrap();
+    assert!(manifest["failed"].to_string().contains("the id 61 at [3]"), "{}", manifest["failed"]);
+    // More tokens than the model takes.
+    write_npy(folder.path("ids.npy"), &ndarray::Array2::<i64>::ones((2, 9))).unwrap();
+    let run = folder.lrp(&format!("{explain} --force"));
+    assert!(run.stderr.contains("'ids.npy' has the shape [2, 9], the model expects [N, 6]"), "{run}");
+}
+
+#[cfg(not(feature = "tokenizer"))]
+#[test]
+fn a_program_without_tokenizers_says_how_to_build_one_with_them() {
+    let folder = Folder::new();
+    for name in ["bert.ts.onnx", "tokenizer.json"] {
+        std::fs::copy(repository().join("tests/attention").join(name), folder.path(name)).unwrap();
+    }
+    folder.write("a.txt", "the film\n");
+    let run = folder.lrp("explain -m bert.ts.onnx -r attn-lrp -i a.txt --tokenizer tokenizer.json -o out");
+    let said = run.complaint().split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ");
+    assert!(said.contains("cargo build --release -p lrp-cli --features tokenizer"), "{run}");
+}
+
+#[test]
 fn accounts_that_take_most_are_warned_about_with_what_helps() {
     let folder = Folder::with(&["cnn.onnx", "digits.npy"]);
     folder.write("all.toml", "schema = 1\n[[assign]]\nrule = { type = \"epsilon\", epsilon = 1e3 }\n");
