@@ -96,8 +96,9 @@ impl<T: Scalar> Operator<T> for Softmax {
 
     fn propagate(&self, io: Io<'_, T>, r: &Tensor<T>) -> Propagated<T> {
         let Some(x) = io.inputs.first() else { return Propagated::lossless(Vec::new()) };
-        // Σ R_i (1 − x_i + Σ_j x_j s_j): what the constant term of the expansion takes. Nothing of what is behind a mask counts.
-        let visible = |x: T, s: T| if s.is_zero() { T::zero() } else { x };
+        // Σ R_i (1 − x_i + Σ_j x_j s_j): what the constant term of the expansion takes. Nothing of what is behind a mask counts, and in a row
+        // that is masked throughout that is everything.
+        let visible = |x: T, s: T| if s.is_zero() || x < T::of(MASKED) { T::zero() } else { x };
         let (relevance, rule) = self.rows.each([*x, io.output, r], |[x, s, r], out: &mut [T]| {
             let total = T::of(sum_of(r));
             let [mean] = sums_of_piece(x, s, |x, s| [visible(x, s).wide() * s.wide()]);
@@ -119,6 +120,10 @@ impl<T: Scalar> Operator<T> for Softmax {
         format!("axis {}", self.axis)
     }
 }
+
+/// Scores below this one are masked: exporters add −10,000 or less, and no others come near it. Such a score has a weight only where all of
+/// its row are masked.
+const MASKED: f64 = -5e3;
 
 /// The largest element.
 fn largest<T: Scalar>(x: &[T]) -> T {
@@ -159,6 +164,16 @@ mod tests {
         let (y, logs) = (op.forward(&[&x]), log.forward(&[&x]));
         assert!(y.iter().zip(&logs).all(|(y, log)| (y.ln() - log).abs() < 1e-12));
         assert_eq!(Operator::<f64>::fixed(&log), Fixed::RuleNeeded);
+    }
+
+    /// Relevance of scores is in proportion to them, and a mask is no score.
+    #[test]
+    fn a_row_that_is_masked_throughout_gets_nothing() {
+        let x = array![[-1e9, -1e9 + 1.0]].into_dyn();
+        let op = Softmax::new(1, &[2]).unwrap();
+        let y = op.forward(&[&x]);
+        let out = op.propagate(Io { inputs: &[&x], output: &y }, &array![[1.0, 3.0]].into_dyn());
+        assert_eq!((&out.relevance[0], out.rule.as_slice()), (&array![[0.0, 0.0]].into_dyn(), [4.0].as_slice()));
     }
 
     /// By hand, with a third element behind a mask: `s = (½, ½, 0)`, `R_1 = 1·(1 − ½·4) = −1`, `R_2 = 1·(3 − ½·4) = 1`.
