@@ -190,7 +190,7 @@ fn a_preset_is_extended_as_a_recipe_does() {
     assert_eq!(composite, file.parse::<Composite>().unwrap());
     let recipe = Recipe::from(composite.clone());
     assert!(recipe.times_input() && recipe.name().is_none());
-    assert_eq!(composite.rules().len(), 5);
+    assert_eq!(composite.rules().len(), 6);
     assert!(Composite::preset("gradient").is_err());
 }
 

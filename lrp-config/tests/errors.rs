@@ -30,7 +30,7 @@ fn unknown_keys() {
     );
     assert_eq!(
         reading("[[assign]]\nlayer = 3\nrule = 'zero'"),
-        "test.toml:3:1: unknown key 'layer' (did you mean 'layers'? There are: layers, ops, names, attention, rule, optional)"
+        "test.toml:3:1: unknown key 'layer' (did you mean 'layers'? There are: layers, ops, names, attention, state_space, rule, optional)"
     );
     assert_eq!(
         reading("[[assign]]\nrule = { type = 'gamma', gama = 1 }"),

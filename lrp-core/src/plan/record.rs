@@ -69,8 +69,8 @@ impl<'p, T: Scalar> Record<'p, T> {
                     plan.forward(id, &taken.iter().map(Arc::as_ref).collect::<Vec<_>>(), n, clamp)
                 }
             };
+            check_rows(node, &value, node.inputs.first().and_then(|i| values[i.index()].as_deref()))?;
             if can_overflow(node) {
-                check_rows(node, &value, node.inputs.first().and_then(|i| values[i.index()].as_deref()))?;
                 check_finite(&value, || format!("the value of node '{}'", shown(&node.name)))?;
             }
             observe(id, &value);
