@@ -77,7 +77,7 @@ pub enum ErrorKind {
         /// The error, and a fix.
         reason: String,
         /// A tensor that it reads and that can be explained instead, if there is one.
-        before: Option<String>,
+        before: Option<Box<str>>,
     },
     /// Nodes that cannot be explained, all of them.
     #[error("{}", unsupported(nodes))]
@@ -86,7 +86,7 @@ pub enum ErrorKind {
         /// only because of one of these.
         nodes: Vec<UnsupportedNode>,
         /// The last tensor before the first of them that can be explained instead, if there is one.
-        before: Option<String>,
+        before: Option<Box<str>>,
     },
     /// The imported graph is not a model.
     #[error("{0}")]

@@ -532,7 +532,7 @@ pub(crate) struct Walk<'a, T: Scalar> {
     /// Errors of nodes, in their order. After one, the walk continues with the known properties of its output.
     problems: Vec<(UnsupportedNode, Problem)>,
     /// An activation that the first of these nodes reads.
-    before: Option<String>,
+    before: Option<Box<str>>,
     /// Whether the model has recurrent layers.
     recurrent: bool,
     budget: Budget,
@@ -553,7 +553,7 @@ fn described(node: &NodeProto, name: &str) -> UnsupportedNode {
 }
 
 /// The error for nodes that cannot be imported. One that is broken, alone, is an error of its own kind.
-fn refusal(mut problems: Vec<(UnsupportedNode, Problem)>, before: Option<String>) -> ErrorKind {
+fn refusal(mut problems: Vec<(UnsupportedNode, Problem)>, before: Option<Box<str>>) -> ErrorKind {
     if let [(_, Problem::Invalid(_))] = problems.as_slice()
         && let Some((node, Problem::Invalid(reason))) = problems.pop()
     {
@@ -1037,7 +1037,7 @@ mod tests {
         let Err(crate::Error { kind: ErrorKind::Unsupported { before, .. }, .. }) = net.import() else {
             panic!("must fail")
         };
-        assert_eq!(before.as_ref(), Some(&scores));
+        assert_eq!(before.as_deref(), Some(scores.as_str()));
         for wanted in [scores.as_str(), name.as_str()] {
             let options = Options { output: Some(wanted.to_owned()), ..Options::default() };
             let import = net.import_with(&options).unwrap();

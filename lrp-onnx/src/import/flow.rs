@@ -110,7 +110,7 @@ impl<'a, T: Scalar> Walk<'a, T> {
 
     fn refuse(&mut self, node: &'a NodeProto, name: &str, problem: Problem) {
         if self.problems.is_empty() {
-            self.before = node.input.iter().find(|input| self.is_inner(input)).cloned();
+            self.before = node.input.iter().find(|input| self.is_inner(input)).map(|input| input.as_str().into());
         }
         self.problems.push((described(node, name), problem));
         let values = self.stand_ins(node);
