@@ -59,7 +59,9 @@ proptest! {
         for entry in &out.ledger.entries {
             for sample in 0..2 {
                 let imbalance = entry.relative_imbalance(sample).abs();
-                prop_assert!(imbalance <= 1e-12, "{imbalance:e} at {:?}", entry.node);
+                // Weights of e⁻⁷⁰⁰ leave relevance without digits.
+                let underflows = entry.imbalance(sample).abs() < 1e-300;
+                prop_assert!(imbalance <= 1e-12 || underflows, "{imbalance:e} at {:?}: {entry:?}", entry.node);
             }
         }
     }
