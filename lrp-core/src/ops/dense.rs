@@ -84,7 +84,8 @@ impl<T: Scalar> Dense<T> {
         DenseKernel::new(self.weights.stored(), self.inputs)
     }
 
-    /// Whether samples have so many rows that they are multiplied as matrices are. As it depends on the layer alone, a batch cannot change a bit.
+    /// Whether a sample has so many rows that a packed matrix product is faster. The choice depends on the layer alone, so that the bits do not
+    /// depend on the batch.
     fn has_many_rows(&self) -> bool {
         volume(&self.input_shape[0]) >= MANY_ROWS * self.inputs
     }
@@ -101,6 +102,16 @@ impl<T: Scalar> Dense<T> {
         let b = Matrices::stored(self.weights.stored());
         let sizes = [s.len() / self.outputs, self.outputs, self.inputs];
         Product { a: Matrices::new(s), b, count: 1, sizes }.compute(finish)
+    }
+
+    /// `W x` for rows of `x`, by the kernel for as many rows as the layer has.
+    fn forward_rows(&self, x: &[T]) -> Vec<T> {
+        if self.has_many_rows() { self.dense_forward(x, Finish::Plain) } else { self.kernel().forward(x) }
+    }
+
+    /// `Wᵀ s` for rows of `s`, likewise.
+    fn adjoint_rows(&self, s: &[T]) -> Vec<T> {
+        if self.has_many_rows() { self.dense_adjoint(s, Finish::Plain) } else { self.kernel().adjoint(s) }
     }
 
     /// Whether no row of `s` has few nonzero outputs; see [`by_sparsity`](Self::by_sparsity).
@@ -192,10 +203,7 @@ impl<T: Scalar> Operator<T> for Dense<T> {
 impl<T: Scalar> Affine<T> for Dense<T> {
     fn apply(&self, xs: &[&Tensor<T>]) -> Tensor<T> {
         let n = batch_of(xs);
-        let y = xs.first().map_or_else(Vec::new, |x| match self.has_many_rows() {
-            true => self.dense_forward(&elements(x), Finish::Plain),
-            false => self.kernel().forward(&elements(x)),
-        });
+        let y = xs.first().map_or_else(Vec::new, |x| self.forward_rows(&elements(x)));
         from_elements(&batch_shape(n, &self.output_shape), y)
     }
 
@@ -213,14 +221,7 @@ impl<T: Scalar> Affine<T> for Dense<T> {
             &mut g,
             self.inputs,
             |_, s, g| self.kernel().adjoint_of_some(s, &nonzero(s), g),
-            |rows, g| {
-                let s = pick(rows, &s, self.outputs);
-                let block = match self.has_many_rows() {
-                    true => self.dense_adjoint(&s, Finish::Plain),
-                    false => self.kernel().adjoint(&s),
-                };
-                put(rows, &block, g, self.inputs);
-            },
+            |rows, g| put(rows, &self.adjoint_rows(&pick(rows, &s, self.outputs)), g, self.inputs),
         );
         vec![from_elements(&shape, g)]
     }
@@ -277,14 +278,7 @@ impl<T: Scalar> Fused<T> for Dense<T> {
             &mut y,
             self.outputs,
             |row, mask, y| self.kernel().forward_some(&x[row * self.inputs..], &nonzero(mask), y),
-            |rows, y| {
-                let x = pick(rows, &x, self.inputs);
-                let block = match self.has_many_rows() {
-                    true => self.dense_forward(&x, Finish::Plain),
-                    false => self.kernel().forward(&x),
-                };
-                put(rows, &block, y, self.outputs);
-            },
+            |rows, y| put(rows, &self.forward_rows(&pick(rows, &x, self.inputs)), y, self.outputs),
         );
         let mut z = from_elements(&batch_shape(n, &self.output_shape), y);
         if let Some(b) = b {
