@@ -58,6 +58,7 @@ pub(crate) fn translated<T: Scalar>(cx: &mut Context<'_, T>, translate: Translat
         cx.inputs.iter().flatten().filter_map(|v| if let Value::Data(id) = v { Some(*id) } else { None }).collect();
     let steps: Vec<Option<Step>> = ids.iter().map(|&id| cx.quantization.step(id)).collect();
     let Some(step) = steps.iter().flatten().next().copied() else { return translate(cx) };
+    let rounds = ROUNDS.contains(&op_type.as_str());
     if ["uantize", "Integer", "QLinear", "QGemm"].iter().any(|own| op_type.contains(own)) {
         return translate(cx);
     }
@@ -67,14 +68,13 @@ pub(crate) fn translated<T: Scalar>(cx: &mut Context<'_, T>, translate: Translat
         _ if MOVES.contains(&op_type.as_str()) && steps.iter().all(|s| *s == Some(step)) => {
             integer_constants(cx, step)?
         }
-        _ if ROUNDS.contains(&op_type.as_str()) || step == Step::INTEGERS => {}
+        _ if rounds || step == Step::INTEGERS => {}
         _ => {
             return Err(Problem::unsupported(
                 "it computes with the integers of a quantized tensor, but does not take its scale into account",
             ));
         }
     }
-    let rounds = ROUNDS.contains(&op_type.as_str());
     let first = if rounds { super::structure::identity(cx)? } else { translate(cx)? };
     for value in std::iter::once(&first).chain(&cx.further) {
         if let Value::Data(id) | Value::Moved(id, _) = value {

@@ -54,7 +54,8 @@ fn is_input<T: Scalar>(cx: &Context<'_, T>) -> bool {
 
 /// The node whose value the input is, moved about or not.
 fn moved<'c, T: Scalar>(cx: &'c Context<'_, T>) -> Option<&'c Node<T>> {
-    let (Value::Data(mut id) | Value::Whole(mut id)) = cx.inputs.first().cloned().flatten()? else { return None };
+    let Some(Some(Value::Data(id))) = cx.inputs.first() else { return None };
+    let mut id = *id;
     loop {
         let node = cx.graph.nodes.get(id)?;
         match (node.kind(), node.inputs.as_slice()) {
