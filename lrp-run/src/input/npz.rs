@@ -29,8 +29,7 @@ pub fn shape(path: &Path, name: Option<&str>) -> Result<Vec<usize>, Error> {
     let file = file::open(path).map_err(|e| unreadable(path, e))?;
     let mut archive = open(path, file)?;
     let name = array_name(path, &archive, name)?;
-    let header = archive.by_name(&name).map_err(|e| e.to_string()).and_then(|mut entry| Header::read(&mut entry));
-    header.map(|header| header.shape).map_err(|why| unreadable(path, why))
+    shape_of(path, &mut archive, &name)
 }
 
 /// The names and shapes of all arrays of an archive, from their headers alone.
@@ -39,11 +38,21 @@ pub fn shapes(path: &Path) -> Result<Vec<(String, Vec<usize>)>, Error> {
     let mut archive = open(path, file)?;
     let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     let shape = |member: String| {
-        let header = archive.by_name(&member).map_err(|e| e.to_string()).and_then(|mut entry| Header::read(&mut entry));
-        let header = header.map_err(|why| unreadable(path, why))?;
-        Ok((member.strip_suffix(".npy").unwrap_or(&member).to_owned(), header.shape))
+        let shape = shape_of(path, &mut archive, &member)?;
+        Ok((called(&member).to_owned(), shape))
     };
     names.into_iter().map(shape).collect()
+}
+
+/// The shape in the header of a member.
+fn shape_of<R: Read + Seek>(path: &Path, archive: &mut ZipArchive<R>, member: &str) -> Result<Vec<usize>, Error> {
+    let header = archive.by_name(member).map_err(|e| e.to_string()).and_then(|mut entry| Header::read(&mut entry));
+    header.map(|header| header.shape).map_err(|why| unreadable(path, why))
+}
+
+/// The name of the array in a member.
+fn called(member: &str) -> &str {
+    member.strip_suffix(".npy").unwrap_or(member)
 }
 
 fn open<R: Read + Seek>(path: &Path, from: R) -> Result<ZipArchive<R>, Error> {
@@ -86,10 +95,9 @@ fn array<T: Scalar>(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Resu
 
 /// The array to read: the one of this name; or the only one, or one called `x`, `input` or `arr_0`. Returns the name of its member.
 fn array_name<R: Read + Seek>(path: &Path, archive: &ZipArchive<R>, name: Option<&str>) -> Result<String, Error> {
-    let called = |member: &str| member.strip_suffix(".npy").unwrap_or(member).to_owned();
     let members: Vec<&str> = archive.file_names().collect();
     let listed = || {
-        let names: Vec<String> = members.iter().take(LISTED).map(|m| shown(&called(m)).into_owned()).collect();
+        let names: Vec<String> = members.iter().take(LISTED).map(|m| shown(called(m)).into_owned()).collect();
         let more = members.len().saturating_sub(LISTED);
         names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
     };

@@ -128,12 +128,16 @@ impl FileSet {
         self.files().any(|file| super::is_table(&file.path))
     }
 
+    /// Whether one archive has the arrays of all inputs.
+    fn is_archive(&self) -> bool {
+        self.others.is_empty() && self.first.name.is_none() && extension(&self.first.path) == "npz"
+    }
+
     /// The shapes of the arrays that are named after inputs of the model: in files of their own, or in one archive. Files that cannot be read have
     /// none.
     pub fn array_shapes(&self) -> BTreeMap<String, Vec<usize>> {
         let named = self.files().filter_map(|file| Some((file.name.clone()?, array_shape(&file.path, None)?)));
-        let archive = (self.others.is_empty() && self.first.name.is_none() && extension(&self.first.path) == "npz")
-            .then(|| npz::shapes(&self.first.path).ok());
+        let archive = self.is_archive().then(|| npz::shapes(&self.first.path).ok());
         named.chain(archive.flatten().into_iter().flatten()).collect()
     }
 
@@ -186,7 +190,7 @@ impl FileSet {
                 let first = NamedFile { name: None, path: self.first.path.clone() };
                 return Ok(Self { first, ..self.clone() });
             }
-            (Some(file), false) if self.others.is_empty() && extension(&file.path) == "npz" => return Ok(self.clone()),
+            (Some(_), false) if self.is_archive() => return Ok(self.clone()),
             (Some(file), _) => {
                 let message = format!("'{}': for which input of the model is it?", file.path.display());
                 let help = format!("{}: name each, -i NAME=FILE, or give an .npz file with an array for each", known());
