@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use lrp::{Error, Loaded, ModelOptions, Options};
+use lrp::{Error, Given, Loaded, ModelOptions, Options};
 use lrp_config::{Elements, Input, Recipe, SimilarTo, Target as Wanted};
 use lrp_core::file::{self, Limit};
 use lrp_core::text::shown;
@@ -21,6 +21,8 @@ use crate::manifest::FileRecord;
 pub struct Targets {
     /// Of samples without a line in the table, one after the other.
     general: Vec<Target>,
+    /// The number of the first sample of each input among all of them, where an array has a target for each sample.
+    first: Vec<usize>,
     table: Option<Table>,
     /// The files that they were read from.
     files: Vec<FileRecord>,
@@ -46,7 +48,11 @@ impl Targets {
     ) -> Result<Self, Error> {
         let mut files = Files::new(loaded, &how.input);
         let general = targets(&how.target, recipe, &mut files)?;
-        let mut all = Self { general, table: None, files: Vec::new() };
+        let first = match general.iter().any(|target| matches!(target, Target::PerSample(_))) {
+            true => first_samples(inputs, &loaded.given)?,
+            false => Vec::new(),
+        };
+        let mut all = Self { general, first, table: None, files: Vec::new() };
         if let Some(path) = &how.targets {
             if all.general.len() != 1 {
                 let message = format!("a table of targets gives one for each sample, and the target is {}", how.target);
@@ -100,8 +106,10 @@ impl Targets {
             }
             let one = |&(input, sample): &(usize, usize)| {
                 let own = self.table.as_ref().and_then(|table| table.of(input, sample));
+                // A line of the table is about one input, and the target of all lines about all inputs, one after the other.
+                let before = if own.is_some() { 0 } else { self.first.get(input).copied().unwrap_or(0) };
                 match own.unwrap_or(target) {
-                    Target::PerSample(targets) => targets.get(sample).cloned().ok_or_else(|| {
+                    Target::PerSample(targets) => targets.get(before + sample).cloned().ok_or_else(|| {
                         Error::user(
                             format!("the target is given for {} samples, and there are more", targets.len()),
                             "give an array for each sample, or one for all",
@@ -114,6 +122,27 @@ impl Targets {
         };
         self.general.iter().map(of_all).collect()
     }
+}
+
+/// The number of the first sample of each input among those of all inputs.
+fn first_samples(inputs: &[FileSet], given: &Given) -> Result<Vec<usize>, Error> {
+    if inputs.len() > 1
+        && let Some(table) = inputs.iter().find(|set| set.has_tables())
+    {
+        let message =
+            format!("the target is given for each sample, and '{}' is one of several inputs", table.path().display());
+        return Err(Error::user(
+            message,
+            "put the samples into one file, or give a table of targets: --targets FILE.csv",
+        ));
+    }
+    let mut next = 0_usize;
+    let first = |set: &FileSet| {
+        let first = next;
+        next = next.saturating_add(input::samples_of(set, given));
+        first
+    };
+    Ok(inputs.iter().map(first).collect())
 }
 
 /// The outputs that are wanted, with the file that they name.

@@ -96,6 +96,23 @@ fn a_region_is_the_sum_of_its_elements() {
     write_npy(folder.path("each.npy"), &each).unwrap();
     let (own, _) = explain(&folder, SEGMENTS, "{ region = \"each.npy\", class = 1 }", "--start one");
     assert_eq!(own.index_axis(Axis(0), 0), region.index_axis(Axis(0), 0));
+    // Also where each sample is an input of its own.
+    let x: Tensor<f64> = read_npy(folder.path("x.npy")).unwrap();
+    for (sample, name) in ["a", "b"].into_iter().enumerate() {
+        write_npy(folder.path(format!("{name}.npy")), &x.slice_axis(Axis(0), (sample..sample + 1).into()).to_owned())
+            .unwrap();
+    }
+    let each_file = format!(
+        "explain -m {SEGMENTS} -r lrp-epsilon --precision f64 --save npy -o files --start one -i a.npy -i b.npy"
+    );
+    folder.lrp(&format!("{each_file} --target '{{ region = \"each.npy\", class = 1 }}'")).ok();
+    for (sample, name) in ["a", "b"].into_iter().enumerate() {
+        let of_file: Tensor<f64> = read_npy(folder.path(format!("files/{name}.relevance.npy"))).unwrap();
+        assert_eq!(of_file.index_axis(Axis(0), 0), own.index_axis(Axis(0), sample), "{name}");
+    }
+    let more = folder.lrp(&format!("{each_file} -i x.npy --force --target '{{ region = \"each.npy\", class = 1 }}'"));
+    assert_eq!(more.code, Some(2), "{more}");
+    assert!(more.stderr.contains("'x.npy': the target is given for 2 samples, and there are more"), "{more}");
     let mut whole = ArrayD::<f64>::zeros(IxDyn(&[4, 32, 32]));
     whole.index_axis_mut(Axis(0), 1).assign(&mask);
     write_npy(folder.path("whole.npy"), &whole).unwrap();

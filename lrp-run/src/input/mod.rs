@@ -95,12 +95,17 @@ pub fn is_sample(part: &Part<'_>) -> bool {
 
 /// The number of samples of these inputs, by the headers of their files.
 pub fn count(inputs: &[FileSet], given: &Given) -> usize {
+    inputs.iter().map(|set| samples_of(set, given)).sum()
+}
+
+/// The number of samples of an input, by the header of its first file; of a table 1.
+pub fn samples_of(set: &FileSet, given: &Given) -> usize {
     let of = |part: &Part<'_>| match array_shape(part.path, part.array) {
         None if is_text(part.path) => texts(part.path).map_or(1, |(text, _)| text.trim_end().lines().count()),
         Some(shape) if shape != part.input.shape => shape.first().copied().unwrap_or(1),
         _ => 1,
     };
-    inputs.iter().map(|set| set.parts(given).first().map_or(1, of)).sum()
+    set.parts(given).first().map_or(1, of)
 }
 
 /// The array in an `.npy` or `.npz` file, and the SHA-256 of the file.
