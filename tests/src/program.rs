@@ -16,10 +16,11 @@ pub fn repository() -> PathBuf {
 /// The program, built once: Cargo does not build the binaries of other packages for a test.
 pub fn lrp() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    // Without Cargo, as in an emulator, the one that stands beside this test; never after a failed build: it would be an old one.
     PROGRAM.get_or_init(|| build().unwrap_or_else(|why| sibling().expect(&why)))
 }
 
-/// Builds the program in the profile and target folder of this test, and gives its path.
+/// Builds the program in the profile and target folder of this test, and gives its path; an error where Cargo cannot be run.
 fn build() -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let mut command = Command::new(cargo);
@@ -36,9 +37,7 @@ fn build() -> Result<PathBuf, String> {
         command.arg("--target-dir").args(folder.parent());
     }
     let output = command.stderr(Stdio::piped()).output().map_err(|e| format!("cargo cannot be run: {e}"))?;
-    if !output.status.success() {
-        return Err(format!("lrp cannot be built:\n{}", String::from_utf8_lossy(&output.stderr)));
-    }
+    assert!(output.status.success(), "lrp cannot be built:\n{}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
