@@ -113,6 +113,10 @@ fn a_region_is_the_sum_of_its_elements() {
     let more = folder.lrp(&format!("{each_file} -i x.npy --force --target '{{ region = \"each.npy\", class = 1 }}'"));
     assert_eq!(more.code, Some(2), "{more}");
     assert!(more.stderr.contains("'x.npy': the target is given for 2 samples, and there are more"), "{more}");
+    // Rows of a table are not known before it is read.
+    folder.write("t.csv", "1,2\n3,4\n");
+    let table = folder.lrp(&format!("{each_file} -i t.csv --force --target '{{ region = \"each.npy\", class = 1 }}'"));
+    assert!(table.complaint().contains("'t.csv' is one of several inputs"), "{table}");
     let mut whole = ArrayD::<f64>::zeros(IxDyn(&[4, 32, 32]));
     whole.index_axis_mut(Axis(0), 1).assign(&mask);
     write_npy(folder.path("whole.npy"), &whole).unwrap();
