@@ -84,8 +84,8 @@ impl<T: Scalar> Dense<T> {
         DenseKernel::new(self.weights.stored(), self.inputs)
     }
 
-    /// Whether a sample has so many rows that a packed matrix product is faster. The choice depends on the layer alone, so that the bits do not
-    /// depend on the batch.
+    /// Whether each sample has enough rows for a packed matrix product to be faster. Only the layer decides, never the batch size: results are
+    /// bit-identical for every batch size.
     fn has_many_rows(&self) -> bool {
         volume(&self.input_shape[0]) >= MANY_ROWS * self.inputs
     }
